@@ -1,0 +1,91 @@
+# Every target sets up what it needs by itself; nothing has to be installed first but Python and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+DEMO   := $(VENV)/.demo-ready
+T      ?= tests
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+	  while IFS='|' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Toril needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+# The demo needs the package only, so that a first look does not wait for test tools.
+$(DEMO): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(READY): $(DEMO)
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## virtual environment, editable install, all extras and test tools
+
+.PHONY: demo
+demo: $(DEMO) ## real photographs through the media queue: progress, summary, where to look
+	@$(BIN)/toril demo $(FOLDER)
+
+.PHONY: test
+test: $(READY) ## everything that has to hold before a change lands; T=tests/engine for a part
+	$(BIN)/python -m pytest $(T)
+
+.PHONY: quick
+quick: $(READY) ## fundamentals and engine on SQLite in memory, under 10 s
+	$(BIN)/python -m pytest -q tests/core tests/fundamentals tests/engine
+
+.PHONY: conformance
+conformance: $(READY) ## every backend against the contract
+	$(BIN)/python -m pytest tests/conformance
+
+.PHONY: faults
+faults: $(READY) ## kill -9 storms, full disks, corrupt files: the long form
+	TORIL_FAULTS=full $(BIN)/python -m pytest tests/faults
+
+.PHONY: fmt
+fmt: $(READY) ## format and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+.PHONY: lint
+lint: $(READY) ## ruff and the import contracts
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: types
+types: $(READY) ## mypy strict, sources and tests
+	$(BIN)/mypy
+
+.PHONY: docs
+docs: $(READY) ## build the documentation; a broken link fails
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+.PHONY: examples
+examples: $(READY) ## run every example and compare what it prints
+	$(BIN)/python -m pytest -q tests/house/test_examples.py
+
+.PHONY: bench
+bench: $(READY) ## figures of this machine: no thresholds, medians of five
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: check
+check: lint types test docs ## the whole truth: what CI runs, and nothing else
+
+.PHONY: build
+build: $(READY) ## wheel and source archive
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: clean
+clean: ## remove everything that a command here made
+	rm -rf $(VENV) build dist site toril-demo .hypothesis .mypy_cache .ruff_cache .coverage*

@@ -1,0 +1,3 @@
+"""Background jobs for Python."""
+
+__version__ = "0.1.0"

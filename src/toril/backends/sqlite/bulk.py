@@ -1,0 +1,154 @@
+"""Verbs over many jobs, one bounded chunk a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from toril.backends.sqlite.adding import ready_state
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.core.errors import JobError, WrongStateError
+from toril.engine.events import EventName
+from toril.engine.states import State
+
+_FAR_MS = 2**62
+
+_Row = tuple[int, str, int]
+"""Number, id, priority."""
+
+
+class Bulk:
+    """The half of the role `Jobs` that works on many."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def retry_many(
+        self, queue: str, state: State, *, limit: int, finished_until_ms: int, reset_attempts: bool
+    ) -> int:
+        def transition(transaction: Transaction, row: QueueRow) -> int:
+            found = _decode(
+                transaction.value("finished_find", row.id, state.value, finished_until_ms, limit)
+            )
+            places = _places(transaction, found)
+            transaction.run("revive", int(reset_attempts), places)
+            return _lined_up(transaction, row, found, state)
+
+        return await self._chunk(queue, transition)
+
+    async def promote_many(self, queue: str, *, limit: int) -> int:
+        def transition(transaction: Transaction, row: QueueRow) -> int:
+            return promote_due(transaction, row, until_ms=_FAR_MS, limit=limit)
+
+        return await self._chunk(queue, transition)
+
+    async def drain(self, queue: str, *, delayed: bool, limit: int) -> int:
+        def transition(transaction: Transaction, row: QueueRow) -> int:
+            states = [State.WAIT, State.PRIORITIZED, *([State.DELAYED] if delayed else [])]
+            return sum(_remove_some(transaction, row, states, limit))
+
+        return await self._chunk(queue, transition)
+
+    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
+        def transition(transaction: Transaction, row: QueueRow) -> int:
+            until_ms = transaction.now_ms - older_than_ms
+            found = _older(transaction, row, state, until_ms, limit)
+            if found:
+                remove_jobs(transaction, row, state, [number for number, _, _ in found])
+                row.say(EventName.CLEANED, {"count": str(len(found))})
+            return len(found)
+
+        return await self._chunk(queue, transition)
+
+    async def obliterate(self, queue: str, *, force: bool, limit: int) -> int:
+        def transition(transaction: Transaction, row: QueueRow) -> int:
+            if not row.paused:
+                raise _refusal(queue, "is not paused; pause it first")
+            if row.counts[State.ACTIVE] and not force:
+                raise _refusal(queue, "has running jobs; wait for them, or force")
+            removed = sum(_remove_some(transaction, row, list(State), limit))
+            if removed == 0:
+                transaction.forget_queue(queue)
+            return removed
+
+        return await self._chunk(queue, transition)
+
+    async def _chunk(self, queue: str, transition: Callable[[Transaction, QueueRow], int]) -> int:
+        def chunk(transaction: Transaction) -> int:
+            row = transaction.known_queue(queue)
+            return 0 if row is None else transition(transaction, row)
+
+        return await self._writer.run(chunk)
+
+
+def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit: int) -> int:
+    """Put up to `limit` delayed jobs that are due until a moment at the end of the line."""
+    if row.counts[State.DELAYED] == 0:
+        return 0
+    found = _decode(transaction.value("due_find", row.id, until_ms, limit))
+    if found:
+        transaction.run("line_up", _places(transaction, found))
+        _lined_up(transaction, row, found, State.DELAYED)
+    return len(found)
+
+
+def remove_jobs(
+    transaction: Transaction, row: QueueRow, state: State, numbers: Sequence[int]
+) -> None:
+    """Remove jobs of one state, with their logs. No event."""
+    listing = msgspec.json.encode(numbers).decode()
+    transaction.run("remove", listing, listing)
+    row.moved(state, None, len(numbers))
+
+
+def _remove_some(
+    transaction: Transaction, row: QueueRow, states: Sequence[State], limit: int
+) -> list[int]:
+    removed: list[int] = []
+    for state in states:
+        room = limit - sum(removed)
+        if room > 0 and row.counts[state] > 0:
+            found = _older(transaction, row, state, _FAR_MS, room)
+            remove_jobs(transaction, row, state, [number for number, _, _ in found])
+            removed.append(len(found))
+    return removed
+
+
+def _older(
+    transaction: Transaction, row: QueueRow, state: State, until_ms: int, limit: int
+) -> list[_Row]:
+    match state:
+        case State.WAIT | State.PRIORITIZED:
+            text = transaction.value("line_older", row.id, state.value, until_ms, limit)
+        case State.DELAYED:
+            text = transaction.value("delayed_older", row.id, until_ms, limit)
+        case State.COMPLETED | State.FAILED:
+            text = transaction.value("finished_find", row.id, state.value, until_ms, limit)
+        case State.ACTIVE:
+            pages = transaction.run("list_active", row.id, -_FAR_MS, -_FAR_MS, limit)
+            return [(number, "", 0) for number, _, _ in pages]
+    return _decode(text)
+
+
+def _decode(text: str) -> list[_Row]:
+    return msgspec.json.decode(text, type=list[tuple[int, str, int]])
+
+
+def _places(transaction: Transaction, found: Sequence[_Row]) -> str:
+    ticket = transaction.tickets(len(found))
+    places = [(number, ticket + index) for index, (number, _, _) in enumerate(found)]
+    return msgspec.json.encode(places).decode()
+
+
+def _lined_up(transaction: Transaction, row: QueueRow, found: Sequence[_Row], before: State) -> int:
+    for _, job_id, priority in found:
+        row.moved(before, ready_state(priority))
+        row.say(EventName.WAITING, {"jobId": job_id, "prev": before.value})
+    transaction.readied = transaction.readied or bool(found)
+    return len(found)
+
+
+def _refusal(queue: str, problem: str) -> JobError:
+    return WrongStateError(f"queue {queue!r} {problem}", job_id="", queue=queue)

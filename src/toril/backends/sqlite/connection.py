@@ -1,0 +1,105 @@
+"""Connections to the file, with every setting's reason."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from toril.core.errors import StoreForeignError, StoreReadOnlyError
+
+APPLICATION_ID = 0x746F_7269
+"""`tori`, in the file's header: what tells our files from other programs'."""
+
+BUSY_S = 10.0
+"""How long to wait for another process' transaction, in seconds. Ours take milliseconds."""
+
+_PAUSE_S = 0.000_5
+
+
+def connect(path: str, *, durability: Literal["full", "normal"], create: bool) -> apsw.Connection:
+    """Open the file for writing and reading.
+
+    Raises:
+        apsw.Error: It cannot be opened.
+        StoreReadOnlyError: Its folder does not exist, or (without `create`) it does not.
+        StoreForeignError: It is another program's.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE
+    if path != ":memory:":
+        _check_place(path, create)
+    if create or path == ":memory:":
+        flags |= apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(path, flags)
+    try:
+        connection.set_busy_handler(_patience())
+        _check_owner(connection, path)
+        # Readers go on during a write, and a commit is one append.
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.
+        connection.execute(
+            "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
+        )
+        connection.execute("PRAGMA foreign_keys = OFF")  # the transitions keep them, at no cost
+        connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: the hot end of a long backlog
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # About 16 MiB of log between checkpoints: seldom enough for bulk work, small on a disk.
+        connection.execute("PRAGMA wal_autocheckpoint = 4000").fetchall()
+        connection.execute("PRAGMA journal_size_limit = 67108864").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: str) -> apsw.Connection:
+    """Open the file for reading beside a connection that is open already."""
+    # Not SQLITE_OPEN_READONLY: the last one to close must be able to tidy the log away.
+    connection = apsw.Connection(path, apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_handler(_patience())
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _check_place(path: str, create: bool) -> None:
+    place = Path(path)
+    if not place.parent.is_dir():
+        raise StoreReadOnlyError(
+            f"{path}: the folder {str(place.parent)!r} does not exist. Make it, or correct the URL."
+        )
+    if place.is_dir():
+        raise StoreForeignError(f"{path}: this is a folder; give the path of a file in it.")
+    if not create and not place.exists():
+        raise StoreReadOnlyError(
+            f"{path}: there is no such file. Start a worker or add a job first, or give --url."
+        )
+
+
+def _check_owner(connection: apsw.Connection, path: str) -> None:
+    """Refuse files of other programs before anything is changed in them."""
+    owner = connection.execute("PRAGMA application_id").fetchall()[0][0]
+    if owner == APPLICATION_ID:
+        return
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
+    if owner != 0 or tables != 0:
+        raise StoreForeignError(
+            f"{path}: this database belongs to another program. Give Toril a file of its own;"
+            " this one was left as it is."
+        )
+
+
+class _patience:  # noqa: N801 - a function with a memory
+    """Wait for a lock in short steps. SQLite's own handler soon sleeps for 100 ms at a time."""
+
+    def __init__(self) -> None:
+        self.give_up_s = 0.0
+
+    def __call__(self, tries: int) -> bool:
+        now_s = time.monotonic()
+        if tries == 0:
+            self.give_up_s = now_s + BUSY_S
+        time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - only to spread the tries
+        return now_s < self.give_up_s

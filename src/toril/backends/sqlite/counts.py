@@ -1,0 +1,47 @@
+"""Figures of queues: kept with each transition, never counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.transaction import QueueRow
+from toril.core.clock import Clock
+from toril.engine.contract.counts import QueueRecord
+from toril.engine.states import State
+
+
+class SqliteCounts:
+    """The role `Counts`."""
+
+    def __init__(self, reader: Reader, clock: Clock) -> None:
+        self._reader = reader
+        self._clock = clock
+
+    async def queues(self) -> list[QueueRecord]:
+        def question(view: View) -> list[QueueRecord]:
+            return [self._record(view, row) for row in view.run("queue_list")]
+
+        return await self._reader.ask(question)
+
+    async def queue(self, name: str) -> QueueRecord | None:
+        def question(view: View) -> QueueRecord | None:
+            rows = view.run("queue_get", name)
+            return self._record(view, rows[0]) if rows else None
+
+        return await self._reader.ask(question)
+
+    def _record(self, view: View, values: tuple[Any, ...]) -> QueueRecord:
+        row = QueueRow(values)
+        oldest = view.run("oldest_waiting", row.id)
+        return QueueRecord(
+            name=row.name,
+            paused=bool(row.paused),
+            counts={state: row.counts[state] for state in State},
+            completed_total=row.completed_total,
+            failed_total=row.failed_total,
+            oldest_waiting_ms=self._clock.now_ms() - oldest[0][0] if oldest else None,
+            concurrency=row.concurrency,
+            rate_limit=row.rate_limit,
+            rate_window_ms=row.rate_window_ms,
+        )

@@ -1,0 +1,246 @@
+"""The hot path: outcomes in, claims out, leases, recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.backends.sqlite.bulk import promote_due
+from toril.backends.sqlite.jobs import append_log
+from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
+from toril.backends.sqlite.settling import settle
+from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.engine.contract.dispatch import (
+    Claim,
+    Exchange,
+    ExchangeReply,
+    Hold,
+    Recovery,
+    Renewal,
+    Speech,
+    Word,
+)
+from toril.engine.events import EventName
+from toril.engine.job import Claimed
+from toril.engine.states import State
+
+PROMOTE_CHUNK = 1000
+"""Delayed jobs that become ready in one exchange."""
+
+
+class _Found(msgspec.Struct, array_like=True):
+    """A row of `claim_find`."""
+
+    number: int
+    id: str
+    name: str
+    data: str
+    opts: str
+    attempts_started: int
+    attempts_made: int
+    timestamp_ms: int
+    stalled: int
+    deferred_failure: str | None
+    priority: int
+
+
+_FOUND = msgspec.json.Decoder(list[_Found])
+_HELD = msgspec.json.Decoder(list[tuple[int | str, str, int, str | None]])
+
+
+class SqliteDispatch:
+    """The role `Dispatch`."""
+
+    def __init__(self, writer: Writer, work: Signal) -> None:
+        self._writer = writer
+        self._signal = work
+        self._claims = 0
+
+    async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        self._claims += 1
+        token = f"{exchange.worker_id}:{self._claims}"
+
+        def transition(transaction: Transaction) -> ExchangeReply:
+            seen = self._signal.version
+            words, finished = settle(transaction, exchange.outcomes)
+            claimed: list[Claimed] = []
+            waits: list[int] = []
+            for claim in exchange.claims:
+                room = exchange.room - len(claimed)
+                if room <= 0:
+                    break
+                wait_ms = _claim(transaction, exchange.worker_id, token, claim, room, claimed)
+                if wait_ms is not None:
+                    waits.append(wait_ms)
+            for row in finished:
+                if not any(
+                    row.counts[state]
+                    for state in (State.WAIT, State.PRIORITIZED, State.ACTIVE, State.DELAYED)
+                ):
+                    row.say(EventName.DRAINED, {})
+            return ExchangeReply(words, claimed, min(waits) if waits else None, seen)
+
+        # A claim that is lost with the power is claimed again; an outcome must not be.
+        return await self._writer.run(transition, durable=bool(exchange.outcomes))
+
+    async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
+        await self._signal.wait(seen, timeout_s)
+
+    def wake(self) -> None:
+        self._signal.ring()
+
+    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+        def transition(transaction: Transaction) -> Renewal:
+            numbers = msgspec.json.encode([hold.number for hold in held]).decode()
+            rows = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
+            lost: list[Hold] = []
+            cancelled: list[tuple[Hold, str]] = []
+            by_lease: dict[int, list[int | str]] = {}
+            for hold in held:
+                row = rows.get(hold.number)
+                if row is None or row[1] != hold.token:
+                    lost.append(hold)
+                    continue
+                by_lease.setdefault(hold.lease_ms, []).append(hold.number)
+                if row[3] is not None:
+                    cancelled.append((hold, row[3]))
+            for lease_ms, mine in by_lease.items():
+                ends_ms = transaction.steady_ms + lease_ms
+                transaction.run("lease_renew", ends_ms, msgspec.json.encode(mine).decode())
+            return Renewal(lost, cancelled)
+
+        return self._writer.run_blocking(transition, durable=False)
+
+    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+        def transition(transaction: Transaction) -> list[Word]:
+            numbers = msgspec.json.encode([speech.number for speech in said]).decode()
+            tokens = {row[0]: row[1] for row in _HELD.decode(transaction.value("held", numbers))}
+            return [_say(transaction, speech, tokens) for speech in said]
+
+        return await self._writer.run(transition, durable=False)
+
+    async def recover(self, *, max_stalled: int, heartbeat_s: float, limit: int) -> Recovery:
+        return await self._writer.run(
+            lambda transaction: recover_jobs(
+                transaction, max_stalled=max_stalled, heartbeat_s=heartbeat_s, limit=limit
+            )
+        )
+
+    async def trim(self, *, limit: int) -> int:
+        return await self._writer.run(lambda transaction: trim_jobs(transaction, limit))
+
+
+def _claim(
+    transaction: Transaction,
+    worker_id: str,
+    token: str,
+    claim: Claim,
+    room: int,
+    claimed: list[Claimed],
+) -> int | None:
+    """Claim jobs of one queue into `claimed`; return in how many ms to ask again, if known."""
+    row = transaction.known_queue(claim.queue)
+    if row is None:
+        return None
+    promote_due(transaction, row, until_ms=transaction.now_ms, limit=PROMOTE_CHUNK)
+    if row.paused:
+        return None
+    if row.held_until_ms > transaction.steady_ms:
+        return row.held_until_ms - transaction.steady_ms
+    limit = min(claim.limit, room)
+    if row.concurrency is not None:
+        limit = min(limit, row.concurrency - row.counts[State.ACTIVE])
+    rate = row.rate_limit if row.rate_limit is not None else claim.rate_limit
+    if rate is not None:
+        if row.window_ends_ms <= transaction.steady_ms:
+            row.window_count = 0
+        if row.window_count >= rate:
+            return int(row.window_ends_ms - transaction.steady_ms)
+        limit = min(limit, rate - row.window_count)
+    waiting = row.counts[State.WAIT] + row.counts[State.PRIORITIZED]
+    if waiting and limit > 0:
+        found = _FOUND.decode(transaction.value("claim_find", row.id, limit))
+        _take(transaction, row, worker_id, token, claim, found, claimed)
+        if rate is not None and found:
+            _count_rate(transaction, row, claim, found)
+            if row.window_count >= rate:
+                return row.window_ends_ms - transaction.steady_ms
+    if row.counts[State.DELAYED]:
+        due_ms: int | None = transaction.value("due_next", row.id)
+        if due_ms is not None:
+            return max(0, due_ms - transaction.now_ms)
+    return None
+
+
+def _take(
+    transaction: Transaction,
+    row: QueueRow,
+    worker_id: str,
+    token: str,
+    claim: Claim,
+    found: Sequence[_Found],
+    claimed: list[Claimed],
+) -> None:
+    now_ms = transaction.now_ms
+    transaction.run(
+        "claim_take",
+        token,
+        worker_id,
+        claim.lease_ms,
+        transaction.steady_ms + claim.lease_ms,
+        now_ms,
+        msgspec.json.encode([job.number for job in found]).decode(),
+    )
+    prioritized = 0
+    for job in found:
+        prioritized += job.priority > 0
+        row.say(EventName.ACTIVE, {"jobId": job.id, "prev": "waiting"})
+        claimed.append(
+            Claimed(
+                job.number,
+                job.id,
+                job.name,
+                job.data,
+                job.opts,
+                job.attempts_started,
+                job.attempts_made,
+                job.timestamp_ms,
+                job.stalled,
+                job.deferred_failure,
+                claim.queue,
+                token,
+                now_ms,
+            )
+        )
+    row.moved(State.PRIORITIZED, State.ACTIVE, prioritized)
+    row.moved(State.WAIT, State.ACTIVE, len(found) - prioritized)
+
+
+def _count_rate(
+    transaction: Transaction, row: QueueRow, claim: Claim, found: Sequence[_Found]
+) -> None:
+    # A job that is failed without being run does not count as a start.
+    starts = sum(job.deferred_failure is None for job in found)
+    if starts and row.window_count == 0:
+        # With a limit of the worker's, the window is the worker's too (spec, section 3.9).
+        window_ms = claim.rate_window_ms if claim.rate_limit is not None else row.rate_window_ms
+        row.window_ends_ms = transaction.steady_ms + (window_ms or 1000)
+    row.window_count += starts
+
+
+def _say(transaction: Transaction, speech: Speech, tokens: dict[int | str, str]) -> Word:
+    if tokens.get(speech.number) != speech.token:
+        return "lease_lost"
+    number: Any = speech.number
+    if speech.progress is not None:
+        transaction.run("job_progress", speech.progress, number)
+        transaction.queue(speech.queue).say(
+            EventName.PROGRESS, {"jobId": speech.job_id, "data": speech.progress}
+        )
+    if speech.line is not None:
+        append_log(transaction, number, [speech.line], speech.keep_logs)
+    return "ok"

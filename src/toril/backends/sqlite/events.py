@@ -1,0 +1,77 @@
+"""The event log: rows of many events, read one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.engine.events import EventName, EventRecord
+
+_ROWS = 64
+"""Rows read at a time; each holds the events of one transaction."""
+
+_BODY = msgspec.json.Decoder(list[tuple[str, dict[str, Any]]])
+
+
+class SqliteEvents:
+    """The role `Events`."""
+
+    def __init__(self, writer: Writer, reader: Reader, news: Signal) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._signal = news
+
+    async def latest(self, queue: str) -> int:
+        def question(view: View) -> int:
+            rows = view.run("queue_get", queue)
+            return int(rows[0][9]) if rows else 0
+
+        return await self._reader.ask(question)
+
+    async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
+        until_s = time.monotonic() + wait_s
+        while True:
+            seen = self._signal.version
+            rows = await self._reader.ask(lambda view: view.run("events_read", queue, after, _ROWS))
+            events = _unpack(rows, after, limit)
+            left_s = until_s - time.monotonic()
+            if events or left_s <= 0:
+                return events
+            await self._signal.wait(seen, left_s)
+
+    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
+        def transition(transaction: Transaction) -> None:
+            row = transaction.queue(queue)
+            for event in events:
+                row.say(EventName(event.name), event.fields)
+
+        await self._writer.run(transition)
+
+    async def trim(self, queue: str, *, keep: int) -> None:
+        def transition(transaction: Transaction) -> None:
+            row = transaction.known_queue(queue)
+            if row is not None:
+                transaction.run("events_trim", row.id, row.event_last - keep)
+
+        await self._writer.run(transition)
+
+
+def _unpack(rows: Sequence[tuple[Any, ...]], after: int, limit: int) -> list[EventRecord]:
+    events: list[EventRecord] = []
+    for last, at_ms, body in rows:
+        entries = _BODY.decode(body)
+        position = last - len(entries)
+        for name, fields in entries:
+            position += 1
+            if position > after:
+                events.append(EventRecord(position, at_ms, name, fields))
+                if len(events) == limit:
+                    return events
+    return events

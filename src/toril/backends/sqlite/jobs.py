@@ -1,0 +1,286 @@
+"""Jobs one by one: add, look up, list, and an operator's verbs. In bulk: `bulk.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from toril.backends.sqlite.adding import add_jobs, ready_state
+from toril.backends.sqlite.bulk import Bulk
+from toril.backends.sqlite.lookup import Found, find, not_found, read, require_job
+from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.core.clock import Clock
+from toril.core.errors import InvalidOptionError
+from toril.engine.contract.jobs import JobFilter, JobPage
+from toril.engine.events import EventName
+from toril.engine.job import Added, Attempt, JobRecord, NewJob
+from toril.engine.states import FINISHED, READY, State
+
+ADD_CHUNK = 500
+"""Jobs that travel together when producers add them one by one."""
+
+_BEFORE_ALL = -(2**62)
+_AFTER_ALL = 2**62
+
+
+class SqliteJobs(Bulk):
+    """The role `Jobs`."""
+
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        super().__init__(writer)
+        self._reader = reader
+        self._clock = clock
+        self._pending: dict[asyncio.AbstractEventLoop, _Pending] = {}
+
+    async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
+        if len(jobs) != 1:
+            return await self._writer.run(lambda transaction: add_jobs(transaction, jobs))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Added] = loop.create_future()
+        pending = self._pending.get(loop)
+        if pending is None:
+            pending = self._pending[loop] = _Pending([], [])
+            loop.call_soon(self._send, loop)
+        pending.jobs.append(jobs[0])
+        pending.futures.append(future)
+        if len(pending.jobs) >= ADD_CHUNK:
+            self._send(loop)
+        return [await future]
+
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send what the calls of one turn of the loop have gathered."""
+        pending = self._pending.pop(loop, None)
+        if pending is not None:
+            task = loop.create_task(self._add_together(pending))
+            pending.futures[0].add_done_callback(lambda _, keep=task: None)  # type: ignore[misc]
+
+    async def _add_together(self, pending: _Pending) -> None:
+        try:
+            answers = await self._writer.run(
+                lambda transaction: add_jobs(transaction, pending.jobs)
+            )
+        except Exception as error:
+            for future in pending.futures:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for future, answer in zip(pending.futures, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def get(self, queue: str, job_id: str) -> JobRecord | None:
+        def question(view: View) -> JobRecord | None:
+            found = _find(view, queue, job_id)
+            if found is None:
+                return None
+            records = read(view, queue, [found.number], self._clock.steady_ms())
+            return records[0] if records else None
+
+        return await self._reader.ask(question)
+
+    async def page(self, wanted: JobFilter) -> JobPage:
+        return await self._reader.ask(lambda view: self._page(view, wanted))
+
+    def _page(self, view: View, page: JobFilter) -> JobPage:
+        rows = view.run("queue_get", page.queue)
+        if not rows:
+            return JobPage([], None)
+        start = (_AFTER_ALL, _AFTER_ALL) if page.newest_first else (_BEFORE_ALL, _BEFORE_ALL)
+        first, second = start if page.after is None else _place(page.after)
+        name = {
+            State.DELAYED: "list_delayed",
+            State.ACTIVE: "list_active",
+            State.COMPLETED: "list_finished",
+            State.FAILED: "list_finished",
+        }.get(page.state, "list_line")
+        if page.newest_first:
+            name += "_back"
+        states = () if page.state in (State.DELAYED, State.ACTIVE) else (page.state.value,)
+        found = view.run(name, rows[0][0], *states, first, second, page.limit)
+        records = read(view, page.queue, [row[0] for row in found], self._clock.steady_ms())
+        more = len(found) == page.limit and found
+        return JobPage(records, f"{found[-1][1]}.{found[-1][2]}" if more else None)
+
+    async def remove(self, queue: str, job_id: str) -> State | None:
+        def transition(transaction: Transaction) -> State | None:
+            row = transaction.known_queue(queue)
+            if row is None or find(transaction, row.id, job_id) is None:
+                return None
+            row, found = require_job(
+                transaction,
+                queue,
+                job_id,
+                states=[state for state in State if state is not State.ACTIVE],
+                verb="removed; cancel it first",
+            )
+            numbers = f"[{found.number}]"
+            transaction.run("remove", numbers, numbers)
+            row.moved(found.state, None)
+            row.say(EventName.REMOVED, {"jobId": found.id, "prev": found.state.value})
+            return found.state
+
+        return await self._writer.run(transition)
+
+    async def retry(self, queue: str, job_id: str, *, reset_attempts: bool) -> None:
+        def transition(transaction: Transaction) -> None:
+            row, found = require_job(
+                transaction, queue, job_id, states=FINISHED[::-1], verb="retried"
+            )
+            place = (found.number, transaction.tickets(1))
+            transaction.run("revive", int(reset_attempts), msgspec.json.encode([place]).decode())
+            _lined_up(transaction, row, found)
+
+        await self._writer.run(transition)
+
+    async def promote(self, queue: str, job_id: str) -> None:
+        def transition(transaction: Transaction) -> None:
+            row, found = require_job(
+                transaction, queue, job_id, states=[State.DELAYED], verb="promoted"
+            )
+            place = (found.number, transaction.tickets(1))
+            transaction.run("line_up", msgspec.json.encode([place]).decode())
+            _lined_up(transaction, row, found)
+
+        await self._writer.run(transition)
+
+    async def change_delay(self, queue: str, job_id: str, *, delay_ms: int) -> None:
+        def transition(transaction: Transaction) -> None:
+            row, found = require_job(
+                transaction, queue, job_id, states=[State.DELAYED], verb="delayed anew"
+            )
+            due_ms = transaction.now_ms + delay_ms
+            transaction.run("job_delay", due_ms, transaction.tickets(1), delay_ms, found.number)
+            row.say(EventName.DELAYED, {"jobId": found.id, "delay": str(due_ms)})
+            transaction.readied = True
+
+        await self._writer.run(transition)
+
+    async def change_priority(self, queue: str, job_id: str, *, priority: int, lifo: bool) -> None:
+        def transition(transaction: Transaction) -> None:
+            row, found = require_job(transaction, queue, job_id)
+            if found.state not in READY:
+                transaction.run("job_priority", priority, None, None, found.number)
+                return
+            ticket = transaction.tickets(1)
+            state = ready_state(priority)
+            transaction.run(
+                "job_priority", priority, -ticket if lifo else ticket, state.value, found.number
+            )
+            row.moved(found.state, state)
+            transaction.readied = True
+
+        await self._writer.run(transition)
+
+    async def update_data(self, queue: str, job_id: str, *, data: str) -> None:
+        def transition(transaction: Transaction) -> None:
+            _, found = require_job(
+                transaction,
+                queue,
+                job_id,
+                states=[state for state in State if state is not State.ACTIVE],
+                verb="changed",
+            )
+            transaction.run("job_data", data, found.number)
+
+        await self._writer.run(transition)
+
+    async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
+        def transition(transaction: Transaction) -> State:
+            row, found = require_job(
+                transaction,
+                queue,
+                job_id,
+                states=[*READY, State.DELAYED, State.ACTIVE],
+                verb="cancelled",
+            )
+            if found.state is State.ACTIVE:
+                transaction.run("job_cancel", reason, found.number)
+                transaction.spoke = True
+                return found.state
+            now_ms = transaction.now_ms
+            attempt = Attempt(
+                number=found.attempts_made + 1,
+                started_ms=now_ms,
+                ended_ms=now_ms,
+                worker_id="",
+                outcome="failed",
+                error=reason,
+            )
+            move = (
+                found.number, "failed", None, None, 0, None, reason, attempt, now_ms, 0, None,
+            )  # fmt: skip
+            transaction.run("move", msgspec.json.encode([move]).decode())
+            row.moved(found.state, State.FAILED)
+            row.failed_total += 1
+            row.say(
+                EventName.FAILED,
+                {"jobId": found.id, "failedReason": reason, "prev": found.state.value},
+            )
+            return found.state
+
+        return await self._writer.run(transition)
+
+    async def logs(
+        self, queue: str, job_id: str, *, start: int, limit: int
+    ) -> tuple[list[str], int]:
+        def question(view: View) -> tuple[list[str], int]:
+            found = _find(view, queue, job_id)
+            if found is None:
+                raise not_found(queue, job_id)
+            lines = view.run("log_read", found.number, limit, start)
+            total = view.run("log_last", found.number)[0][1]
+            return [line for (line,) in lines], total
+
+        return await self._reader.ask(question)
+
+    async def add_log(self, queue: str, job_id: str, line: str, *, keep: int) -> int:
+        def transition(transaction: Transaction) -> int:
+            _, found = require_job(transaction, queue, job_id)
+            return append_log(transaction, found.number, [line], keep)
+
+        return await self._writer.run(transition)
+
+
+def append_log(transaction: Transaction, number: int, lines: Sequence[str], keep: int) -> int:
+    """Add lines to a job's log, drop all but the newest `keep`, return how many are left."""
+    last, kept = transaction.run("log_last", number)[0]
+    last = last or 0
+    for line in lines[-keep:] if keep else ():
+        last += 1
+        transaction.run("log_add", number, last, line)
+    kept = min(kept + len(lines), keep)
+    transaction.run("log_trim", number, last - keep)
+    return int(kept)
+
+
+class _Pending(NamedTuple):
+    """Jobs that were added in this turn of an event loop, and who waits for them."""
+
+    jobs: list[NewJob]
+    futures: list[asyncio.Future[Added]]
+
+
+def _find(view: View, queue: str, job_id: str) -> Found | None:
+    rows = view.run("queue_get", queue)
+    return find(view, rows[0][0], job_id) if rows else None
+
+
+def _lined_up(transaction: Transaction, row: QueueRow, found: Found) -> None:
+    row.moved(found.state, ready_state(found.priority))
+    row.say(EventName.WAITING, {"jobId": found.id, "prev": found.state.value})
+    transaction.readied = True
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    first, _separator, second = cursor.partition(".")
+    try:
+        return int(first), int(second)
+    except ValueError:
+        raise InvalidOptionError(
+            f"after={cursor!r}: expected the `next` of the page before"
+        ) from None

@@ -1,0 +1,95 @@
+"""The store as a whole: looking it over, closing it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from toril.backends.sqlite.reader import Reader, View
+from toril.core.clock import Clock
+from toril.engine.contract.lifecycle import Finding, Health
+
+LOW_ROOM_BYTES = 1 << 30
+"""Room on the disk below which there is a warning: 1 GiB."""
+
+WAL_RESET_FIXED = (3, 51, 3)
+"""Before this version two writers could damage a file at a checkpoint (sqlite.org, 2026-03)."""
+
+
+class SqliteLifecycle:
+    """The role `Lifecycle`."""
+
+    def __init__(self, path: str, reader: Reader, clock: Clock, close: Callable[[], None]) -> None:
+        self._path = path
+        self._reader = reader
+        self._clock = clock
+        self._close = close
+
+    async def check(self) -> Health:
+        findings = [_library()]
+        if self._path != ":memory:":
+            findings += await asyncio.to_thread(_room, Path(self._path))
+        findings += await self._reader.ask(self._contents)
+        return Health(findings)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _contents(self, view: View) -> list[Finding]:
+        return [_integrity(view), *self._orphans(view), *_unserved(view)]
+
+    def _orphans(self, view: View) -> list[Finding]:
+        lapsed = view.run("doctor_lapsed", self._clock.steady_ms())[0][0]
+        if lapsed:
+            text = (
+                f"{lapsed} running jobs have a lease that has ended; the next worker that starts"
+                " takes them back"
+            )
+            return [Finding("leases", "warning", text)]
+        return [Finding("leases", "ok", "every running job is held by a live lease")]
+
+
+def _library() -> Finding:
+    version = apsw.sqlitelibversion()
+    if tuple(int(part) for part in version.split(".")) < WAL_RESET_FIXED:
+        text = f"SQLite {version} may damage the file under several writers; upgrade apsw"
+        return Finding("sqlite", "error", text)
+    return Finding("sqlite", "ok", f"SQLite {version}")
+
+
+def _room(path: Path) -> list[Finding]:
+    size_bytes = sum(
+        part.stat().st_size for part in (path, path.with_name(path.name + "-wal")) if part.exists()
+    )
+    findings = [Finding("file", "ok", f"{path}: {size_bytes / 1e6:.1f} MB")]
+    free_bytes = shutil.disk_usage(path.parent).free
+    text = f"{free_bytes / 1e9:.1f} GB free on its disk"
+    if free_bytes < LOW_ROOM_BYTES:
+        findings.append(Finding("room", "warning", f"{text}; make room before it is full"))
+    else:
+        findings.append(Finding("room", "ok", text))
+    return findings
+
+
+def _integrity(view: View) -> Finding:
+    problems = [row[0] for row in view.run("doctor_integrity") if row[0] != "ok"]
+    if problems:
+        text = f"{len(problems)} problems, the first: {problems[0]}. Restore a backup"
+        return Finding("integrity", "error", text)
+    return Finding("integrity", "ok", "the file is whole")
+
+
+def _unserved(view: View) -> list[Finding]:
+    """Queues that have jobs in line, and no live worker."""
+    findings = []
+    for name, waiting in view.run("doctor_unserved"):
+        text = (
+            f"{waiting} jobs wait and no worker serves the queue; start one with --queues {name},"
+            " or look for a misspelt name"
+        )
+        findings.append(Finding(f"queue {name}", "warning", text))
+    return findings

@@ -1,0 +1,56 @@
+"""What holds a queue back, kept in its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.engine.events import EventName
+
+
+class SqliteLimits:
+    """The role `Limits`."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def pause(self, queue: str) -> None:
+        def change(row: QueueRow, _: Transaction) -> None:
+            row.paused = 1
+            row.say(EventName.PAUSED, {})
+
+        await self._change(queue, change)
+
+    async def resume(self, queue: str) -> None:
+        def change(row: QueueRow, _: Transaction) -> None:
+            row.paused = 0
+            row.say(EventName.RESUMED, {})
+
+        await self._change(queue, change)
+
+    async def set_concurrency(self, queue: str, limit: int | None) -> None:
+        def change(row: QueueRow, _: Transaction) -> None:
+            row.concurrency = limit
+
+        await self._change(queue, change)
+
+    async def set_rate(self, queue: str, limit: int | None, window_ms: int) -> None:
+        def change(row: QueueRow, _: Transaction) -> None:
+            row.rate_limit = limit
+            row.rate_window_ms = None if limit is None else window_ms
+
+        await self._change(queue, change)
+
+    async def hold(self, queue: str, *, duration_ms: int) -> None:
+        def change(row: QueueRow, transaction: Transaction) -> None:
+            row.held_until_ms = transaction.steady_ms + duration_ms
+
+        await self._change(queue, change)
+
+    async def _change(self, queue: str, change: Callable[[QueueRow, Transaction], None]) -> None:
+        def transition(transaction: Transaction) -> None:
+            change(transaction.queue(queue), transaction)
+            transaction.readied = True
+
+        await self._writer.run(transition)

@@ -1,0 +1,127 @@
+"""Finding one job, and reading jobs whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from toril.backends.sqlite.reader import View
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.core.errors import JobNotFoundError, WrongStateError
+from toril.engine.job import Attempt, JobRecord
+from toril.engine.states import State
+
+_MAX_DIGITS = 18
+
+
+class Found(NamedTuple):
+    """What a transition needs to know of a job."""
+
+    number: int
+    state: State
+    priority: int
+    position: int
+    id: str
+    processed_ms: int | None
+    worker_id: str | None
+    token: str | None
+    attempts_made: int
+    delay_ms: int
+
+
+def find(view: View, queue_id: int, job_id: str) -> Found | None:
+    """Return the job, or None."""
+    if job_id.isascii() and job_id.isdigit() and len(job_id) <= _MAX_DIGITS and job_id[0] != "0":
+        rows = view.run("job_find", queue_id, int(job_id))
+    else:
+        rows = view.run("job_find_custom", queue_id, job_id)
+    if not rows:
+        return None
+    row = rows[0]
+    return Found(row[0], State(row[1]), *row[2:])
+
+
+def require_job(
+    transaction: Transaction,
+    queue: str,
+    job_id: str,
+    *,
+    states: Sequence[State] | None = None,
+    verb: str = "",
+) -> tuple[QueueRow, Found]:
+    """Return the job and its queue.
+
+    Raises:
+        JobNotFoundError: There is none.
+        WrongStateError: It is in none of `states`.
+    """
+    row = transaction.known_queue(queue)
+    found = None if row is None else find(transaction, row.id, job_id)
+    if row is None or found is None:
+        raise not_found(queue, job_id)
+    if states is not None and found.state not in states:
+        expected = " or ".join(states)
+        raise WrongStateError(
+            f"job {job_id!r} of queue {queue!r} is {found.state}; only {expected} ones can be {verb}",
+            job_id=job_id,
+            queue=queue,
+        )
+    return row, found
+
+
+def not_found(queue: str, job_id: str) -> JobNotFoundError:
+    """Return the error for a job that is not there."""
+    return JobNotFoundError(
+        f"queue {queue!r} has no job {job_id!r}: it was removed, or the id or queue is another",
+        job_id=job_id,
+        queue=queue,
+    )
+
+
+def read(view: View, queue: str, numbers: Sequence[int], steady_ms: int) -> list[JobRecord]:
+    """Return the records of jobs, in the order given; those that are gone are left out."""
+    rows = view.run("jobs_read", msgspec.json.encode(numbers).decode())
+    return [_record(queue, row, steady_ms) for row in rows]
+
+
+def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
+    state = State(row[3])
+    attempts = [] if row[22] is None else msgspec.json.decode(row[22], type=list[Attempt])
+    if state is State.COMPLETED:  # a final success is not written twice
+        attempts.append(
+            Attempt(
+                number=row[11],
+                started_ms=row[16],
+                ended_ms=row[17],
+                worker_id=row[18],
+                outcome="completed",
+            )
+        )
+    return JobRecord(
+        id=row[1],
+        queue=queue,
+        name=row[2],
+        state=state,
+        data=row[4],
+        opts=row[5],
+        priority=row[6],
+        timestamp_ms=row[7],
+        delay_ms=row[8],
+        run_at_ms=row[9],
+        attempts_made=row[10],
+        attempts_started=row[11],
+        stalled=row[12],
+        progress="0" if row[13] is None else row[13],
+        result=row[14],
+        failed_reason=row[15],
+        processed_on_ms=row[16],
+        finished_on_ms=row[17],
+        worker_id=row[18],
+        lease_remaining_ms=None if state is not State.ACTIVE else row[19] - steady_ms,
+        deferred_failure=row[20],
+        cancel_reason=row[21],
+        attempts=attempts,
+        data_bytes=row[23],
+    )

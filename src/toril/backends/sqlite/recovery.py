@@ -1,0 +1,83 @@
+"""Taking back what dead workers held, and trimming what has grown old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from toril.backends.sqlite.adding import ready_state
+from toril.backends.sqlite.settling import trim_oldest
+from toril.backends.sqlite.transaction import Transaction
+from toril.engine.contract.dispatch import Recovery
+from toril.engine.events import EventName
+from toril.engine.job import Attempt
+from toril.engine.states import State
+
+STALLED_REASON = "job stalled more than allowable limit"
+"""Part of the stored format (spec, section 5.6)."""
+
+
+def recover_jobs(
+    transaction: Transaction, *, max_stalled: int, heartbeat_s: float, limit: int
+) -> Recovery:
+    """Put jobs whose lease has ended, or whose worker is dead, at the front of their line."""
+    steady_ms = transaction.steady_ms
+    silent_since_ms = steady_ms - round(heartbeat_s * 1000)
+    transaction.flush()
+    lapsed = transaction.run("lapsed", steady_ms, silent_since_ms, limit)
+    recovered: list[tuple[str, str]] = []
+    quarantined: list[tuple[str, str]] = []
+    moves: list[tuple[Any, ...]] = []
+    # The longest running one goes to the front last, and so runs first.
+    for number, queue, job_id, priority, stalled, worker_id, processed_ms, made in reversed(lapsed):
+        row = transaction.queue(queue)
+        state = ready_state(priority)
+        attempt = Attempt(
+            number=made + 1,
+            started_ms=processed_ms,
+            ended_ms=transaction.now_ms,
+            worker_id=worker_id,
+            outcome="stalled",
+            error="its worker stopped renewing the lease",
+        )
+        deferred = None
+        if stalled + 1 > max_stalled:
+            deferred = STALLED_REASON
+            quarantined.append((queue, job_id))
+        recovered.append((queue, job_id))
+        moves.append(
+            (
+                number, state.value, -transaction.tickets(1), None, None, None, None, attempt,
+                None, 1, deferred,
+            )
+        )  # fmt: skip
+        row.moved(State.ACTIVE, state)
+        row.say(EventName.WAITING, {"jobId": job_id, "prev": "active"})
+        row.say(EventName.STALLED, {"jobId": job_id})
+    if moves:
+        transaction.run("move", msgspec.json.encode(moves).decode())
+        transaction.readied = True
+    if len(lapsed) < limit:
+        transaction.run("workers_bury", silent_since_ms, steady_ms)
+    return Recovery(recovered, quarantined)
+
+
+def trim_jobs(transaction: Transaction, limit: int) -> int:
+    """Remove up to `limit` finished jobs that are older than their queue keeps them."""
+    removed = 0
+    for name in transaction.queue_names():
+        row = transaction.queue(name)
+        for state, age_ms in (
+            (State.COMPLETED, row.keep_completed_age_ms),
+            (State.FAILED, row.keep_failed_age_ms),
+        ):
+            if age_ms is not None and row.counts[state] and removed < limit:
+                removed += trim_oldest(
+                    transaction,
+                    row,
+                    state,
+                    limit=limit - removed,
+                    until_ms=transaction.now_ms - age_ms,
+                )
+    return removed

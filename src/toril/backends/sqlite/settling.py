@@ -1,0 +1,150 @@
+"""Applying outcomes: which tokens still hold, then all of a kind in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.backends.sqlite.adding import add_jobs, ready_state
+from toril.backends.sqlite.bulk import remove_jobs
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.engine.contract.dispatch import Word
+from toril.engine.events import EventName
+from toril.engine.job import Attempt, Finished
+from toril.engine.states import State
+
+TRIM_CHUNK = 500
+"""Old jobs that one exchange removes, beside as many as it finished."""
+
+_HELD = msgspec.json.Decoder(list[tuple[int, str, int, str | None]])
+
+
+def settle(
+    transaction: Transaction, outcomes: Sequence[Finished]
+) -> tuple[list[Word], list[QueueRow]]:
+    """Apply outcomes; return a word for each, and the queues in which jobs have finished."""
+    if not outcomes:
+        return [], []
+    numbers = msgspec.json.encode([outcome.number for outcome in outcomes]).decode()
+    held = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
+    words: list[Word] = []
+    done: list[tuple[Any, ...]] = []
+    moves: list[tuple[Any, ...]] = []
+    keeps: dict[tuple[str, State], Finished] = {}
+    gone: dict[tuple[str, State], list[int]] = {}
+    rows: dict[str, QueueRow] = {}
+    for outcome in outcomes:
+        number: Any = outcome.number
+        holder = held.get(number)
+        if holder is None or holder[1] != outcome.token:
+            words.append("lease_lost")
+            continue
+        del held[number]  # a second outcome for the same claim is a late one
+        words.append("ok")
+        row = rows.get(outcome.queue)
+        if row is None:
+            row = rows[outcome.queue] = transaction.queue(outcome.queue)
+        if outcome.kind == "completed":
+            done.append((number, outcome.attempts_made, outcome.value))
+            _complete(transaction, row, outcome)
+        else:
+            moves.append(_move(transaction, row, outcome, number, priority=holder[2]))
+        if outcome.kind in ("completed", "failed"):
+            state = State(outcome.kind)
+            keeps[outcome.queue, state] = outcome
+            if outcome.keep_count == 0:
+                gone.setdefault((outcome.queue, state), []).append(number)
+    if done:
+        transaction.run("complete", transaction.now_ms, msgspec.json.encode(done).decode())
+    if moves:
+        transaction.run("move", msgspec.json.encode(moves).decode())
+    for (queue, state), finished in gone.items():
+        remove_jobs(transaction, rows[queue], state, finished)
+    for (queue, state), outcome in keeps.items():
+        _trim(transaction, rows[queue], state, outcome, len(outcomes))
+    if any(row.concurrency is not None for row in rows.values()):
+        transaction.readied = True  # a place became free
+    return words, list({queue: rows[queue] for queue, _ in keeps}.values())
+
+
+def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> None:
+    row.moved(State.ACTIVE, State.COMPLETED)
+    row.completed_total += 1
+    row.say(
+        EventName.COMPLETED,
+        {"jobId": outcome.job_id, "returnvalue": outcome.value, "prev": "active"},
+    )
+    if outcome.follow_ups:
+        add_jobs(transaction, outcome.follow_ups)
+
+
+def _move(
+    transaction: Transaction, row: QueueRow, outcome: Finished, number: int, *, priority: int
+) -> tuple[Any, ...]:
+    """Return a row for `move.sql`, and say what happened."""
+    now_ms = transaction.now_ms
+    attempt = Attempt(
+        number=outcome.attempts_made or 1,
+        started_ms=outcome.started_ms,
+        ended_ms=now_ms,
+        worker_id=outcome.worker_id,
+        outcome=outcome.kind,
+        error=outcome.reason,
+        traceback=outcome.traceback,
+    )
+    position = due_ms = delay_ms = finished_ms = None
+    if outcome.kind == "failed":
+        state = State.FAILED
+        finished_ms = now_ms
+        row.failed_total += 1
+        reason = outcome.reason or "null"
+        row.say(
+            EventName.FAILED, {"jobId": outcome.job_id, "failedReason": reason, "prev": "active"}
+        )
+        if outcome.exhausted:
+            made = str(outcome.attempts_made)
+            row.say(EventName.RETRIES_EXHAUSTED, {"jobId": outcome.job_id, "attemptsMade": made})
+    else:
+        until_ms = outcome.until_ms if outcome.until_ms is not None else now_ms + outcome.wait_ms
+        position = transaction.tickets(1)
+        transaction.readied = True
+        if until_ms > now_ms:
+            state, due_ms, delay_ms = State.DELAYED, until_ms, until_ms - now_ms
+            row.say(EventName.DELAYED, {"jobId": outcome.job_id, "delay": str(due_ms)})
+        else:
+            state = ready_state(priority)
+            row.say(EventName.WAITING, {"jobId": outcome.job_id, "prev": "active"})
+            if outcome.kind == "released" or outcome.lifo:
+                position = -position
+    row.moved(State.ACTIVE, state)
+    return (
+        number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
+        attempt, finished_ms, 0, None,
+    )  # fmt: skip
+
+
+def _trim(
+    transaction: Transaction, row: QueueRow, state: State, outcome: Finished, slack: int
+) -> None:
+    """Apply the keep policy of the latest job to its state's set."""
+    if state is State.COMPLETED:
+        row.keep_completed_age_ms = outcome.keep_age_ms
+    else:
+        row.keep_failed_age_ms = outcome.keep_age_ms
+    if outcome.keep_count:
+        surplus = row.counts[state] - outcome.keep_count
+        if surplus > 0:
+            trim_oldest(transaction, row, state, limit=min(surplus, slack + TRIM_CHUNK))
+
+
+def trim_oldest(
+    transaction: Transaction, row: QueueRow, state: State, *, limit: int, until_ms: int = 2**62
+) -> int:
+    """Remove up to `limit` finished jobs that ended first, and not after a moment."""
+    text = transaction.value("finished_find", row.id, state.value, until_ms, limit)
+    found = msgspec.json.decode(text, type=list[tuple[int, str, int]])
+    if found:
+        remove_jobs(transaction, row, state, [number for number, _, _ in found])
+    return len(found)

@@ -1,0 +1,18 @@
+-- claim_find: the next jobs of one queue: those without a priority first, then by priority, then by place.
+--
+-- PARAMS
+--   queue_id  int
+--   limit     int
+-- RETURNS
+--   one row: JSON array of [number, id, name, data, opts, attempts_started, attempts_made,
+--   timestamp_ms, stalled, deferred_failure, priority], as they will be once claimed
+-- COST
+--   one walk of jobs_line
+SELECT json_group_array(json_array(
+         number, coalesce(custom_id, CAST(number AS TEXT)), name, data, opts,
+         attempts_started + 1, attempts_made, timestamp_ms, stalled, deferred_failure, priority))
+  FROM (SELECT *
+          FROM jobs
+         WHERE queue_id = :queue_id AND state IN ('wait', 'prioritized')
+         ORDER BY priority, position
+         LIMIT :limit);

@@ -1,0 +1,12 @@
+-- events_add: append a transaction's events of one queue.
+--
+-- PARAMS
+--   queue_id  int
+--   last      int   number of its last event
+--   at_ms     int   epoch milliseconds
+--   body      text  JSON array of [name, fields]
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+INSERT INTO events (queue_id, last, at_ms, body) VALUES (:queue_id, :last, :at_ms, :body);

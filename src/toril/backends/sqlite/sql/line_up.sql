@@ -1,0 +1,13 @@
+-- line_up: put jobs in line at given places.
+--
+-- PARAMS
+--   places  text  JSON array of [number, position]
+-- RETURNS
+--   nothing
+-- COST
+--   O(jobs given)
+UPDATE jobs
+   SET state = CASE WHEN priority > 0 THEN 'prioritized' ELSE 'wait' END,
+       position = places.value ->> 1, due_ms = NULL, delay_ms = 0
+  FROM json_each(:places) AS places
+ WHERE jobs.number = places.value ->> 0;

@@ -1,0 +1,17 @@
+-- list_active: a page of running jobs, longest running first.
+--
+-- PARAMS
+--   queue_id  int
+--   first     int   where to go on: the page before ended with these two
+--   second    int
+--   limit     int
+-- RETURNS
+--   one row each (number, processed_ms, number)
+-- COST
+--   one walk of jobs_active, sorted: as many as run at once
+SELECT number, processed_ms, number
+  FROM jobs
+ WHERE queue_id = :queue_id AND state = 'active'
+   AND (processed_ms, number) > (:first, :second)
+ ORDER BY processed_ms, number
+ LIMIT :limit;

@@ -1,0 +1,17 @@
+-- list_delayed: a page of delayed jobs, soonest first.
+--
+-- PARAMS
+--   queue_id  int
+--   first     int   where to go on: the page before ended with these two
+--   second    int
+--   limit     int
+-- RETURNS
+--   one row each (number, due_ms, position)
+-- COST
+--   one walk of jobs_delayed
+SELECT number, due_ms, position
+  FROM jobs
+ WHERE queue_id = :queue_id AND state = 'delayed'
+   AND (due_ms, position) > (:first, :second)
+ ORDER BY due_ms, position
+ LIMIT :limit;

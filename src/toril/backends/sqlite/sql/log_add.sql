@@ -1,0 +1,11 @@
+-- log_add: add a line to a job's log.
+--
+-- PARAMS
+--   job_number   int
+--   line_number  int
+--   line         text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+INSERT INTO logs VALUES (:job_number, :line_number, :line);

@@ -1,0 +1,48 @@
+-- queue_save: keep a queue's settings and counts.
+--
+-- PARAMS
+--   queue_id               int
+--   paused                 int
+--   concurrency            int
+--   rate_limit             int
+--   rate_window_ms         int
+--   window_ends_ms         int
+--   window_count           int
+--   held_until_ms          int
+--   event_last             int
+--   completed_total        int
+--   failed_total           int
+--   keep_completed_age_ms  int
+--   keep_failed_age_ms     int
+--   n_wait                 int
+--   n_prioritized          int
+--   n_delayed              int
+--   n_active               int
+--   n_completed            int
+--   n_failed               int
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+WITH queue (id) AS (SELECT :queue_id)
+UPDATE queues
+   SET paused = :paused,
+       concurrency = :concurrency,
+       rate_limit = :rate_limit,
+       rate_window_ms = :rate_window_ms,
+       window_ends_ms = :window_ends_ms,
+       window_count = :window_count,
+       held_until_ms = :held_until_ms,
+       event_last = :event_last,
+       completed_total = :completed_total,
+       failed_total = :failed_total,
+       keep_completed_age_ms = :keep_completed_age_ms,
+       keep_failed_age_ms = :keep_failed_age_ms,
+       n_wait = :n_wait,
+       n_prioritized = :n_prioritized,
+       n_delayed = :n_delayed,
+       n_active = :n_active,
+       n_completed = :n_completed,
+       n_failed = :n_failed
+  FROM queue
+ WHERE queues.id = queue.id;

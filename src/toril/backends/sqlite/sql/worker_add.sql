@@ -1,0 +1,21 @@
+-- worker_add: announce a worker.
+--
+-- PARAMS
+--   id              text
+--   host            text
+--   pid             int
+--   queues          text  JSON array
+--   concurrency     int
+--   running         int
+--   started_ms      int
+--   beat_ms         int   steady clock
+--   quiet           int
+--   resident_bytes  int
+--   version         text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+INSERT OR REPLACE INTO workers
+VALUES (:id, :host, :pid, :queues, :concurrency, :running, :started_ms, :beat_ms, :quiet,
+        :resident_bytes, :version, 0);

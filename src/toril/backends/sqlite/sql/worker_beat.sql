@@ -1,0 +1,15 @@
+-- worker_beat: a worker lives.
+--
+-- PARAMS
+--   beat_ms         int   steady clock
+--   running         int
+--   quiet           int
+--   resident_bytes  int
+--   id              text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+UPDATE workers
+   SET beat_ms = :beat_ms, running = :running, quiet = :quiet, resident_bytes = :resident_bytes
+ WHERE id = :id;

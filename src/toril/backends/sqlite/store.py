@@ -1,0 +1,89 @@
+"""Puts the embedded store together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from toril.backends.sqlite.connection import connect, connect_reader
+from toril.backends.sqlite.counts import SqliteCounts
+from toril.backends.sqlite.dispatch import SqliteDispatch
+from toril.backends.sqlite.events import SqliteEvents
+from toril.backends.sqlite.jobs import SqliteJobs
+from toril.backends.sqlite.lifecycle import SqliteLifecycle
+from toril.backends.sqlite.limits import SqliteLimits
+from toril.backends.sqlite.migrate import migrate
+from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
+from toril.backends.sqlite.replies import translate
+from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.workers import SqliteWorkers
+from toril.backends.sqlite.writer import Writer
+from toril.core.clock import Clock
+from toril.engine.contract import Backend
+
+
+def open_sqlite(
+    path: str, *, durability: Literal["full", "normal"], clock: Clock, create: bool
+) -> Backend:
+    """Open (or make) the file at `path`; `:memory:` is a store that ends with the process.
+
+    Raises:
+        BackendError: It cannot be opened; the message says why and what to do.
+    """
+    in_memory = path == ":memory:"
+    if not in_memory:
+        path = str(Path(path).absolute())
+    try:
+        connection = connect(path, durability=durability, create=create)
+        try:
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except apsw.Error as error:
+        raise translate(error, path) from error
+    work = Signal(None if in_memory else _Look(path))
+    news = Signal(None if in_memory else _Look(path))
+    writer = Writer(connection, path, clock=clock, durability=durability, work=work, news=news)
+    reader: Reader = SharedReader(writer) if in_memory else FileReader(path)
+
+    def close() -> None:
+        work.close()
+        news.close()
+        reader.close()
+        writer.close()
+
+    return Backend(
+        url=f"sqlite://{path}" if in_memory else f"sqlite:///{path}",
+        clock=clock,
+        jobs=SqliteJobs(writer, reader, clock),
+        dispatch=SqliteDispatch(writer, work),
+        events=SqliteEvents(writer, reader, news),
+        counts=SqliteCounts(reader, clock),
+        limits=SqliteLimits(writer),
+        workers=SqliteWorkers(writer, reader, clock),
+        lifecycle=SqliteLifecycle(path, reader, clock, close),
+        capabilities=frozenset() if in_memory else frozenset({"shared_processes"}),
+    )
+
+
+class _Look:
+    """Tells whether some connection has written, for a few microseconds a look."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: apsw.Connection | None = None
+
+    def __call__(self) -> int:
+        if self._connection is None:
+            self._connection = connect_reader(self._path)
+        version: int = self._connection.pragma("data_version")
+        return version
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,239 @@
+"""What the transitions of one transaction share: time, numbers, queues, counts, events.
+
+Counters, counts and events are gathered while the transitions run and written once before the
+commit, however many transitions there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+import msgspec
+
+from toril.backends.sqlite.statements import statement
+from toril.core.clock import Clock
+from toril.engine.events import EventName
+from toril.engine.states import State
+
+EVENTS_KEPT = 10_000
+"""About how many events a queue keeps, as BullMQ's default (spec, section 1.3)."""
+
+_COUNTED = (
+    State.WAIT,
+    State.PRIORITIZED,
+    State.DELAYED,
+    State.ACTIVE,
+    State.COMPLETED,
+    State.FAILED,
+)
+
+
+class QueueRow:
+    """One queue as the transaction sees and changes it."""
+
+    __slots__ = (
+        "completed_total",
+        "concurrency",
+        "counts",
+        "event_last",
+        "events",
+        "failed_total",
+        "held_until_ms",
+        "id",
+        "keep_completed_age_ms",
+        "keep_failed_age_ms",
+        "name",
+        "paused",
+        "rate_limit",
+        "rate_window_ms",
+        "window_count",
+        "window_ends_ms",
+    )
+
+    id: int
+    name: str
+    paused: int
+    concurrency: int | None
+    rate_limit: int | None
+    rate_window_ms: int | None
+    window_ends_ms: int
+    window_count: int
+    held_until_ms: int
+    event_last: int
+    completed_total: int
+    failed_total: int
+    keep_completed_age_ms: int | None
+    keep_failed_age_ms: int | None
+
+    def __init__(self, row: tuple[Any, ...]) -> None:
+        (
+            self.id,
+            self.name,
+            self.paused,
+            self.concurrency,
+            self.rate_limit,
+            self.rate_window_ms,
+            self.window_ends_ms,
+            self.window_count,
+            self.held_until_ms,
+            self.event_last,
+            self.completed_total,
+            self.failed_total,
+            self.keep_completed_age_ms,
+            self.keep_failed_age_ms,
+        ) = row[:14]
+        self.counts: dict[State, int] = dict(zip(_COUNTED, row[14:], strict=True))
+        self.events: list[tuple[str, Mapping[str, str]]] = []
+
+    def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
+        """Note that jobs went from one state to another; None is outside."""
+        if before is not None:
+            self.counts[before] -= many
+        if after is not None:
+            self.counts[after] += many
+
+    def say(self, name: EventName, fields: Mapping[str, str]) -> None:
+        """Append an event."""
+        self.events.append((name, fields))
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return everything that may have changed, in the order of `queue_save.sql`."""
+        return (
+            self.id,
+            self.paused,
+            self.concurrency,
+            self.rate_limit,
+            self.rate_window_ms,
+            self.window_ends_ms,
+            self.window_count,
+            self.held_until_ms,
+            self.event_last,
+            self.completed_total,
+            self.failed_total,
+            self.keep_completed_age_ms,
+            self.keep_failed_age_ms,
+            *self.counts.values(),
+        )
+
+
+class Transaction:
+    """One transaction of the writer, begun and not yet committed."""
+
+    __slots__ = (
+        "_connection",
+        "_job_number",
+        "_queues",
+        "_saved",
+        "_started",
+        "_ticket",
+        "now_ms",
+        "readied",
+        "spoke",
+        "steady_ms",
+    )
+
+    def __init__(self, connection: apsw.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self.now_ms = clock.now_ms()
+        self.steady_ms = clock.steady_ms()
+        self.readied = False
+        """Something may be claimable now that was not."""
+        self.spoke = False
+        """There are new events."""
+        self._queues: dict[str, QueueRow] = {}
+        self._saved: dict[str, tuple[Any, ...]] = {}
+        self._job_number = self._ticket = 0
+        self._started = (0, 0)
+
+    def run(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run the statement `name` and return its rows."""
+        return self._connection.execute(statement(name), values).fetchall()
+
+    def value(self, name: str, *values: Any) -> Any:
+        """Run the statement `name` and return the first column of its only row; None if none."""
+        rows = self._connection.execute(statement(name), values).fetchall()
+        return rows[0][0] if rows else None
+
+    def changed(self, name: str, *values: Any) -> int:
+        """Run the statement `name` and return how many rows it changed."""
+        self._connection.execute(statement(name), values).fetchall()
+        return self._connection.changes()
+
+    def queue(self, name: str) -> QueueRow:
+        """Return the queue, made when it is not there yet."""
+        found = self.known_queue(name)
+        if found is None:
+            self.run("queue_make", name)
+            found = self.known_queue(name)
+            assert found is not None  # noqa: S101 - it was just made
+        return found
+
+    def known_queue(self, name: str) -> QueueRow | None:
+        """Return the queue, or None."""
+        found = self._queues.get(name)
+        if found is None:
+            rows = self.run("queue_get", name)
+            if not rows:
+                return None
+            found = self._queues[name] = QueueRow(rows[0])
+            self._saved[name] = found.settings()
+        return found
+
+    def queue_names(self) -> list[str]:
+        """Return the names of all queues."""
+        return [row[0] for row in self.run("queue_names")]
+
+    def forget_queue(self, name: str) -> None:
+        """Drop the queue's row, and what was gathered for it."""
+        queue = self._queues.pop(name)
+        self._saved.pop(name)
+        self.run("queue_remove", queue.id)
+
+    def job_numbers(self, many: int) -> int:
+        """Take the next `many` job numbers and return the first."""
+        self._load_counters()
+        first = self._job_number + 1
+        self._job_number += many
+        return first
+
+    def tickets(self, many: int) -> int:
+        """Take the next `many` places at the end of the line and return the first.
+
+        The negative of a place is one at the front, before all that were given so far.
+        """
+        self._load_counters()
+        first = self._ticket + 1
+        self._ticket += many
+        return first
+
+    def flush(self) -> None:
+        """Write what was gathered. Once before the commit, and before a read in between."""
+        if (self._job_number, self._ticket) != self._started:
+            self._started = (self._job_number, self._ticket)
+            self.run("counters_save", *self._started)
+        for name, queue in self._queues.items():
+            if queue.events:
+                self._write_events(queue)
+            settings = queue.settings()
+            if settings != self._saved[name]:
+                self._saved[name] = settings
+                self.run("queue_save", *settings)
+
+    def _load_counters(self) -> None:
+        if self._ticket == 0 and self._job_number == 0:
+            job_number, ticket = self.run("counters_get")[0]
+            self._started = (job_number, ticket)
+            self._job_number, self._ticket = self._started
+
+    def _write_events(self, queue: QueueRow) -> None:
+        before, queue.event_last = queue.event_last, queue.event_last + len(queue.events)
+        body = msgspec.json.encode(queue.events).decode()
+        queue.events.clear()
+        self.run("events_add", queue.id, queue.event_last, self.now_ms, body)
+        self.spoke = True
+        # Trim in steps of a tenth of the cap, not at every commit.
+        step = EVENTS_KEPT // 10
+        if before // step != queue.event_last // step:
+            self.run("events_trim", queue.id, queue.event_last - EVENTS_KEPT)

@@ -1,0 +1,76 @@
+"""The register of workers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.core.clock import Clock
+from toril.engine.contract.workers import WorkerRecord
+
+
+class SqliteWorkers:
+    """The role `Workers`."""
+
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+
+    async def register(self, worker: WorkerRecord) -> None:
+        def transition(transaction: Transaction) -> None:
+            transaction.run(
+                "worker_add",
+                worker.id,
+                worker.host,
+                worker.pid,
+                msgspec.json.encode(worker.queues).decode(),
+                worker.concurrency,
+                worker.running,
+                worker.started_ms,
+                transaction.steady_ms,
+                int(worker.quiet),
+                worker.resident_bytes,
+                worker.version,
+            )
+
+        await self._writer.run(transition, durable=False)
+
+    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> None:
+        def transition(transaction: Transaction) -> None:
+            transaction.run(
+                "worker_beat", transaction.steady_ms, running, int(quiet), resident_bytes, worker_id
+            )
+
+        self._writer.run_blocking(transition, durable=False)
+
+    async def deregister(self, worker_id: str) -> None:
+        await self._writer.run(
+            lambda transaction: transaction.run("worker_remove", worker_id), durable=False
+        )
+
+    async def list(self) -> list[WorkerRecord]:
+        def question(view: View) -> list[WorkerRecord]:
+            return [
+                WorkerRecord(
+                    id=row[0],
+                    host=row[1],
+                    pid=row[2],
+                    queues=msgspec.json.decode(row[3]),
+                    concurrency=row[4],
+                    running=row[5],
+                    started_ms=row[6],
+                    beat_age_ms=max(0, self._clock.steady_ms() - row[7]),
+                    quiet=bool(row[8]),
+                    resident_bytes=row[9],
+                    version=row[10],
+                )
+                for row in view.run("worker_list")
+            ]
+
+        return await self._reader.ask(question)
+
+    async def declare_dead(self, worker_id: str) -> None:
+        await self._writer.run(lambda transaction: transaction.run("worker_dead", worker_id))

@@ -1,0 +1,216 @@
+"""The one thread of a process that writes: transactions shared by all that arrive together.
+
+What arrives while a transaction is being committed shares the next one, and so one wait for the
+disk. Nothing waits for company: under no load a transaction holds a single piece of work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, TypeVar
+
+import apsw
+
+from toril.backends.sqlite.replies import translate
+from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.transaction import Transaction
+from toril.core.clock import Clock
+from toril.core.errors import BackendClosedError, TorilError
+
+T = TypeVar("T")
+
+MAX_TOGETHER = 256
+"""Pieces of work in one transaction."""
+MAX_HOLD_S = 0.02
+"""How long a transaction takes on more work: other processes wait for the lock meanwhile."""
+
+
+class Work:
+    """One piece of work: a transition, and who waits for its result.
+
+    A transition may be run again after a rollback, so it keeps nothing between runs. A `TorilError`
+    from it means that it has written nothing.
+    """
+
+    __slots__ = ("durable", "error", "future", "loop", "result", "transition")
+
+    def __init__(
+        self,
+        transition: Callable[[Transaction], Any],
+        durable: bool,
+        future: asyncio.Future[Any] | Future[Any],
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
+        self.transition = transition
+        self.durable = durable
+        self.future = future
+        self.loop = loop
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """The thread, its connection and its queue of work."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        path: str,
+        *,
+        clock: Clock,
+        durability: Literal["full", "normal"],
+        work: Signal,
+        news: Signal,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._full = durability == "full" and path != ":memory:"
+        self._synchronous_full = durability == "full"
+        self._work_signal = work
+        self._news_signal = news
+        self._waiting: SimpleQueue[Work | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="toril-sqlite", daemon=True)
+        self._thread.start()
+
+    async def run(self, transition: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run a transition in the next transaction and return what it returns.
+
+        Parameters:
+            transition: What to do.
+            durable: Whether the answer must survive a loss of power. False for what is redone
+                anyway, such as a claim.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(Work(transition, durable, future, loop))
+        return await future
+
+    def run_blocking(self, transition: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """The same for a thread that may wait."""
+        future: Future[T] = Future()
+        self._put(Work(transition, durable, future, None))
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what is waiting, end the thread, close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+            self._thread.join()
+
+    def _put(self, work: Work) -> None:
+        if self._closed:
+            raise BackendClosedError(f"{self._path}: the store was closed")
+        self._waiting.put(work)
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            group: list[Work] = []
+            work = self._waiting.get()
+            while work is not None:
+                group.append(work)
+                if len(group) == MAX_TOGETHER:
+                    break
+                try:
+                    work = self._waiting.get_nowait()
+                except Empty:
+                    break
+            open_ = work is not None
+            while group:
+                done = self._transact(group)
+                _deliver(group[:done])
+                del group[:done]
+        self._connection.close()
+
+    def _transact(self, group: list[Work]) -> int:
+        """Run the first works of a group together; return how many. At least one."""
+        try:
+            return self._attempt(group)
+        except Exception:  # noqa: S110 - found and delivered below, each to its own caller
+            pass
+        self._roll_back()
+        if len(group) == 1:
+            return 1
+        # One of them spoiled it for all: run each on its own, so that only that one fails.
+        for work in group:
+            try:
+                self._attempt([work])
+            except Exception:
+                self._roll_back()
+        return len(group)
+
+    def _attempt(self, group: list[Work]) -> int:
+        done = 0
+        try:
+            self._set_synchronous(any(work.durable for work in group))
+            self._connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(self._connection, self._clock)
+            until_s = time.monotonic() + MAX_HOLD_S
+            for work in group:
+                work.error = None
+                try:
+                    work.result = work.transition(transaction)
+                except TorilError as error:
+                    work.error = error
+                done += 1
+                if time.monotonic() > until_s:
+                    break
+            transaction.flush()
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            reason = translate(error, self._path) if isinstance(error, apsw.Error) else error
+            for work in group:
+                work.error = reason
+            raise
+        if transaction.readied:
+            self._work_signal.ring()
+        if transaction.spoke:
+            self._news_signal.ring()
+        return done
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _set_synchronous(self, durable: bool) -> None:
+        want_full = self._full and durable
+        if want_full != self._synchronous_full:
+            self._connection.execute(
+                "PRAGMA synchronous = FULL" if want_full else "PRAGMA synchronous = NORMAL"
+            )
+            self._synchronous_full = want_full
+
+
+def _deliver(group: list[Work]) -> None:
+    """Hand results to those who wait: one wake-up for each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[Work]] = {}
+    for work in group:
+        if work.loop is not None:
+            loops.setdefault(work.loop, []).append(work)
+        elif work.error is not None:
+            work.future.set_exception(work.error)
+        else:
+            work.future.set_result(work.result)
+    for loop, works in loops.items():
+        try:
+            loop.call_soon_threadsafe(_settle, works)
+        except RuntimeError:  # that loop was closed; nobody is left to tell
+            continue
+
+
+def _settle(works: list[Work]) -> None:
+    for work in works:
+        if work.future.done():
+            continue
+        if work.error is not None:
+            work.future.set_exception(work.error)
+        else:
+            work.future.set_result(work.result)

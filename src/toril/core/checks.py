@@ -1,0 +1,40 @@
+"""Refusing nonsense by name, with the value and what would do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from toril.core.errors import InvalidOptionError
+
+
+def require(holds: bool, name: str, value: object, expected: str) -> None:
+    """Raise `InvalidOptionError` for option `name` unless `holds`.
+
+    Parameters:
+        holds: The condition.
+        name: The option as the caller spells it.
+        value: What was given.
+        expected: What would have done, as a noun phrase.
+
+    Raises:
+        InvalidOptionError: With `name=value: expected …`.
+    """
+    if not holds:
+        raise InvalidOptionError(f"{name}={value!r}: expected {expected}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` was probably meant to be, or None."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """Return a message for an unknown word: the nearest known one, or all of them."""
+    known = sorted(known)
+    close = nearest(word, known)
+    if close is not None:
+        return f"unknown {kind} {word!r}: did you mean {close!r}?"
+    listing = ", ".join(known) if known else "none"
+    return f"unknown {kind} {word!r}: known are {listing}"

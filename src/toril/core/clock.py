@@ -1,0 +1,47 @@
+"""What time it is. Passed in wherever time matters, so that tests can move it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings: the calendar's and a stopwatch's, both in integer milliseconds."""
+
+    def now_ms(self) -> int:
+        """Return the calendar time, milliseconds since 1970 UTC. May jump either way."""
+        ...
+
+    def steady_ms(self) -> int:
+        """Return a stopwatch's reading in milliseconds. Shared by all processes of the host.
+
+        Leases and heartbeats are measured with it, so that a calendar that is put back or
+        forward neither keeps a dead worker's jobs nor takes a live one's.
+        """
+        ...
+
+
+class SystemClock:
+    """The host's clocks."""
+
+    __slots__ = ()
+
+    def now_ms(self) -> int:
+        """Return the calendar time."""
+        return time.time_ns() // 1_000_000
+
+    def steady_ms(self) -> int:
+        """Return the time since some moment before the host started, without jumps."""
+        return time.monotonic_ns() // 1_000_000
+
+
+def moment(epoch_ms: int) -> datetime:
+    """Return an epoch in milliseconds as an aware datetime in UTC."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
+def epoch_ms(at: datetime) -> int:
+    """Return an aware datetime as milliseconds since 1970 UTC."""
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,54 @@
+"""Durations: seconds everywhere, `timedelta` accepted for comfort, words for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+
+from toril.core.checks import require
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*")
+
+
+def seconds(value: float | timedelta, name: str) -> float:
+    """Return a duration in seconds.
+
+    Parameters:
+        value: Seconds, or a timedelta.
+        name: The option's name, for the error.
+
+    Raises:
+        InvalidOptionError: If it is negative, not finite or not a number.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    good = isinstance(number, int | float) and not isinstance(number, bool)
+    require(good and math.isfinite(number) and number >= 0, name, value, "seconds, 0 or more")
+    return float(number)
+
+
+def parse(text: str, name: str) -> float:
+    """Return the seconds that a text such as `90`, `250ms`, `5m`, `12h` or `7d` means.
+
+    Raises:
+        InvalidOptionError: If it means nothing.
+    """
+    match = _TEXT.fullmatch(text)
+    require(match is not None, name, text, "a duration such as 90, 250ms, 5m, 12h or 7d")
+    assert match is not None  # noqa: S101 - for the type checker; `require` has refused
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
+
+
+def in_words(duration_s: float) -> str:
+    """Return a duration for people: `340 ms`, `4.2 s`, `3 min 5 s`, `2 h 4 min`, `3 d 2 h`."""
+    if duration_s < 1:
+        return f"{duration_s * 1000:.0f} ms"
+    if duration_s < 60:
+        return f"{duration_s:.1f} s"
+    whole = round(duration_s)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,0 +1,143 @@
+"""Every error that Toril raises.
+
+TorilError
+├── InvalidOptionError          an option or argument makes no sense (also a ValueError)
+│   └── InvalidSettingError     ... and it came from the environment or a file
+├── InvalidPayloadError         a payload does not fit its task
+│   └── PayloadTooLargeError
+├── UnknownTaskError            no task is bound to this queue and name
+├── JobError                    about one job, which `job_id` and `queue` name
+│   ├── JobNotFoundError
+│   ├── WrongStateError         the job is not in a state that allows this
+│   ├── LeaseLostError          somebody else owns the job now
+│   ├── JobFailedError          `result()` was asked of a job that failed
+│   └── ResultTimeoutError      `result()` waited long enough (also a TimeoutError)
+├── AttemptError                how an attempt ended without the task's own doing
+│   ├── AttemptTimeoutError     it ran longer than `timeout_s`
+│   └── ProcessDiedError        its process was killed, crashed or ran out of memory
+├── MissingExtraError           a feature needs an extra that is not installed
+└── BackendError                the store
+    ├── BackendClosedError
+    ├── StoreBusyError          somebody else holds the lock for too long
+    ├── StoreReadOnlyError
+    ├── StoreFullError          the disk (or a quota) is full
+    ├── StoreCorruptError
+    └── StoreForeignError       the file is not ours, or was written by a newer Toril
+
+Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
+"""
+
+from __future__ import annotations
+
+
+class TorilError(Exception):
+    """The root of all errors of this library."""
+
+
+class InvalidOptionError(TorilError, ValueError):
+    """An option was refused when it was given. The message names it, its value and what would do."""
+
+
+class InvalidSettingError(InvalidOptionError):
+    """A setting from the environment or a file was refused."""
+
+
+class InvalidPayloadError(TorilError, ValueError):
+    """A payload does not fit its task. Correct the call, or the task's parameters."""
+
+    def __init__(self, task: str, field: str, problem: str) -> None:
+        self.task = task
+        self.field = field
+        self.problem = problem
+        super().__init__(f"task {task!r}, field {field!r}: {problem}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.task, self.field, self.problem)
+
+
+class PayloadTooLargeError(InvalidPayloadError):
+    """A payload is over `max_payload_bytes`. Store the data elsewhere and pass its address."""
+
+
+class UnknownTaskError(TorilError, LookupError):
+    """No task is bound to this queue and job name."""
+
+
+class JobError(TorilError):
+    """Something about one job."""
+
+    def __init__(self, message: str, *, job_id: str, queue: str) -> None:
+        self.job_id = job_id
+        self.queue = queue
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_job_error, (type(self), str(self), self.job_id, self.queue)
+
+
+def _rebuild_job_error(kind: type[JobError], message: str, job_id: str, queue: str) -> JobError:
+    return kind(message, job_id=job_id, queue=queue)
+
+
+class JobNotFoundError(JobError, LookupError):
+    """No such job: a wrong id or queue, or it was removed."""
+
+
+class WrongStateError(JobError):
+    """The job is not in a state that allows this; the message names both."""
+
+
+class LeaseLostError(JobError):
+    """The lease ended and the job was given to somebody else. The late outcome changed nothing."""
+
+
+class JobFailedError(JobError):
+    """The job failed for good; the message is its failure's reason."""
+
+
+class ResultTimeoutError(JobError, TimeoutError):
+    """The job had not finished in time. It goes on: ask again, or look at its state."""
+
+
+class AttemptError(TorilError):
+    """An attempt ended without the task's own doing. Retried like any other exception."""
+
+
+class AttemptTimeoutError(AttemptError, TimeoutError):
+    """The attempt ran longer than the task's `timeout_s`."""
+
+
+class ProcessDiedError(AttemptError):
+    """The process that ran the attempt ended: killed by a signal, crashed, or out of memory."""
+
+
+class MissingExtraError(TorilError, ImportError):
+    """A feature needs an extra; the message says what to install."""
+
+
+class BackendError(TorilError):
+    """The store could not do what was asked. Nothing was half done."""
+
+
+class BackendClosedError(BackendError):
+    """The app was closed before this call."""
+
+
+class StoreBusyError(BackendError):
+    """Another process held the store's lock for longer than the busy timeout."""
+
+
+class StoreReadOnlyError(BackendError):
+    """The store cannot be written: a read-only file, folder or file system."""
+
+
+class StoreFullError(BackendError):
+    """There is no room left. Nothing was written; work goes on once there is room again."""
+
+
+class StoreCorruptError(BackendError):
+    """The file is damaged. Restore it from a backup, or move it away to start anew."""
+
+
+class StoreForeignError(BackendError):
+    """The file belongs to another program, or to a newer Toril."""

@@ -1,0 +1,177 @@
+"""What a task may know and say while it runs: the optional parameter of type `Context`.
+
+The same object serves on the loop, in a thread and in a child process. Everything that a task says
+through it is put on its way at once and in order, without waiting; `emit` carries it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Union
+
+import msgspec
+
+from toril.core.clock import moment
+from toril.core.codec import Json, encode_text
+from toril.core.errors import AttemptTimeoutError
+from toril.engine.outcomes import Cancel
+
+
+class ProgressMade(msgspec.Struct, tag="progress", frozen=True):
+    """The task reported progress: JSON text, usually a number from 0 to 100."""
+
+    value: str
+
+
+class LineLogged(msgspec.Struct, tag="log", frozen=True):
+    """The task wrote a line into its job's log."""
+
+    line: str
+
+
+class FollowUp(msgspec.Struct, tag="follow_up", frozen=True):
+    """The task wants another job added in the same step that completes this one."""
+
+    task: str
+    payload: str
+    """JSON text of an object."""
+    queue: str | None = None
+    """None: the queue of the named task."""
+
+
+Said = Union[ProgressMade, LineLogged, FollowUp]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt when it begins."""
+
+    job_id: str
+    queue: str
+    task: str
+    attempt: int
+    """From 1: how many times the job was tried, this one included."""
+    max_attempts: int
+    worker_id: str
+    created_at_ms: int
+    timeout_s: float | None = None
+
+
+class Context:
+    """One attempt, as its task sees it."""
+
+    __slots__ = ("_cancelled", "_deadline_s", "_emit", "_reason", "facts")
+
+    def __init__(self, facts: Facts, emit: Callable[[Said], None]) -> None:
+        self.facts = facts
+        self._emit = emit
+        self._cancelled = threading.Event()
+        self._reason = ""
+        # A stopwatch of this process: a calendar that jumps must not move a deadline.
+        self._deadline_s = None if facts.timeout_s is None else time.monotonic() + facts.timeout_s
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.facts.job_id
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was taken from."""
+        return self.facts.queue
+
+    @property
+    def task(self) -> str:
+        """The task's name on the wire."""
+        return self.facts.task
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return self.facts.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """Attempts in all."""
+        return self.facts.max_attempts
+
+    @property
+    def worker_id(self) -> str:
+        """Who runs it."""
+        return self.facts.worker_id
+
+    @property
+    def created_at(self) -> datetime:
+        """When the job was added, in UTC."""
+        return moment(self.facts.created_at_ms)
+
+    @property
+    def idempotency_key(self) -> str:
+        """A text that is the same in every attempt of this job, and in no other job of the store.
+
+        Give it to whatever the task calls, so that a second run of the same job changes nothing.
+        """
+        return f"{self.facts.queue}/{self.facts.job_id}"
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left until the attempt is stopped; None without a time limit."""
+        return None if self._deadline_s is None else max(0.0, self._deadline_s - time.monotonic())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt should end: cancelled, out of time, or its lease was lost."""
+        return self._cancelled.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """End the attempt here if it should end.
+
+        Raises:
+            Cancel: Somebody cancelled the job.
+            AttemptTimeoutError: Its time is up.
+        """
+        if self._cancelled.is_set():
+            if self.remaining_s == 0.0:
+                raise AttemptTimeoutError(self._reason)
+            raise Cancel(self._reason)
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait in a thread or process task; ends early, by raising, when the attempt should end.
+
+        Parameters:
+            duration_s: Seconds.
+
+        Raises:
+            Cancel, AttemptTimeoutError: As `raise_if_cancelled`.
+        """
+        self._cancelled.wait(duration_s)
+        self.raise_if_cancelled()
+
+    def progress(self, value: Json) -> None:
+        """Report progress: a number from 0 to 100, or any JSON value. Seen as a `progress` event."""
+        self._emit(ProgressMade(encode_text(value)))
+
+    def log(self, line: str) -> None:
+        """Add a line to the job's log. Long lines are kept whole; old lines go past `keep_logs`."""
+        self._emit(LineLogged(str(line)))
+
+    def enqueue(
+        self, task: str, payload: dict[str, Json] | None = None, *, queue: str | None = None
+    ) -> None:
+        """Add another job in the same step that completes this one.
+
+        Nothing is added if the attempt does not complete, so a retry never doubles it.
+
+        Parameters:
+            task: The task's name on the wire.
+            payload: Its parameters by their names on the wire. Default: none.
+            queue: Where to. Default: the queue of the task that has this name in the app.
+        """
+        self._emit(FollowUp(task, encode_text(payload or {}), queue))
+
+    def cancel(self, reason: str) -> None:
+        """Tell the task to end. The worker calls this."""
+        self._reason = reason
+        self._cancelled.set()

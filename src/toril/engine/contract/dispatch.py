@@ -1,0 +1,136 @@
+"""The hot path: one exchange finishes any number of jobs and claims as many as there are slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from toril.engine.job import Claimed, Finished
+
+Word = Literal["ok", "lease_lost"]
+"""What became of a transition that carried a token."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Take up to `limit` jobs of one queue."""
+
+    queue: str
+    limit: int
+    lease_ms: int
+    rate_limit: int | None = None
+    """The worker's own limit; the queue's, where set, wins."""
+    rate_window_ms: int = 1000
+
+
+class Exchange(msgspec.Struct):
+    """What a worker tells the store, and what it wants."""
+
+    worker_id: str
+    outcomes: Sequence[Finished] = ()
+    claims: Sequence[Claim] = ()
+    """In the order in which to try them."""
+    room: int = 0
+    """Claims in all."""
+
+
+class ExchangeReply(msgspec.Struct):
+    """What the store answers."""
+
+    words: list[Word]
+    """One for each outcome, in order. `lease_lost`: it changed nothing."""
+    claimed: list[Claimed]
+    next_due_ms: int | None
+    """Nothing more can be claimed now, but something may in so many milliseconds: a delayed job,
+    the end of a rate window. None: only an event will tell."""
+    seen: int
+    """Where `wait` begins."""
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A job that a worker holds."""
+
+    queue: str
+    number: int | str
+    token: str
+    lease_ms: int
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """What a beat found out about the jobs that a worker holds."""
+
+    lost: list[Hold]
+    """Those that belong to somebody else now."""
+    cancelled: list[tuple[Hold, str]]
+    """Those that somebody wants stopped, and why."""
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """What a sweep did."""
+
+    recovered: list[tuple[str, str]]
+    """Queue and id of jobs that went back in line."""
+    quarantined: list[tuple[str, str]]
+    """Of those, the ones that will fail without another run."""
+
+
+class Speech(msgspec.Struct, frozen=True):
+    """What a running task said: progress (JSON text) or a log line."""
+
+    queue: str
+    number: int | str
+    job_id: str
+    token: str
+    progress: str | None = None
+    line: str | None = None
+    keep_logs: int = 1000
+
+
+class Dispatch(Protocol):
+    """Claims, leases and outcomes. Every transition here is fenced by the claim's token."""
+
+    async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        """Apply outcomes, then claim. Atomic per job.
+
+        Due delayed jobs are promoted first. Paused queues, used-up rate limits and full global
+        concurrency yield nothing. A job's own keep policy is applied when it finishes.
+        """
+        ...
+
+    async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
+        """Return once something may be claimable that was not at `seen`, or after the timeout."""
+        ...
+
+    def wake(self) -> None:
+        """End all `wait` calls of this process now. Callable from any thread."""
+        ...
+
+    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+        """Lengthen the leases of held jobs, each by its own `lease_ms` from now.
+
+        The one blocking call of the contract: it is made from the lease thread, over a connection
+        of its own, so that a blocked event loop cannot keep it from its work.
+        """
+        ...
+
+    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+        """Store progress and log lines of running attempts, in order."""
+        ...
+
+    async def recover(self, *, max_stalled: int, heartbeat_s: float, limit: int) -> Recovery:
+        """Take back up to `limit` jobs whose lease has ended, or whose worker is dead.
+
+        They go to the front of their line and their stall is counted. Past `max_stalled` a job
+        carries a deferred failure, so that the next worker fails it without running it.
+
+        Parameters:
+            max_stalled: Stalls that a job survives.
+            heartbeat_s: A worker that was silent for longer is dead.
+            limit: Jobs in one call.
+        """
+        ...
+
+    async def trim(self, *, limit: int) -> int:
+        """Apply the age of keep policies while queues are idle; return how many jobs went."""
+        ...

@@ -1,0 +1,170 @@
+"""Jobs one by one and in bulk: add, look up, list, and what an operator may do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from toril.engine.job import Added, JobRecord, NewJob
+from toril.engine.states import State
+
+
+class JobFilter(msgspec.Struct, kw_only=True, frozen=True):
+    """A page of one queue's jobs."""
+
+    queue: str
+    state: State
+    limit: int = 50
+    after: str | None = None
+    """`JobPage.next` of the page before. None: from the start."""
+    newest_first: bool = False
+    """Finished jobs read best newest first; waiting ones in the order in which they will run."""
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Jobs of one page."""
+
+    jobs: list[JobRecord]
+    next: str | None
+    """Where the next page begins. None: this was the last."""
+
+
+class Jobs(Protocol):
+    """Everything about jobs that no worker is needed for.
+
+    The methods that take `limit` do one chunk of at most that many and return how many they did;
+    the caller asks again until it gets less. No chunk holds the store for longer than 50 ms.
+    """
+
+    async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
+        """Add jobs, all or none; one answer each, in order.
+
+        A job whose id is taken is not added again, its event is `duplicated`. The ids are checked
+        by the caller. Calls made in the same turn of the event loop may travel together.
+        """
+        ...
+
+    async def get(self, queue: str, job_id: str) -> JobRecord | None:
+        """Return one job, or None."""
+        ...
+
+    async def page(self, wanted: JobFilter) -> JobPage:
+        """Return one page of jobs. Cost: O(page), not O(queue)."""
+        ...
+
+    async def remove(self, queue: str, job_id: str) -> State | None:
+        """Remove a job and return the state it was in; None if there is none.
+
+        Raises:
+            WrongStateError: If a worker holds it.
+        """
+        ...
+
+    async def retry(self, queue: str, job_id: str, *, reset_attempts: bool) -> None:
+        """Put a finished job back in line, with its priority; its history stays.
+
+        Raises:
+            JobNotFoundError: There is none.
+            WrongStateError: It is neither failed nor completed.
+        """
+        ...
+
+    async def retry_many(
+        self, queue: str, state: State, *, limit: int, finished_until_ms: int, reset_attempts: bool
+    ) -> int:
+        """Put up to `limit` jobs of a finished state back in line, oldest first."""
+        ...
+
+    async def promote(self, queue: str, job_id: str) -> None:
+        """Make a delayed job ready now.
+
+        Raises:
+            JobNotFoundError: There is none.
+            WrongStateError: It is not delayed.
+        """
+        ...
+
+    async def promote_many(self, queue: str, *, limit: int) -> int:
+        """Make up to `limit` delayed jobs ready, soonest first."""
+        ...
+
+    async def change_delay(self, queue: str, job_id: str, *, delay_ms: int) -> None:
+        """Make a delayed job due `delay_ms` from now.
+
+        Raises:
+            JobNotFoundError: There is none.
+            WrongStateError: It is not delayed.
+        """
+        ...
+
+    async def change_priority(self, queue: str, job_id: str, *, priority: int, lifo: bool) -> None:
+        """Give a job another priority; one in line moves to the end of it (`lifo`: the front).
+
+        Raises:
+            JobNotFoundError: There is none.
+        """
+        ...
+
+    async def update_data(self, queue: str, job_id: str, *, data: str) -> None:
+        """Replace a job's payload (JSON text).
+
+        Raises:
+            JobNotFoundError: There is none.
+            WrongStateError: A worker holds it.
+        """
+        ...
+
+    async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
+        """Stop a job for good and return the state it was in.
+
+        A job in line or delayed fails at once with `reason`. Of one that runs, its worker is told;
+        it fails when the task has ended.
+
+        Raises:
+            JobNotFoundError: There is none.
+            WrongStateError: It has finished.
+        """
+        ...
+
+    async def drain(self, queue: str, *, delayed: bool, limit: int) -> int:
+        """Remove up to `limit` jobs in line and, if `delayed`, those due later. No events."""
+        ...
+
+    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
+        """Remove up to `limit` jobs of a state, oldest first, that are older than an age.
+
+        Age counts from the finish, or from when the job was added. `active` is refused by the
+        caller. One `cleaned` event with the count, if any.
+        """
+        ...
+
+    async def obliterate(self, queue: str, *, force: bool, limit: int) -> int:
+        """Remove up to `limit` jobs of a paused queue; once none is left, the queue itself.
+
+        Returns:
+            How many jobs went. 0: the queue is gone, with events, limits and counters.
+
+        Raises:
+            WrongStateError: It is not paused, or a worker holds a job and `force` is not set.
+        """
+        ...
+
+    async def logs(
+        self, queue: str, job_id: str, *, start: int, limit: int
+    ) -> tuple[list[str], int]:
+        """Return log lines from `start` (oldest is 0) and how many there are.
+
+        Raises:
+            JobNotFoundError: There is none.
+        """
+        ...
+
+    async def add_log(self, queue: str, job_id: str, line: str, *, keep: int) -> int:
+        """Add a log line from outside an attempt; return how many lines there are.
+
+        Raises:
+            JobNotFoundError: There is none.
+        """
+        ...

@@ -1,0 +1,29 @@
+"""What holds a queue back: pause, rate, concurrency."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Limits(Protocol):
+    """Settings that live in the store and hold for all workers at once."""
+
+    async def pause(self, queue: str) -> None:
+        """Stop claims; running jobs go on. Event `paused`."""
+        ...
+
+    async def resume(self, queue: str) -> None:
+        """Allow claims again. Event `resumed`."""
+        ...
+
+    async def set_concurrency(self, queue: str, limit: int | None) -> None:
+        """Let at most `limit` jobs of the queue run at once over all workers. None: no limit."""
+        ...
+
+    async def set_rate(self, queue: str, limit: int | None, window_ms: int) -> None:
+        """Let at most `limit` jobs start in a window, over all workers. None: no limit."""
+        ...
+
+    async def hold(self, queue: str, *, duration_ms: int) -> None:
+        """Let no job start for a while, as after an answer 429. 0 ends it."""
+        ...

@@ -1,0 +1,60 @@
+"""What happened to jobs and queues: the only list of event names, and the fields of each.
+
+Names and fields are BullMQ's (spec, section 4), so that one reader serves both stores.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class EventName(StrEnum):
+    """Every event."""
+
+    ADDED = "added"
+    """A job was made. `jobId`, `name`."""
+    WAITING = "waiting"
+    """A job is ready. `jobId`, and `prev` unless it is new."""
+    DELAYED = "delayed"
+    """A job is due later. `jobId`, `delay`: when, epoch ms."""
+    ACTIVE = "active"
+    """A worker took it. `jobId`, `prev`."""
+    COMPLETED = "completed"
+    """`jobId`, `returnvalue` (JSON text), `prev`."""
+    FAILED = "failed"
+    """For good. `jobId`, `failedReason`, `prev`."""
+    RETRIES_EXHAUSTED = "retries-exhausted"
+    """Right after `failed`, when no attempt was left. `jobId`, `attemptsMade`."""
+    PROGRESS = "progress"
+    """`jobId`, `data` (JSON text)."""
+    STALLED = "stalled"
+    """Its lease ended under a worker. `jobId`."""
+    REMOVED = "removed"
+    """`jobId`, `prev`."""
+    DUPLICATED = "duplicated"
+    """A job of that id was there already. `jobId`."""
+    DRAINED = "drained"
+    """Nothing waits and nothing runs."""
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    CLEANED = "cleaned"
+    """`count`."""
+
+
+class EventRecord(msgspec.Struct, frozen=True):
+    """One event."""
+
+    position: int
+    """Number in its queue's log, from 1."""
+    at_ms: int
+    name: str
+    fields: dict[str, Any]
+    """All values are text, as on Redis."""
+
+    @property
+    def job_id(self) -> str | None:
+        """The job it is about; None for events of the queue."""
+        return self.fields.get("jobId")

@@ -1,0 +1,148 @@
+"""The records of a job: what is added, what is claimed, how an attempt ended, what is shown.
+
+These cross the contract, so they hold JSON as text and moments in whole milliseconds; the public
+face (`engine/handle.py`) turns them into Python values.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from toril.engine.states import State
+
+MAX_HISTORY = 50
+"""Newest attempts that a job's history keeps."""
+
+
+class NewJob(msgspec.Struct, kw_only=True):
+    """A job on its way into the store."""
+
+    queue: str
+    name: str
+    data: str
+    """JSON text."""
+    opts: str = "{}"
+    """JSON text in BullMQ's short form (spec, section 2.1)."""
+    job_id: str | None = None
+    """None: the queue gives the next number."""
+    delay_ms: int = 0
+    run_at_ms: int | None = None
+    """Excludes `delay_ms`."""
+    priority: int = 0
+    lifo: bool = False
+    timestamp_ms: int | None = None
+    """When it was made. None: the store's now."""
+
+
+class Added(msgspec.Struct, frozen=True):
+    """The store's answer to a new job."""
+
+    job_id: str
+    duplicate: bool = False
+    """A job of that id was there already; nothing was added."""
+
+
+class Claimed(msgspec.Struct, array_like=True):
+    """A job that a worker holds, with no more than it needs to run it."""
+
+    number: int | str
+    """The store's own handle of the job."""
+    id: str
+    name: str
+    data: str
+    opts: str
+    attempts_started: int
+    """This one included."""
+    attempts_made: int
+    timestamp_ms: int
+    stalled: int
+    """How often its lease has ended under a worker."""
+    deferred_failure: str | None
+    """Set: fail it with this reason without running it."""
+    queue: str = ""
+    token: str = ""
+    """Proof of the claim. Every later transition carries it."""
+    started_ms: int = 0
+
+
+OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released"]
+
+
+class Finished(msgspec.Struct, kw_only=True):
+    """How one attempt ended. A store applies it once, if the token still holds."""
+
+    queue: str
+    number: int | str
+    job_id: str
+    token: str
+    kind: OutcomeKind
+    value: str = "null"
+    """`completed`: the result as JSON text."""
+    reason: str | None = None
+    """Why it failed or is retried."""
+    traceback: str | None = None
+    wait_ms: int = 0
+    """`retried`, `snoozed`: how long until it may run again. 0: at once."""
+    until_ms: int | None = None
+    """`snoozed`: a moment in place of `wait_ms`."""
+    attempts_made: int = 0
+    """After this attempt."""
+    exhausted: bool = False
+    """`failed`: no attempt was left."""
+    keep_count: int | None = None
+    """`completed`, `failed`: the job's own keep policy, or the task's. None: no limit."""
+    keep_age_ms: int | None = None
+    worker_id: str = ""
+    started_ms: int = 0
+    lifo: bool = False
+    follow_ups: list[NewJob] | None = None
+    """`completed`: added in the same step."""
+
+
+class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One run of a job that has ended."""
+
+    number: int
+    started_ms: int
+    ended_ms: int
+    worker_id: str
+    outcome: str
+    """`completed`, `failed`, `retried`, `snoozed`, `released` or `stalled`."""
+    error: str | None = None
+    traceback: str | None = None
+
+
+class JobRecord(msgspec.Struct, kw_only=True):
+    """Everything that the store knows of a job."""
+
+    id: str
+    queue: str
+    name: str
+    state: State
+    data: str
+    opts: str
+    priority: int
+    timestamp_ms: int
+    delay_ms: int
+    run_at_ms: int | None
+    """`delayed`: when it may run."""
+    attempts_made: int
+    attempts_started: int
+    stalled: int
+    progress: str
+    """JSON text; `0` until the task reports."""
+    result: str | None
+    """JSON text, once completed."""
+    failed_reason: str | None
+    processed_on_ms: int | None
+    finished_on_ms: int | None
+    worker_id: str | None
+    lease_remaining_ms: int | None
+    """`active`: what is left of its lease. Negative: it has ended."""
+    deferred_failure: str | None
+    cancel_reason: str | None
+    attempts: list[Attempt]
+    """Oldest first, the newest `MAX_HISTORY`."""
+    data_bytes: int

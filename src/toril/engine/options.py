@@ -1,0 +1,192 @@
+"""What a caller may say about a job, a task's retries and what is kept. All checked when built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+
+from toril.core.checks import require
+from toril.core.ids import check_job_id
+
+MAX_PRIORITY = 2_097_151
+"""The largest priority that BullMQ's score can hold (spec, section 1.4)."""
+
+Backoff = Literal["fixed", "exponential"]
+RunIn = Literal["loop", "thread", "process"]
+
+
+class Priority(IntEnum):
+    """Words for priorities. Lower runs first; a job without one runs before all of them."""
+
+    URGENT = 1
+    HIGH = 11
+    NORMAL = 16
+    LOW = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a failed attempt is tried again."""
+
+    max_attempts: int = 5
+    """Attempts in all, the first included. From 1."""
+    backoff: Backoff = "exponential"
+    """`fixed`: always `base_s`. `exponential`: `base_s`, then twice as long each time."""
+    base_s: float = 1.0
+    """Wait before the second attempt, in seconds. 0: at once."""
+    cap_s: float = 3600.0
+    """Longest wait between two attempts, in seconds."""
+    jitter_ratio: float = 0.0
+    """Share of the wait that is left to chance, 0 to 1: between (1 - ratio) × wait and the wait."""
+    wait: Callable[[int, BaseException], float | None] | None = None
+    """Own rule in place of `backoff`: attempts made and the error, to seconds or None: give up."""
+    retry_on: tuple[type[BaseException], ...] | None = None
+    """Only these exceptions are tried again. None: all."""
+    give_up_on: tuple[type[BaseException], ...] = ()
+    """These are never tried again; they win over `retry_on`."""
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.max_attempts, int) and not isinstance(self.max_attempts, bool)
+        require(
+            whole and self.max_attempts >= 1, "max_attempts", self.max_attempts, "an integer from 1"
+        )
+        require(
+            self.backoff in ("fixed", "exponential"),
+            "backoff",
+            self.backoff,
+            "'fixed' or 'exponential'",
+        )
+        require(self.base_s >= 0, "base_s", self.base_s, "seconds, 0 or more")
+        require(self.cap_s >= 0, "cap_s", self.cap_s, "seconds, 0 or more")
+        require(0 <= self.jitter_ratio <= 1, "jitter_ratio", self.jitter_ratio, "a share, 0 to 1")
+        require(self.wait is None or callable(self.wait), "wait", self.wait, "a function or None")
+        for name, kinds in (("retry_on", self.retry_on or ()), ("give_up_on", self.give_up_on)):
+            good = isinstance(kinds, tuple) and all(
+                isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+            )
+            require(good, name, kinds, "a tuple of exception classes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepPolicy:
+    """How many finished jobs are kept, and for how long. Both hold also while a queue is idle."""
+
+    count: int | None = None
+    """Keep at most so many, the newest. 0: none. None: no limit."""
+    age_s: float | None = None
+    """Keep them for so long after they finished, in seconds. None: no limit."""
+
+    def __post_init__(self) -> None:
+        require(self.count is None or self.count >= 0, "count", self.count, "0 or more, or None")
+        require(
+            self.age_s is None or self.age_s >= 0,
+            "age_s",
+            self.age_s,
+            "seconds, 0 or more, or None",
+        )
+
+
+KEEP_COMPLETED = KeepPolicy(count=10_000, age_s=7 * 86_400.0)
+KEEP_FAILED = KeepPolicy(count=100_000, age_s=90 * 86_400.0)
+KEEP_NONE = KeepPolicy(count=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """What a caller may say about one job."""
+
+    job_id: str | None = None
+    """An id of the caller's own. A second job with it is not added. None: the queue gives one."""
+    delay_s: float = 0.0
+    """Run no sooner than so many seconds from now."""
+    run_at: datetime | None = None
+    """Run no sooner than this moment (aware). Excludes `delay_s`."""
+    priority: int = 0
+    """1 to 2,097,151, lower first; `Priority` has words. 0: none, which runs before all others."""
+    lifo: bool = False
+    """Go to the front of the line in place of its end."""
+    max_attempts: int | None = None
+    """Attempts in all, the first included. None: the task's."""
+    backoff: Backoff | None = None
+    """How waits grow. None: the task's."""
+    backoff_s: float | None = None
+    """Wait before the second attempt, in seconds. None: the task's."""
+    jitter_ratio: float | None = None
+    """Share of each wait that is left to chance, 0 to 1. None: the task's."""
+    keep_completed: KeepPolicy | None = None
+    """What happens to it once completed. None: the queue's."""
+    keep_failed: KeepPolicy | None = None
+    """What happens to it once failed. None: the queue's."""
+    keep_logs: int | None = None
+    """Newest log lines kept. None: 1,000."""
+
+    def __post_init__(self) -> None:
+        if self.job_id is not None:
+            check_job_id(self.job_id)
+        require(self.delay_s >= 0, "delay_s", self.delay_s, "seconds, 0 or more")
+        if self.run_at is not None:
+            require(not self.delay_s, "run_at", self.run_at, "either run_at or delay_s, not both")
+            aware = isinstance(self.run_at, datetime) and self.run_at.utcoffset() is not None
+            require(aware, "run_at", self.run_at, "an aware datetime (with a time zone)")
+        check_priority(self.priority)
+        require(
+            self.max_attempts is None or self.max_attempts >= 1,
+            "max_attempts",
+            self.max_attempts,
+            "an integer from 1, or None",
+        )
+        require(
+            self.backoff in (None, "fixed", "exponential"),
+            "backoff",
+            self.backoff,
+            "'fixed', 'exponential' or None",
+        )
+        require(
+            self.backoff_s is None or self.backoff_s >= 0,
+            "backoff_s",
+            self.backoff_s,
+            "seconds, 0 or more, or None",
+        )
+        require(
+            self.jitter_ratio is None or 0 <= self.jitter_ratio <= 1,
+            "jitter_ratio",
+            self.jitter_ratio,
+            "a share, 0 to 1, or None",
+        )
+        require(
+            self.keep_logs is None or self.keep_logs >= 0,
+            "keep_logs",
+            self.keep_logs,
+            "0 or more, or None",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """At most `limit` starts in each window of `window_s` seconds, counted over all workers."""
+
+    limit: int
+    window_s: float = field(default=1.0)
+
+    def __post_init__(self) -> None:
+        require(self.limit >= 1, "limit", self.limit, "an integer from 1")
+        require(self.window_s > 0, "window_s", self.window_s, "seconds, above 0")
+
+
+def check_priority(priority: int) -> int:
+    """Return `priority` if it is one.
+
+    Raises:
+        InvalidOptionError: Unless it is an integer from 0 to `MAX_PRIORITY`.
+    """
+    good = isinstance(priority, int) and not isinstance(priority, bool)
+    require(
+        good and 0 <= priority <= MAX_PRIORITY,
+        "priority",
+        priority,
+        f"an integer from 0 to {MAX_PRIORITY}",
+    )
+    return priority

@@ -1,0 +1,77 @@
+"""The whole life of a job, as data.
+
+State names are BullMQ's. `TRANSITIONS` is the only list of what may follow what; the documentation
+and the model test are made from it. How a store keeps a state is the store's affair.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    WAIT = "wait"
+    """Ready to run, without a priority."""
+    PRIORITIZED = "prioritized"
+    """Ready to run, with a priority: after those in `wait`, lowest number first."""
+    DELAYED = "delayed"
+    """Ready at a later moment."""
+    ACTIVE = "active"
+    """Held by a worker under a lease."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+READY = (State.WAIT, State.PRIORITIZED)
+FINISHED = (State.COMPLETED, State.FAILED)
+
+
+class Transition(NamedTuple):
+    """One arrow: from where (None: from nowhere) to where (None: gone), why, and the event."""
+
+    before: State | None
+    after: State | None
+    verb: str
+    event: str | None
+    meaning: str
+
+
+def _ready(before: State | None, verb: str, meaning: str) -> list[Transition]:
+    return [Transition(before, state, verb, "waiting", meaning) for state in READY]
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    *_ready(None, "add", "a producer adds it"),
+    Transition(None, State.DELAYED, "add", "delayed", "a producer adds it for later"),
+    *_ready(State.DELAYED, "promote", "its moment has come, or an operator says so"),
+    Transition(State.WAIT, State.ACTIVE, "claim", "active", "a worker takes it"),
+    Transition(State.PRIORITIZED, State.ACTIVE, "claim", "active", "a worker takes it"),
+    Transition(State.ACTIVE, State.COMPLETED, "finish", "completed", "the task returned"),
+    Transition(State.ACTIVE, State.FAILED, "finish", "failed", "no attempt is left, or none helps"),
+    *_ready(State.ACTIVE, "retry", "an attempt failed and the next is due at once"),
+    Transition(State.ACTIVE, State.DELAYED, "retry", "delayed", "an attempt failed; wait a while"),
+    Transition(State.ACTIVE, State.DELAYED, "snooze", "delayed", "the task asked for a later run"),
+    *_ready(State.ACTIVE, "release", "a stopping worker gives it back"),
+    *_ready(State.ACTIVE, "recover", "its lease has ended, or its worker is dead"),
+    *_ready(State.FAILED, "retry_finished", "an operator tries it again"),
+    *_ready(State.COMPLETED, "retry_finished", "an operator runs it again"),
+    Transition(State.WAIT, State.PRIORITIZED, "change_priority", None, "an operator re-orders"),
+    Transition(State.PRIORITIZED, State.WAIT, "change_priority", None, "an operator re-orders"),
+    *(
+        Transition(state, None, "remove", "removed", "an operator removes it")
+        for state in State
+        if state is not State.ACTIVE
+    ),
+    *(
+        Transition(state, None, "trim", None, "its keep policy says so")
+        for state in (State.COMPLETED, State.FAILED)
+    ),
+)
+
+
+def may(before: State | None, after: State | None) -> bool:
+    """Whether some transition leads from `before` to `after`."""
+    return any(arrow.before == before and arrow.after == after for arrow in TRANSITIONS)
