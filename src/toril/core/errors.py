@@ -35,7 +35,7 @@ class TorilError(Exception):
 
 
 class InvalidOptionError(TorilError, ValueError):
-    """An option was refused when it was given. The message names it, its value and what would do."""
+    """An option was refused when given. The message names it, its value and what would do."""
 
 
 class InvalidSettingError(InvalidOptionError):

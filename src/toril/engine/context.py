@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Union
 
 import msgspec
 
@@ -42,7 +41,7 @@ class FollowUp(msgspec.Struct, tag="follow_up", frozen=True):
     """None: the queue of the named task."""
 
 
-Said = Union[ProgressMade, LineLogged, FollowUp]
+Said = ProgressMade | LineLogged | FollowUp
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +149,7 @@ class Context:
         self.raise_if_cancelled()
 
     def progress(self, value: Json) -> None:
-        """Report progress: a number from 0 to 100, or any JSON value. Seen as a `progress` event."""
+        """Report progress: a number from 0 to 100, or any JSON. Seen as a `progress` event."""
         self._emit(ProgressMade(encode_text(value)))
 
     def log(self, line: str) -> None:

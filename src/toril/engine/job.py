@@ -87,8 +87,10 @@ class Finished(msgspec.Struct, kw_only=True):
     """`retried`, `snoozed`: how long until it may run again. 0: at once."""
     until_ms: int | None = None
     """`snoozed`: a moment in place of `wait_ms`."""
+    attempt: int = 1
+    """Which start of the job this was, from 1."""
     attempts_made: int = 0
-    """After this attempt."""
+    """Attempts that count, after this one."""
     exhausted: bool = False
     """`failed`: no attempt was left."""
     keep_count: int | None = None

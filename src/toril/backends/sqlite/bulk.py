@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from toril.backends.sqlite.adding import ready_state
+from toril.backends.sqlite.lookup import Place, places
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.errors import JobError, WrongStateError
 from toril.engine.events import EventName
-from toril.engine.states import State
+from toril.engine.states import FINISHED, State
+
+LOOK_CHUNK = 1000
+"""Jobs that one transaction of a clean looks at."""
 
 _FAR_MS = 2**62
 
@@ -54,13 +58,38 @@ class Bulk:
     async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
             until_ms = transaction.now_ms - older_than_ms
-            found = _older(transaction, row, state, until_ms, limit)
-            if found:
-                remove_jobs(transaction, row, state, [number for number, _, _ in found])
-                row.say(EventName.CLEANED, {"count": str(len(found))})
-            return len(found)
+            found = _decode(
+                transaction.value("finished_find", row.id, state.value, until_ms, limit)
+            )
+            return _clean_away(transaction, row, state, [number for number, _, _ in found])
 
-        return await self._chunk(queue, transition)
+        if state in FINISHED:
+            return await self._chunk(queue, transition)
+        return await self._clean_line(queue, state, older_than_ms=older_than_ms, limit=limit)
+
+    async def _clean_line(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
+        """Clean jobs that have not run: their order is not that of their age, so all are looked at.
+
+        A transaction looks at so many only, and leaves room for others before the next.
+        """
+        removed = 0
+        after: tuple[int, int] | None = None
+
+        def look(transaction: Transaction) -> tuple[int, Sequence[Place]]:
+            row = transaction.known_queue(queue)
+            if row is None:
+                return 0, []
+            seen = places(transaction, row.id, state, limit=LOOK_CHUNK, after=after)
+            until_ms = transaction.now_ms - older_than_ms
+            old = [job.number for job in seen if job.timestamp_ms <= until_ms]
+            return _clean_away(transaction, row, state, old[: limit - removed]), seen
+
+        while True:
+            gone, seen = await self._writer.run(look)
+            removed += gone
+            if removed >= limit or len(seen) < LOOK_CHUNK:
+                return removed
+            after = (seen[-1].first, seen[-1].second)
 
     async def obliterate(self, queue: str, *, force: bool, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
@@ -70,7 +99,7 @@ class Bulk:
                 raise _refusal(queue, "has running jobs; wait for them, or force")
             removed = sum(_remove_some(transaction, row, list(State), limit))
             if removed == 0:
-                transaction.forget_queue(queue)
+                transaction.forget_queue(row)
             return removed
 
         return await self._chunk(queue, transition)
@@ -99,7 +128,8 @@ def remove_jobs(
 ) -> None:
     """Remove jobs of one state, with their logs. No event."""
     listing = msgspec.json.encode(numbers).decode()
-    transaction.run("remove", listing, listing)
+    transaction.run("logs_remove", listing)
+    transaction.run("remove", listing)
     row.moved(state, None, len(numbers))
 
 
@@ -110,26 +140,19 @@ def _remove_some(
     for state in states:
         room = limit - sum(removed)
         if room > 0 and row.counts[state] > 0:
-            found = _older(transaction, row, state, _FAR_MS, room)
-            remove_jobs(transaction, row, state, [number for number, _, _ in found])
+            found = places(transaction, row.id, state, limit=room)
+            remove_jobs(transaction, row, state, [job.number for job in found])
             removed.append(len(found))
     return removed
 
 
-def _older(
-    transaction: Transaction, row: QueueRow, state: State, until_ms: int, limit: int
-) -> list[_Row]:
-    match state:
-        case State.WAIT | State.PRIORITIZED:
-            text = transaction.value("line_older", row.id, state.value, until_ms, limit)
-        case State.DELAYED:
-            text = transaction.value("delayed_older", row.id, until_ms, limit)
-        case State.COMPLETED | State.FAILED:
-            text = transaction.value("finished_find", row.id, state.value, until_ms, limit)
-        case State.ACTIVE:
-            pages = transaction.run("list_active", row.id, -_FAR_MS, -_FAR_MS, limit)
-            return [(number, "", 0) for number, _, _ in pages]
-    return _decode(text)
+def _clean_away(
+    transaction: Transaction, row: QueueRow, state: State, numbers: Sequence[int]
+) -> int:
+    if numbers:
+        remove_jobs(transaction, row, state, numbers)
+        row.say(EventName.CLEANED, {"count": str(len(numbers))})
+    return len(numbers)
 
 
 def _decode(text: str) -> list[_Row]:

@@ -20,8 +20,8 @@ BUSY_S = 10.0
 _PAUSE_S = 0.000_5
 
 
-def connect(path: str, *, durability: Literal["full", "normal"], create: bool) -> apsw.Connection:
-    """Open the file for writing and reading.
+def connect(path: str, *, create: bool) -> apsw.Connection:
+    """Open the file for writing and reading. It is not changed.
 
     Raises:
         apsw.Error: It cannot be opened.
@@ -37,22 +37,26 @@ def connect(path: str, *, durability: Literal["full", "normal"], create: bool) -
     try:
         connection.set_busy_handler(_patience())
         _check_owner(connection, path)
-        # Readers go on during a write, and a commit is one append.
-        connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.
-        connection.execute(
-            "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
-        )
-        connection.execute("PRAGMA foreign_keys = OFF")  # the transitions keep them, at no cost
-        connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: the hot end of a long backlog
-        connection.execute("PRAGMA temp_store = MEMORY")
-        # About 16 MiB of log between checkpoints: seldom enough for bulk work, small on a disk.
-        connection.execute("PRAGMA wal_autocheckpoint = 4000").fetchall()
-        connection.execute("PRAGMA journal_size_limit = 67108864").fetchall()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"]) -> None:
+    """Make the settings of a connection that writes."""
+    # Readers go on during a write, and a commit is one append.
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.
+    connection.execute(
+        "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
+    )
+    connection.execute("PRAGMA foreign_keys = OFF")  # the transitions keep them, at no cost
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: the hot end of a long backlog
+    connection.execute("PRAGMA temp_store = MEMORY")
+    # About 16 MiB of log between checkpoints: seldom enough for bulk work, small on a disk.
+    connection.execute("PRAGMA wal_autocheckpoint = 4000").fetchall()
+    connection.execute("PRAGMA journal_size_limit = 67108864").fetchall()
 
 
 def connect_reader(path: str) -> apsw.Connection:

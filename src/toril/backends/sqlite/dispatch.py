@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,11 +59,10 @@ class SqliteDispatch:
     def __init__(self, writer: Writer, work: Signal) -> None:
         self._writer = writer
         self._signal = work
-        self._claims = 0
+        self._claims = itertools.count(1)  # in one step, whichever loop of the process asks
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
-        self._claims += 1
-        token = f"{exchange.worker_id}:{self._claims}"
+        token = f"{exchange.worker_id}:{next(self._claims)}"
 
         def transition(transaction: Transaction) -> ExchangeReply:
             seen = self._signal.version
@@ -149,14 +149,14 @@ def _claim(
     promote_due(transaction, row, until_ms=transaction.now_ms, limit=PROMOTE_CHUNK)
     if row.paused:
         return None
-    if row.held_until_ms > transaction.steady_ms:
+    if row.held_from_ms <= transaction.steady_ms < row.held_until_ms:
         return row.held_until_ms - transaction.steady_ms
     limit = min(claim.limit, room)
     if row.concurrency is not None:
         limit = min(limit, row.concurrency - row.counts[State.ACTIVE])
     rate = row.rate_limit if row.rate_limit is not None else claim.rate_limit
     if rate is not None:
-        if row.window_ends_ms <= transaction.steady_ms:
+        if not row.window_begins_ms <= transaction.steady_ms < row.window_ends_ms:
             row.window_count = 0
         if row.window_count >= rate:
             return int(row.window_ends_ms - transaction.steady_ms)
@@ -228,6 +228,7 @@ def _count_rate(
     if starts and row.window_count == 0:
         # With a limit of the worker's, the window is the worker's too (spec, section 3.9).
         window_ms = claim.rate_window_ms if claim.rate_limit is not None else row.rate_window_ms
+        row.window_begins_ms = transaction.steady_ms
         row.window_ends_ms = transaction.steady_ms + (window_ms or 1000)
     row.window_count += starts
 

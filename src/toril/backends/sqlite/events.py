@@ -10,7 +10,7 @@ import msgspec
 
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName, EventRecord
 
@@ -31,7 +31,7 @@ class SqliteEvents:
     async def latest(self, queue: str) -> int:
         def question(view: View) -> int:
             rows = view.run("queue_get", queue)
-            return int(rows[0][9]) if rows else 0
+            return QueueRow(rows[0]).event_last if rows else 0
 
         return await self._reader.ask(question)
 
@@ -39,8 +39,8 @@ class SqliteEvents:
         until_s = time.monotonic() + wait_s
         while True:
             seen = self._signal.version
-            rows = await self._reader.ask(lambda view: view.run("events_read", queue, after, _ROWS))
-            events = _unpack(rows, after, limit)
+            rows = await self._reader.ask(lambda view: view.run("events_read", after, queue, _ROWS))
+            events = _unpack(rows, limit)
             left_s = until_s - time.monotonic()
             if events or left_s <= 0:
                 return events
@@ -63,14 +63,14 @@ class SqliteEvents:
         await self._writer.run(transition)
 
 
-def _unpack(rows: Sequence[tuple[Any, ...]], after: int, limit: int) -> list[EventRecord]:
+def _unpack(rows: Sequence[tuple[Any, ...]], limit: int) -> list[EventRecord]:
     events: list[EventRecord] = []
-    for last, at_ms, body in rows:
+    for last, at_ms, body, start in rows:
         entries = _BODY.decode(body)
         position = last - len(entries)
         for name, fields in entries:
             position += 1
-            if position > after:
+            if position > start:
                 events.append(EventRecord(position, at_ms, name, fields))
                 if len(events) == limit:
                     return events

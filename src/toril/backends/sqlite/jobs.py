@@ -9,23 +9,20 @@ from typing import NamedTuple
 import msgspec
 
 from toril.backends.sqlite.adding import add_jobs, ready_state
-from toril.backends.sqlite.bulk import Bulk
-from toril.backends.sqlite.lookup import Found, find, not_found, read, require_job
+from toril.backends.sqlite.bulk import Bulk, remove_jobs
+from toril.backends.sqlite.lookup import Found, find, not_found, places, read, require_job
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
-from toril.core.errors import InvalidOptionError
+from toril.core.errors import BackendError, InvalidOptionError
 from toril.engine.contract.jobs import JobFilter, JobPage
 from toril.engine.events import EventName
-from toril.engine.job import Added, Attempt, JobRecord, NewJob
+from toril.engine.job import Added, JobRecord, NewJob
 from toril.engine.states import FINISHED, READY, State
 
 ADD_CHUNK = 500
 """Jobs that travel together when producers add them one by one."""
-
-_BEFORE_ALL = -(2**62)
-_AFTER_ALL = 2**62
 
 
 class SqliteJobs(Bulk):
@@ -65,9 +62,14 @@ class SqliteJobs(Bulk):
                 lambda transaction: add_jobs(transaction, pending.jobs)
             )
         except Exception as error:
-            for future in pending.futures:
-                if not future.done():
-                    future.set_exception(error)
+            if len(pending.jobs) == 1 or isinstance(error, BackendError):
+                for future in pending.futures:
+                    if not future.done():
+                        future.set_exception(error)
+                return
+            # One of them cannot be stored: each on its own, so that only that one is refused.
+            for job, future in zip(*pending, strict=True):
+                await self._add_together(_Pending([job], [future]))
             return
         for future, answer in zip(pending.futures, answers, strict=True):
             if not future.done():
@@ -90,21 +92,19 @@ class SqliteJobs(Bulk):
         rows = view.run("queue_get", page.queue)
         if not rows:
             return JobPage([], None)
-        start = (_AFTER_ALL, _AFTER_ALL) if page.newest_first else (_BEFORE_ALL, _BEFORE_ALL)
-        first, second = start if page.after is None else _place(page.after)
-        name = {
-            State.DELAYED: "list_delayed",
-            State.ACTIVE: "list_active",
-            State.COMPLETED: "list_finished",
-            State.FAILED: "list_finished",
-        }.get(page.state, "list_line")
-        if page.newest_first:
-            name += "_back"
-        states = () if page.state in (State.DELAYED, State.ACTIVE) else (page.state.value,)
-        found = view.run(name, rows[0][0], *states, first, second, page.limit)
-        records = read(view, page.queue, [row[0] for row in found], self._clock.steady_ms())
-        more = len(found) == page.limit and found
-        return JobPage(records, f"{found[-1][1]}.{found[-1][2]}" if more else None)
+        after = None if page.after is None else _place(page.after)
+        found = places(
+            view,
+            rows[0][0],
+            page.state,
+            limit=page.limit + 1,  # one more tells whether this is the last page
+            after=after,
+            newest_first=page.newest_first,
+        )
+        shown = found[: page.limit]
+        records = read(view, page.queue, [job.number for job in shown], self._clock.steady_ms())
+        more = shown and len(found) > len(shown)
+        return JobPage(records, f"{shown[-1].first}.{shown[-1].second}" if more else None)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
         def transition(transaction: Transaction) -> State | None:
@@ -118,9 +118,7 @@ class SqliteJobs(Bulk):
                 states=[state for state in State if state is not State.ACTIVE],
                 verb="removed; cancel it first",
             )
-            numbers = f"[{found.number}]"
-            transaction.run("remove", numbers, numbers)
-            row.moved(found.state, None)
+            remove_jobs(transaction, row, found.state, [found.number])
             row.say(EventName.REMOVED, {"jobId": found.id, "prev": found.state.value})
             return found.state
 
@@ -202,17 +200,9 @@ class SqliteJobs(Bulk):
                 transaction.run("job_cancel", reason, found.number)
                 transaction.spoke = True
                 return found.state
-            now_ms = transaction.now_ms
-            attempt = Attempt(
-                number=found.attempts_made + 1,
-                started_ms=now_ms,
-                ended_ms=now_ms,
-                worker_id="",
-                outcome="failed",
-                error=reason,
-            )
             move = (
-                found.number, "failed", None, None, 0, None, reason, attempt, now_ms, 0, None,
+                found.number, "failed", None, None, 0, None, reason, None, transaction.now_ms, 0,
+                None,
             )  # fmt: skip
             transaction.run("move", msgspec.json.encode([move]).decode())
             row.moved(found.state, State.FAILED)

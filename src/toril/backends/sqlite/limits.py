@@ -44,6 +44,7 @@ class SqliteLimits:
 
     async def hold(self, queue: str, *, duration_ms: int) -> None:
         def change(row: QueueRow, transaction: Transaction) -> None:
+            row.held_from_ms = transaction.steady_ms
             row.held_until_ms = transaction.steady_ms + duration_ms
 
         await self._change(queue, change)

@@ -10,10 +10,15 @@ import msgspec
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.errors import JobNotFoundError, WrongStateError
-from toril.engine.job import Attempt, JobRecord
+from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
 from toril.engine.states import State
 
 _MAX_DIGITS = 18
+_FAR = 2**62
+_BEFORE_ALL = (-_FAR, -_FAR)
+_AFTER_ALL = (_FAR, _FAR)
+_UNPRIORITIZED = (0, _FAR)
+"""In the order of the line: after all jobs of `wait`, before all of `prioritized`."""
 
 
 class Found(NamedTuple):
@@ -22,13 +27,16 @@ class Found(NamedTuple):
     number: int
     state: State
     priority: int
-    position: int
     id: str
-    processed_ms: int | None
-    worker_id: str | None
-    token: str | None
-    attempts_made: int
-    delay_ms: int
+
+
+class Place(NamedTuple):
+    """Where a job stands among those of its state."""
+
+    number: int
+    first: int
+    second: int
+    timestamp_ms: int
 
 
 def find(view: View, queue_id: int, job_id: str) -> Found | None:
@@ -64,7 +72,8 @@ def require_job(
     if states is not None and found.state not in states:
         expected = " or ".join(states)
         raise WrongStateError(
-            f"job {job_id!r} of queue {queue!r} is {found.state}; only {expected} ones can be {verb}",
+            f"job {job_id!r} of queue {queue!r} is {found.state};"
+            f" only {expected} ones can be {verb}",
             job_id=job_id,
             queue=queue,
         )
@@ -78,6 +87,34 @@ def not_found(queue: str, job_id: str) -> JobNotFoundError:
         job_id=job_id,
         queue=queue,
     )
+
+
+def places(
+    view: View,
+    queue_id: int,
+    state: State,
+    *,
+    limit: int,
+    after: tuple[int, int] | None = None,
+    newest_first: bool = False,
+) -> list[Place]:
+    """Return up to `limit` jobs of a state in its order, from behind the place `after`."""
+    back = "_back" if newest_first else ""
+    start = after or (_AFTER_ALL if newest_first else _BEFORE_ALL)
+    match state:
+        case State.DELAYED | State.ACTIVE:
+            rows = view.run(f"list_{state}{back}", queue_id, *start, limit)
+        case State.COMPLETED | State.FAILED:
+            rows = view.run(f"list_finished{back}", queue_id, state.value, *start, limit)
+        case State.WAIT | State.PRIORITIZED:
+            waits = state is State.WAIT
+            low, high = (_BEFORE_ALL, _UNPRIORITIZED) if waits else (_UNPRIORITIZED, _AFTER_ALL)
+            if newest_first:
+                high = after or high
+            else:
+                low = after or low
+            rows = view.run(f"list_line{back}", queue_id, *low, *high, limit)
+    return [Place(*row) for row in rows]
 
 
 def read(view: View, queue: str, numbers: Sequence[int], steady_ms: int) -> list[JobRecord]:
@@ -99,6 +136,7 @@ def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
                 outcome="completed",
             )
         )
+        del attempts[:-MAX_HISTORY]
     return JobRecord(
         id=row[1],
         queue=queue,

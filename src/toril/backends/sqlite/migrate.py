@@ -10,12 +10,22 @@ from toril.backends.sqlite.connection import APPLICATION_ID
 from toril.core.errors import StoreForeignError
 
 
-def migrate(connection: apsw.Connection, path: str) -> None:
-    """Apply the migrations that the file has not seen, each in a transaction of its own.
+def refuse_newer(connection: apsw.Connection, path: str) -> None:
+    """Refuse a file whose schema this version does not know, before anything is changed in it.
 
     Raises:
-        StoreForeignError: A newer Toril has written it. Nothing was changed.
+        StoreForeignError: A newer Toril has written it.
     """
+    version, known = _version(connection), len(_scripts())
+    if version > known:
+        raise StoreForeignError(
+            f"{path}: written by a newer Toril (schema {version}, this one knows {known})."
+            " Upgrade this installation; the file was left as it is."
+        )
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Apply the migrations that the file has not seen, each in a transaction of its own."""
     scripts = _scripts()
     while (version := _version(connection)) < len(scripts):
         connection.execute("BEGIN IMMEDIATE")
@@ -30,11 +40,6 @@ def migrate(connection: apsw.Connection, path: str) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    if version > len(scripts):
-        raise StoreForeignError(
-            f"{path}: written by a newer Toril (schema {version}, this one knows {len(scripts)})."
-            " Upgrade this installation; the file was left as it is."
-        )
 
 
 def _version(connection: apsw.Connection) -> int:

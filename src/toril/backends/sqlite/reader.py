@@ -69,13 +69,15 @@ class FileReader:
 
     def _answer(self, question: Callable[[View], T]) -> T:
         try:
-            if self._connection is None:
-                self._connection = connect_reader(self._path)
-            self._connection.execute("BEGIN")
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = connect_reader(self._path)
+            connection.execute("BEGIN")
             try:
-                return question(_Snapshot(self._connection))
+                return question(_Snapshot(connection))
             finally:
-                self._connection.execute("COMMIT")
+                if connection.in_transaction:  # some errors end it by themselves
+                    connection.execute("ROLLBACK")
         except apsw.Error as error:
             raise translate(error, self._path) from error
 

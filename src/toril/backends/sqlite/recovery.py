@@ -30,20 +30,22 @@ def recover_jobs(
     quarantined: list[tuple[str, str]] = []
     moves: list[tuple[Any, ...]] = []
     # The longest running one goes to the front last, and so runs first.
-    for number, queue, job_id, priority, stalled, worker_id, processed_ms, made in reversed(lapsed):
+    for job in reversed(lapsed):
+        number, queue, job_id, priority, stalled, worker_id, processed_ms, started, cancelled = job
         row = transaction.queue(queue)
         state = ready_state(priority)
         attempt = Attempt(
-            number=made + 1,
+            number=started,
             started_ms=processed_ms,
             ended_ms=transaction.now_ms,
             worker_id=worker_id,
             outcome="stalled",
             error="its worker stopped renewing the lease",
         )
-        deferred = None
-        if stalled + 1 > max_stalled:
+        deferred = cancelled  # nobody wants it to run again
+        if deferred is None and stalled + 1 > max_stalled:
             deferred = STALLED_REASON
+        if deferred is not None:
             quarantined.append((queue, job_id))
         recovered.append((queue, job_id))
         moves.append(

@@ -18,7 +18,9 @@ from toril.engine.states import State
 TRIM_CHUNK = 500
 """Old jobs that one exchange removes, beside as many as it finished."""
 
-_HELD = msgspec.json.Decoder(list[tuple[int, str, int, str | None]])
+_Holder = tuple[int, str, int, str | None]
+"""Number, token, priority, why it was cancelled."""
+_HELD = msgspec.json.Decoder(list[_Holder])
 
 
 def settle(
@@ -50,7 +52,7 @@ def settle(
             done.append((number, outcome.attempts_made, outcome.value))
             _complete(transaction, row, outcome)
         else:
-            moves.append(_move(transaction, row, outcome, number, priority=holder[2]))
+            moves.append(_move(transaction, row, outcome, holder))
         if outcome.kind in ("completed", "failed"):
             state = State(outcome.kind)
             keeps[outcome.queue, state] = outcome
@@ -81,12 +83,13 @@ def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> Non
 
 
 def _move(
-    transaction: Transaction, row: QueueRow, outcome: Finished, number: int, *, priority: int
+    transaction: Transaction, row: QueueRow, outcome: Finished, holder: _Holder
 ) -> tuple[Any, ...]:
     """Return a row for `move.sql`, and say what happened."""
+    number, _token, priority, cancelled = holder
     now_ms = transaction.now_ms
     attempt = Attempt(
-        number=outcome.attempts_made or 1,
+        number=outcome.attempt,
         started_ms=outcome.started_ms,
         ended_ms=now_ms,
         worker_id=outcome.worker_id,
@@ -110,7 +113,8 @@ def _move(
         until_ms = outcome.until_ms if outcome.until_ms is not None else now_ms + outcome.wait_ms
         position = transaction.tickets(1)
         transaction.readied = True
-        if until_ms > now_ms:
+        # Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
+        if until_ms > now_ms and cancelled is None:
             state, due_ms, delay_ms = State.DELAYED, until_ms, until_ms - now_ms
             row.say(EventName.DELAYED, {"jobId": outcome.job_id, "delay": str(due_ms)})
         else:
@@ -121,7 +125,7 @@ def _move(
     row.moved(State.ACTIVE, state)
     return (
         number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
-        attempt, finished_ms, 0, None,
+        attempt, finished_ms, 0, cancelled,
     )  # fmt: skip
 
 
@@ -137,6 +141,9 @@ def _trim(
         surplus = row.counts[state] - outcome.keep_count
         if surplus > 0:
             trim_oldest(transaction, row, state, limit=min(surplus, slack + TRIM_CHUNK))
+    if outcome.keep_age_ms is not None and row.counts[state]:
+        until_ms = transaction.now_ms - outcome.keep_age_ms
+        trim_oldest(transaction, row, state, limit=slack + TRIM_CHUNK, until_ms=until_ms)
 
 
 def trim_oldest(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from typing import Protocol
 
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""
@@ -19,16 +19,23 @@ GROWTH = 1.03
 """How fast the one becomes the other: about 100 looks."""
 
 
+class Look(Protocol):
+    """Tells whether another process has written. Used by one thread."""
+
+    def __call__(self) -> int:
+        """Return a number that differs once one has. Never raises: trouble is a change too."""
+        ...
+
+    def close(self) -> None:
+        """Let go."""
+        ...
+
+
 class Signal:
     """A counter that grows with each change, and those who wait for it to grow."""
 
-    def __init__(self, look: Callable[[], int] | None) -> None:
-        """Make a signal.
-
-        Parameters:
-            look: Returns a number that differs once another process has written. None: there are
-                no other processes.
-        """
+    def __init__(self, look: Look | None) -> None:
+        """Make a signal; `look` is None where there are no other processes."""
         self.version = 0
         self._look = look
         self._lock = threading.Lock()
@@ -42,7 +49,8 @@ class Signal:
         with self._lock:
             self.version += 1
             waiting, self._waiting = self._waiting, {}
-            self._somebody.clear()
+            if not self._closed:
+                self._somebody.clear()
         for future, loop in waiting.items():
             try:
                 loop.call_soon_threadsafe(_resolve, future)
@@ -66,16 +74,17 @@ class Signal:
             timer.cancel()
             with self._lock:
                 self._waiting.pop(future, None)
-                if not self._waiting:
+                # Once closed it stays set: the thread might not have seen it yet.
+                if not self._waiting and not self._closed:
                     self._somebody.clear()
 
     def close(self) -> None:
         """End all waiting, and the thread."""
         with self._lock:
             self._closed = True
+            self._somebody.set()
             thread = self._thread
         self.ring()
-        self._somebody.set()
         if thread is not None:
             thread.join()
 
@@ -87,10 +96,14 @@ class Signal:
     def _watch(self) -> None:
         assert self._look is not None  # noqa: S101 - the thread is started only with it
         pause = threading.Event()  # never set: a sleep
-        seen, pause_s = self._look(), QUICK_S
+        # The first look counts as a change: something may have been written since the first waiter
+        # found nothing and before this thread began.
+        seen: int | None = None
+        pause_s = QUICK_S
         while True:
             self._somebody.wait()
             if self._closed:
+                self._look.close()
                 return
             now = self._look()
             if now != seen:

@@ -7,14 +7,14 @@ from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.connection import connect, connect_reader
+from toril.backends.sqlite.connection import connect, connect_reader, prepare
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
 from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
-from toril.backends.sqlite.migrate import migrate
+from toril.backends.sqlite.migrate import migrate, refuse_newer
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
@@ -36,9 +36,11 @@ def open_sqlite(
     if not in_memory:
         path = str(Path(path).absolute())
     try:
-        connection = connect(path, durability=durability, create=create)
+        connection = connect(path, create=create)
         try:
-            migrate(connection, path)
+            refuse_newer(connection, path)
+            prepare(connection, durability=durability)
+            migrate(connection)
         except BaseException:
             connection.close()
             raise
@@ -70,16 +72,23 @@ def open_sqlite(
 
 
 class _Look:
-    """Tells whether some connection has written, for a few microseconds a look."""
+    """Tells whether some connection has written, for a few microseconds a look.
+
+    Our own writer's commits show as well: that costs those who wait one look more.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._connection: apsw.Connection | None = None
 
     def __call__(self) -> int:
-        if self._connection is None:
-            self._connection = connect_reader(self._path)
-        version: int = self._connection.pragma("data_version")
+        try:
+            if self._connection is None:
+                self._connection = connect_reader(self._path)
+            version: int = self._connection.pragma("data_version")
+        except apsw.Error:  # those who wait find out by their own calls; this looks again, anew
+            self.close()
+            return -1
         return version
 
     def close(self) -> None:

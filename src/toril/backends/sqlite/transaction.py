@@ -40,6 +40,7 @@ class QueueRow:
         "event_last",
         "events",
         "failed_total",
+        "held_from_ms",
         "held_until_ms",
         "id",
         "keep_completed_age_ms",
@@ -48,6 +49,7 @@ class QueueRow:
         "paused",
         "rate_limit",
         "rate_window_ms",
+        "window_begins_ms",
         "window_count",
         "window_ends_ms",
     )
@@ -58,8 +60,10 @@ class QueueRow:
     concurrency: int | None
     rate_limit: int | None
     rate_window_ms: int | None
+    window_begins_ms: int
     window_ends_ms: int
     window_count: int
+    held_from_ms: int
     held_until_ms: int
     event_last: int
     completed_total: int
@@ -75,16 +79,18 @@ class QueueRow:
             self.concurrency,
             self.rate_limit,
             self.rate_window_ms,
+            self.window_begins_ms,
             self.window_ends_ms,
             self.window_count,
+            self.held_from_ms,
             self.held_until_ms,
             self.event_last,
             self.completed_total,
             self.failed_total,
             self.keep_completed_age_ms,
             self.keep_failed_age_ms,
-        ) = row[:14]
-        self.counts: dict[State, int] = dict(zip(_COUNTED, row[14:], strict=True))
+        ) = row[:16]
+        self.counts: dict[State, int] = dict(zip(_COUNTED, row[16:], strict=True))
         self.events: list[tuple[str, Mapping[str, str]]] = []
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
@@ -106,8 +112,10 @@ class QueueRow:
             self.concurrency,
             self.rate_limit,
             self.rate_window_ms,
+            self.window_begins_ms,
             self.window_ends_ms,
             self.window_count,
+            self.held_from_ms,
             self.held_until_ms,
             self.event_last,
             self.completed_total,
@@ -185,10 +193,11 @@ class Transaction:
         """Return the names of all queues."""
         return [row[0] for row in self.run("queue_names")]
 
-    def forget_queue(self, name: str) -> None:
-        """Drop the queue's row, and what was gathered for it."""
-        queue = self._queues.pop(name)
-        self._saved.pop(name)
+    def forget_queue(self, queue: QueueRow) -> None:
+        """Drop the queue with its events, and what was gathered for it."""
+        del self._queues[queue.name]
+        del self._saved[queue.name]
+        self.run("events_trim", queue.id, queue.event_last)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:

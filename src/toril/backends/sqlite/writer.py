@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -20,7 +21,7 @@ from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
 from toril.core.clock import Clock
-from toril.core.errors import BackendClosedError, TorilError
+from toril.core.errors import BackendClosedError, StoreBusyError, TorilError
 
 T = TypeVar("T")
 
@@ -76,6 +77,7 @@ class Writer:
         self._news_signal = news
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._closed = False
+        self._door = threading.Lock()  # nothing may be put behind the mark that ends the thread
         self._thread = threading.Thread(target=self._run, name="toril-sqlite", daemon=True)
         self._thread.start()
 
@@ -100,15 +102,17 @@ class Writer:
 
     def close(self) -> None:
         """Finish what is waiting, end the thread, close the connection."""
-        if not self._closed:
-            self._closed = True
-            self._waiting.put(None)
-            self._thread.join()
+        with self._door:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
 
     def _put(self, work: Work) -> None:
-        if self._closed:
-            raise BackendClosedError(f"{self._path}: the store was closed")
-        self._waiting.put(work)
+        with self._door:
+            if self._closed:
+                raise BackendClosedError(f"{self._path}: the store was closed")
+            self._waiting.put(work)
 
     def _run(self) -> None:
         open_ = True
@@ -134,11 +138,11 @@ class Writer:
         """Run the first works of a group together; return how many. At least one."""
         try:
             return self._attempt(group)
-        except Exception:  # noqa: S110 - found and delivered below, each to its own caller
-            pass
-        self._roll_back()
-        if len(group) == 1:
-            return 1
+        except Exception:
+            self._roll_back()
+        # Nobody's fault, and asking again for each would take as long as the wait for the lock.
+        if len(group) == 1 or isinstance(group[0].error, StoreBusyError):
+            return len(group)
         # One of them spoiled it for all: run each on its own, so that only that one fails.
         for work in group:
             try:
@@ -178,7 +182,8 @@ class Writer:
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            with suppress(apsw.Error):  # the error that led here is the one to tell
+                self._connection.execute("ROLLBACK")
 
     def _set_synchronous(self, durable: bool) -> None:
         want_full = self._full and durable

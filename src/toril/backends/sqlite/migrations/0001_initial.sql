@@ -1,7 +1,8 @@
 -- initial: queues, jobs, logs, events and workers.
 --
--- Moments named *_ms are epoch milliseconds, but for lease_ends_ms and beat_ms: those are readings
--- of the host's steady clock, which a change of the calendar cannot move.
+-- Moments named *_ms are epoch milliseconds, but for those of leases, beats, rate windows and holds:
+-- those are readings of the host's steady clock, which a change of the calendar cannot move. It
+-- begins anew when the host starts; a span that begins in its future is from before and over.
 
 CREATE TABLE counters (
   id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -17,9 +18,11 @@ CREATE TABLE queues (
   concurrency            INTEGER,
   rate_limit             INTEGER,
   rate_window_ms         INTEGER,
-  window_ends_ms         INTEGER NOT NULL DEFAULT 0,  -- steady clock: end of the rate window
+  window_begins_ms       INTEGER NOT NULL DEFAULT 0,  -- steady clock: the rate window
+  window_ends_ms         INTEGER NOT NULL DEFAULT 0,
   window_count           INTEGER NOT NULL DEFAULT 0,  -- jobs started in it
-  held_until_ms          INTEGER NOT NULL DEFAULT 0,  -- steady clock: nothing starts before
+  held_from_ms           INTEGER NOT NULL DEFAULT 0,  -- steady clock: nothing starts meanwhile
+  held_until_ms          INTEGER NOT NULL DEFAULT 0,
   event_last             INTEGER NOT NULL DEFAULT 0,  -- number of the newest event
   n_wait                 INTEGER NOT NULL DEFAULT 0,
   n_prioritized          INTEGER NOT NULL DEFAULT 0,

@@ -4,11 +4,9 @@
 --   queue_id  int
 --   number    int
 -- RETURNS
---   one row (number, state, priority, position, id, processed_ms, worker_id, token,
---   attempts_made, delay_ms), or none
+--   one row (number, state, priority, id), or none
 -- COST
 --   one probe of jobs
-SELECT number, state, priority, position, coalesce(custom_id, CAST(number AS TEXT)), processed_ms,
-       worker_id, token, attempts_made, delay_ms
+SELECT number, state, priority, coalesce(custom_id, CAST(number AS TEXT))
   FROM jobs
  WHERE queue_id = :queue_id AND number = :number AND custom_id IS NULL;

@@ -7,7 +7,6 @@
 --   as job_find
 -- COST
 --   one probe of jobs_custom_id
-SELECT number, state, priority, position, coalesce(custom_id, CAST(number AS TEXT)), processed_ms,
-       worker_id, token, attempts_made, delay_ms
+SELECT number, state, priority, coalesce(custom_id, CAST(number AS TEXT))
   FROM jobs
  WHERE queue_id = :queue_id AND custom_id = :custom_id;

@@ -5,11 +5,13 @@
 --   silent_since_ms  int   a worker not heard of since is dead
 --   limit            int
 -- RETURNS
---   one row each (number, queue name, id, priority, stalled, worker_id, processed_ms, attempts_made)
+--   one row each (number, queue name, id, priority, stalled, worker_id, processed_ms,
+--   attempts_started, cancel_reason)
 -- COST
 --   O(running jobs)
 SELECT jobs.number, queues.name, coalesce(jobs.custom_id, CAST(jobs.number AS TEXT)), jobs.priority,
-       jobs.stalled, jobs.worker_id, jobs.processed_ms, jobs.attempts_made
+       jobs.stalled, jobs.worker_id, jobs.processed_ms, jobs.attempts_started,
+       jobs.cancel_reason
   FROM queues
  CROSS JOIN jobs ON jobs.queue_id = queues.id AND jobs.state = 'active'
   LEFT JOIN workers ON workers.id = jobs.worker_id
@@ -17,7 +19,7 @@ SELECT jobs.number, queues.name, coalesce(jobs.custom_id, CAST(jobs.number AS TE
        -- Further ahead than the lease is long: the host's clock began anew since, with its start.
     OR jobs.lease_ends_ms > :steady_ms + jobs.lease_ms
     OR workers.dead
-    OR workers.beat_ms <= :silent_since_ms
+    OR workers.beat_ms < :silent_since_ms
     OR workers.beat_ms > :steady_ms
  ORDER BY jobs.processed_ms, jobs.number
  LIMIT :limit;

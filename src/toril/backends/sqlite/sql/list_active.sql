@@ -6,10 +6,10 @@
 --   second    int
 --   limit     int
 -- RETURNS
---   one row each (number, processed_ms, number)
+--   one row each (number, processed_ms, number, timestamp_ms)
 -- COST
 --   one walk of jobs_active, sorted: as many as run at once
-SELECT number, processed_ms, number
+SELECT number, processed_ms, number, timestamp_ms
   FROM jobs
  WHERE queue_id = :queue_id AND state = 'active'
    AND (processed_ms, number) > (:first, :second)

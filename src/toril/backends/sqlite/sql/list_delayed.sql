@@ -6,10 +6,10 @@
 --   second    int
 --   limit     int
 -- RETURNS
---   one row each (number, due_ms, position)
+--   one row each (number, due_ms, position, timestamp_ms)
 -- COST
 --   one walk of jobs_delayed
-SELECT number, due_ms, position
+SELECT number, due_ms, position, timestamp_ms
   FROM jobs
  WHERE queue_id = :queue_id AND state = 'delayed'
    AND (due_ms, position) > (:first, :second)

@@ -7,10 +7,10 @@
 --   second    int
 --   limit     int
 -- RETURNS
---   one row each (number, finished_ms, number)
+--   one row each (number, finished_ms, number, timestamp_ms)
 -- COST
 --   one walk of jobs_finished
-SELECT number, finished_ms, number
+SELECT number, finished_ms, number, timestamp_ms
   FROM jobs
  WHERE queue_id = :queue_id AND state = :state AND state IN ('completed', 'failed')
    AND (finished_ms, number) < (:first, :second)

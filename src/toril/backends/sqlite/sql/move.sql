@@ -15,10 +15,10 @@ UPDATE jobs
        attempts_made = coalesce(moves.value ->> 5, attempts_made),
        failed_reason = coalesce(moves.value ->> 6, failed_reason),
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
-       history = json_insert(
-         CASE WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
-              ELSE coalesce(history, '[]') END,
-         '$[#]', json(moves.value -> 7)),
+       history = CASE WHEN moves.value ->> 7 IS NULL THEN history ELSE json_insert(
+           CASE WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
+                ELSE coalesce(history, '[]') END,
+           '$[#]', json(moves.value -> 7)) END,
        finished_ms = moves.value ->> 8,
        stalled = stalled + (moves.value ->> 9),
        deferred_failure = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL

@@ -1,10 +1,9 @@
--- queue_remove: forget a queue and its events. Its jobs are gone already.
+-- queue_remove: forget a queue. Its jobs are gone already, its events by events_trim.
 --
 -- PARAMS
 --   queue_id  int
 -- RETURNS
 --   nothing
 -- COST
---   O(kept events)
-DELETE FROM events WHERE queue_id = :queue_id;
+--   one row
 DELETE FROM queues WHERE id = :queue_id;

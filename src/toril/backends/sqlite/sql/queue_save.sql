@@ -6,8 +6,10 @@
 --   concurrency            int
 --   rate_limit             int
 --   rate_window_ms         int
+--   window_begins_ms       int
 --   window_ends_ms         int
 --   window_count           int
+--   held_from_ms           int
 --   held_until_ms          int
 --   event_last             int
 --   completed_total        int
@@ -30,8 +32,10 @@ UPDATE queues
        concurrency = :concurrency,
        rate_limit = :rate_limit,
        rate_window_ms = :rate_window_ms,
+       window_begins_ms = :window_begins_ms,
        window_ends_ms = :window_ends_ms,
        window_count = :window_count,
+       held_from_ms = :held_from_ms,
        held_until_ms = :held_until_ms,
        event_last = :event_last,
        completed_total = :completed_total,

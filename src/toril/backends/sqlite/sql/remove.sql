@@ -1,10 +1,9 @@
--- remove: remove jobs and their logs.
+-- remove: remove jobs; their logs go by logs_remove.
 --
 -- PARAMS
 --   numbers  text  JSON array
 -- RETURNS
 --   nothing
 -- COST
---   O(jobs given and their log lines)
-DELETE FROM logs WHERE job_number IN (SELECT value FROM json_each(:numbers));
+--   O(jobs given)
 DELETE FROM jobs WHERE number IN (SELECT value FROM json_each(:numbers));

@@ -8,5 +8,5 @@
 -- COST
 --   O(workers)
 DELETE FROM workers
- WHERE (dead OR beat_ms <= :silent_since_ms OR beat_ms > :steady_ms)
+ WHERE (dead OR beat_ms < :silent_since_ms OR beat_ms > :steady_ms)
    AND NOT EXISTS (SELECT 1 FROM jobs WHERE state = 'active' AND worker_id = workers.id);

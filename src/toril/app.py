@@ -1,0 +1,332 @@
+"""The app: holds everything, and is the only place that wires it together.
+
+No globals: two apps in a process never meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from toril.backends import open_backend
+from toril.core.checks import unknown
+from toril.core.clock import Clock
+from toril.core.durations import seconds
+from toril.core.errors import InvalidOptionError
+from toril.core.ids import check_queue_name
+from toril.engine.contract import Backend, Health
+from toril.engine.contract.workers import WorkerRecord
+from toril.engine.hooks import Hook, HookName, Hooks
+from toril.engine.info import QueueInfo
+from toril.engine.middleware import Middleware
+from toril.engine.options import (
+    KEEP_COMPLETED,
+    KEEP_FAILED,
+    KeepPolicy,
+    RateLimit,
+    RetryPolicy,
+    RunIn,
+)
+from toril.engine.producer import Producer
+from toril.engine.profiles import Profile
+from toril.engine.queue import Queue
+from toril.engine.runners.processes import ProcessOptions
+from toril.engine.worker import Worker, WorkerOptions
+from toril.settings import Settings
+from toril.tasks.bundle import TaskBundle
+from toril.tasks.decorator import TaskDecorator, task_decorator
+from toril.tasks.registry import Registry
+from toril.tasks.signature import Rename
+from toril.tasks.task import Task
+
+H = TypeVar("H", bound=Hook)
+M = TypeVar("M", bound=Middleware)
+
+
+class App:
+    """Tasks, and the store where their jobs live."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        durability: Literal["full", "normal"] | None = None,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """Make an app. The store is opened when it is first needed.
+
+        Parameters:
+            url: Where jobs live: `sqlite:///path`, `sqlite://:memory:` or a path. Default:
+                `TORIL_URL`, `toril.toml`, or `toril.db` in the working directory.
+            durability: `full` (default): what was acknowledged survives a loss of power. `normal`:
+                it survives the end of the process.
+            clock: What time it is. Default: the host's. Tests pass one that they move.
+            settings: In place of the environment and `toril.toml`.
+
+        Raises:
+            InvalidSettingError: The environment or the file holds nonsense.
+        """
+        self.settings = settings or Settings.load()
+        self.url = url or self.settings.url
+        self.durability = durability or self.settings.durability
+        self._clock = clock
+        self._create = True
+        self._registry = Registry()
+        self._hooks = Hooks()
+        self._middleware: list[Middleware] = []
+        self._lock = threading.Lock()
+        self._backend: Backend | None = None
+        self._pid = 0
+        self._producer = Producer(self.backend)
+
+    def __repr__(self) -> str:
+        return f"App({self.url!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def backend(self) -> Backend:
+        """Return the store, opened at the first call.
+
+        Raises:
+            BackendError: It cannot be opened; the message says why and what to do.
+        """
+        if self._backend is None or self._pid != os.getpid():
+            with self._lock:
+                # After a fork the parent's threads are not here: the child opens its own.
+                if self._pid != os.getpid():
+                    self._pid = os.getpid()
+                    self._backend = None
+                    self._producer.portal.forget()
+                if self._backend is None:
+                    self._backend = open_backend(
+                        self.url,
+                        durability=self.durability,
+                        clock=self._clock,
+                        create=self._create,
+                    )
+        return self._backend
+
+    def existing(self) -> Self:
+        """Return this app, set to refuse a store that is not there yet: for those who only look."""
+        self._create = False
+        return self
+
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        run_in: RunIn | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = 3600.0,
+        keep_completed: KeepPolicy = KEEP_COMPLETED,
+        keep_failed: KeepPolicy = KEEP_FAILED,
+        max_payload_bytes: int = 256 * 1024,
+        max_result_bytes: int = 64 * 1024,
+        profile: Profile | str | None = None,
+        rename: Rename = None,
+        any_name: bool = False,
+    ) -> TaskDecorator:
+        """Make a task of a function: `@app.task()`.
+
+        Parameters:
+            name: The name on the wire. Default: the function's.
+            queue: Where its jobs wait. Default: `default`.
+            run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else
+                `thread`.
+            retry: When a failed attempt is tried again. Default: `RetryPolicy()`, 5 attempts.
+            timeout: Longest attempt, in seconds or as a timedelta. None: no limit. Default: 1 h.
+            keep_completed: What is kept of completed jobs. Default: the newest 10,000, for 7 days.
+            keep_failed: What is kept of failed ones. Default: the newest 100,000, for 90 days.
+            max_payload_bytes: Largest payload as JSON. Default: 256 KiB.
+            max_result_bytes: Largest result as JSON. Default: 64 KiB.
+            profile: `light`, `medium` or `heavy`: which workers take it.
+            rename: `camel` for camelCase parameters on the wire.
+            any_name: Take jobs of its queue that no other task has the name of.
+
+        Raises:
+            InvalidOptionError: An option or the function makes no sense; the message says which.
+        """
+        return task_decorator(
+            self._add,
+            name=name,
+            queue=queue,
+            run_in=run_in,
+            retry=retry,
+            timeout=timeout,
+            keep_completed=keep_completed,
+            keep_failed=keep_failed,
+            max_payload_bytes=max_payload_bytes,
+            max_result_bytes=max_result_bytes,
+            profile=profile,
+            rename=rename,
+            any_name=any_name,
+        )
+
+    def include(self, bundle: TaskBundle) -> None:
+        """Register the tasks of a bundle."""
+        for task in bundle.tasks:
+            self._add(task)
+
+    def tasks(self) -> list[Task[Any, Any]]:
+        """Return the registered tasks."""
+        return list(self._registry)
+
+    def find_task(self, name: str, queue: str | None = None) -> Task[Any, Any]:
+        """Return the task of a name (and queue).
+
+        Raises:
+            InvalidOptionError: There is none; the message names the nearest.
+        """
+        task = self._registry.named(name, queue)
+        if task is None:
+            known = [task.name for task in self._registry]
+            raise InvalidOptionError(unknown("task", name, known))
+        return task
+
+    def provide(self, value: object, kind: type | None = None) -> None:
+        """Give a value to the tasks whose parameters ask for its type; see `provided`.
+
+        Parameters:
+            value: What to give. For tasks in processes it must be picklable.
+            kind: The type that they ask for. Default: the value's own.
+        """
+        self._registry.provisions.add(value, kind)
+
+    def on(self, name: HookName) -> Callable[[H], H]:
+        """Call a function when this app's workers see something: `@app.on("failed")`.
+
+        Raises:
+            InvalidOptionError: There is no such event.
+        """
+
+        def decorate(hook: H) -> H:
+            self._hooks.on(name, hook)
+            return hook
+
+        return decorate
+
+    def middleware(self, middleware: M) -> M:
+        """Run code around every attempt: `@app.middleware`. The first one is the outermost."""
+        self._middleware.append(middleware)
+        return middleware
+
+    def queue(self, name: str) -> Queue:
+        """Return a queue by name: to add jobs of any name, to look at it, to operate it.
+
+        Raises:
+            InvalidOptionError: A queue cannot have this name.
+        """
+        return Queue(self._producer, check_queue_name(name))
+
+    async def queues(self) -> list[QueueInfo]:
+        """Return all queues that the store knows, by name."""
+        return [QueueInfo.from_record(record) for record in await self.backend().counts.queues()]
+
+    async def workers(self) -> list[WorkerRecord]:
+        """Return the workers that are alive, oldest first."""
+        return await self.backend().workers.list()
+
+    async def check(self) -> Health:
+        """Look the store over; changes nothing."""
+        return await self.backend().lifecycle.check()
+
+    def worker(
+        self,
+        *,
+        queues: Sequence[str] | Mapping[str, int] | None = None,
+        concurrency: int | None = None,
+        profile: Profile | str | None = None,
+        lease: float | timedelta | None = None,
+        max_stalled: int = 1,
+        sweep: float | timedelta | None = None,
+        shutdown: float | timedelta | None = None,
+        stale_after: float | timedelta = 60.0,
+        rate: RateLimit | None = None,
+        processes: ProcessOptions | None = None,
+    ) -> Worker:
+        """Return a worker; `await worker.run()` works until it is stopped.
+
+        Parameters:
+            queues: Which, in the order in which they are asked; or a mapping to weights, which are
+                shares of the slots. Default: all queues that have tasks.
+            concurrency: Jobs at once. Default: the profile's, else 10.
+            profile: Only the queues of this profile, with its figures.
+            lease: How long a claim holds without renewal. Default: the profile's, else 30 s.
+            max_stalled: How often a job may lose its worker before it is failed.
+            sweep: Between two looks for jobs of dead workers. Default: the profile's, else 15 s.
+            shutdown: How long `stop()` lets jobs go on. Default: 25 s.
+            stale_after: If the store does not answer for so long, the worker ends with its error.
+            rate: At most so many starts in a window, per queue, over all workers with a limit.
+            processes: How child processes are recycled.
+
+        Raises:
+            InvalidOptionError: An option makes no sense, or there is no queue to work on.
+        """
+        chosen = self.settings.profile if profile is None else _profile(profile)
+        figures = (chosen or Profile.MEDIUM).settings
+        weights = dict(queues) if isinstance(queues, Mapping) else None
+        names: Iterable[str] = self._registry.queues(chosen) if queues is None else queues
+        names = list(dict.fromkeys(names))
+        if not names:
+            what = "no task" if chosen is None else f"no task with the profile {str(chosen)!r}"
+            raise InvalidOptionError(f"queues={queues!r}: the app has {what}; name its queues")
+        default_lease_s = 30.0 if chosen is None else figures.lease_s
+        shutdown_s = self.settings.shutdown_s if shutdown is None else seconds(shutdown, "shutdown")
+        options = WorkerOptions(
+            queues=names,
+            weights=weights,
+            concurrency=concurrency or self.settings.concurrency or figures.concurrency,
+            lease_s=default_lease_s if lease is None else seconds(lease, "lease"),
+            max_stalled=max_stalled,
+            sweep_s=figures.sweep_s if sweep is None else seconds(sweep, "sweep"),
+            shutdown_s=shutdown_s,
+            stale_after_s=seconds(stale_after, "stale_after"),
+            rate=rate,
+            processes=processes or ProcessOptions(),
+        )
+        return Worker(
+            self.backend(),
+            self._registry,
+            options,
+            hooks=self._hooks,
+            middleware=self._middleware,
+        )
+
+    async def close(self) -> None:
+        """Let go of the store. Using the app again opens it again."""
+        await self._producer.close()
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.lifecycle.close()
+
+    def close_sync(self) -> None:
+        """The same for plain code."""
+        asyncio.run(self.close())
+
+    def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
+        bound = task.bind(self._producer)
+        self._registry.add(bound)
+        return bound
+
+
+def _profile(profile: Profile | str) -> Profile | None:
+    words = [*Profile, "all"]
+    if profile not in words:
+        raise InvalidOptionError(f"profile={str(profile)!r}: {unknown('profile', profile, words)}")
+    return None if profile == "all" else Profile(profile)

@@ -1,0 +1,110 @@
+"""What the engine asks of a task, and of the register of tasks. `tasks/` fulfils both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from toril.engine.options import KeepPolicy, RetryPolicy, RunIn
+
+
+class Handler(Protocol):
+    """A task, as the executor sees it."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the wire."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """Its queue."""
+        ...
+
+    @property
+    def run_in(self) -> RunIn:
+        """Where it runs."""
+        ...
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What to call; with `run_in="loop"` it gives an awaitable."""
+        ...
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Longest attempt, in seconds."""
+        ...
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a failed attempt is tried again."""
+        ...
+
+    @property
+    def keep_completed(self) -> KeepPolicy:
+        """What happens to completed jobs that do not say."""
+        ...
+
+    @property
+    def keep_failed(self) -> KeepPolicy:
+        """What happens to failed jobs that do not say."""
+        ...
+
+    def arguments(self, data: str) -> dict[str, Any]:
+        """Return the function's keyword arguments from a stored payload.
+
+        Raises:
+            InvalidPayloadError: The payload does not fit.
+        """
+        ...
+
+    @property
+    def context_name(self) -> str | None:
+        """The parameter that takes the `Context`; None: the task wants none."""
+        ...
+
+    @property
+    def provided_names(self) -> Mapping[str, type]:
+        """Parameters that the app provides, by type."""
+        ...
+
+    def encode(self, result: object) -> str:
+        """Return a result as JSON text.
+
+        Raises:
+            ValueError, TypeError: It is not JSON, or too large.
+        """
+        ...
+
+    def target(self) -> str:
+        """Return where a child process finds this task: `module:qualname`.
+
+        Raises:
+            InvalidOptionError: It cannot be found there.
+        """
+        ...
+
+
+class Handlers(Protocol):
+    """The register of tasks."""
+
+    def find(self, queue: str, name: str) -> Handler | None:
+        """Return the task for a job of this name on this queue, or None."""
+        ...
+
+    def named(self, name: str, queue: str | None = None) -> Handler | None:
+        """Return the task of this name, on whatever queue if none is given, or None."""
+        ...
+
+    def provide(self, kind: type) -> object:
+        """Return the value that the app provides for a type.
+
+        Raises:
+            InvalidOptionError: It provides none.
+        """
+        ...
+
+    def provided_for_children(self) -> bytes:
+        """Return everything provided, pickled for child processes."""
+        ...

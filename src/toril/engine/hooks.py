@@ -1,0 +1,95 @@
+"""Functions of the app that are told what its own workers see: `@app.on("failed")`.
+
+For what other processes do, follow the events (`engine/stream.py`). A hook that raises is logged
+and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError
+
+log = logging.getLogger("toril.hooks")
+
+HookName = Literal[
+    "active", "completed", "failed", "retried", "progress", "stalled", "lease_lost", "blocked",
+    "error",
+]  # fmt: skip
+HOOKS: tuple[str, ...] = get_args(HookName)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookEvent:
+    """What a hook is told. What does not apply is None."""
+
+    name: str
+    queue: str | None = None
+    job_id: str | None = None
+    task: str | None = None
+    attempt: int | None = None
+    duration_s: float | None = None
+    """`completed`, `failed`, `retried`: how long the attempt took. `blocked`: the loop's lag."""
+    result: str | None = None
+    """`completed`: JSON text."""
+    progress: str | None = None
+    """`progress`: JSON text."""
+    reason: str | None = None
+    error: BaseException | None = None
+
+
+Hook = Callable[[HookEvent], Awaitable[None] | None]
+
+
+class Hooks:
+    """The hooks of one app."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[str, list[Hook]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def on(self, name: HookName, hook: Hook) -> None:
+        """Call `hook` at each event of that name.
+
+        Raises:
+            InvalidOptionError: There is no such event.
+        """
+        if name not in HOOKS:
+            raise InvalidOptionError(unknown("hook", name, HOOKS))
+        self._hooks.setdefault(name, []).append(hook)
+
+    def wants(self, name: HookName) -> bool:
+        """Whether anybody listens: building an event for nobody is not free."""
+        return name in self._hooks
+
+    def tell(self, name: HookName, **facts: Any) -> None:
+        """Call the hooks of an event. From the worker's loop."""
+        for hook in self._hooks.get(name, ()):
+            event = HookEvent(name=name, **facts)
+            try:
+                answer = hook(event)
+            except Exception:  # a customer's function must not stop the worker
+                log.exception("a hook for %r raised", name)
+                continue
+            if inspect.isawaitable(answer):
+                task = asyncio.ensure_future(_finish(name, answer))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def settle(self) -> None:
+        """Wait for hooks that are still running."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+
+async def _finish(name: str, answer: Awaitable[None]) -> None:
+    try:
+        await answer
+    except Exception:  # as above
+        log.exception("a hook for %r raised", name)

@@ -1,0 +1,166 @@
+"""What people and programs see of jobs and queues: Python values in place of stored text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from toril.core.clock import moment
+from toril.core.codec import decode
+from toril.engine.contract.counts import QueueRecord
+from toril.engine.job import JobRecord
+from toril.engine.states import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptInfo:
+    """One run of a job that has ended."""
+
+    number: int
+    """From 1."""
+    started_at: datetime
+    ended_at: datetime
+    worker_id: str
+    outcome: str
+    """`completed`, `failed`, `retried`, `snoozed`, `released` or `stalled`."""
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInfo:
+    """A job as it was when it was looked at."""
+
+    id: str
+    queue: str
+    name: str
+    state: State
+    data: Any
+    """The payload, decoded."""
+    data_bytes: int
+    options: Any
+    """What is stored of its options, decoded: BullMQ's words."""
+    priority: int
+    """0: none."""
+    created_at: datetime
+    delay_s: float
+    run_at: datetime | None
+    """`delayed`: when it may run."""
+    attempts_made: int
+    """Attempts that count."""
+    attempts_started: int
+    """Starts in all, those that were given back or lost included."""
+    stalled: int
+    """How often it lost its worker."""
+    progress: Any
+    result: Any
+    """`completed`: what the task returned."""
+    failed_reason: str | None
+    processed_at: datetime | None
+    """When it was last taken."""
+    finished_at: datetime | None
+    worker_id: str | None
+    lease_remaining_s: float | None
+    """`active`: what is left of its lease. Negative: it has ended."""
+    cancel_reason: str | None
+    """`active`: it was told to end."""
+    attempts: list[AttemptInfo]
+    """Oldest first, the newest 50."""
+
+    @classmethod
+    def from_record(cls, record: JobRecord) -> JobInfo:
+        """Return a stored record as Python values."""
+        lease_ms = record.lease_remaining_ms
+        return cls(
+            id=record.id,
+            queue=record.queue,
+            name=record.name,
+            state=record.state,
+            data=_value(record.data),
+            data_bytes=record.data_bytes,
+            options=_value(record.opts),
+            priority=record.priority,
+            created_at=moment(record.timestamp_ms),
+            delay_s=record.delay_ms / 1000,
+            run_at=_moment(record.run_at_ms),
+            attempts_made=record.attempts_made,
+            attempts_started=record.attempts_started,
+            stalled=record.stalled,
+            progress=_value(record.progress),
+            result=None if record.result is None else _value(record.result),
+            failed_reason=record.failed_reason,
+            processed_at=_moment(record.processed_on_ms),
+            finished_at=_moment(record.finished_on_ms),
+            worker_id=record.worker_id or None,
+            lease_remaining_s=None if lease_ms is None else lease_ms / 1000,
+            cancel_reason=record.cancel_reason,
+            attempts=[
+                AttemptInfo(
+                    number=attempt.number,
+                    started_at=moment(attempt.started_ms),
+                    ended_at=moment(attempt.ended_ms),
+                    worker_id=attempt.worker_id,
+                    outcome=attempt.outcome,
+                    error=attempt.error,
+                    traceback=attempt.traceback,
+                )
+                for attempt in record.attempts
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueInfo:
+    """A queue as it was when it was looked at."""
+
+    name: str
+    paused: bool
+    waiting: int
+    prioritized: int
+    delayed: int
+    active: int
+    completed: int
+    failed: int
+    completed_total: int
+    """Since the queue began, kept or not."""
+    failed_total: int
+    oldest_waiting_s: float | None
+    """Age of the job that is next in line."""
+    concurrency: int | None
+    rate_limit: int | None
+    rate_window_s: float | None
+
+    @classmethod
+    def from_record(cls, record: QueueRecord) -> QueueInfo:
+        """Return a stored record as Python values."""
+        counts = record.counts
+        oldest_ms, window_ms = record.oldest_waiting_ms, record.rate_window_ms
+        return cls(
+            name=record.name,
+            paused=record.paused,
+            waiting=counts[State.WAIT],
+            prioritized=counts[State.PRIORITIZED],
+            delayed=counts[State.DELAYED],
+            active=counts[State.ACTIVE],
+            completed=counts[State.COMPLETED],
+            failed=counts[State.FAILED],
+            completed_total=record.completed_total,
+            failed_total=record.failed_total,
+            oldest_waiting_s=None if oldest_ms is None else oldest_ms / 1000,
+            concurrency=record.concurrency,
+            rate_limit=record.rate_limit,
+            rate_window_s=None if window_ms is None else window_ms / 1000,
+        )
+
+
+def _moment(epoch_ms: int | None) -> datetime | None:
+    return None if epoch_ms is None else moment(epoch_ms)
+
+
+def _value(text: str) -> Any:
+    """Return a stored text's value; text that is not JSON as it is."""
+    try:
+        return decode(text)
+    except ValueError:
+        return text

@@ -1,0 +1,81 @@
+"""What an attempt's error means for its job. A pure function."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from toril.core.clock import epoch_ms
+from toril.core.errors import InvalidPayloadError, UnknownTaskError
+from toril.engine.backoff import delay_s
+from toril.engine.options import RetryPolicy
+from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
+
+
+class Verdict(NamedTuple):
+    """What happens next."""
+
+    kind: Literal["failed", "retried", "snoozed"]
+    reason: str | None
+    wait_s: float = 0.0
+    until: datetime | None = None
+    exhausted: bool = False
+    """No attempt was left."""
+    counts: bool = True
+    """Whether this attempt counts."""
+
+    @property
+    def until_ms(self) -> int | None:
+        """`until` as epoch milliseconds."""
+        return None if self.until is None else epoch_ms(self.until)
+
+
+def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw: float) -> Verdict:
+    """Return what an error means.
+
+    Parameters:
+        error: What the attempt raised.
+        policy: The task's policy, with what the job says in its place.
+        attempts_made: Attempts that count, this one included.
+        draw: A number in [0, 1) for jitter.
+    """
+    match error:
+        case Snooze():
+            return Verdict("snoozed", None, error.after_s or 0.0, error.until, counts=False)
+        case Cancel() | Fail():
+            return Verdict("failed", error.reason)
+        case InvalidPayloadError() | UnknownTaskError():
+            return Verdict("failed", str(error))  # another attempt would say the same
+    left = attempts_made < policy.max_attempts
+    if isinstance(error, Retry):
+        if left:
+            return Verdict("retried", error.reason, error.after_s)
+        return Verdict("failed", error.reason, exhausted=True)
+    reason = describe(error)
+    if isinstance(error, policy.give_up_on):
+        return Verdict("failed", reason)
+    if policy.retry_on is not None and not isinstance(error, policy.retry_on):
+        return Verdict("failed", reason)
+    if not left:
+        return Verdict("failed", reason, exhausted=True)
+    if policy.wait is None:
+        return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
+    try:
+        wait_s = policy.wait(attempts_made, error)
+    except Exception as broken:
+        reason = f"{reason} (and the retry policy's wait function raised {describe(broken)})"
+        return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
+    return Verdict("failed", reason) if wait_s is None else Verdict("retried", reason, wait_s)
+
+
+def describe(error: BaseException) -> str:
+    """Return `Kind: text`, in characters that any store can hold."""
+    text = str(error)
+    kind = type(error).__qualname__
+    line = f"{kind}: {text}" if text else kind
+    return storable(line)
+
+
+def storable(text: str) -> str:
+    """Return text without what JSON or a database cannot hold: lone surrogates and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\\0")

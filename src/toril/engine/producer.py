@@ -1,0 +1,98 @@
+"""Adding jobs, on behalf of tasks and of queues by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from toril.core.clock import epoch_ms
+from toril.engine.contract import Backend
+from toril.engine.handle import Job
+from toril.engine.job import NewJob
+from toril.engine.options import JobOptions
+from toril.engine.portal import Portal
+from toril.engine.results import Results
+
+T = TypeVar("T")
+
+CHUNK = 2000
+"""Jobs of one transaction, about 10 ms: more than these go in several, in order."""
+
+
+def new_job(queue: str, name: str, data: str, options: JobOptions, wire: str) -> NewJob:
+    """Return the record of a job.
+
+    Parameters:
+        queue: Where to.
+        name: The job's name on the wire.
+        data: JSON text.
+        options: Checked options.
+        wire: The same as they are stored.
+    """
+    run_at = options.run_at
+    return NewJob(
+        queue=queue,
+        name=name,
+        data=data,
+        opts=wire,
+        job_id=options.job_id,
+        delay_ms=round(options.delay_s * 1000),
+        run_at_ms=None if run_at is None else epoch_ms(run_at),
+        priority=options.priority,
+        lifo=options.lifo,
+    )
+
+
+class Producer:
+    """The producing side of an app: its store, opened when first needed, and those who wait."""
+
+    def __init__(self, backend: Callable[[], Backend]) -> None:
+        self.backend = backend
+        self.portal = Portal()
+        self._results: dict[asyncio.AbstractEventLoop, Results] = {}
+
+    async def add(self, job: NewJob) -> Job[Any]:
+        """Add a job."""
+        (answer,) = await self.backend().jobs.add([job])
+        return Job(self, job.queue, answer.job_id, duplicate=answer.duplicate)
+
+    async def add_many(self, jobs: Sequence[NewJob]) -> list[Job[Any]]:
+        """Add jobs: up to 2,000 all or none, more in chunks of so many, in order."""
+        store = self.backend().jobs
+        handles: list[Job[Any]] = []
+        for start in range(0, len(jobs), CHUNK):
+            chunk = jobs[start : start + CHUNK]
+            answers = await store.add(chunk)
+            handles += [
+                Job(self, job.queue, answer.job_id, duplicate=answer.duplicate)
+                for job, answer in zip(chunk, answers, strict=True)
+            ]
+        return handles
+
+    def results(self) -> Results:
+        """Return those who wait on this event loop."""
+        loop = asyncio.get_running_loop()
+        results = self._results.get(loop)
+        if results is None:
+            self._results = {
+                known: r for known, r in self._results.items() if not known.is_closed()
+            }
+            results = self._results[loop] = Results(self.backend())
+        return results
+
+    def run_sync(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine for plain code, and wait for it."""
+        return self.portal.run(coroutine)
+
+    async def close(self) -> None:
+        """Stop waiting for results. Of other loops too, as far as they still run."""
+        here = asyncio.get_running_loop()
+        for loop, results in list(self._results.items()):
+            if loop is here:
+                await results.close()
+            elif loop.is_running():
+                future = asyncio.run_coroutine_threadsafe(results.close(), loop)
+                await asyncio.wrap_future(future)
+        self._results.clear()
+        await asyncio.to_thread(self.portal.close)

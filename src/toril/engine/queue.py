@@ -1,0 +1,116 @@
+"""A queue by name: add jobs of any name, look at it, and operate it. BullMQ's half of the face."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, NamedTuple
+
+from toril.core.checks import require
+from toril.core.codec import Json, encode_text
+from toril.core.errors import PayloadTooLargeError
+from toril.engine.contract.jobs import JobFilter
+from toril.engine.events import EventRecord
+from toril.engine.handle import Job
+from toril.engine.info import JobInfo, QueueInfo
+from toril.engine.operator import Operator, parse_state
+from toril.engine.options import JobOptions, RetryPolicy
+from toril.engine.producer import Producer, new_job
+from toril.engine.states import State
+from toril.engine.stream import follow
+from toril.engine.wire_options import to_wire
+
+MAX_PAYLOAD_BYTES = 256 * 1024
+"""Largest payload of a job that is added by queue and name."""
+
+_ONCE = RetryPolicy(max_attempts=1)
+
+
+class Page(NamedTuple):
+    """Some jobs of a listing."""
+
+    jobs: list[JobInfo]
+    next: str | None
+    """Give it as `after` for the next page. None: this was the last."""
+
+
+class Queue(Operator):
+    """A queue by name."""
+
+    def __init__(self, producer: Producer, name: str) -> None:
+        super().__init__(producer.backend, name)
+        self._producer = producer
+
+    async def add(
+        self, name: str, data: Json = None, options: JobOptions | None = None
+    ) -> Job[Any]:
+        """Add a job of any name. A task is better added by its own `enqueue`, which checks it.
+
+        Raises:
+            PayloadTooLargeError: `data` is over 256 KiB as JSON.
+            TypeError, ValueError: `data` is not JSON.
+        """
+        return (await self.add_many([(name, data)], options))[0]
+
+    async def add_many(
+        self, jobs: Iterable[tuple[str, Json]], options: JobOptions | None = None
+    ) -> list[Job[Any]]:
+        """Add jobs of any names, (name, data) each, in one transaction up to 2,000 of them."""
+        options = options or JobOptions()
+        wire = to_wire(options, _ONCE)
+        prepared = []
+        for name, data in jobs:
+            text = encode_text({} if data is None else data)
+            size = len(text.encode())
+            if size > MAX_PAYLOAD_BYTES:
+                raise PayloadTooLargeError(
+                    name, "(payload)", f"{size} bytes; at most {MAX_PAYLOAD_BYTES}"
+                )
+            prepared.append(new_job(self.name, name, text, options, wire))
+        return await self._producer.add_many(prepared)
+
+    def job(self, job_id: str) -> Job[Any]:
+        """Return a handle of a job, whether it exists or not."""
+        return Job(self._producer, self.name, job_id)
+
+    async def info(self) -> QueueInfo | None:
+        """Return the queue's figures; None if nothing is known of it."""
+        record = await self._open().counts.queue(self.name)
+        return None if record is None else QueueInfo.from_record(record)
+
+    async def jobs(
+        self,
+        state: State | str,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> Page:
+        """Return a page of jobs of one state.
+
+        Parameters:
+            state: Which.
+            limit: How many, 1 to 1,000.
+            after: `Page.next` of the page before.
+            newest_first: From the end. Waiting jobs come in the order in which they will run.
+        """
+        require(1 <= limit <= 1000, "limit", limit, "an integer from 1 to 1,000")
+        wanted = JobFilter(
+            queue=self.name,
+            state=parse_state(state),
+            limit=limit,
+            after=after,
+            newest_first=newest_first,
+        )
+        page = await self._open().jobs.page(wanted)
+        return Page([JobInfo.from_record(record) for record in page.jobs], page.next)
+
+    def events(
+        self, *, after: int | None = None, until_idle: bool = False
+    ) -> AsyncIterator[EventRecord]:
+        """Follow the queue's events, of all processes.
+
+        Parameters:
+            after: Begin after this position; 0 is the oldest kept. None: from now on.
+            until_idle: End where the log ends.
+        """
+        return follow(self._open().events, self.name, after=after, until_idle=until_idle)

@@ -1,0 +1,113 @@
+"""Waiting for jobs to finish. One reader of the event log serves all who wait on a queue."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import NamedTuple
+
+from toril.core.errors import BackendError, JobFailedError, JobNotFoundError, ResultTimeoutError
+from toril.engine.contract import Backend
+from toril.engine.events import EventName
+from toril.engine.states import State
+from toril.engine.stream import follow
+
+
+class Ended(NamedTuple):
+    """How a job ended."""
+
+    state: State
+    value: str
+    """The result as JSON text, or the failure's reason."""
+
+
+class Results:
+    """Those who wait, on one event loop."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._waiting: dict[str, dict[str, list[asyncio.Future[Ended]]]] = {}
+        self._readers: dict[str, asyncio.Task[None]] = {}
+
+    async def wait(self, queue: str, job_id: str, *, timeout_s: float | None) -> str:
+        """Return a job's result as JSON text, once there is one.
+
+        Raises:
+            JobFailedError: It failed for good.
+            JobNotFoundError: There is no such job.
+            ResultTimeoutError: It has not finished in time.
+        """
+        future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        here = self._waiting.setdefault(queue, {})
+        here.setdefault(job_id, []).append(future)
+        try:
+            # Reading first, looking second: what ends in between is seen by both, never by none.
+            await self._read(queue)
+            ended = await self._look(queue, job_id, future)
+            if ended is None:
+                ended = await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        except TimeoutError:
+            raise ResultTimeoutError(
+                f"job {job_id!r} of queue {queue!r} has not finished within {timeout_s} s; is a"
+                " worker running for this queue?",
+                job_id=job_id,
+                queue=queue,
+            ) from None
+        finally:
+            here[job_id].remove(future)
+            if not here[job_id]:
+                del here[job_id]
+            future.cancel()
+        if ended.state is State.FAILED:
+            raise JobFailedError(ended.value, job_id=job_id, queue=queue)
+        return ended.value
+
+    async def close(self) -> None:
+        """End the readers."""
+        readers, self._readers = list(self._readers.values()), {}
+        for reader in readers:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, BackendError):
+                await reader
+
+    async def _look(self, queue: str, job_id: str, future: asyncio.Future[Ended]) -> Ended | None:
+        if future.done():
+            return await future
+        record = await self._backend.jobs.get(queue, job_id)
+        if record is None:
+            if future.done():
+                return await future
+            raise JobNotFoundError(
+                f"queue {queue!r} has no job {job_id!r}: it was removed, or finished and not kept",
+                job_id=job_id,
+                queue=queue,
+            )
+        if record.state is State.COMPLETED:
+            return Ended(State.COMPLETED, record.result or "null")
+        if record.state is State.FAILED:
+            return Ended(State.FAILED, record.failed_reason or "")
+        return None
+
+    async def _read(self, queue: str) -> None:
+        """Make sure that the queue's events are read, from before now."""
+        reader = self._readers.get(queue)
+        if reader is None or reader.done():
+            position = await self._backend.events.latest(queue)
+            reader = self._readers.get(queue)
+            if reader is None or reader.done():
+                self._readers[queue] = asyncio.create_task(
+                    self._follow(queue, position), name="toril-results"
+                )
+
+    async def _follow(self, queue: str, position: int) -> None:
+        async for event in follow(self._backend.events, queue, after=position):
+            here = self._waiting.get(queue, {})
+            if event.name == EventName.COMPLETED:
+                ended = Ended(State.COMPLETED, event.fields["returnvalue"])
+            elif event.name == EventName.FAILED:
+                ended = Ended(State.FAILED, event.fields["failedReason"])
+            else:
+                continue
+            for future in here.get(event.job_id or "", ()):
+                if not future.done():
+                    future.set_result(ended)

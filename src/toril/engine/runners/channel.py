@@ -1,0 +1,104 @@
+"""The child's end of the socket to its worker.
+
+Works on the bare descriptor, since a task may do anything to it: close all descriptors, open
+another file under the same number, fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from typing import NoReturn
+
+from toril.core.errors import TorilError
+from toril.engine.context import Said
+from toril.engine.runners.frames import HEADER_BYTES, frame_of, length_of
+
+EXIT_UNHEARD = 76
+"""The exit code of a child that cannot reach its worker any more. EX_PROTOCOL of sysexits(3)."""
+
+
+class Channel:
+    """Frames from and to the worker; what tasks say is sent from any thread."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._fd = fd
+        self._identity = _identity(fd)
+        self._lock = threading.Lock()
+        self._attempt = 0
+        self._running = False
+        # A forked copy that held the socket open would hide this process's end from the worker.
+        os.register_at_fork(after_in_child=self._leave)
+
+    def receive(self) -> bytes | None:
+        """Return the next frame's message. None: the worker hung up."""
+        header = self._read(HEADER_BYTES)
+        return None if header is None else self._read(length_of(header))
+
+    def begin(self) -> int:
+        """Return the number under which the attempt that begins now may speak."""
+        self._attempt += 1
+        self._running = True
+        return self._attempt
+
+    def say(self, attempt: int, said: Said) -> None:
+        """Send what a task says. Once its attempt has ended, nobody listens: it goes nowhere.
+
+        A thread that a task left running must not speak for the next job.
+
+        Raises:
+            TorilError: In a process that the task forked.
+        """
+        if self._fd < 0:
+            raise TorilError(
+                "a process that a task forked cannot speak for its job: report progress and log"
+                " from the task itself"
+            )
+        frame = frame_of(said)
+        with self._lock:
+            if self._running and attempt == self._attempt:
+                self.send(frame)
+
+    def finish(self, answer: bytes) -> None:
+        """Send the attempt's last frame."""
+        with self._lock:
+            self._running = False
+            self.send(answer)
+
+    def send(self, frame: bytes) -> None:
+        """Write a frame. Ends the process if the worker cannot be reached."""
+        try:
+            if _identity(self._fd) != self._identity:  # the number is another file's by now
+                self._give_up()
+            rest = memoryview(frame)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            self._give_up()
+
+    def _read(self, size: int) -> bytes | None:
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            count = os.readv(self._fd, [rest])
+            if not count:
+                return None
+            rest = rest[count:]
+        return bytes(data)
+
+    def _leave(self) -> None:
+        fd, self._fd = self._fd, -1
+        with suppress(OSError):
+            if _identity(fd) == self._identity:
+                os.close(fd)
+
+    @staticmethod
+    def _give_up() -> NoReturn:
+        os._exit(EXIT_UNHEARD)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino

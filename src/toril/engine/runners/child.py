@@ -1,0 +1,195 @@
+"""The child's side of `run_in="process"`: take a call, run it in the main thread, answer, repeat.
+
+Started by `spawned.py`. Imports as little as it can: what a task needs, its own module imports.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from types import FrameType, TracebackType
+from typing import Protocol, cast
+
+import msgspec
+
+from toril.core.errors import InvalidOptionError, PayloadTooLargeError
+from toril.engine.context import Context
+from toril.engine.runners.channel import Channel
+from toril.engine.runners.frames import (
+    MAX_FRAME_BYTES,
+    ProcessCall,
+    Raised,
+    Ready,
+    Returned,
+    Setup,
+    frame_of,
+)
+from toril.engine.runners.lifeline import end_with_worker
+from toril.engine.runners.memory import limit_address_space, own_resident_bytes
+from toril.engine.runners.references import CHILD_MAIN, MAIN, resolve, unpickle
+
+MAX_PICKLED_BYTES = 1024 * 1024
+"""A larger exception is carried over as text."""
+MAX_TRACEBACK_CHARS = 64 * 1024
+"""Of a longer traceback the end is kept: the place that raised."""
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "")
+
+
+class Target(Protocol):
+    """What a call's target must be able to do."""
+
+    def run_here(self, payload: bytes, context: Context, provided: Mapping[type, object]) -> bytes:
+        """Run the task and return its result as JSON."""
+        ...
+
+
+def main(channel_fd: int, lifeline_fd: int) -> None:
+    """Serve calls until the worker hangs up."""
+    _leave_stopping_to_the_worker()
+    end_with_worker(lifeline_fd)
+    channel = Channel(channel_fd)
+    first = channel.receive()
+    if first is None:
+        return
+    setup = msgspec.msgpack.decode(first, type=Setup)
+    sys.argv = [os.fsdecode(argument) for argument in setup.argv]
+    MAIN.borrow(setup.main)
+    if setup.max_memory_bytes is not None:
+        limit_address_space(setup.max_memory_bytes)
+    server = Server(channel, setup.provided)
+    channel.send(frame_of(Ready(own_resident_bytes())))
+    calls = msgspec.msgpack.Decoder(ProcessCall)
+    while (frame := channel.receive()) is not None:
+        server.serve(calls.decode(frame))
+
+
+class Server:
+    """Runs calls, one after the other."""
+
+    def __init__(self, channel: Channel, pickled: bytes) -> None:
+        self._channel = channel
+        self._pickled = pickled
+        self._provided: Mapping[type, object] | None = None
+        self._pid = os.getpid()
+
+    def serve(self, call: ProcessCall) -> None:
+        """Run one call and send its answer, whatever it does."""
+        attempt = self._channel.begin()
+        status = 0
+        try:
+            answer = self._returned(call, attempt)
+        except BaseException as error:  # sys.exit() ends an attempt, not the child
+            status = 1
+            if isinstance(error, MemoryError):
+                _release(error)
+            answer = frame_of(raised(error))
+        _flush()
+        if os.getpid() != self._pid:
+            # The task forked, and the copy came back here as well. Only the original answers.
+            os._exit(status)
+        self._channel.finish(answer)
+
+    def _returned(self, call: ProcessCall, attempt: int) -> bytes:
+        target = resolve(call.target)
+        if not callable(getattr(target, "run_here", None)):
+            raise InvalidOptionError(
+                f"target={call.target!r}: this name is a {type(target).__qualname__} in a child"
+                " process, not a task; a task must be found under its function's name"
+            )
+        context = Context(call.facts, partial(self._channel.say, attempt))
+        result = cast("Target", target).run_here(call.payload, context, self._given())
+        if not isinstance(result, bytes):
+            raise TypeError(
+                f"{call.target}: run_here returned {type(result).__qualname__}, not bytes"
+            )
+        if len(result) > MAX_FRAME_BYTES - 1024:
+            problem = f"{len(result)} bytes are more than a process can hand back"
+            raise PayloadTooLargeError(call.facts.task, "return", problem)
+        return frame_of(Returned(result, own_resident_bytes()))
+
+    def _given(self) -> Mapping[type, object]:
+        if self._provided is None:
+            found = unpickle(self._pickled) if self._pickled else {}
+            self._provided = cast("Mapping[type, object]", found)
+        return self._provided
+
+
+def raised(error: BaseException) -> Raised:
+    """Return the message that says what a task raised."""
+    import traceback  # here: a child whose tasks succeed never needs it
+
+    kind = type(error)
+    module = "__main__" if kind.__module__ == CHILD_MAIN else kind.__module__
+    lines = "".join(traceback.format_exception(kind, error, _without_ours(error.__traceback__)))
+    return Raised(
+        error=_pickled(error),
+        kind=f"{module}.{kind.__qualname__}",
+        text=_sendable(_text_of(error)),
+        traceback=_sendable(lines[-MAX_TRACEBACK_CHARS:]),
+        rss_bytes=own_resident_bytes(),
+    )
+
+
+def _without_ours(place: TracebackType | None) -> TracebackType | None:
+    # The first frames are of this folder, and tell nobody anything.
+    start = place
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        start = start.tb_next
+    return start or place
+
+
+def _release(error: MemoryError) -> None:
+    # What filled the memory hangs on the frames that raised; a report needs some of it.
+    place = error.__traceback__
+    while place is not None:
+        with suppress(RuntimeError):  # ours is still running
+            place.tb_frame.clear()
+        place = place.tb_next
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    try:
+        pickled = pickle.dumps(error, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception:  # anything may happen in somebody's __reduce__
+        return None
+    return pickled if len(pickled) <= MAX_PICKLED_BYTES else None
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a __str__ that fails must not cost the report
+        return "(its text could not be made)"
+
+
+def _sendable(text: str) -> str:
+    # A file name that is no UTF-8 comes as lone surrogates, which no message can hold.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _flush() -> None:
+    # The child lives on, and may be killed later: what the task printed must not wait for that.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError, OSError):  # the task closed or replaced it
+            continue
+
+
+def _leave_stopping_to_the_worker() -> None:
+    # Ctrl-C, and systemd's SIGTERM to every process of a unit, ask the worker to stop; it lets
+    # running jobs end. A handler that does nothing, and not SIG_IGN: that would be inherited by
+    # the programs that a task starts, which then could not be terminated.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _nothing)
+        signal.siginterrupt(number, False)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    return None

@@ -1,0 +1,182 @@
+"""What a worker and its child processes say to each other, and how it is cut into frames.
+
+A frame is a length (4 bytes, big-endian) and a message in MessagePack. Knows neither processes nor
+how bytes travel: `child.py` and `spawned.py` are the two ends.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from toril.core.errors import TorilError
+from toril.engine.context import Facts, FollowUp, LineLogged, ProgressMade
+from toril.engine.runners.references import MainSource, unpickle_known
+
+HEADER_BYTES = 4
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+"""A longer frame is refused where it is made; where it arrives, it means a broken stream."""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """The first frame that a child gets."""
+
+    argv: list[bytes]
+    main: MainSource | None
+    """Where the worker's `__main__` came from. None: nowhere that can be imported again."""
+    provided: bytes
+    """A pickled mapping of types to objects. Empty: none."""
+    max_memory_bytes: int | None
+
+
+class ProcessCall(msgspec.Struct, frozen=True):
+    """One attempt to run in a child."""
+
+    target: str
+    """`module:qualname` of an object with `run_here(payload, context, provided) -> bytes`."""
+    payload: bytes
+    """JSON."""
+    facts: Facts
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True):
+    """The child can take calls."""
+
+    rss_bytes: int
+
+
+class Returned(msgspec.Struct, tag="returned", frozen=True):
+    """The task returned."""
+
+    result: bytes
+    """JSON."""
+    rss_bytes: int
+
+
+class Raised(msgspec.Struct, tag="raised", frozen=True):
+    """The task raised, or could not be imported."""
+
+    error: bytes | None
+    """The exception, pickled. None: it cannot be."""
+    kind: str
+    """`module.Class`."""
+    text: str
+    traceback: str
+    rss_bytes: int
+
+
+FromChild: TypeAlias = ProgressMade | LineLogged | FollowUp | Ready | Returned | Raised
+
+
+class TaskRaisedError(TorilError):
+    """A task in a child process raised something that cannot be carried over as it is.
+
+    Either it cannot be pickled and unpickled, or its class is not imported in the worker, or it is
+    no `Exception` (`SystemExit`, `CancelledError`), which would end the worker itself.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind = kind
+        self.text = text
+        super().__init__(f"{kind}: {text}" if text else kind)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.kind, self.text)
+
+
+class ChildTraceback(Exception):  # noqa: N818 - a text to be shown, not an error
+    """The cause of every error that came from a child: where it happened there, as text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+class FrameReader:
+    """Bytes in, as they come; whole messages out, in order."""
+
+    __slots__ = ("_buffer", "_decoder")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._decoder = msgspec.msgpack.Decoder(FromChild)
+
+    def feed(self, data: bytes | memoryview) -> list[FromChild]:
+        """Return the messages that `data` completes.
+
+        Raises:
+            ValueError: If the bytes are no frames: somebody else wrote into the stream.
+        """
+        buffer = self._buffer
+        buffer += data
+        messages: list[FromChild] = []
+        start = 0
+        while len(buffer) - start >= HEADER_BYTES:
+            body = start + HEADER_BYTES
+            end = body + length_of(buffer[start:body])
+            if len(buffer) < end:
+                break
+            with memoryview(buffer) as view, view[body:end] as frame:
+                messages.append(self._decoder.decode(frame))
+            start = end
+        del buffer[:start]
+        return messages
+
+
+def frame_of(message: msgspec.Struct) -> bytes:
+    """Return a message as a frame.
+
+    Raises:
+        ValueError: If it is longer than `MAX_FRAME_BYTES`.
+    """
+    buffer = bytearray(HEADER_BYTES)
+    _ENCODER.encode_into(message, buffer, HEADER_BYTES)
+    length = len(buffer) - HEADER_BYTES
+    if length > MAX_FRAME_BYTES:
+        raise ValueError(f"{length} bytes: expected at most {MAX_FRAME_BYTES}")
+    buffer[:HEADER_BYTES] = length.to_bytes(HEADER_BYTES, "big")
+    return bytes(buffer)
+
+
+def length_of(header: bytes | bytearray) -> int:
+    """Return the length that a header announces.
+
+    Raises:
+        ValueError: If no frame is that long.
+    """
+    length = int.from_bytes(header, "big")
+    if length > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {length} bytes: expected at most {MAX_FRAME_BYTES}")
+    return length
+
+
+def rebuilt(raised: Raised) -> Exception:
+    """Return the task's own exception, or a `TaskRaisedError` in its place.
+
+    Its cause is a `ChildTraceback`, so that a formatted traceback shows the child's frames.
+    """
+    error = _unpickled(raised.error)
+    if error is None:
+        error = TaskRaisedError(raised.kind, raised.text)
+    error.__cause__ = ChildTraceback(raised.traceback)
+    return error
+
+
+def _unpickled(pickled: bytes | None) -> Exception | None:
+    if pickled is None:
+        return None
+    try:
+        error = unpickle_known(pickled)
+    except Exception:  # anything may happen in somebody's __setstate__ or __init__
+        return None
+    # A coroutine cannot raise StopIteration, and what is no Exception would end the worker.
+    if not isinstance(error, Exception) or isinstance(error, StopIteration):
+        return None
+    return error
+
+
+_ENCODER = msgspec.msgpack.Encoder()

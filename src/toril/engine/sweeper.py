@@ -1,0 +1,60 @@
+"""Takes back the jobs of dead workers, and trims finished ones while queues are idle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from toril.core.errors import BackendError
+from toril.engine.contract.dispatch import Dispatch
+
+log = logging.getLogger("toril.worker")
+
+CHUNK = 500
+"""Jobs in one call."""
+HEARTBEAT_S = 20.0
+"""A worker that was silent for longer is dead: four beats missed."""
+
+
+class Sweeper:
+    """The sweep loop of one worker. Every worker has one; they do not disturb each other."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        *,
+        every_s: float,
+        max_stalled: int,
+        stalled: Callable[[str, str], None],
+    ) -> None:
+        self._dispatch = dispatch
+        self._every_s = every_s
+        self._max_stalled = max_stalled
+        self._stalled = stalled
+
+    async def run(self) -> None:
+        """Sweep at once and then again and again, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except BackendError as error:
+                log.warning("sweeping failed, trying again: %s", error)
+            # Spread, so that workers that started together do not sweep together.
+            await asyncio.sleep(self._every_s * (0.75 + random.random() / 2))  # noqa: S311
+
+    async def sweep(self) -> None:
+        """Sweep once."""
+        more = True
+        while more:
+            recovery = await self._dispatch.recover(
+                max_stalled=self._max_stalled, heartbeat_s=HEARTBEAT_S, limit=CHUNK
+            )
+            for queue, job_id in recovery.recovered:
+                fate = "will fail" if (queue, job_id) in recovery.quarantined else "runs again"
+                log.warning("job %s of %s lost its worker and %s", job_id, queue, fate)
+                self._stalled(queue, job_id)
+            more = len(recovery.recovered) == CHUNK
+        while await self._dispatch.trim(limit=CHUNK) == CHUNK:
+            pass

@@ -1,0 +1,142 @@
+"""A job's options as they lie in the store: BullMQ's words, milliseconds, short names.
+
+Source: spec, section 2.1 and 3.17.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from toril.engine.options import JobOptions, KeepPolicy, RetryPolicy
+
+KEEP_LOGS = 1000
+"""Newest log lines kept of a job that does not say."""
+
+
+class WireOptions(msgspec.Struct, frozen=True):
+    """What a worker needs of a job's stored options. None: the task's own."""
+
+    max_attempts: int | None = None
+    backoff: str | None = None
+    backoff_s: float | None = None
+    jitter_ratio: float | None = None
+    keep_completed: KeepPolicy | None = None
+    keep_failed: KeepPolicy | None = None
+    keep_logs: int = KEEP_LOGS
+    lifo: bool = False
+
+    def retry(self, policy: RetryPolicy) -> RetryPolicy:
+        """Return the task's policy with what the job says in its place."""
+        return RetryPolicy(
+            max_attempts=self.max_attempts or policy.max_attempts,
+            backoff="fixed"
+            if self.backoff == "fixed"
+            else "exponential"
+            if self.backoff == "exponential"
+            else policy.backoff,
+            base_s=policy.base_s if self.backoff_s is None else self.backoff_s,
+            cap_s=policy.cap_s,
+            jitter_ratio=policy.jitter_ratio if self.jitter_ratio is None else self.jitter_ratio,
+            wait=policy.wait,
+            retry_on=policy.retry_on,
+            give_up_on=policy.give_up_on,
+        )
+
+
+def to_wire(options: JobOptions, policy: RetryPolicy) -> str:
+    """Return the JSON text to store with a job."""
+    jitter_ratio = policy.jitter_ratio if options.jitter_ratio is None else options.jitter_ratio
+    base_s = policy.base_s if options.backoff_s is None else options.backoff_s
+    backoff: dict[str, Any] = {
+        "type": options.backoff or policy.backoff,
+        "delay": round(base_s * 1000),
+    }
+    if jitter_ratio:
+        backoff["jitter"] = jitter_ratio
+    wire: dict[str, Any] = {
+        "attempts": options.max_attempts or policy.max_attempts,
+        "backoff": backoff,
+    }
+    if options.delay_s:
+        wire["delay"] = round(options.delay_s * 1000)
+    if options.priority:
+        wire["priority"] = options.priority
+    if options.lifo:
+        wire["lifo"] = True
+    if options.job_id is not None:
+        wire["jobId"] = options.job_id
+    if options.keep_completed is not None:
+        wire["removeOnComplete"] = _keep_to_wire(options.keep_completed)
+    if options.keep_failed is not None:
+        wire["removeOnFail"] = _keep_to_wire(options.keep_failed)
+    if options.keep_logs is not None:
+        wire["kl"] = options.keep_logs
+    return msgspec.json.encode(wire).decode()
+
+
+@lru_cache(maxsize=4096)
+def from_wire(text: str) -> WireOptions:
+    """Return what a worker needs of stored options. What it cannot read is as if it were not there.
+
+    Cached by text: the jobs of one task mostly carry the same.
+    """
+    try:
+        wire = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return WireOptions()
+    if not isinstance(wire, dict):
+        return WireOptions()
+    backoff = wire.get("backoff")
+    if isinstance(backoff, int | float):
+        backoff = {"type": "fixed", "delay": backoff}
+    if not isinstance(backoff, dict):
+        backoff = {}
+    kind = backoff.get("type")
+    delay_ms, jitter = _number(backoff.get("delay")), _number(backoff.get("jitter"))
+    return WireOptions(
+        # Node writes 0 where the producer said nothing: then the task decides.
+        max_attempts=_whole(wire.get("attempts"), 1),
+        backoff=kind if kind in ("fixed", "exponential") else None,
+        backoff_s=None if delay_ms is None else delay_ms / 1000,
+        jitter_ratio=None if jitter is None else min(jitter, 1.0),
+        keep_completed=_keep_from_wire(wire.get("removeOnComplete")),
+        keep_failed=_keep_from_wire(wire.get("removeOnFail")),
+        keep_logs=KEEP_LOGS if (lines := _whole(wire.get("kl"), 0)) is None else lines,
+        lifo=wire.get("lifo") is True,
+    )
+
+
+def _keep_to_wire(keep: KeepPolicy) -> bool | int | dict[str, Any]:
+    if keep.count == 0:
+        return True
+    if keep.age_s is None:
+        return False if keep.count is None else keep.count
+    wire: dict[str, Any] = {"age": keep.age_s}
+    if keep.count is not None:
+        wire["count"] = keep.count
+    return wire
+
+
+def _keep_from_wire(wire: object) -> KeepPolicy | None:
+    if isinstance(wire, bool):
+        return KeepPolicy(count=0) if wire else KeepPolicy()
+    if isinstance(wire, int):
+        return KeepPolicy(count=wire) if wire >= 0 else KeepPolicy()
+    if isinstance(wire, dict):
+        return KeepPolicy(count=_whole(wire.get("count"), 0), age_s=_number(wire.get("age")))
+    return None
+
+
+def _whole(value: object, least: int) -> int | None:
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return value if good else None  # type: ignore[return-value]
+
+
+def _number(value: object) -> float | None:
+    """Return a number of 0 or more; anything else is as if it were not there."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    return None

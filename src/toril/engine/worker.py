@@ -1,0 +1,335 @@
+"""A worker: starts and stops the loops that fetch, run, keep and sweep.
+
+Fetching is `fetcher.py`, running `executor.py`, leases `leases.py`, recovery `sweeper.py`. This
+module only puts them together and takes them down in the right order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from toril.core.checks import require
+from toril.core.errors import BackendError
+from toril.core.ids import check_queue_name, new_worker_id
+from toril.engine.attempt import Attempt
+from toril.engine.contract import Backend
+from toril.engine.contract.dispatch import Hold, Renewal, Speech
+from toril.engine.contract.workers import WorkerRecord
+from toril.engine.executor import Executor
+from toril.engine.fetch_plan import FetchPlan
+from toril.engine.fetcher import Fetcher
+from toril.engine.handler import Handlers
+from toril.engine.hooks import Hooks
+from toril.engine.job import Claimed, Finished
+from toril.engine.leases import LeaseKeeper
+from toril.engine.middleware import Middleware
+from toril.engine.options import RateLimit
+from toril.engine.runners.memory import own_resident_bytes
+from toril.engine.runners.processes import ProcessOptions
+from toril.engine.speaker import Speaker
+from toril.engine.sweeper import Sweeper
+from toril.version import VERSION
+
+log = logging.getLogger("toril.worker")
+
+FAREWELL_S = 5.0
+"""How long released attempts have to let go, before the worker leaves without them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works."""
+
+    queues: Sequence[str]
+    """Which queues, in the order in which they are asked."""
+    weights: Mapping[str, int] | None = None
+    """Shares of the slots by queue, in place of that order. Every queue has one, from 1."""
+    concurrency: int = 10
+    """Jobs at once."""
+    lease_s: float = 30.0
+    """How long a claim holds without renewal, in seconds. Renewed long before."""
+    max_stalled: int = 1
+    """How often a job may lose its worker before it is failed without another run."""
+    sweep_s: float = 15.0
+    """Between two looks for jobs of dead workers, in seconds."""
+    shutdown_s: float = 25.0
+    """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows."""
+    stale_after_s: float = 60.0
+    """If the store does not answer for so long, the worker ends with its error, in seconds."""
+    rate: RateLimit | None = None
+    """At most so many starts in a window, counted per queue over all workers that have a limit."""
+    processes: ProcessOptions = field(default_factory=ProcessOptions)
+    """How child processes are recycled."""
+
+    def __post_init__(self) -> None:
+        require(len(self.queues) > 0, "queues", self.queues, "at least one queue")
+        for queue in self.queues:
+            check_queue_name(queue)
+        if self.weights is not None:
+            require(
+                set(self.weights) == set(self.queues)
+                and all(
+                    isinstance(weight, int) and weight >= 1 for weight in self.weights.values()
+                ),
+                "weights",
+                dict(self.weights),
+                f"an integer from 1 for each of {', '.join(self.queues)}",
+            )
+        good = isinstance(self.concurrency, int) and 1 <= self.concurrency <= 100_000
+        require(good, "concurrency", self.concurrency, "an integer from 1 to 100,000")
+        require(self.lease_s >= 0.1, "lease_s", self.lease_s, "seconds, from 0.1")
+        require(self.max_stalled >= 0, "max_stalled", self.max_stalled, "an integer from 0")
+        require(self.sweep_s > 0, "sweep_s", self.sweep_s, "seconds, above 0")
+        require(self.shutdown_s >= 0, "shutdown_s", self.shutdown_s, "seconds, 0 or more")
+        require(self.stale_after_s > 0, "stale_after_s", self.stale_after_s, "seconds, above 0")
+
+
+class Worker:
+    """Runs the jobs of some queues until it is stopped. One use each."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        handlers: Handlers,
+        options: WorkerOptions,
+        *,
+        hooks: Hooks | None = None,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
+        self.id = new_worker_id()
+        self.options = options
+        self._backend = backend
+        self._handlers = handlers
+        self._hooks = hooks or Hooks()
+        self._middleware = middleware
+        self._stopping = asyncio.Event()
+        self._now = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._quiet = False
+        self._shutdown_s = options.shutdown_s
+        self._executor: Executor | None = None
+        self._fetcher: Fetcher | None = None
+        self._keeper: LeaseKeeper | None = None
+        self._speaker: Speaker | None = None
+
+    @property
+    def busy(self) -> int:
+        """Slots in use."""
+        return 0 if self._fetcher is None else self._fetcher.busy
+
+    async def ready(self) -> None:
+        """Wait until it is at work."""
+        await self._ready.wait()
+
+    def quiet(self) -> None:
+        """Take no new jobs; go on with those that run."""
+        self._quiet = True
+        if self._fetcher is not None:
+            self._fetcher.quiet()
+        if self._keeper is not None:
+            self._keeper.quiet()
+
+    def stop(self, deadline_s: float | None = None) -> None:
+        """Take no new jobs, let running ones end, give back what is left, and end `run`.
+
+        A second call stops now: what still runs is given back, without costing it an attempt.
+
+        Parameters:
+            deadline_s: How long running jobs may go on, in seconds. Default: `shutdown_s`.
+        """
+        if self._stopping.is_set():
+            self._now.set()
+            return
+        if deadline_s is not None:
+            self._shutdown_s = deadline_s
+        self.quiet()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop()`.
+
+        Raises:
+            BackendError: The store did not answer for `stale_after_s`, or never can again.
+        """
+        dispatch = self._backend.dispatch
+        options = self.options
+        lease_ms = round(options.lease_s * 1000)
+        await self._backend.workers.register(self._card())
+        speaker = self._speaker = Speaker(dispatch, lost=self._speech_lost)
+        executor = self._executor = Executor(
+            self._handlers,
+            worker_id=self.id,
+            middleware=self._middleware,
+            hooks=self._hooks,
+            processes=options.processes,
+            finished=self._attempt_finished,
+            speak=speaker.say,
+        )
+        fetcher = self._fetcher = Fetcher(
+            dispatch,
+            worker_id=self.id,
+            plan=FetchPlan(
+                options.queues, weights=options.weights, lease_ms=lease_ms, rate=options.rate
+            ),
+            capacity=options.concurrency,
+            start=lambda claimed: self._start(claimed, lease_ms),
+            lost=self._outcome_lost,
+            before=speaker.flush,
+            applied=self._outcome_applied,
+        )
+        keeper = self._keeper = LeaseKeeper(
+            dispatch,
+            self._backend.workers,
+            worker_id=self.id,
+            lease_s=options.lease_s,
+            running=executor.running,
+            renewed=self._renewed,
+            blocked=self._blocked,
+        )
+        if self._quiet:
+            self.quiet()
+        keeper.start()
+        sweeper = Sweeper(
+            dispatch,
+            every_s=options.sweep_s,
+            max_stalled=options.max_stalled,
+            stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
+        )
+        fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
+        helpers = [
+            asyncio.create_task(sweeper.run(), name="toril-sweeper"),
+            asyncio.create_task(self._watch(fetcher, fetching), name="toril-watchdog"),
+        ]
+        self._ready.set()
+        try:
+            await self._until_stopped(fetching)
+            await self._wind_down(executor, fetcher, fetching)
+        finally:
+            for task in [*helpers, fetching]:
+                task.cancel()
+            for task in [*helpers, fetching]:
+                with suppress(asyncio.CancelledError, BackendError):
+                    await task
+            await self._leave(executor, keeper, speaker)
+
+    async def _until_stopped(self, fetching: asyncio.Task[None]) -> None:
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([stopping, fetching], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if fetching.done():
+            await fetching  # raises what ended it
+
+    async def _wind_down(
+        self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
+    ) -> None:
+        """Wait for running jobs, then give back those that are left."""
+        now = asyncio.create_task(self._now.wait())
+        until_s = time.monotonic() + self._shutdown_s
+        while fetcher.busy and not now.done() and (left_s := until_s - time.monotonic()) > 0:
+            await asyncio.wait([now], timeout=min(left_s, 0.02))
+        now.cancel()
+        left = list(executor.running.values())
+        if left:
+            log.warning("giving back %d jobs that still run", len(left))
+        for attempt in left:
+            attempt.stop("released", "the worker is stopping")
+        letting_go = [attempt.task for attempt in left if attempt.task is not None]
+        if letting_go:
+            await asyncio.wait(letting_go, timeout=FAREWELL_S)
+        for attempt in list(executor.running.values()):
+            executor.abandon(attempt)
+        fetcher.end()
+        await asyncio.wait([fetching], timeout=FAREWELL_S)
+        if fetching.done():
+            await fetching
+
+    async def _leave(self, executor: Executor, keeper: LeaseKeeper, speaker: Speaker) -> None:
+        await speaker.settle()
+        await executor.close()
+        await keeper.stop()
+        await self._hooks.settle()
+        with suppress(BackendError):  # it may be why we leave; the register forgets us by itself
+            await self._backend.workers.deregister(self.id)
+
+    async def _watch(self, fetcher: Fetcher, fetching: asyncio.Task[None]) -> None:
+        """End the worker when the store has not answered for too long."""
+        limit_s = self.options.stale_after_s
+        while True:
+            await asyncio.sleep(min(1.0, limit_s / 4))
+            trouble = fetcher.trouble
+            if trouble is not None and time.monotonic() - fetcher.last_success_s > limit_s:
+                log.critical("the store did not answer for %s s; giving up", limit_s)
+                self._hooks.tell("error", error=trouble, reason=str(trouble))
+                fetcher.give_up(trouble)
+                await asyncio.wait([fetching])
+                return
+
+    def _start(self, claimed: Claimed, lease_ms: int) -> None:
+        assert self._executor is not None  # noqa: S101 - the fetcher runs after it was made
+        self._executor.start(claimed, lease_ms)
+
+    def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
+        assert self._fetcher is not None  # noqa: S101 - as above
+        self._fetcher.finished(outcome)
+
+    def _outcome_applied(self, outcome: Finished) -> None:
+        if outcome.kind == "completed" and self._hooks.wants("completed"):
+            self._hooks.tell(
+                "completed", queue=outcome.queue, job_id=outcome.job_id, result=outcome.value
+            )
+
+    def _outcome_lost(self, outcome: Finished) -> None:
+        log.warning(
+            "job %s of %s was given to somebody else meanwhile; its late outcome (%s) was dropped",
+            outcome.job_id,
+            outcome.queue,
+            outcome.kind,
+        )
+        self._hooks.tell("lease_lost", queue=outcome.queue, job_id=outcome.job_id)
+
+    def _speech_lost(self, speech: Speech) -> None:
+        self._stop_attempt(Hold(speech.queue, speech.number, speech.token, 0), "the lease was lost")
+
+    def _renewed(self, renewal: Renewal) -> None:
+        for hold in renewal.lost:
+            self._stop_attempt(hold, "the lease was lost")
+        for hold, reason in renewal.cancelled:
+            attempt = self._held(hold)
+            if attempt is not None and attempt.stop_kind is None:
+                attempt.stop("cancelled", reason)
+
+    def _stop_attempt(self, hold: Hold, reason: str) -> None:
+        attempt = self._held(hold)
+        if attempt is not None and attempt.stop_kind is None:
+            attempt.stop("lease_lost", reason)
+
+    def _held(self, hold: Hold) -> Attempt | None:
+        assert self._executor is not None  # noqa: S101 - as above
+        return self._executor.running.get((hold.token, hold.number))
+
+    def _blocked(self, culprit: str | None, duration_s: float) -> None:
+        self._hooks.tell("blocked", reason=culprit, duration_s=duration_s)
+
+    def _card(self) -> WorkerRecord:
+        return WorkerRecord(
+            id=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=list(self.options.queues),
+            concurrency=self.options.concurrency,
+            running=0,
+            started_ms=self._backend.clock.now_ms(),
+            beat_age_ms=0,
+            quiet=False,
+            resident_bytes=own_resident_bytes(),
+            version=VERSION,
+        )

@@ -1,0 +1,143 @@
+"""What the environment and a file say. Maps them onto options, and knows nothing else.
+
+Order: an explicit argument, the environment, `toril.toml` in the working directory, the default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from toril.core import durations
+from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError, InvalidSettingError
+from toril.engine.profiles import Profile
+
+DEFAULT_URL = "sqlite:///toril.db"
+FILE = "toril.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, with its default."""
+
+    url: str = DEFAULT_URL
+    """Where jobs live. `TORIL_URL`."""
+    durability: Literal["full", "normal"] = "full"
+    """Whether an acknowledged job survives a loss of power. `TORIL_DURABILITY`."""
+    concurrency: int | None = None
+    """Jobs at once of a worker. None: its profile's, else 10. `TORIL_CONCURRENCY`."""
+    shutdown_s: float = 25.0
+    """How long a stopping worker lets jobs go on, in seconds. `TORIL_SHUTDOWN`."""
+    profile: Profile | None = None
+    """Which queues `toril worker` takes; `all` for none. `TORIL_PROFILE`, or `WORKER_TYPE`."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the command line logs. `TORIL_LOG_LEVEL`."""
+
+    @classmethod
+    def load(
+        cls, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> Settings:
+        """Read the environment and the file.
+
+        Parameters:
+            environment: Default: this process'.
+            folder: Where to look for `toril.toml`. Default: the working directory.
+
+        Raises:
+            InvalidSettingError: A setting is unknown or makes no sense; the message names it, its
+                value and what would do.
+        """
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for name, value in _read_file((folder or Path()) / FILE).items():
+            values[name] = _parse(f"{FILE}: {name}", name, value)
+        for variable, name in VARIABLES.items():
+            if environment.get(variable):
+                values[name] = _parse(variable, name, environment[variable])
+        return cls(**values)
+
+
+# Later ones win.
+VARIABLES = {
+    "TORIL_URL": "url",
+    "TORIL_DURABILITY": "durability",
+    "TORIL_CONCURRENCY": "concurrency",
+    "TORIL_SHUTDOWN": "shutdown_s",
+    "WORKER_TYPE": "profile",
+    "TORIL_PROFILE": "profile",
+    "TORIL_LOG_LEVEL": "log_level",
+}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettingError(f"{path}: not TOML: {error}") from None
+    known = [field.name for field in fields(Settings)]
+    for name in content:
+        if name not in known:
+            raise InvalidSettingError(f"{path}: {unknown('setting', name, known)}")
+    return content
+
+
+def _parse(source: str, name: str, value: object) -> object:
+    try:
+        return _PARSERS[name](source, value)
+    except InvalidOptionError as error:
+        raise InvalidSettingError(str(error)) from None
+
+
+def _word(*words: str) -> Callable[[str, object], str]:
+    def parse(source: str, value: object) -> str:
+        if value not in words:
+            raise InvalidOptionError(f"{source}={value!r}: expected one of {', '.join(words)}")
+        return cast("str", value)
+
+    return parse
+
+
+def _text(source: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidOptionError(f"{source}={value!r}: expected a text")
+    return value
+
+
+def _whole(source: str, value: object) -> int:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidOptionError(f"{source}={value!r}: expected an integer from 1")
+    return value
+
+
+def _duration(source: str, value: object) -> float:
+    if isinstance(value, str):
+        return durations.parse(value, source)
+    return durations.seconds(cast("float", value), source)
+
+
+def _profile(source: str, value: object) -> Profile | None:
+    if value == "all":
+        return None
+    words = [*Profile, "all"]
+    if not isinstance(value, str) or value not in words:
+        raise InvalidOptionError(f"{source}: {unknown('profile', str(value), words)}")
+    return Profile(value)
+
+
+_PARSERS: dict[str, Callable[[str, object], object]] = {
+    "url": _text,
+    "durability": _word("full", "normal"),
+    "concurrency": _whole,
+    "shutdown_s": _duration,
+    "profile": _profile,
+    "log_level": _word("debug", "info", "warning", "error"),
+}

@@ -1,0 +1,109 @@
+"""`@app.task()`: spelled-out keywords to `TaskOptions`, a function to a `Task`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from toril.core.durations import seconds
+from toril.core.errors import InvalidOptionError
+from toril.engine.context import Context
+from toril.engine.options import (
+    KEEP_COMPLETED,
+    KEEP_FAILED,
+    KeepPolicy,
+    RetryPolicy,
+    RunIn,
+)
+from toril.engine.profiles import Profile
+from toril.tasks.options import TaskOptions
+from toril.tasks.signature import Rename
+from toril.tasks.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """Turns a function into a task whose `enqueue` has the function's own parameters.
+
+    The `Context`, if the function takes one, is not among them.
+    """
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], Awaitable[R]]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R]) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
+
+
+def task_decorator(
+    register: Callable[[Task[Any, Any]], Task[Any, Any]],
+    *,
+    name: str | None = None,
+    queue: str = "default",
+    run_in: RunIn | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float | timedelta | None = 3600.0,
+    keep_completed: KeepPolicy = KEEP_COMPLETED,
+    keep_failed: KeepPolicy = KEEP_FAILED,
+    max_payload_bytes: int = 256 * 1024,
+    max_result_bytes: int = 64 * 1024,
+    profile: Profile | str | None = None,
+    rename: Rename = None,
+    any_name: bool = False,
+) -> TaskDecorator:
+    """Return a decorator that makes a task and registers it.
+
+    Parameters:
+        register: Takes the task and returns it as its owner has it.
+        name: The name on the wire. Default: the function's.
+        queue: Where its jobs wait.
+        run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else `thread`.
+        retry: When a failed attempt is tried again. Default: `RetryPolicy()`.
+        timeout: Longest attempt, in seconds or as a timedelta. None: no limit.
+        keep_completed: What is kept of completed jobs.
+        keep_failed: What is kept of failed jobs.
+        max_payload_bytes: Largest payload.
+        max_result_bytes: Largest result.
+        profile: Which workers take it.
+        rename: `camel` for camelCase on the wire.
+        any_name: Take jobs of its queue that no other task has the name of.
+
+    Raises:
+        InvalidOptionError: An option makes no sense.
+    """
+
+    def decorate(function: Any) -> Task[Any, Any]:
+        if not inspect.isroutine(function) and not callable(function):
+            raise InvalidOptionError(f"task={function!r}: expected a function")
+        options = TaskOptions(
+            name=getattr(function, "__name__", "") if name is None else name,
+            queue=queue,
+            run_in=run_in or ("loop" if inspect.iscoroutinefunction(function) else "thread"),
+            retry=retry or RetryPolicy(),
+            timeout_s=None if timeout is None else seconds(timeout, "timeout"),
+            keep_completed=keep_completed,
+            keep_failed=keep_failed,
+            max_payload_bytes=max_payload_bytes,
+            max_result_bytes=max_result_bytes,
+            profile=None if profile is None else _profile(profile),
+            rename=rename,
+            any_name=any_name,
+        )
+        return register(Task(function, options))
+
+    return decorate
+
+
+def _profile(profile: Profile | str) -> Profile:
+    try:
+        return Profile(profile)
+    except ValueError:
+        words = ", ".join(Profile)
+        raise InvalidOptionError(f"profile={profile!r}: expected one of {words}") from None

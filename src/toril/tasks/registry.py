@@ -1,0 +1,72 @@
+"""Which task runs the jobs of which queue and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from toril.core.errors import InvalidOptionError
+from toril.engine.profiles import Profile
+from toril.tasks.inject import Provisions
+from toril.tasks.task import Task
+
+
+class Registry:
+    """The tasks of one app. Fulfils `engine.handler.Handlers`."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[str, str], Task[Any, Any]] = {}
+        self._any_name: dict[str, Task[Any, Any]] = {}
+        self.provisions = Provisions()
+
+    def __iter__(self) -> Iterator[Task[Any, Any]]:
+        return iter(self._tasks.values())
+
+    def add(self, task: Task[Any, Any]) -> None:
+        """Register a task.
+
+        Raises:
+            InvalidOptionError: Its queue has another of that name.
+        """
+        key = (task.queue, task.name)
+        if key in self._tasks:
+            other = self._tasks[key].function
+            raise InvalidOptionError(
+                f"name={task.name!r}: queue {task.queue!r} has a task of this name already,"
+                f" {other.__module__}.{other.__qualname__}; give one of them another name"
+            )
+        if task.options.any_name and task.queue in self._any_name:
+            raise InvalidOptionError(
+                f"any_name=True: queue {task.queue!r} has such a task already,"
+                f" {self._any_name[task.queue].name!r}"
+            )
+        self._tasks[key] = task
+        if task.options.any_name:
+            self._any_name[task.queue] = task
+
+    def find(self, queue: str, name: str) -> Task[Any, Any] | None:
+        """Return the task for a job, or None."""
+        return self._tasks.get((queue, name)) or self._any_name.get(queue)
+
+    def named(self, name: str, queue: str | None = None) -> Task[Any, Any] | None:
+        """Return the task of this name, or None."""
+        if queue is not None:
+            return self.find(queue, name)
+        return next((task for task in self if task.name == name), None)
+
+    def queues(self, profile: Profile | None = None) -> list[str]:
+        """Return the queues that have tasks, in the order in which they were named.
+
+        Parameters:
+            profile: Only those with a task of this profile. None: all.
+        """
+        wanted = (task for task in self if profile is None or task.options.profile == profile)
+        return list(dict.fromkeys(task.queue for task in wanted))
+
+    def provide(self, kind: type) -> object:
+        """Return what the app provides for a type."""
+        return self.provisions.get(kind)
+
+    def provided_for_children(self) -> bytes:
+        """Return everything provided, pickled for child processes."""
+        return self.provisions.pickled()

@@ -1,0 +1,302 @@
+"""A task: a registered function, and the ways to make jobs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+
+import msgspec
+
+from toril.core.codec import convert, decode, encode_text
+from toril.core.durations import seconds
+from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTooLargeError
+from toril.engine.context import Context
+from toril.engine.handle import Job
+from toril.engine.job import NewJob
+from toril.engine.options import Backoff, JobOptions, KeepPolicy, RetryPolicy, RunIn
+from toril.engine.producer import Producer, new_job
+from toril.engine.runners.references import reference
+from toril.engine.wire_options import to_wire
+from toril.tasks.inject import Provisions
+from toril.tasks.options import TaskOptions
+from toril.tasks.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """A function that runs as jobs. Made by `@app.task()`."""
+
+    def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
+        """Make a task of a function.
+
+        Raises:
+            InvalidOptionError: Its parameters cannot be a payload, or it cannot run there.
+        """
+        _check_place(function, options)
+        self.function = function
+        """The function itself: call it to run it right here."""
+        self.options = options
+        self.signature = Signature(options.name, function, options.rename)
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", options.name)
+        self.__qualname__ = getattr(function, "__qualname__", options.name)
+        self.__module__ = function.__module__
+        self._producer: Producer | None = None
+        self._job_options = JobOptions()
+
+    def __repr__(self) -> str:
+        return f"Task({self.options.name!r}, queue={self.options.queue!r})"
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Add a job; the parameters are the function's own.
+
+        Raises:
+            InvalidPayloadError: They do not fit; nothing was added.
+        """
+        job = self._new_job(self.signature.bind(args, kwargs))
+        (answer,) = await self._bound().backend().jobs.add([job])
+        return self._handle(answer.job_id, answer.duplicate)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """The same for plain code. Blocks until the job is stored."""
+        return self._bound().run_sync(self.enqueue(*args, **kwargs))
+
+    async def enqueue_many(self, payloads: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
+        """Add a job for each mapping of parameters: up to 2,000 all or none, then in chunks.
+
+        Raises:
+            InvalidPayloadError: One does not fit; nothing was added.
+        """
+        check, new = self.signature.check, self._new_job
+        jobs = await self._bound().add_many([new(check(payload)) for payload in payloads])
+        return [self._handle(job.id, job.duplicate) for job in jobs]
+
+    def enqueue_many_sync(self, payloads: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
+        """The same for plain code."""
+        return self._bound().run_sync(self.enqueue_many(payloads))
+
+    def with_options(
+        self,
+        *,
+        job_id: str | None = None,
+        delay: float | timedelta = 0.0,
+        run_at: datetime | None = None,
+        priority: int = 0,
+        lifo: bool = False,
+        max_attempts: int | None = None,
+        backoff: Backoff | None = None,
+        backoff_s: float | None = None,
+        jitter_ratio: float | None = None,
+        keep_completed: KeepPolicy | None = None,
+        keep_failed: KeepPolicy | None = None,
+        keep_logs: int | None = None,
+    ) -> Task[P, R]:
+        """Return this task with options for the jobs that are made of it; see `JobOptions`.
+
+        Parameters:
+            job_id: An id of the caller's own; a second job with it is not added.
+            delay: Seconds (or a timedelta) until it may run.
+            run_at: A moment (aware) in place of `delay`.
+            priority: Lower runs first; 0: none, which runs before all others.
+            lifo: Go to the front of the line.
+            max_attempts: Attempts in all.
+            backoff: `fixed` or `exponential`.
+            backoff_s: Seconds before the second attempt.
+            jitter_ratio: Share of each wait that is left to chance, 0 to 1.
+            keep_completed: What happens to it once completed.
+            keep_failed: What happens to it once failed.
+            keep_logs: Newest log lines kept.
+
+        Raises:
+            InvalidOptionError: One makes no sense.
+        """
+        twin: Task[P, R] = Task.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop("_wire", None)
+        twin._job_options = JobOptions(
+            job_id=job_id,
+            delay_s=seconds(delay, "delay"),
+            run_at=run_at,
+            priority=int(priority),
+            lifo=lifo,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            backoff_s=backoff_s,
+            jitter_ratio=jitter_ratio,
+            keep_completed=keep_completed,
+            keep_failed=keep_failed,
+            keep_logs=keep_logs,
+        )
+        return twin
+
+    def bind(self, producer: Producer) -> Task[P, R]:
+        """Return this task as one app's: a bundle's task may be included in several."""
+        twin: Task[P, R] = Task.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._producer = producer
+        return twin
+
+    def renamed(self, *, queue: str) -> Task[P, R]:
+        """Return this task on another queue."""
+        twin: Task[P, R] = Task.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.options = replace(self.options, queue=queue)
+        return twin
+
+    # What follows is `engine.handler.Handler`: how a worker sees it.
+
+    @property
+    def name(self) -> str:
+        """Its name on the wire."""
+        return self.options.name
+
+    @property
+    def queue(self) -> str:
+        """Its queue."""
+        return self.options.queue
+
+    @property
+    def run_in(self) -> RunIn:
+        """Where it runs."""
+        return self.options.run_in
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Longest attempt, in seconds."""
+        return self.options.timeout_s
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """When a failed attempt is tried again."""
+        return self.options.retry
+
+    @property
+    def keep_completed(self) -> KeepPolicy:
+        """What is kept of completed jobs."""
+        return self.options.keep_completed
+
+    @property
+    def keep_failed(self) -> KeepPolicy:
+        """What is kept of failed jobs."""
+        return self.options.keep_failed
+
+    @property
+    def context_name(self) -> str | None:
+        """The parameter that takes the `Context`."""
+        return self.signature.context_name
+
+    @property
+    def provided_names(self) -> Mapping[str, type]:
+        """Parameters that the app provides."""
+        return self.signature.provided_names
+
+    def arguments(self, data: str) -> dict[str, Any]:
+        """Return keyword arguments from a stored payload."""
+        return self.signature.read(data)
+
+    def encode(self, result: object) -> str:
+        """Return a result as JSON text."""
+        if result is None:
+            return "null"
+        text = encode_text(result)
+        if len(text) > self.options.max_result_bytes:
+            raise ValueError(
+                f"{len(text)} bytes; at most max_result_bytes={self.options.max_result_bytes}."
+                " Store it elsewhere and return its address"
+            )
+        return text
+
+    def target(self) -> str:
+        """Return where a child process finds this task."""
+        return reference(self)
+
+    def run_here(self, payload: bytes, context: Context, provided: Mapping[type, object]) -> bytes:
+        """Run in this (child) process: JSON in, JSON out."""
+        arguments = self.signature.read(payload.decode())
+        if self.context_name is not None:
+            arguments[self.context_name] = context
+        if self.provided_names:
+            provisions = Provisions(dict(provided))
+            for name, kind in self.provided_names.items():
+                arguments[name] = provisions.get(kind)
+        result = self.function(**arguments)
+        if inspect.isawaitable(result):
+            result = asyncio.run(_awaited(result))
+        try:
+            return self.encode(result).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidPayloadError(self.name, "(result)", str(error)) from error
+
+    @cached_property
+    def _wire(self) -> str:
+        return to_wire(self._job_options, self.options.retry)
+
+    @cached_property
+    def _result_type(self) -> Any:
+        """The type to make of a stored result; None where JSON's own types will do."""
+        kind = get_type_hints(self.function).get("return", Any)
+        if kind in (Any, None, type(None)):
+            return None
+        try:
+            msgspec.json.Decoder(kind)
+        except (TypeError, NameError):
+            return kind if hasattr(kind, "model_validate") else None
+        return kind
+
+    def _decode_result(self, text: str) -> Any:
+        value = decode(text)
+        if self._result_type is None or value is None:
+            return value
+        return convert(value, self._result_type)
+
+    def _new_job(self, payload: str) -> NewJob:
+        limit = self.options.max_payload_bytes
+        if len(payload) > limit // 4 and (size := len(payload.encode())) > limit:
+            raise PayloadTooLargeError(
+                self.name,
+                "(payload)",
+                f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and"
+                " pass its address",
+            )
+        return new_job(self.queue, self.name, payload, self._job_options, self._wire)
+
+    def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
+        return Job(
+            self._bound(),
+            self.queue,
+            job_id,
+            duplicate=duplicate,
+            decode_result=self._decode_result,
+        )
+
+    def _bound(self) -> Producer:
+        if self._producer is None:
+            raise InvalidOptionError(
+                f"task {self.name!r} belongs to no app yet; use what app.include(...) returns"
+            )
+        return self._producer
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _check_place(function: Callable[..., Any], options: TaskOptions) -> None:
+    is_async = inspect.iscoroutinefunction(function)
+    if options.run_in == "loop" and not is_async:
+        raise InvalidOptionError(
+            f"task {options.name!r}, run_in='loop': expected an async function; a plain one would"
+            " block all others: use 'thread' or 'process'"
+        )
+    if options.run_in == "thread" and is_async:
+        raise InvalidOptionError(
+            f"task {options.name!r}, run_in='thread': expected a plain function; an async one runs"
+            " on the loop, or in a process"
+        )
