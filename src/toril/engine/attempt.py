@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from toril.engine.context import Context, FollowUp
 from toril.engine.contract.dispatch import Hold
@@ -22,10 +21,11 @@ class Attempt:
         "claimed",
         "context",
         "deadline_s",
+        "error",
         "follow_ups",
         "handler",
         "hold",
-        "interrupt",
+        "nudged_s",
         "nudges",
         "settled",
         "started_s",
@@ -47,22 +47,38 @@ class Attempt:
         self.settled = False
         """Its outcome is on its way, whatever its code still does."""
         self.nudges = 0
-        """How often it was told to end."""
-        self.interrupt: Callable[[], None] | None = None
-        """Ends code that does not listen: raises in its thread, kills its process."""
+        """How often it was told to end, and when last."""
+        self.nudged_s = 0.0
         self.follow_ups: list[FollowUp] | None = None
+        self.error: BaseException | None = None
+        """What it raised."""
 
     @property
     def label(self) -> str:
         """Return who this is, for log lines."""
         return f"{self.claimed.name} (job {self.claimed.id} of {self.claimed.queue})"
 
+    def names(self) -> dict[str, Any]:
+        """Return who this is, for hooks."""
+        claimed = self.claimed
+        return {
+            "queue": claimed.queue,
+            "job_id": claimed.id,
+            "task": claimed.name,
+            "attempt": claimed.attempts_made + 1,
+        }
+
     def stop(self, kind: StopKind, reason: str) -> None:
         """Tell the attempt to end, and why. From the worker's loop. The first reason stays."""
-        if self.stop_kind is None or (self.stop_kind == "released" and kind == "lease_lost"):
+        if self.stop_kind is None:
             self.stop_kind, self.stop_reason = kind, reason
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Tell it once more."""
         self.nudges += 1
+        self.nudged_s = time.monotonic()
         if self.context is not None:
-            self.context.cancel(reason)
+            self.context.cancel(self.stop_reason)
         if self.task is not None:
             self.task.cancel()

@@ -25,13 +25,13 @@ from toril.engine.hooks import Hooks
 from toril.engine.job import Claimed, Finished, NewJob
 from toril.engine.judging import Verdict, describe, judge, storable
 from toril.engine.middleware import Middleware, wrap
-from toril.engine.options import KeepPolicy
+from toril.engine.options import KEEP_FAILED, JobOptions
 from toril.engine.outcomes import Cancel, Fail
 from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
 from toril.engine.tracebacks import traceback_text
-from toril.engine.wire_options import WireOptions, from_wire
+from toril.engine.wire_options import WireOptions, from_wire, to_wire
 
 log = logging.getLogger("toril.worker")
 
@@ -39,8 +39,10 @@ GRACE_S = 1.0
 """How long a thread has to end after it was told to, and again after it was interrupted."""
 TICK_S = 0.1
 """Between two looks at the deadlines: a time limit is that exact, and no job needs a timer."""
-STUBBORN = 50
-"""Nudges after which a coroutine that swallows its cancellation is left behind."""
+PATIENCE_S = 2.0
+"""How long a coroutine has to clean up after it was told to end, before it is told again."""
+STUBBORN = 3
+"""How often a coroutine that swallows its cancellation is told, before it is left behind."""
 
 
 class Executor:
@@ -120,7 +122,7 @@ class Executor:
         if handler.timeout_s is not None:
             attempt.deadline_s = attempt.started_s + handler.timeout_s
         if self._hooks.wants("active"):
-            self._hooks.tell("active", **self._names(attempt))
+            self._hooks.tell("active", **attempt.names())
         if handler.run_in == "loop" and not self._middleware:
             result = await self._on_loop(attempt, handler)
         else:
@@ -237,7 +239,7 @@ class Executor:
                     claimed.queue, claimed.number, claimed.id, claimed.token, progress=value
                 )
                 if self._hooks.wants("progress"):
-                    self._hooks.tell("progress", progress=value, **self._names(attempt))
+                    self._hooks.tell("progress", progress=value, **attempt.names())
             case LineLogged(line):
                 speech = Speech(
                     claimed.queue,
@@ -285,7 +287,8 @@ class Executor:
             raise Fail(f"the follow-up {said.task!r} names no queue, and the app has no such task")
         if handler is not None:
             handler.arguments(said.payload)
-        return NewJob(queue=queue, name=said.task, data=said.payload)
+        opts = "{}" if handler is None else to_wire(JobOptions(), handler.retry)
+        return NewJob(queue=queue, name=said.task, data=said.payload, opts=opts)
 
     def _judged(self, attempt: Attempt, error: BaseException) -> Finished:
         """Return the outcome of an attempt that raised."""
@@ -335,18 +338,9 @@ class Executor:
         if verdict.kind == "failed":
             handler = attempt.handler
             keep = self._options(attempt).keep_failed
-            keep = keep or (KeepPolicy() if handler is None else handler.keep_failed)
+            keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
             outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
-        name = cast("Any", verdict.kind)
-        if verdict.kind != "snoozed" and self._hooks.wants(name):
-            duration_s = time.monotonic() - attempt.started_s
-            self._hooks.tell(
-                name,
-                reason=outcome.reason,
-                error=error,
-                duration_s=duration_s,
-                **self._names(attempt),
-            )
+        attempt.error = error
         return outcome
 
     def _outcome(self, attempt: Attempt, kind: Any, *, counts: bool) -> Finished:
@@ -382,27 +376,23 @@ class Executor:
         """Tell those whose time is up; leave behind those that will not listen."""
         now_s = time.monotonic()
         for attempt in list(self.running.values()):
-            if attempt.nudges >= STUBBORN and _swallows(attempt):
-                self.abandon(attempt)
-            elif attempt.nudges and _swallows(attempt):
-                attempt.stop(attempt.stop_kind or "cancelled", attempt.stop_reason)
+            if attempt.stop_kind is not None:
+                if _swallows(attempt) and now_s >= attempt.nudged_s + PATIENCE_S:
+                    self._insist(attempt)
             elif attempt.deadline_s is not None and now_s >= attempt.deadline_s:
                 handler = attempt.handler
                 limit_s = None if handler is None else handler.timeout_s
                 attempt.stop("timeout", f"ran longer than timeout_s={limit_s}")
         self._timer = self._loop.call_later(TICK_S, self._tick) if self.running else None
 
+    def _insist(self, attempt: Attempt) -> None:
+        if attempt.nudges >= STUBBORN:
+            self.abandon(attempt)
+        else:
+            attempt.nudge()
+
     def _options(self, attempt: Attempt) -> WireOptions:
         return from_wire(attempt.claimed.opts)
-
-    def _names(self, attempt: Attempt) -> dict[str, Any]:
-        claimed = attempt.claimed
-        return {
-            "queue": claimed.queue,
-            "job_id": claimed.id,
-            "task": claimed.name,
-            "attempt": claimed.attempts_made + 1,
-        }
 
 
 def _swallows(attempt: Attempt) -> bool:

@@ -100,8 +100,20 @@ class Results:
                 )
 
     async def _follow(self, queue: str, position: int) -> None:
+        try:
+            await self._resolve(queue, position)
+        except BackendError as error:
+            for futures in self._waiting.get(queue, {}).values():
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(error)
+
+    async def _resolve(self, queue: str, position: int) -> None:
         async for event in follow(self._backend.events, queue, after=position):
             here = self._waiting.get(queue, {})
+            if event.position != position + 1:
+                await self._look_again(queue, here)
+            position = event.position
             if event.name == EventName.COMPLETED:
                 ended = Ended(State.COMPLETED, event.fields["returnvalue"])
             elif event.name == EventName.FAILED:
@@ -110,4 +122,16 @@ class Results:
                 continue
             for future in here.get(event.job_id or "", ()):
                 if not future.done():
+                    future.set_result(ended)
+
+    async def _look_again(self, queue: str, here: dict[str, list[asyncio.Future[Ended]]]) -> None:
+        """Look at each job: events were dropped before we came to read them."""
+        for job_id, futures in list(here.items()):
+            for future in list(futures):
+                try:
+                    ended = None if future.done() else await self._look(queue, job_id, future)
+                except JobNotFoundError as error:
+                    future.set_exception(error)
+                    continue
+                if ended is not None and not future.done():
                     future.set_result(ended)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from toril.core.checks import require
 from toril.core.errors import BackendError
@@ -26,7 +27,7 @@ from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
 from toril.engine.handler import Handlers
-from toril.engine.hooks import Hooks
+from toril.engine.hooks import HOOKS, HookName, Hooks
 from toril.engine.job import Claimed, Finished
 from toril.engine.leases import LeaseKeeper
 from toril.engine.middleware import Middleware
@@ -118,6 +119,8 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
         self._speaker: Speaker | None = None
+        self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
+        """What hooks will be told once the store has the outcome."""
 
     @property
     def busy(self) -> int:
@@ -209,8 +212,11 @@ class Worker:
         ]
         self._ready.set()
         try:
-            await self._until_stopped(fetching)
-            await self._wind_down(executor, fetcher, fetching)
+            try:
+                await self._until_stopped(fetching)
+            finally:
+                # However it came: what runs is given back before we leave.
+                await self._wind_down(executor, fetcher, fetching)
         finally:
             for task in [*helpers, fetching]:
                 task.cancel()
@@ -232,6 +238,9 @@ class Worker:
         self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
     ) -> None:
         """Wait for running jobs, then give back those that are left."""
+        fetcher.quiet()
+        if not self._stopping.is_set():  # cancelled, or the store is gone: no time to wait
+            self._now.set()
         now = asyncio.create_task(self._now.wait())
         until_s = time.monotonic() + self._shutdown_s
         while fetcher.busy and not now.done() and (left_s := until_s - time.monotonic()) > 0:
@@ -279,15 +288,23 @@ class Worker:
 
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above
+        if outcome.kind in HOOKS and self._hooks.wants(cast("HookName", outcome.kind)):
+            facts = attempt.names()
+            facts["duration_s"] = time.monotonic() - attempt.started_s
+            facts["error"] = attempt.error
+            self._untold[outcome.token, outcome.number] = facts
         self._fetcher.finished(outcome)
 
     def _outcome_applied(self, outcome: Finished) -> None:
-        if outcome.kind == "completed" and self._hooks.wants("completed"):
-            self._hooks.tell(
-                "completed", queue=outcome.queue, job_id=outcome.job_id, result=outcome.value
-            )
+        """Tell the hooks, now that the store has it."""
+        facts = self._untold.pop((outcome.token, outcome.number), None)
+        if facts is not None:
+            if outcome.kind == "completed":
+                facts["result"] = outcome.value
+            self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)
 
     def _outcome_lost(self, outcome: Finished) -> None:
+        self._untold.pop((outcome.token, outcome.number), None)
         log.warning(
             "job %s of %s was given to somebody else meanwhile; its late outcome (%s) was dropped",
             outcome.job_id,
