@@ -1,0 +1,1 @@
+"""Reads and writes folders that others may write to: no way out, nothing half-written."""

@@ -1,0 +1,152 @@
+"""What an image engine promises: look at an image, then make smaller ones of it.
+
+An engine takes bytes and gives bytes; it knows no folder, no record and no preset's name.
+`pillow.py` is the one that is built in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from toril.core.checks import require
+from toril.core.errors import TorilError
+
+MAX_SIDE_PX = 16_383
+"""The longest side that WebP can hold (RFC 9649, section 2.7)."""
+
+DEFAULT_MAX_BYTES = 20 * 1024 * 1024
+DEFAULT_MAX_PIXELS = 50_000_000
+
+_SHOWN_CHARS = 120
+
+
+class UnusableInputError(TorilError):
+    """This input will never work: do not try again, correct it.
+
+    Anything else that a service raises (no room on the disk, no memory, no database) is temporary.
+
+    Parameters:
+        subject: What was refused and which one, such as `image 'cat.jpg'`.
+        reason: Why, and what would do, as the rest of the sentence.
+    """
+
+    def __init__(self, subject: str, reason: str) -> None:
+        self.subject = subject
+        self.reason = reason
+        super().__init__(f"{subject}: {reason}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.subject, self.reason)
+
+
+def named(kind: str, name: str) -> str:
+    """Return `kind 'name'` for an error's subject, the name shortened from the middle."""
+    half = _SHOWN_CHARS // 2
+    short = name if len(name) <= _SHOWN_CHARS else f"{name[:half]}…{name[-half:]}"
+    return f"{kind} {short!r}"
+
+
+class ImageFormat(StrEnum):
+    """The formats that can be accepted."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    GIF = "gif"
+    AVIF = "avif"
+    TIFF = "tiff"
+
+
+DEFAULT_FORMATS = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.GIF})
+
+
+class Fit(StrEnum):
+    """How an image meets the size of a variant."""
+
+    COVER = "cover"
+    """Fill the size exactly; what is too much is cut off evenly. A small image is enlarged."""
+    INSIDE = "inside"
+    """Keep the whole image within the size. Never enlarged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLimits:
+    """What an engine refuses before it decodes anything."""
+
+    max_bytes: int = DEFAULT_MAX_BYTES
+    """Largest file, in bytes. Default: 20 MiB."""
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    """Most pixels, width by height by frames. Default: 50 million."""
+    formats: frozenset[ImageFormat] = DEFAULT_FORMATS
+    """Accepted formats. Default: JPEG, PNG, WebP, GIF."""
+
+    def __post_init__(self) -> None:
+        require(self.max_bytes >= 1, "max_bytes", self.max_bytes, "bytes, 1 or more")
+        require(self.max_pixels >= 1, "max_pixels", self.max_pixels, "pixels, 1 or more")
+        require(bool(self.formats), "formats", sorted(self.formats), "at least one format")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantSpec:
+    """One size to make of an image."""
+
+    name: str
+    width_px: int
+    height_px: int
+    fit: Fit
+
+    def __post_init__(self) -> None:
+        for option, side_px in (("width_px", self.width_px), ("height_px", self.height_px)):
+            require(1 <= side_px <= MAX_SIDE_PX, option, side_px, f"1 to {MAX_SIDE_PX} pixels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What an image's header says."""
+
+    format: ImageFormat
+    width_px: int
+    """As stored, before the orientation is applied."""
+    height_px: int
+    frames: int
+    """1 unless animated or of several pages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One finished variant: WebP, upright, sRGB, without any metadata."""
+
+    name: str
+    width_px: int
+    height_px: int
+    content: bytes
+
+
+class ImageEngine(Protocol):
+    """Looks at images and makes renditions. Safe to share between threads."""
+
+    def probe(self, content: bytes, *, name: str) -> ImageFacts:
+        """Return what the header says, decoding no pixels.
+
+        Parameters:
+            content: The whole file.
+            name: What to call it in an error. Never trusted for anything else.
+
+        Raises:
+            UnusableInputError: It is not an accepted image, is damaged, or is over a limit.
+        """
+        ...
+
+    def render(
+        self, content: bytes, specs: Sequence[VariantSpec], *, name: str
+    ) -> Iterator[Rendition]:
+        """Yield one rendition per spec, the biggest first. Of an animation: its first frame.
+
+        Raises:
+            UnusableInputError: As `probe`, or the pixels are damaged or cut short. Then nothing
+                has been yielded: there are no half pictures.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Remembers which media exist, in the application's own database. See `port.py`."""
