@@ -40,8 +40,8 @@ class ProcessOptions:
     max_memory_bytes: int | None = None
     """Address space of a child; an attempt that wants more gets `MemoryError`. None: no limit.
 
-    Address space is more than resident memory: a bare child has about 50 MiB of it. macOS does
-    not enforce it.
+    Address space is more than resident memory: a child has some 30 MiB of it before its task's
+    own imports, and each thread takes more. macOS does not enforce it.
     """
 
     def __post_init__(self) -> None:

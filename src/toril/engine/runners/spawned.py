@@ -1,6 +1,6 @@
 """One child process as its worker sees it: started, spoken to, ended.
 
-Speaks over a socket pair straight on the event loop's readers, which was twice as fast as streams.
+Speaks over a socket pair, straight on the event loop's readers: no transport, no streams.
 Who gets which child, and how many there are, `processes.py` decides.
 """
 
