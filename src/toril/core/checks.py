@@ -24,6 +24,11 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
         raise InvalidOptionError(f"{name}={value!r}: expected {expected}")
 
 
+def is_whole(value: object) -> bool:
+    """Whether this is an integer; `True` and `False` are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` was probably meant to be, or None."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

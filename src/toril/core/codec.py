@@ -92,6 +92,8 @@ def _refuse_nan(value: object) -> None:
             _refuse_nan(item)
     elif isinstance(value, msgspec.Struct):
         _refuse_nan(msgspec.structs.asdict(value))
+    elif hasattr(value, "model_dump"):
+        _refuse_nan(value.model_dump())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for part in dataclasses.fields(value):
             _refuse_nan(getattr(value, part.name))

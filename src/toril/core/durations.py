@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 
 from toril.core.checks import require
+
+LONGEST_S = 100 * 365.25 * 86_400.0
+"""100 years: a longer one is a mistake, and the moment that it leads to has no date."""
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*")
@@ -20,12 +22,28 @@ def seconds(value: float | timedelta, name: str) -> float:
         name: The option's name, for the error.
 
     Raises:
-        InvalidOptionError: If it is negative, not finite or not a number.
+        InvalidOptionError: If it is negative, over 100 years or not a number.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else value
-    good = isinstance(number, int | float) and not isinstance(number, bool)
-    require(good and math.isfinite(number) and number >= 0, name, value, "seconds, 0 or more")
+    require_seconds(number, name, shown=value)
     return float(number)
+
+
+def require_seconds(number: object, name: str, *, shown: object = None) -> None:
+    """Refuse what is not a number of seconds from 0 to 100 years.
+
+    Parameters:
+        number: What was given.
+        name: The option's name, for the error.
+        shown: What the error shows in place of `number`.
+
+    Raises:
+        InvalidOptionError: It is none.
+    """
+    good = isinstance(number, int | float) and not isinstance(number, bool)
+    good = good and 0 <= number <= LONGEST_S  # type: ignore[operator]  # NaN is not
+    shown = number if shown is None else shown
+    require(good, name, shown, "seconds, from 0 to 100 years")
 
 
 def parse(text: str, name: str) -> float:
@@ -37,7 +55,7 @@ def parse(text: str, name: str) -> float:
     match = _TEXT.fullmatch(text)
     require(match is not None, name, text, "a duration such as 90, 250ms, 5m, 12h or 7d")
     assert match is not None  # noqa: S101 - for the type checker; `require` has refused
-    return float(match[1]) * _UNITS_S[match[2] or "s"]
+    return seconds(float(match[1]) * _UNITS_S[match[2] or "s"], name)
 
 
 def in_words(duration_s: float) -> str:

@@ -16,7 +16,7 @@ MAX_HISTORY = 50
 """Newest attempts that a job's history keeps."""
 
 
-class NewJob(msgspec.Struct, kw_only=True):
+class NewJob(msgspec.Struct, kw_only=True, gc=False):
     """A job on its way into the store."""
 
     queue: str
@@ -36,7 +36,7 @@ class NewJob(msgspec.Struct, kw_only=True):
     """When it was made. None: the store's now."""
 
 
-class Added(msgspec.Struct, frozen=True):
+class Added(msgspec.Struct, frozen=True, gc=False):
     """The store's answer to a new job."""
 
     job_id: str
@@ -44,7 +44,7 @@ class Added(msgspec.Struct, frozen=True):
     """A job of that id was there already; nothing was added."""
 
 
-class Claimed(msgspec.Struct, array_like=True):
+class Claimed(msgspec.Struct, array_like=True, gc=False):
     """A job that a worker holds, with no more than it needs to run it."""
 
     number: int | str
@@ -61,6 +61,7 @@ class Claimed(msgspec.Struct, array_like=True):
     """How often its lease has ended under a worker."""
     deferred_failure: str | None
     """Set: fail it with this reason without running it."""
+    priority: int = 0
     queue: str = ""
     token: str = ""
     """Proof of the claim. Every later transition carries it."""
@@ -70,7 +71,7 @@ class Claimed(msgspec.Struct, array_like=True):
 OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released"]
 
 
-class Finished(msgspec.Struct, kw_only=True):
+class Finished(msgspec.Struct, kw_only=True, gc=False):
     """How one attempt ended. A store applies it once, if the token still holds."""
 
     queue: str

@@ -8,11 +8,15 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
-from toril.core.checks import require
+from toril.core.checks import is_whole, require
+from toril.core.durations import require_seconds
 from toril.core.ids import check_job_id
 
 MAX_PRIORITY = 2_097_151
 """The largest priority that BullMQ's score can hold (spec, section 1.4)."""
+
+MAX_COUNT = 2**53 - 1
+"""The largest integer that every JSON reader holds exactly."""
 
 Backoff = Literal["fixed", "exponential"]
 RunIn = Literal["loop", "thread", "process"]
@@ -49,18 +53,16 @@ class RetryPolicy:
     """These are never tried again; they win over `retry_on`."""
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.max_attempts, int) and not isinstance(self.max_attempts, bool)
-        require(
-            whole and self.max_attempts >= 1, "max_attempts", self.max_attempts, "an integer from 1"
-        )
+        good = is_whole(self.max_attempts) and 1 <= self.max_attempts <= MAX_COUNT
+        require(good, "max_attempts", self.max_attempts, "an integer from 1")
         require(
             self.backoff in ("fixed", "exponential"),
             "backoff",
             self.backoff,
             "'fixed' or 'exponential'",
         )
-        require(self.base_s >= 0, "base_s", self.base_s, "seconds, 0 or more")
-        require(self.cap_s >= 0, "cap_s", self.cap_s, "seconds, 0 or more")
+        require_seconds(self.base_s, "base_s")
+        require_seconds(self.cap_s, "cap_s")
         require(0 <= self.jitter_ratio <= 1, "jitter_ratio", self.jitter_ratio, "a share, 0 to 1")
         require(self.wait is None or callable(self.wait), "wait", self.wait, "a function or None")
         for name, kinds in (("retry_on", self.retry_on or ()), ("give_up_on", self.give_up_on)):
@@ -80,13 +82,10 @@ class KeepPolicy:
     """Keep them for so long after they finished, in seconds. None: no limit."""
 
     def __post_init__(self) -> None:
-        require(self.count is None or self.count >= 0, "count", self.count, "0 or more, or None")
-        require(
-            self.age_s is None or self.age_s >= 0,
-            "age_s",
-            self.age_s,
-            "seconds, 0 or more, or None",
-        )
+        good = self.count is None or (is_whole(self.count) and 0 <= self.count <= MAX_COUNT)
+        require(good, "count", self.count, f"an integer from 0 to {MAX_COUNT}, or None")
+        if self.age_s is not None:
+            require_seconds(self.age_s, "age_s")
 
 
 KEEP_COMPLETED = KeepPolicy(count=10_000, age_s=7 * 86_400.0)
@@ -126,14 +125,15 @@ class JobOptions:
     def __post_init__(self) -> None:
         if self.job_id is not None:
             check_job_id(self.job_id)
-        require(self.delay_s >= 0, "delay_s", self.delay_s, "seconds, 0 or more")
+        require_seconds(self.delay_s, "delay_s")
         if self.run_at is not None:
             require(not self.delay_s, "run_at", self.run_at, "either run_at or delay_s, not both")
             aware = isinstance(self.run_at, datetime) and self.run_at.utcoffset() is not None
             require(aware, "run_at", self.run_at, "an aware datetime (with a time zone)")
         check_priority(self.priority)
         require(
-            self.max_attempts is None or self.max_attempts >= 1,
+            self.max_attempts is None
+            or (is_whole(self.max_attempts) and 1 <= self.max_attempts <= MAX_COUNT),
             "max_attempts",
             self.max_attempts,
             "an integer from 1, or None",
@@ -144,12 +144,8 @@ class JobOptions:
             self.backoff,
             "'fixed', 'exponential' or None",
         )
-        require(
-            self.backoff_s is None or self.backoff_s >= 0,
-            "backoff_s",
-            self.backoff_s,
-            "seconds, 0 or more, or None",
-        )
+        if self.backoff_s is not None:
+            require_seconds(self.backoff_s, "backoff_s")
         require(
             self.jitter_ratio is None or 0 <= self.jitter_ratio <= 1,
             "jitter_ratio",
@@ -157,10 +153,11 @@ class JobOptions:
             "a share, 0 to 1, or None",
         )
         require(
-            self.keep_logs is None or self.keep_logs >= 0,
+            self.keep_logs is None
+            or (is_whole(self.keep_logs) and 0 <= self.keep_logs <= MAX_COUNT),
             "keep_logs",
             self.keep_logs,
-            "0 or more, or None",
+            f"an integer from 0 to {MAX_COUNT}, or None",
         )
 
 
@@ -172,8 +169,11 @@ class RateLimit:
     window_s: float = field(default=1.0)
 
     def __post_init__(self) -> None:
-        require(self.limit >= 1, "limit", self.limit, "an integer from 1")
-        require(self.window_s > 0, "window_s", self.window_s, "seconds, above 0")
+        good = is_whole(self.limit) and 1 <= self.limit <= MAX_COUNT
+        require(good, "limit", self.limit, "an integer from 1")
+        require_seconds(self.window_s, "window_s")
+        # The store counts in milliseconds: a shorter window would be none.
+        require(self.window_s >= 0.001, "window_s", self.window_s, "seconds, from 0.001")
 
 
 def check_priority(priority: int) -> int:
@@ -182,9 +182,8 @@ def check_priority(priority: int) -> int:
     Raises:
         InvalidOptionError: Unless it is an integer from 0 to `MAX_PRIORITY`.
     """
-    good = isinstance(priority, int) and not isinstance(priority, bool)
     require(
-        good and 0 <= priority <= MAX_PRIORITY,
+        is_whole(priority) and 0 <= priority <= MAX_PRIORITY,
         "priority",
         priority,
         f"an integer from 0 to {MAX_PRIORITY}",

@@ -26,20 +26,20 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         job_id = job.job_id
         if job_id is not None:
             if (queue.id, job_id) in taken:
-                queue.say(EventName.DUPLICATED, {"jobId": job_id})
+                queue.say(EventName.DUPLICATED, job_id)
                 answers.append(Added(job_id, duplicate=True))
                 continue
             taken.add((queue.id, job_id))
         shown_id = str(number) if job_id is None else job_id
         timestamp_ms = now_ms if job.timestamp_ms is None else job.timestamp_ms
         due_ms = job.run_at_ms if job.run_at_ms is not None else timestamp_ms + job.delay_ms
-        queue.say(EventName.ADDED, {"jobId": shown_id, "name": job.name})
+        queue.say(EventName.ADDED, shown_id, {"name": job.name})
         if job.delay_ms > 0 or (job.run_at_ms is not None and job.run_at_ms > now_ms):
             state = State.DELAYED
-            queue.say(EventName.DELAYED, {"jobId": shown_id, "delay": str(due_ms)})
+            queue.say(EventName.DELAYED, shown_id, {"delay": str(due_ms)})
         else:
             state = ready_state(job.priority)
-            queue.say(EventName.WAITING, {"jobId": shown_id})
+            queue.say(EventName.WAITING, shown_id)
         queue.counts[state] += 1
         rows.append(
             (
@@ -51,7 +51,7 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
                 job.opts,
                 state.value,
                 job.priority,
-                -ticket if job.lifo else ticket,
+                -ticket if job.lifo and state is not State.DELAYED else ticket,
                 timestamp_ms,
                 max(0, due_ms - timestamp_ms),
                 due_ms if state is State.DELAYED else None,

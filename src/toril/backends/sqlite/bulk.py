@@ -151,7 +151,7 @@ def _clean_away(
 ) -> int:
     if numbers:
         remove_jobs(transaction, row, state, numbers)
-        row.say(EventName.CLEANED, {"count": str(len(numbers))})
+        row.say(EventName.CLEANED, None, {"count": str(len(numbers))})
     return len(numbers)
 
 
@@ -168,7 +168,7 @@ def _places(transaction: Transaction, found: Sequence[_Row]) -> str:
 def _lined_up(transaction: Transaction, row: QueueRow, found: Sequence[_Row], before: State) -> int:
     for _, job_id, priority in found:
         row.moved(before, ready_state(priority))
-        row.say(EventName.WAITING, {"jobId": job_id, "prev": before.value})
+        row.say(EventName.WAITING, job_id, {"prev": before.value})
     transaction.readied = transaction.readied or bool(found)
     return len(found)
 

@@ -29,27 +29,13 @@ from toril.engine.events import EventName
 from toril.engine.job import Claimed
 from toril.engine.states import State
 
+_FROM_LINE = {"prev": "waiting"}
+
 PROMOTE_CHUNK = 1000
 """Delayed jobs that become ready in one exchange."""
 
 
-class _Found(msgspec.Struct, array_like=True):
-    """A row of `claim_find`."""
-
-    number: int
-    id: str
-    name: str
-    data: str
-    opts: str
-    attempts_started: int
-    attempts_made: int
-    timestamp_ms: int
-    stalled: int
-    deferred_failure: str | None
-    priority: int
-
-
-_FOUND = msgspec.json.Decoder(list[_Found])
+_FOUND = msgspec.json.Decoder(list[Claimed])
 _HELD = msgspec.json.Decoder(list[tuple[int | str, str, int, str | None]])
 
 
@@ -81,7 +67,7 @@ class SqliteDispatch:
                     row.counts[state]
                     for state in (State.WAIT, State.PRIORITIZED, State.ACTIVE, State.DELAYED)
                 ):
-                    row.say(EventName.DRAINED, {})
+                    row.say(EventName.DRAINED)
             return ExchangeReply(words, claimed, min(waits) if waits else None, seen)
 
         # A claim that is lost with the power is claimed again; an outcome must not be.
@@ -164,7 +150,8 @@ def _claim(
     waiting = row.counts[State.WAIT] + row.counts[State.PRIORITIZED]
     if waiting and limit > 0:
         found = _FOUND.decode(transaction.value("claim_find", row.id, limit))
-        _take(transaction, row, worker_id, token, claim, found, claimed)
+        _take(transaction, row, worker_id, token, claim, found)
+        claimed += found
         if rate is not None and found:
             _count_rate(transaction, row, claim, found)
             if row.window_count >= rate:
@@ -182,8 +169,7 @@ def _take(
     worker_id: str,
     token: str,
     claim: Claim,
-    found: Sequence[_Found],
-    claimed: list[Claimed],
+    found: Sequence[Claimed],
 ) -> None:
     now_ms = transaction.now_ms
     transaction.run(
@@ -198,30 +184,16 @@ def _take(
     prioritized = 0
     for job in found:
         prioritized += job.priority > 0
-        row.say(EventName.ACTIVE, {"jobId": job.id, "prev": "waiting"})
-        claimed.append(
-            Claimed(
-                job.number,
-                job.id,
-                job.name,
-                job.data,
-                job.opts,
-                job.attempts_started,
-                job.attempts_made,
-                job.timestamp_ms,
-                job.stalled,
-                job.deferred_failure,
-                claim.queue,
-                token,
-                now_ms,
-            )
-        )
+        row.say(EventName.ACTIVE, job.id, _FROM_LINE)
+        job.queue = claim.queue
+        job.token = token
+        job.started_ms = now_ms
     row.moved(State.PRIORITIZED, State.ACTIVE, prioritized)
     row.moved(State.WAIT, State.ACTIVE, len(found) - prioritized)
 
 
 def _count_rate(
-    transaction: Transaction, row: QueueRow, claim: Claim, found: Sequence[_Found]
+    transaction: Transaction, row: QueueRow, claim: Claim, found: Sequence[Claimed]
 ) -> None:
     # A job that is failed without being run does not count as a start.
     starts = sum(job.deferred_failure is None for job in found)
@@ -240,7 +212,7 @@ def _say(transaction: Transaction, speech: Speech, tokens: dict[int | str, str])
     if speech.progress is not None:
         transaction.run("job_progress", speech.progress, number)
         transaction.queue(speech.queue).say(
-            EventName.PROGRESS, {"jobId": speech.job_id, "data": speech.progress}
+            EventName.PROGRESS, speech.job_id, {"data": speech.progress}
         )
     if speech.line is not None:
         append_log(transaction, number, [speech.line], speech.keep_logs)

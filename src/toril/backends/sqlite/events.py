@@ -17,7 +17,7 @@ from toril.engine.events import EventName, EventRecord
 _ROWS = 64
 """Rows read at a time; each holds the events of one transaction."""
 
-_BODY = msgspec.json.Decoder(list[tuple[str, dict[str, Any]]])
+_BODY = msgspec.json.Decoder(list[tuple[str, str | None, dict[str, Any] | None]])
 
 
 class SqliteEvents:
@@ -50,7 +50,7 @@ class SqliteEvents:
         def transition(transaction: Transaction) -> None:
             row = transaction.queue(queue)
             for event in events:
-                row.say(EventName(event.name), event.fields)
+                row.say(EventName(event.name), None, event.fields)
 
         await self._writer.run(transition)
 
@@ -68,9 +68,12 @@ def _unpack(rows: Sequence[tuple[Any, ...]], limit: int) -> list[EventRecord]:
     for last, at_ms, body, start in rows:
         entries = _BODY.decode(body)
         position = last - len(entries)
-        for name, fields in entries:
+        for name, job_id, more in entries:
             position += 1
             if position > start:
+                fields = {} if job_id is None else {"jobId": job_id}
+                if more is not None:
+                    fields |= more
                 events.append(EventRecord(position, at_ms, name, fields))
                 if len(events) == limit:
                     return events

@@ -119,7 +119,7 @@ class SqliteJobs(Bulk):
                 verb="removed; cancel it first",
             )
             remove_jobs(transaction, row, found.state, [found.number])
-            row.say(EventName.REMOVED, {"jobId": found.id, "prev": found.state.value})
+            row.say(EventName.REMOVED, found.id, {"prev": found.state.value})
             return found.state
 
         return await self._writer.run(transition)
@@ -153,7 +153,7 @@ class SqliteJobs(Bulk):
             )
             due_ms = transaction.now_ms + delay_ms
             transaction.run("job_delay", due_ms, transaction.tickets(1), delay_ms, found.number)
-            row.say(EventName.DELAYED, {"jobId": found.id, "delay": str(due_ms)})
+            row.say(EventName.DELAYED, found.id, {"delay": str(due_ms)})
             transaction.readied = True
 
         await self._writer.run(transition)
@@ -209,7 +209,8 @@ class SqliteJobs(Bulk):
             row.failed_total += 1
             row.say(
                 EventName.FAILED,
-                {"jobId": found.id, "failedReason": reason, "prev": found.state.value},
+                found.id,
+                {"failedReason": reason, "prev": found.state.value},
             )
             return found.state
 
@@ -262,7 +263,7 @@ def _find(view: View, queue: str, job_id: str) -> Found | None:
 
 def _lined_up(transaction: Transaction, row: QueueRow, found: Found) -> None:
     row.moved(found.state, ready_state(found.priority))
-    row.say(EventName.WAITING, {"jobId": found.id, "prev": found.state.value})
+    row.say(EventName.WAITING, found.id, {"prev": found.state.value})
     transaction.readied = True
 
 

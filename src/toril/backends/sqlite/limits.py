@@ -18,14 +18,14 @@ class SqliteLimits:
     async def pause(self, queue: str) -> None:
         def change(row: QueueRow, _: Transaction) -> None:
             row.paused = 1
-            row.say(EventName.PAUSED, {})
+            row.say(EventName.PAUSED)
 
         await self._change(queue, change)
 
     async def resume(self, queue: str) -> None:
         def change(row: QueueRow, _: Transaction) -> None:
             row.paused = 0
-            row.say(EventName.RESUMED, {})
+            row.say(EventName.RESUMED)
 
         await self._change(queue, change)
 

@@ -102,8 +102,10 @@ def places(
     back = "_back" if newest_first else ""
     start = after or (_AFTER_ALL if newest_first else _BEFORE_ALL)
     match state:
-        case State.DELAYED | State.ACTIVE:
-            rows = view.run(f"list_{state}{back}", queue_id, *start, limit)
+        case State.DELAYED:
+            rows = view.run(f"list_delayed{back}", queue_id, *start, limit)
+        case State.ACTIVE:
+            rows = view.run(f"list_active{back}", queue_id, *start, limit)
         case State.COMPLETED | State.FAILED:
             rows = view.run(f"list_finished{back}", queue_id, state.value, *start, limit)
         case State.WAIT | State.PRIORITIZED:

@@ -55,8 +55,8 @@ def recover_jobs(
             )
         )  # fmt: skip
         row.moved(State.ACTIVE, state)
-        row.say(EventName.WAITING, {"jobId": job_id, "prev": "active"})
-        row.say(EventName.STALLED, {"jobId": job_id})
+        row.say(EventName.WAITING, job_id, {"prev": "active"})
+        row.say(EventName.STALLED, job_id)
     if moves:
         transaction.run("move", msgspec.json.encode(moves).decode())
         transaction.readied = True

@@ -20,6 +20,8 @@ TRIM_CHUNK = 500
 
 _Holder = tuple[int, str, int, str | None]
 """Number, token, priority, why it was cancelled."""
+_NO_RESULT = {"returnvalue": "null", "prev": "active"}
+
 _HELD = msgspec.json.Decoder(list[_Holder])
 
 
@@ -74,10 +76,9 @@ def settle(
 def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> None:
     row.moved(State.ACTIVE, State.COMPLETED)
     row.completed_total += 1
-    row.say(
-        EventName.COMPLETED,
-        {"jobId": outcome.job_id, "returnvalue": outcome.value, "prev": "active"},
-    )
+    value = outcome.value
+    more = _NO_RESULT if value == "null" else {"returnvalue": value, "prev": "active"}
+    row.say(EventName.COMPLETED, outcome.job_id, more)
     if outcome.follow_ups:
         add_jobs(transaction, outcome.follow_ups)
 
@@ -103,12 +104,10 @@ def _move(
         finished_ms = now_ms
         row.failed_total += 1
         reason = outcome.reason or "null"
-        row.say(
-            EventName.FAILED, {"jobId": outcome.job_id, "failedReason": reason, "prev": "active"}
-        )
+        row.say(EventName.FAILED, outcome.job_id, {"failedReason": reason, "prev": "active"})
         if outcome.exhausted:
             made = str(outcome.attempts_made)
-            row.say(EventName.RETRIES_EXHAUSTED, {"jobId": outcome.job_id, "attemptsMade": made})
+            row.say(EventName.RETRIES_EXHAUSTED, outcome.job_id, {"attemptsMade": made})
     else:
         until_ms = outcome.until_ms if outcome.until_ms is not None else now_ms + outcome.wait_ms
         position = transaction.tickets(1)
@@ -116,10 +115,10 @@ def _move(
         # Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
         if until_ms > now_ms and cancelled is None:
             state, due_ms, delay_ms = State.DELAYED, until_ms, until_ms - now_ms
-            row.say(EventName.DELAYED, {"jobId": outcome.job_id, "delay": str(due_ms)})
+            row.say(EventName.DELAYED, outcome.job_id, {"delay": str(due_ms)})
         else:
             state = ready_state(priority)
-            row.say(EventName.WAITING, {"jobId": outcome.job_id, "prev": "active"})
+            row.say(EventName.WAITING, outcome.job_id, {"prev": "active"})
             if outcome.kind == "released" or outcome.lifo:
                 position = -position
     row.moved(State.ACTIVE, state)

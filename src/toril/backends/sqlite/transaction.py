@@ -91,7 +91,7 @@ class QueueRow:
             self.keep_failed_age_ms,
         ) = row[:16]
         self.counts: dict[State, int] = dict(zip(_COUNTED, row[16:], strict=True))
-        self.events: list[tuple[str, Mapping[str, str]]] = []
+        self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
         """Note that jobs went from one state to another; None is outside."""
@@ -100,9 +100,11 @@ class QueueRow:
         if after is not None:
             self.counts[after] += many
 
-    def say(self, name: EventName, fields: Mapping[str, str]) -> None:
-        """Append an event."""
-        self.events.append((name, fields))
+    def say(
+        self, name: EventName, job_id: str | None = None, more: Mapping[str, str] | None = None
+    ) -> None:
+        """Append an event: of a job, or of the queue, with more fields where it has any."""
+        self.events.append((name, job_id, more))
 
     def settings(self) -> tuple[Any, ...]:
         """Return everything that may have changed, in the order of `queue_save.sql`."""

@@ -87,7 +87,7 @@ CREATE TABLE events (
   queue_id  INTEGER NOT NULL,
   last      INTEGER NOT NULL,           -- number of the row's last event
   at_ms     INTEGER NOT NULL,
-  body      TEXT    NOT NULL            -- JSON array of [name, fields]
+  body      TEXT    NOT NULL            -- JSON array of [name, job id, more fields]
 ) STRICT;
 CREATE UNIQUE INDEX events_position ON events (queue_id, last);
 

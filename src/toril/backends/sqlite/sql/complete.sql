@@ -11,5 +11,5 @@ UPDATE jobs
    SET state = 'completed', finished_ms = :now_ms, attempts_made = done.value ->> 1,
        result = done.value ->> 2, token = NULL, lease_ends_ms = NULL, cancel_reason = NULL,
        failed_reason = NULL
-  FROM json_each(:done) AS done
+  FROM jsonb_each(:done) AS done
  WHERE jobs.number = done.value ->> 0;

@@ -4,7 +4,7 @@
 --   queue_id  int
 --   last      int   number of its last event
 --   at_ms     int   epoch milliseconds
---   body      text  JSON array of [name, fields]
+--   body      text  JSON array of [name, job id, more fields]
 -- RETURNS
 --   nothing
 -- COST

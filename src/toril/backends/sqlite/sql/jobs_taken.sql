@@ -7,5 +7,5 @@
 -- COST
 --   one probe of jobs_custom_id each
 SELECT json_group_array(json_array(jobs.queue_id, jobs.custom_id))
-  FROM json_each(:ids) AS wanted
+  FROM jsonb_each(:ids) AS wanted
  CROSS JOIN jobs ON jobs.queue_id = wanted.value ->> 0 AND jobs.custom_id = wanted.value ->> 1;

@@ -9,5 +9,5 @@
 UPDATE jobs
    SET state = CASE WHEN priority > 0 THEN 'prioritized' ELSE 'wait' END,
        position = places.value ->> 1, due_ms = NULL, delay_ms = 0
-  FROM json_each(:places) AS places
+  FROM jsonb_each(:places) AS places
  WHERE jobs.number = places.value ->> 0;

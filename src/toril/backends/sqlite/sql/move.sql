@@ -25,5 +25,5 @@ UPDATE jobs
                                ELSE coalesce(moves.value ->> 10, deferred_failure) END,
        cancel_reason = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL ELSE cancel_reason END,
        token = NULL, lease_ends_ms = NULL
-  FROM json_each(:moves) AS moves
+  FROM jsonb_each(:moves) AS moves
  WHERE jobs.number = moves.value ->> 0;

@@ -23,5 +23,5 @@ UPDATE jobs
        stalled = 0, deferred_failure = NULL, cancel_reason = NULL,
        attempts_made = CASE WHEN wish.reset THEN 0 ELSE attempts_made END,
        attempts_started = CASE WHEN wish.reset THEN 0 ELSE attempts_started END
-  FROM wish, json_each(:places) AS places
+  FROM wish, jsonb_each(:places) AS places
  WHERE jobs.number = places.value ->> 0;

@@ -1,0 +1,260 @@
+"""What a store should do, in lists and dictionaries: the model that `test_model.py` compares with.
+
+A job is known by its label, the order of its arrival. Every move is checked against the table of
+`engine/states.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from toril.engine.states import FINISHED, READY, State, may
+
+LEASE_MS = 30_000
+MAX_STALLED = 1
+
+BEYOND_THE_TABLE = {"cancel"}
+"""Verbs whose arrows `engine/states.py` does not draw."""
+
+
+@dataclass
+class ModelJob:
+    """One job."""
+
+    label: int
+    queue: str
+    own_id: str | None
+    priority: int
+    state: State | None = None
+    due_ms: int = 0
+    delayed_as: int = 0
+    lease_ends_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    claim: int | None = None
+    attempts_made: int = 0
+    attempts_started: int = 0
+    stalled: int = 0
+    deferred: str | None = None
+    cancelled: str | None = None
+    history: list[str] = field(default_factory=list)
+
+
+class ModelQueue:
+    """One queue."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.paused = False
+        self.line: list[ModelJob] = []
+        self.delayed: list[ModelJob] = []
+        self.active: list[ModelJob] = []
+        self.finished: dict[State, list[ModelJob]] = {State.COMPLETED: [], State.FAILED: []}
+        self.totals = {State.COMPLETED: 0, State.FAILED: 0}
+
+    def labels(self, state: State) -> list[int]:
+        """Return the jobs of a state in its order."""
+        if state in READY:
+            found = [job for job in self.line if job.state is state]
+        elif state is State.DELAYED:
+            found = sorted(self.delayed, key=lambda job: (job.due_ms, job.delayed_as))
+        elif state is State.ACTIVE:
+            found = sorted(self.active, key=lambda job: (job.started_ms, job.label))
+        else:
+            found = sorted(self.finished[state], key=lambda job: (job.finished_ms, job.label))
+        return [job.label for job in found]
+
+
+class Model:
+    """All queues, and the rules."""
+
+    def __init__(self, queues: tuple[str, ...]) -> None:
+        self.queues = {name: ModelQueue() for name in queues}
+        self.jobs: dict[int, ModelJob] = {}
+        self.claims: list[int] = []
+        """Label of the job of each claim that was ever made."""
+        self.moves = 0
+
+    def add(
+        self,
+        queue: str,
+        *,
+        own_id: str | None,
+        priority: int,
+        delay_ms: int,
+        lifo: bool,
+        now_ms: int,
+    ) -> ModelJob | None:
+        """Add a job and return it; None: its id is taken."""
+        self.queues[queue].known = True
+        if own_id is not None and self.find(queue, own_id) is not None:
+            return None
+        job = ModelJob(len(self.jobs), queue, own_id, priority)
+        self.jobs[job.label] = job
+        if delay_ms > 0:
+            self._delay(job, now_ms + delay_ms, "add")
+        else:
+            self._line_up(job, "add", front=lifo)
+        return job
+
+    def find(self, queue: str, own_id: str) -> ModelJob | None:
+        """Return the job that has an id of its caller's now."""
+        for job in self.jobs.values():
+            if (job.queue, job.own_id) == (queue, own_id) and job.state is not None:
+                return job
+        return None
+
+    def claim(self, queue: str, limit: int, *, now_ms: int, steady_ms: int) -> list[ModelJob]:
+        """Promote what is due, then lease the next jobs."""
+        mine = self.queues[queue]
+        for label in mine.labels(State.DELAYED):
+            if self.jobs[label].due_ms <= now_ms:
+                self._line_up(self.jobs[label], "promote")
+        if mine.paused:
+            return []
+        taken = mine.line[:limit]
+        for job in taken:
+            self._move(job, State.ACTIVE, "claim")
+            job.attempts_started += 1
+            job.started_ms = now_ms
+            job.lease_ends_ms = steady_ms + LEASE_MS
+            job.claim = len(self.claims)
+            self.claims.append(job.label)
+        return taken
+
+    def next_due_ms(self, queue: str, now_ms: int) -> int | None:
+        """Return when to ask again, if a delayed job says so."""
+        mine = self.queues[queue]
+        due = [job.due_ms - now_ms for job in mine.delayed]
+        return None if mine.paused or not due else min(due)
+
+    def finish(self, claim: int, kind: str, *, wait_ms: int, keep: int | None, now_ms: int) -> bool:
+        """End an attempt. False: the claim holds no more."""
+        job = self.jobs[self.claims[claim]]
+        if job.claim != claim:
+            return False
+        job.attempts_made += kind in ("completed", "failed", "retried")
+        job.history.append(kind)
+        if kind in ("completed", "failed"):
+            self._finish(job, State(kind), "finish", now_ms)
+            job.cancelled = job.deferred = None
+            if keep is not None:
+                for label in self.queues[job.queue].labels(State(kind))[::-1][keep:]:
+                    if keep or label == job.label:
+                        self._move(self.jobs[label], None, "trim")
+            return True
+        job.deferred = job.cancelled or job.deferred
+        if kind != "released" and wait_ms and job.cancelled is None:
+            self._delay(job, now_ms + wait_ms, "retry")
+        else:
+            self._line_up(job, "retry", front=kind == "released")
+        return True
+
+    def recover(self, steady_ms: int) -> list[ModelJob]:
+        """Put jobs whose lease has ended at the front, the longest running first."""
+        lapsed = [job for job in self.jobs.values() if job.state is State.ACTIVE]
+        lapsed = [job for job in lapsed if job.lease_ends_ms <= steady_ms]
+        lapsed.sort(key=lambda job: (job.started_ms, job.label), reverse=True)
+        for job in lapsed:
+            job.stalled += 1
+            job.history.append("stalled")
+            if job.cancelled is not None:
+                job.deferred = job.cancelled
+            elif job.stalled > MAX_STALLED:
+                job.deferred = "job stalled more than allowable limit"
+            self._line_up(job, "recover", front=True)
+        return lapsed
+
+    def promote(self, job: ModelJob) -> None:
+        """Make a delayed job ready."""
+        self._line_up(job, "promote")
+
+    def change_delay(self, job: ModelJob, due_ms: int) -> None:
+        """Make a delayed job due at another moment."""
+        self.moves += 1
+        job.due_ms, job.delayed_as = due_ms, self.moves
+
+    def change_priority(self, job: ModelJob, priority: int, *, lifo: bool) -> None:
+        """Give a job another priority, and in line another place."""
+        if job.state in READY:
+            self.queues[job.queue].line.remove(job)
+            job.priority = priority
+            before = job.state
+            job.state = self._ready(job)
+            if before is not job.state:
+                assert may(before, job.state)
+            self._insert(job, front=lifo)
+        else:
+            job.priority = priority
+
+    def cancel(self, job: ModelJob, reason: str, now_ms: int) -> None:
+        """Stop a job for good."""
+        if job.state is State.ACTIVE:
+            job.cancelled = reason
+        else:
+            job.deferred = None
+            self._finish(job, State.FAILED, "cancel", now_ms)
+
+    def retry(self, job: ModelJob, *, reset: bool) -> None:
+        """Run a finished job again."""
+        if reset:
+            job.attempts_made = job.attempts_started = 0
+        job.stalled, job.deferred, job.cancelled = 0, None, None
+        self._line_up(job, "retry_finished")
+
+    def remove(self, job: ModelJob) -> None:
+        """Forget a job."""
+        self._move(job, None, "remove")
+
+    def obliterate(self, queue: str) -> None:
+        """Forget a queue. None of its jobs is active."""
+        for job in self.jobs.values():
+            if job.queue == queue and job.state is not None:
+                self._move(job, None, "remove")
+        self.queues[queue] = ModelQueue()
+
+    def _line_up(self, job: ModelJob, verb: str, *, front: bool = False) -> None:
+        self._move(job, self._ready(job), verb)
+        self._insert(job, front=front)
+
+    def _insert(self, job: ModelJob, *, front: bool) -> None:
+        line = self.queues[job.queue].line
+        before = [
+            other.priority < job.priority or (not front and other.priority == job.priority)
+            for other in line
+        ]
+        line.insert(sum(before), job)
+
+    def _delay(self, job: ModelJob, due_ms: int, verb: str) -> None:
+        self._move(job, State.DELAYED, verb)
+        self.queues[job.queue].delayed.append(job)
+        self.change_delay(job, due_ms)
+
+    def _finish(self, job: ModelJob, state: State, verb: str, now_ms: int) -> None:
+        self._move(job, state, verb)
+        job.finished_ms = now_ms
+        queue = self.queues[job.queue]
+        queue.finished[state].append(job)
+        queue.totals[state] += 1
+
+    def _move(self, job: ModelJob, after: State | None, verb: str) -> None:
+        """Take a job out of where it is; `after` is where it will be."""
+        before = job.state
+        assert may(before, after) or verb in BEYOND_THE_TABLE, f"{verb}: {before} to {after}"
+        queue = self.queues[job.queue]
+        if before in READY:
+            queue.line.remove(job)
+        elif before is State.DELAYED:
+            queue.delayed.remove(job)
+        elif before is State.ACTIVE:
+            queue.active.remove(job)
+            job.claim = None
+        elif before in FINISHED:
+            queue.finished[before].remove(job)
+        if after is State.ACTIVE:
+            queue.active.append(job)
+        job.state = after
+
+    @staticmethod
+    def _ready(job: ModelJob) -> State:
+        return State.PRIORITIZED if job.priority else State.WAIT

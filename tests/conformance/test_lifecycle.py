@@ -1,0 +1,170 @@
+"""Opening, closing and looking after a store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line
+from toril.core.errors import BackendClosedError
+from toril.engine.contract import Backend
+from toril.engine.contract.dispatch import Speech
+from toril.engine.states import State
+from toril.testing.clock import ManualClock
+
+SOON_S = 10.0
+
+
+async def test_closing_twice_and_at_once_is_fine(open_another: Callable[[], Backend]) -> None:
+    backend = open_another()
+    await add_one(backend)
+
+    await asyncio.gather(backend.lifecycle.close(), backend.lifecycle.close())
+    await backend.lifecycle.close()
+
+
+async def test_closing_an_unused_store_is_fine(open_another: Callable[[], Backend]) -> None:
+    await open_another().lifecycle.close()
+
+
+CALLS: dict[str, Callable[[Backend], Awaitable[object]]] = {
+    "add": lambda backend: backend.jobs.add([job()]),
+    "add_many": lambda backend: backend.jobs.add([job(), job()]),
+    "get": lambda backend: backend.jobs.get(Q, "1"),
+    "exchange": lambda backend: HandWorker(backend).ask(Q),
+    "speak": lambda backend: backend.dispatch.speak([Speech(Q, 1, "1", "t", line="x")]),
+    "recover": lambda backend: backend.dispatch.recover(max_stalled=1, heartbeat_s=1, limit=1),
+    "pause": lambda backend: backend.limits.pause(Q),
+    "queues": lambda backend: backend.counts.queues(),
+    "read": lambda backend: backend.events.read(Q, after=0, limit=1, wait_s=5),
+    "list": lambda backend: backend.workers.list(),
+    "check": lambda backend: backend.lifecycle.check(),
+    "renew": lambda backend: asyncio.to_thread(backend.dispatch.renew, "w", []),
+    "beat": lambda backend: asyncio.to_thread(
+        backend.workers.beat, "w", running=1, quiet=False, resident_bytes=1
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_calls_after_the_close_are_refused(
+    open_another: Callable[[], Backend], call: str
+) -> None:
+    backend = open_another()
+    await backend.lifecycle.close()
+
+    with pytest.raises(BackendClosedError, match="closed"):
+        await asyncio.wait_for(CALLS[call](backend), SOON_S)
+
+
+async def test_those_who_sleep_are_woken_by_the_close(open_another: Callable[[], Backend]) -> None:
+    """The watcher could miss the end, and the close then waited for it for ever."""
+    for _ in range(20):
+        backend = open_another()
+        worker = HandWorker(backend)
+
+        async def sleep(backend: Backend = backend, worker: HandWorker = worker) -> None:
+            seen = (await worker.ask(Q)).seen
+            await backend.dispatch.wait([Q], seen, timeout_s=60)
+
+        async def read(backend: Backend = backend) -> None:
+            with pytest.raises(BackendClosedError):
+                await backend.events.read(Q, after=0, limit=1, wait_s=60)
+
+        tasks = [asyncio.create_task(sleep()) for _ in range(3)] + [asyncio.create_task(read())]
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(backend.lifecycle.close(), SOON_S)
+        await asyncio.wait_for(asyncio.gather(*tasks), SOON_S)
+
+
+async def test_what_was_begun_before_the_close_gets_an_answer(
+    open_another: Callable[[], Backend],
+) -> None:
+    """Work that was put behind the mark that ends the writer waited for ever."""
+    for number in range(20):
+        backend = open_another()
+
+        async def produce(backend: Backend = backend) -> int:
+            done = 0
+            try:
+                while True:
+                    await backend.jobs.add([job(), job()])
+                    done += 1
+            except BackendClosedError:
+                return done
+
+        def renew(backend: Backend = backend) -> None:
+            with pytest.raises(BackendClosedError):
+                while True:
+                    backend.dispatch.renew("w", [])
+
+        producers = [asyncio.create_task(produce()) for _ in range(4)]
+        thread = asyncio.create_task(asyncio.to_thread(renew))
+        for _ in range(number % 5):
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(backend.lifecycle.close(), SOON_S)
+        await asyncio.wait_for(asyncio.gather(thread, *producers), SOON_S)
+
+
+async def test_check_finds_nothing_wrong_with_a_store_in_order(
+    backend: Backend, worker: HandWorker
+) -> None:
+    await add(backend, job(), job())
+    await worker.end(await worker.claim_one(), "completed")
+
+    health = await backend.lifecycle.check()
+
+    assert health.ok
+    assert all(finding.text for finding in health.findings)
+
+
+async def test_check_warns_of_jobs_that_no_worker_serves(backend: Backend) -> None:
+    await add_one(backend, "lonely")
+
+    health = await backend.lifecycle.check()
+
+    assert health.ok
+    assert any(
+        finding.grade == "warning" and "lonely" in finding.subject for finding in health.findings
+    )
+
+
+async def test_check_warns_of_leases_that_have_ended(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await add_one(backend)
+    await worker.claim()
+    clock.advance(31)
+
+    grades = {
+        finding.subject: finding.grade for finding in (await backend.lifecycle.check()).findings
+    }
+
+    assert grades["leases"] == "warning"
+
+
+@pytest.mark.needs("shared_processes")
+async def test_everything_is_there_after_opening_again(
+    backend: Backend, worker: HandWorker, open_another: Callable[[], Backend]
+) -> None:
+    first = open_another()
+    ids = await add(first, job(), job(priority=3), job(delay_ms=60_000), job(job_id="own"))
+    claimed = await HandWorker(first).claim_one()
+    await first.limits.pause(Q)
+    latest = await first.events.latest(Q)
+    await first.lifecycle.close()
+
+    second = open_another()
+    assert await counts(second) == {
+        State.WAIT: 1, State.PRIORITIZED: 1, State.DELAYED: 1, State.ACTIVE: 1,
+    }  # fmt: skip
+    assert await line(second, State.DELAYED) == [ids[2]]
+    assert await second.events.latest(Q) == latest
+    queue = await second.counts.queue(Q)
+    assert queue is not None
+    assert queue.paused
+    assert await HandWorker(second).end(claimed, "completed") == "ok"
+    assert int(await add_one(second)) > int(ids[2])

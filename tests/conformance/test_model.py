@@ -1,0 +1,512 @@
+"""Every backend against a plain model, by random walks: the best guard that they stay the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, get_args
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+)
+from tests.conformance.conftest import BACKENDS
+from tests.conformance.model import LEASE_MS, MAX_STALLED, Model, ModelJob
+from tests.support.contract import HandWorker, line, outcome, record
+
+from toril.backends import open_backend
+from toril.core.errors import JobNotFoundError, TorilError, WrongStateError
+from toril.engine.contract import Backend
+from toril.engine.job import Claimed, Finished, NewJob, OutcomeKind
+from toril.engine.states import FINISHED, State
+from toril.testing.clock import ManualClock
+
+QUEUES = ("a", "b")
+FULL = os.environ.get("TORIL_FAULTS") == "full"
+
+queues = st.sampled_from(QUEUES)
+picks = st.integers(0, 10_000)
+limits = st.integers(1, 4)
+priorities = st.sampled_from([0, 0, 1, 5])
+new_jobs = st.fixed_dictionaries(
+    {
+        "own_id": st.sampled_from([None, None, None, "x", "007"]),
+        "priority": priorities,
+        "delay_ms": st.sampled_from([0, 0, 0, 1, 1_000, 40_000]),
+        "lifo": st.booleans(),
+    }
+)
+
+
+class End(NamedTuple):
+    """How an attempt shall end, and which."""
+
+    number: int
+    late: bool
+    kind: OutcomeKind
+    wait_ms: int
+
+    def outcome(self, claimed: Claimed, keep: int | None) -> Finished:
+        if self.kind in ("retried", "snoozed"):
+            return outcome(claimed, self.kind, wait_ms=self.wait_ms)
+        if self.kind == "released":
+            return outcome(claimed, self.kind)
+        return outcome(claimed, self.kind, keep_count=keep)
+
+
+ends = st.builds(
+    End,
+    number=picks,
+    late=st.sampled_from([False, False, False, True]),
+    kind=st.sampled_from(get_args(OutcomeKind)),
+    wait_ms=st.sampled_from([0, 1_000]),
+)
+keeps = st.sampled_from([None, None, 2, 0])
+
+
+@dataclass
+class Driven:
+    """One backend, and what it calls the jobs of the model."""
+
+    backend: Backend
+    ids: dict[int, str] = field(default_factory=dict)
+    claims: list[Claimed] = field(default_factory=list)
+
+    @property
+    def worker(self) -> HandWorker:
+        return HandWorker(self.backend, lease_ms=LEASE_MS)
+
+    def labels(self, queue: str, found: list[str], model: Model) -> list[int]:
+        """Return ids as labels: the newest job that was given the id."""
+        known = {self.ids[label]: label for label, job in model.jobs.items() if job.queue == queue}
+        return [known[job_id] for job_id in found]
+
+
+class Stores(RuleBasedStateMachine):
+    """Drives all backends and the model through the same steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.model = Model(QUEUES)
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.mkdtemp()
+        urls = {"sqlite": f"sqlite:///{self.folder}/toril.db", "memory": "sqlite://:memory:"}
+        self.driven = [
+            Driven(open_backend(urls[kind], durability="normal", clock=self.clock))
+            for kind in BACKENDS
+        ]
+
+    def teardown(self) -> None:
+        for driven in self.driven:
+            self.runner.run(driven.backend.lifecycle.close())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+    def each(self, act: Callable[[Driven], Coroutine[Any, Any, Any]]) -> list[Any]:
+        """Do the same on every backend; return what each answered or refused."""
+
+        async def answer(driven: Driven) -> Any:
+            try:
+                return await act(driven)
+            except TorilError as error:
+                return type(error)
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*(answer(driven) for driven in self.driven))
+
+        return self.runner.run(all_of_them())
+
+    def all_say(self, expected: object, act: Callable[[Driven], Coroutine[Any, Any, Any]]) -> None:
+        assert self.each(act) == [expected] * len(self.driven)
+
+    def pick(self, number: int) -> ModelJob | None:
+        """Return a job that was added once, perhaps gone; None when there was none."""
+        if not self.model.jobs:
+            return None
+        # The newest ones more often: they are the ones that still move.
+        labels = list(self.model.jobs)[-25:]
+        return self.model.jobs[labels[number % len(labels)]]
+
+    def is_current(self, job: ModelJob) -> bool:
+        """Whether the id of the job still means that job."""
+        return (
+            job.own_id is None
+            or job.state is not None
+            or (self.model.find(job.queue, job.own_id) is None)
+        )
+
+    def on_job(
+        self,
+        number: int,
+        allowed: set[State],
+        act: Callable[[Backend, str, str], Coroutine[Any, Any, Any]],
+        expected: Callable[[ModelJob], object] = lambda job: None,
+    ) -> ModelJob | None:
+        """Do a verb on a job; return it if the model says that the verb is allowed."""
+        job = self.pick(number)
+        if job is None or not self.is_current(job):
+            return None
+        answer = expected(job)
+        if job.state is None:
+            answer = JobNotFoundError
+        elif job.state not in allowed:
+            answer = WrongStateError
+        label = job.label
+        self.all_say(answer, lambda one: act(one.backend, job.queue, one.ids[label]))
+        return job if job.state in allowed else None
+
+    @initialize(queue=queues, specs=st.lists(new_jobs, min_size=3, max_size=6))
+    def begin(self, queue: str, specs: list[dict[str, Any]]) -> None:
+        self.add(queue, specs)
+
+    @rule(queue=queues, specs=st.lists(new_jobs, min_size=1, max_size=4))
+    def add(self, queue: str, specs: list[dict[str, Any]]) -> None:
+        now_ms = self.clock.now_ms()
+        labels = []
+        for spec in specs:
+            job = self.model.add(queue, now_ms=now_ms, **spec)
+            labels.append(None if job is None else job.label)
+        jobs = [
+            NewJob(
+                queue=queue,
+                name="n",
+                data="{}",
+                job_id=spec["own_id"],
+                priority=spec["priority"],
+                delay_ms=spec["delay_ms"],
+                lifo=spec["lifo"],
+            )
+            for spec in specs
+        ]
+        for driven, answers in zip(
+            self.driven, self.each(lambda one: one.backend.jobs.add(jobs)), strict=True
+        ):
+            for label, answer in zip(labels, answers, strict=True):
+                assert answer.duplicate == (label is None)
+                if label is not None:
+                    driven.ids[label] = answer.job_id
+
+    @rule(queue=queues, limit=limits, ends=st.lists(ends, max_size=3), keep=keeps)
+    def work(self, queue: str, limit: int, ends: list[End], keep: int | None) -> None:
+        """Claim, then end some of the attempts that run, or did once."""
+        self.claim(queue, limit)
+        held = [job.claim for job in self.model.jobs.values() if job.claim is not None]
+        everything = list(range(len(self.model.claims)))
+        chosen: list[tuple[int, End]] = []
+        for end in ends:
+            among = everything if end.late or not held else held
+            if among:
+                chosen.append((among[end.number % len(among)], end))
+        words = [
+            "ok"
+            if self.model.finish(
+                claim, end.kind, wait_ms=end.wait_ms, keep=keep, now_ms=self.clock.now_ms()
+            )
+            else "lease_lost"
+            for claim, end in chosen
+        ]
+
+        async def finish(one: Driven) -> list[str]:
+            outcomes = [end.outcome(one.claims[claim], keep) for claim, end in chosen]
+            return list((await one.worker.ask(outcomes=outcomes)).words)
+
+        self.all_say(words, finish)
+
+    def claim(self, queue: str, limit: int) -> None:
+        now_ms, steady_ms = self.clock.now_ms(), self.clock.steady_ms()
+        taken = self.model.claim(queue, limit, now_ms=now_ms, steady_ms=steady_ms)
+        for driven, reply in zip(
+            self.driven, self.each(lambda one: one.worker.ask(queue, limit=limit)), strict=True
+        ):
+            driven.claims += reply.claimed
+            assert [
+                (one.id, one.attempts_started, one.attempts_made, one.stalled, one.deferred_failure)
+                for one in reply.claimed
+            ] == [
+                (
+                    driven.ids[job.label],
+                    job.attempts_started,
+                    job.attempts_made,
+                    job.stalled,
+                    job.deferred,
+                )
+                for job in taken
+            ]
+            assert reply.next_due_ms == self.model.next_due_ms(queue, now_ms)
+
+    @rule(
+        seconds=st.sampled_from([0.001, 1, 20, 31, 31]), jump=st.sampled_from([0, 0, -3_600, 3_600])
+    )
+    def time_passes_and_somebody_sweeps(self, seconds: float, jump: float) -> None:
+        self.clock.advance(seconds)
+        self.clock.jump_calendar(jump)
+        lapsed = self.model.recover(self.clock.steady_ms())
+
+        async def sweep(one: Driven) -> list[tuple[str, str]]:
+            found = await one.backend.dispatch.recover(
+                max_stalled=MAX_STALLED, heartbeat_s=60, limit=1_000
+            )
+            return sorted(found.recovered)
+
+        for driven, found in zip(self.driven, self.each(sweep), strict=True):
+            assert found == sorted((job.queue, driven.ids[job.label]) for job in lapsed)
+
+    def pause_or_resume(self, queue: str, pause: bool) -> None:
+        self.model.queues[queue].known = True
+        self.model.queues[queue].paused = pause
+        self.each(
+            lambda one: (
+                one.backend.limits.pause(queue) if pause else one.backend.limits.resume(queue)
+            )
+        )
+
+    @rule(
+        verb=st.sampled_from(
+            ["promote", "change_delay", "change_priority", "cancel", "retry", "remove"]
+        ),
+        number=picks,
+        delay_ms=st.sampled_from([0, 500, 60_000]),
+        priority=priorities,
+        flag=st.booleans(),
+    )
+    def operate(self, verb: str, number: int, delay_ms: int, priority: int, flag: bool) -> None:
+        match verb:
+            case "promote":
+                self.promote(number)
+            case "change_delay":
+                self.change_delay(number, delay_ms)
+            case "change_priority":
+                self.change_priority(number, priority, flag)
+            case "cancel":
+                self.cancel(number)
+            case "retry":
+                self.retry(number, flag)
+            case "remove":
+                self.remove(number)
+
+    @rule(
+        verb=st.sampled_from(
+            [
+                "resume",
+                "resume",
+                "pause",
+                "retry_many",
+                "promote_many",
+                "drain",
+                "clean",
+                "obliterate",
+            ]
+        ),
+        queue=queues,
+        limit=limits,
+        state=st.sampled_from(FINISHED),
+        age_ms=st.sampled_from([0, 500]),
+        flag=st.booleans(),
+    )
+    def operate_on_many(
+        self, verb: str, queue: str, limit: int, state: State, age_ms: int, flag: bool
+    ) -> None:
+        match verb:
+            case "pause" | "resume":
+                self.pause_or_resume(queue, verb == "pause")
+            case "retry_many":
+                self.retry_many(queue, limit, state, flag)
+            case "promote_many":
+                self.promote_many(queue, limit)
+            case "drain":
+                self.drain(queue, limit, flag)
+            case "clean":
+                self.clean(queue, limit, state, age_ms)
+            case "obliterate":
+                self.obliterate(queue)
+
+    def promote(self, number: int) -> None:
+        job = self.on_job(
+            number,
+            {State.DELAYED},
+            lambda backend, queue, job_id: backend.jobs.promote(queue, job_id),
+        )
+        if job is not None:
+            self.model.promote(job)
+
+    def change_delay(self, number: int, delay_ms: int) -> None:
+        job = self.on_job(
+            number,
+            {State.DELAYED},
+            lambda backend, queue, job_id: backend.jobs.change_delay(
+                queue, job_id, delay_ms=delay_ms
+            ),
+        )
+        if job is not None:
+            self.model.change_delay(job, self.clock.now_ms() + delay_ms)
+
+    def change_priority(self, number: int, priority: int, lifo: bool) -> None:
+        job = self.on_job(
+            number,
+            set(State),
+            lambda backend, queue, job_id: backend.jobs.change_priority(
+                queue, job_id, priority=priority, lifo=lifo
+            ),
+        )
+        if job is not None:
+            self.model.change_priority(job, priority, lifo=lifo)
+
+    def cancel(self, number: int) -> None:
+        job = self.on_job(
+            number,
+            set(State) - set(FINISHED),
+            lambda backend, queue, job_id: backend.jobs.cancel(queue, job_id, reason="no"),
+            lambda job: job.state,
+        )
+        if job is not None:
+            self.model.cancel(job, "no", self.clock.now_ms())
+
+    def retry(self, number: int, reset: bool) -> None:
+        job = self.on_job(
+            number,
+            set(FINISHED),
+            lambda backend, queue, job_id: backend.jobs.retry(queue, job_id, reset_attempts=reset),
+        )
+        if job is not None:
+            self.model.retry(job, reset=reset)
+
+    def remove(self, number: int) -> None:
+        job = self.pick(number)
+        if job is None or not self.is_current(job):
+            return
+        label, before = job.label, job.state
+        self.all_say(
+            WrongStateError if before is State.ACTIVE else before,
+            lambda one: one.backend.jobs.remove(job.queue, one.ids[label]),
+        )
+        if before not in (None, State.ACTIVE):
+            self.model.remove(job)
+
+    def retry_many(self, queue: str, limit: int, state: State, reset: bool) -> None:
+        now_ms = self.clock.now_ms()
+        found = [
+            label
+            for label in self.model.queues[queue].labels(state)
+            if self.model.jobs[label].finished_ms <= now_ms
+        ][:limit]
+        self.all_say(
+            len(found),
+            lambda one: one.backend.jobs.retry_many(
+                queue, state, limit=limit, finished_until_ms=now_ms, reset_attempts=reset
+            ),
+        )
+        for label in found:
+            self.model.retry(self.model.jobs[label], reset=reset)
+
+    def promote_many(self, queue: str, limit: int) -> None:
+        found = self.model.queues[queue].labels(State.DELAYED)[:limit]
+        self.all_say(len(found), lambda one: one.backend.jobs.promote_many(queue, limit=limit))
+        for label in found:
+            self.model.promote(self.model.jobs[label])
+
+    def drain(self, queue: str, limit: int, delayed: bool) -> None:
+        mine = self.model.queues[queue]
+        found = [job.label for job in mine.line]
+        found += mine.labels(State.DELAYED) if delayed else []
+        self.all_say(
+            len(found[:limit]),
+            lambda one: one.backend.jobs.drain(queue, delayed=delayed, limit=limit),
+        )
+        for label in found[:limit]:
+            self.model.remove(self.model.jobs[label])
+
+    def clean(self, queue: str, limit: int, state: State, age_ms: int) -> None:
+        until_ms = self.clock.now_ms() - age_ms
+        found = [
+            label
+            for label in self.model.queues[queue].labels(state)
+            if self.model.jobs[label].finished_ms <= until_ms
+        ][:limit]
+        self.all_say(
+            len(found),
+            lambda one: one.backend.jobs.clean(queue, state, older_than_ms=age_ms, limit=limit),
+        )
+        for label in found:
+            self.model.remove(self.model.jobs[label])
+
+    def obliterate(self, queue: str) -> None:
+        mine = self.model.queues[queue]
+        if not mine.known:
+            self.all_say(0, lambda one: one.backend.jobs.obliterate(queue, force=False, limit=2))
+            return
+        if not mine.paused or mine.active:
+            self.all_say(
+                WrongStateError,
+                lambda one: one.backend.jobs.obliterate(queue, force=False, limit=2),
+            )
+            return
+
+        async def all_of_it(one: Driven) -> int:
+            removed = 0
+            while gone := await one.backend.jobs.obliterate(queue, force=False, limit=2):
+                removed += gone
+            return removed
+
+        many = sum(job.queue == queue and job.state is not None for job in self.model.jobs.values())
+        self.all_say(many, all_of_it)
+        self.model.obliterate(queue)
+
+    @invariant()
+    def stores_are_as_the_model(self) -> None:
+        self.runner.run(self._compare())
+
+    async def _compare(self) -> None:
+        await asyncio.gather(*(self._compare_one(driven) for driven in self.driven))
+
+    async def _compare_one(self, driven: Driven) -> None:
+        found = {queue.name: queue for queue in await driven.backend.counts.queues()}
+        assert sorted(found) == [name for name in QUEUES if self.model.queues[name].known]
+        for name, queue in found.items():
+            mine = self.model.queues[name]
+            expected = {state: mine.labels(state) for state in State}
+            assert queue.counts == {state: len(labels) for state, labels in expected.items()}
+            assert (queue.paused, queue.completed_total, queue.failed_total) == (
+                mine.paused,
+                mine.totals[State.COMPLETED],
+                mine.totals[State.FAILED],
+            )
+            for state, labels in expected.items():
+                if labels:
+                    ids = await line(driven.backend, state, name, page_size=7)
+                    assert driven.labels(name, ids, self.model) == labels, state
+        await self._compare_newest(driven)
+
+    async def _compare_newest(self, driven: Driven) -> None:
+        """Look at one job in full; over the steps it is each of them."""
+        job = self.pick(self.clock.now_ms() + len(self.model.claims))
+        if job is None or job.state is None:
+            return
+        found = await record(driven.backend, driven.ids[job.label], job.queue)
+        assert (found.attempts_made, found.attempts_started, found.stalled) == (
+            job.attempts_made,
+            job.attempts_started,
+            job.stalled,
+        )
+        assert (found.deferred_failure, found.priority) == (job.deferred, job.priority)
+        assert [attempt.outcome for attempt in found.attempts] == job.history[-50:]
+        assert found.run_at_ms == (job.due_ms if job.state is State.DELAYED else None)
+
+
+TestStores = Stores.TestCase
+TestStores.settings = settings(
+    max_examples=600 if FULL else 40,
+    stateful_step_count=100 if FULL else 40,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,116 @@
+"""The register of workers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.support.contract import HandWorker, Q, add_one
+from toril.engine.contract import Backend
+from toril.engine.contract.workers import WorkerRecord
+from toril.testing.clock import ManualClock
+
+
+def worker_record(worker_id: str = "w", started_ms: int = 1) -> WorkerRecord:
+    """Return a worker that has just started."""
+    return WorkerRecord(
+        id=worker_id,
+        host="höst",
+        pid=42,
+        queues=["a", "b c"],
+        concurrency=10,
+        running=0,
+        started_ms=started_ms,
+        beat_age_ms=0,
+        quiet=False,
+        resident_bytes=2**33,
+        version="1.2.3",
+    )
+
+
+async def test_registered_worker_is_listed_as_it_said(backend: Backend) -> None:
+    await backend.workers.register(worker_record())
+
+    assert await backend.workers.list() == [worker_record()]
+
+
+async def test_workers_come_oldest_first(backend: Backend) -> None:
+    for worker_id, started_ms in (("b", 2), ("a", 3), ("c", 1)):
+        await backend.workers.register(worker_record(worker_id, started_ms))
+
+    assert [found.id for found in await backend.workers.list()] == ["c", "b", "a"]
+
+
+async def test_beat_renews_what_is_known(backend: Backend, clock: ManualClock) -> None:
+    await backend.workers.register(worker_record())
+    clock.advance(5)
+    assert [found.beat_age_ms for found in await backend.workers.list()] == [5_000]
+
+    backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+
+    assert await backend.workers.list() == [
+        msgspec.structs.replace(worker_record(), running=7, quiet=True, resident_bytes=9)
+    ]
+
+
+async def test_calendar_that_jumps_does_not_age_a_worker(
+    backend: Backend, clock: ManualClock
+) -> None:
+    await backend.workers.register(worker_record())
+    clock.jump_calendar(86_400)
+
+    assert [found.beat_age_ms for found in await backend.workers.list()] == [0]
+
+
+async def test_beat_of_an_unknown_worker_registers_none(backend: Backend) -> None:
+    backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+
+    assert await backend.workers.list() == []
+
+
+async def test_deregistered_worker_is_gone(backend: Backend) -> None:
+    await backend.workers.register(worker_record("a"))
+    await backend.workers.register(worker_record("b"))
+    await backend.workers.deregister("a")
+    await backend.workers.deregister("unknown")
+
+    assert [found.id for found in await backend.workers.list()] == ["b"]
+
+
+async def test_worker_that_registers_again_is_listed_once(backend: Backend) -> None:
+    await backend.workers.register(worker_record(started_ms=1))
+    await backend.workers.register(worker_record(started_ms=2))
+
+    assert [found.started_ms for found in await backend.workers.list()] == [2]
+
+
+async def test_dead_worker_is_listed_no_more(backend: Backend) -> None:
+    await backend.workers.register(worker_record("a"))
+    await backend.workers.register(worker_record("b"))
+    await backend.workers.declare_dead("a")
+    await backend.workers.declare_dead("unknown")
+
+    assert [found.id for found in await backend.workers.list()] == ["b"]
+
+
+async def test_sweep_forgets_workers_that_are_silent_and_hold_nothing(
+    backend: Backend, clock: ManualClock
+) -> None:
+    await backend.workers.register(worker_record("silent"))
+    clock.advance(30)
+    await backend.workers.register(worker_record("lively"))
+    clock.advance(31)
+    await backend.dispatch.recover(max_stalled=1, heartbeat_s=60, limit=10)
+
+    assert [found.id for found in await backend.workers.list()] == ["lively"]
+
+
+async def test_deregistered_worker_keeps_its_leases(backend: Backend, clock: ManualClock) -> None:
+    worker = HandWorker(backend, "w")
+    await backend.workers.register(worker_record("w"))
+    await add_one(backend)
+    claimed = await worker.claim_one()
+    await backend.workers.deregister("w")
+
+    assert (await backend.dispatch.recover(max_stalled=1, heartbeat_s=1, limit=10)).recovered == []
+    assert await worker.end(claimed, "completed") == "ok"
+    assert await worker.claim(Q) == []

@@ -1,0 +1,176 @@
+"""Short words for tests that speak the backend's contract: a worker by hand, pages, events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
+from toril.engine.contract.dispatch import Renewal, Speech, Word
+from toril.engine.job import Added, Claimed, Finished, JobRecord, NewJob, OutcomeKind
+from toril.engine.states import State
+
+Q = "paint"
+"""The queue of most tests."""
+
+
+def job(queue: str = Q, name: str = "cars", data: str = "{}", **fields: Any) -> NewJob:
+    """Return a new job."""
+    return NewJob(queue=queue, name=name, data=data, **fields)
+
+
+async def add(backend: Backend, *jobs: NewJob) -> list[str]:
+    """Add jobs in one call and return their ids. Without any: one plain job."""
+    return [answer.job_id for answer in await add_all(backend, jobs or [job()])]
+
+
+async def add_all(backend: Backend, jobs: Sequence[NewJob]) -> list[Added]:
+    """Add jobs in one call and return the answers."""
+    return await backend.jobs.add(jobs)
+
+
+async def add_one(backend: Backend, queue: str = Q, **fields: Any) -> str:
+    """Add one job and return its id."""
+    return (await add(backend, job(queue, **fields)))[0]
+
+
+def outcome(claimed: Claimed, kind: OutcomeKind, **fields: Any) -> Finished:
+    """Return how an attempt ended, filled in as a worker does."""
+    counts = kind in ("completed", "failed", "retried")
+    fields.setdefault("attempts_made", claimed.attempts_made + counts)
+    return Finished(
+        queue=claimed.queue,
+        number=claimed.number,
+        job_id=claimed.id,
+        token=claimed.token,
+        kind=kind,
+        attempt=claimed.attempts_started,
+        worker_id=claimed.token.rpartition(":")[0],
+        started_ms=claimed.started_ms,
+        **fields,
+    )
+
+
+@dataclass
+class HandWorker:
+    """A worker that does only what the test tells it to."""
+
+    backend: Backend
+    id: str = "worker-1"
+    lease_ms: int = 30_000
+
+    async def ask(
+        self,
+        *queues: str,
+        outcomes: Sequence[Finished] = (),
+        limit: int = 1,
+        room: int | None = None,
+        rate: tuple[int, int] | None = None,
+    ) -> ExchangeReply:
+        """Do one exchange. `rate`: the worker's own limit and its window in ms."""
+        limits: dict[str, int] = {}
+        if rate is not None:
+            limits = {"rate_limit": rate[0], "rate_window_ms": rate[1]}
+        claims = [
+            Claim(queue=queue, limit=limit, lease_ms=self.lease_ms, **limits) for queue in queues
+        ]
+        if room is None:
+            room = limit * len(queues)
+        return await self.backend.dispatch.exchange(
+            Exchange(worker_id=self.id, outcomes=outcomes, claims=claims, room=room)
+        )
+
+    async def claim(self, *queues: str, **how: Any) -> list[Claimed]:
+        """Claim and return what was there."""
+        return (await self.ask(*(queues or (Q,)), **how)).claimed
+
+    async def claim_one(self, queue: str = Q) -> Claimed:
+        """Claim the next job, which has to be there."""
+        (claimed,) = await self.claim(queue)
+        return claimed
+
+    async def end(self, claimed: Claimed, kind: OutcomeKind, **fields: Any) -> Word:
+        """Hand over one outcome and return the store's word."""
+        return (await self.ask(outcomes=[outcome(claimed, kind, **fields)])).words[0]
+
+    def hold(self, claimed: Claimed) -> Hold:
+        """Return what the lease thread keeps of a claim."""
+        return Hold(claimed.queue, claimed.number, claimed.token, self.lease_ms)
+
+    def renew(self, *claimed: Claimed) -> Renewal:
+        """Renew leases, as the lease thread does."""
+        return self.backend.dispatch.renew(self.id, [self.hold(one) for one in claimed])
+
+
+def speech(claimed: Claimed, **fields: Any) -> Speech:
+    """Return something that a running task said."""
+    return Speech(claimed.queue, claimed.number, claimed.id, claimed.token, **fields)
+
+
+async def record(backend: Backend, job_id: str, queue: str = Q) -> JobRecord:
+    """Return a job that has to be there."""
+    found = await backend.jobs.get(queue, job_id)
+    assert found is not None, f"queue {queue!r} has no job {job_id!r}"
+    return found
+
+
+async def state(backend: Backend, job_id: str, queue: str = Q) -> State | None:
+    """Return a job's state; None if it is not there."""
+    found = await backend.jobs.get(queue, job_id)
+    return None if found is None else found.state
+
+
+async def line(
+    backend: Backend,
+    wanted: State,
+    queue: str = Q,
+    *,
+    newest_first: bool = False,
+    page_size: int = 100,
+) -> list[str]:
+    """Return the ids of all jobs of a state, page after page."""
+    ids: list[str] = []
+    after: str | None = None
+    while True:
+        page = await backend.jobs.page(
+            JobFilter(
+                queue=queue, state=wanted, limit=page_size, after=after, newest_first=newest_first
+            )
+        )
+        ids += [found.id for found in page.jobs]
+        assert all(found.state is wanted for found in page.jobs)
+        if page.next is None:
+            return ids
+        assert len(page.jobs) == page_size
+        after = page.next
+
+
+async def counts(backend: Backend, queue: str = Q) -> dict[State, int]:
+    """Return the queue's counts, without the zeros."""
+    found = await backend.counts.queue(queue)
+    assert found is not None
+    assert list(found.counts) == list(State)
+    return {where: many for where, many in found.counts.items() if many}
+
+
+async def told(
+    backend: Backend, queue: str = Q, after: int = 0
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return all events of a queue after a position: name and fields."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    while True:
+        batch = await backend.events.read(queue, after=after, limit=1000, wait_s=0)
+        if not batch:
+            return events
+        events += [(event.name, event.fields) for event in batch]
+        after = batch[-1].position
+
+
+async def check_counts(backend: Backend) -> None:
+    """Assert that the figures of every queue are what paging finds."""
+    for queue in await backend.counts.queues():
+        for where in State:
+            found = await line(backend, where, queue.name, page_size=500)
+            assert len(found) == len(set(found))
+            assert len(found) == queue.counts[where], f"{queue.name}: {where}"
