@@ -36,6 +36,8 @@ from toril.engine.producer import Producer
 from toril.engine.profiles import Profile
 from toril.engine.queue import Queue
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.runners.references import MAIN
+from toril.engine.sweeper import take_back
 from toril.engine.worker import Worker, WorkerOptions
 from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
@@ -43,6 +45,9 @@ from toril.tasks.decorator import TaskDecorator, task_decorator
 from toril.tasks.registry import Registry
 from toril.tasks.signature import Rename
 from toril.tasks.task import Task
+
+_PARENTS: list[Backend] = []
+"""Stores that a fork has copied. They are the parent's: never used here, and never let go of."""
 
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
@@ -106,12 +111,16 @@ class App:
             BackendError: It cannot be opened; the message says why and what to do.
         """
         if self._backend is None or self._pid != os.getpid():
+            _refuse_while_main_is_imported()
             with self._lock:
                 # After a fork the parent's threads are not here: the child opens its own.
                 if self._pid != os.getpid():
+                    if self._backend is not None:
+                        # Not closed: that would be at the expense of the parent's connections.
+                        _PARENTS.append(self._backend)
                     self._pid = os.getpid()
                     self._backend = None
-                    self._producer.portal.forget()
+                    self._producer.forget()
                 if self._backend is None:
                     self._backend = open_backend(
                         self.url,
@@ -242,6 +251,21 @@ class App:
         """Return the workers that are alive, oldest first."""
         return await self.backend().workers.list()
 
+    async def declare_dead(self, worker_id: str, *, max_stalled: int = 1) -> int:
+        """Say that a worker is known to be dead, and put its jobs back in line at once.
+
+        For whoever sees it die, such as a supervisor; otherwise its silence tells, in 20 s.
+
+        Parameters:
+            worker_id: `Worker.id`.
+            max_stalled: As in `worker`: how often a job survives this.
+
+        Returns:
+            How many jobs went back; those of other dead workers, found by the way, included.
+        """
+        await self.backend().workers.declare_dead(worker_id)
+        return await take_back(self.backend().dispatch, max_stalled=max_stalled)
+
     async def check(self) -> Health:
         """Look the store over; changes nothing."""
         return await self.backend().lifecycle.check()
@@ -278,6 +302,9 @@ class App:
         Raises:
             InvalidOptionError: An option makes no sense, or there is no queue to work on.
         """
+        _refuse_while_main_is_imported()
+        if isinstance(queues, str):
+            raise InvalidOptionError(f"queues={queues!r}: expected a list, [{queues!r}]")
         chosen = self.settings.profile if profile is None else _profile(profile)
         figures = (chosen or Profile.MEDIUM).settings
         weights = dict(queues) if isinstance(queues, Mapping) else None
@@ -286,12 +313,14 @@ class App:
         if not names:
             what = "no task" if chosen is None else f"no task with the profile {str(chosen)!r}"
             raise InvalidOptionError(f"queues={queues!r}: the app has {what}; name its queues")
+        if concurrency is None:
+            concurrency = self.settings.concurrency or figures.concurrency
         default_lease_s = 30.0 if chosen is None else figures.lease_s
         shutdown_s = self.settings.shutdown_s if shutdown is None else seconds(shutdown, "shutdown")
         options = WorkerOptions(
             queues=names,
             weights=weights,
-            concurrency=concurrency or self.settings.concurrency or figures.concurrency,
+            concurrency=concurrency,
             lease_s=default_lease_s if lease is None else seconds(lease, "lease"),
             max_stalled=max_stalled,
             sweep_s=figures.sweep_s if sweep is None else seconds(sweep, "sweep"),
@@ -316,13 +345,28 @@ class App:
             await backend.lifecycle.close()
 
     def close_sync(self) -> None:
-        """The same for plain code."""
+        """The same for plain code.
+
+        Raises:
+            InvalidOptionError: An event loop runs in this thread: use `await app.close()`.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise InvalidOptionError("close_sync() in asynchronous code: use 'await app.close()'")
         asyncio.run(self.close())
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         bound = task.bind(self._producer)
         self._registry.add(bound)
         return bound
+
+
+def _refuse_while_main_is_imported() -> None:
+    """Keep a script that has no guard from running once more in each of its child processes."""
+    if MAIN.loading:
+        raise InvalidOptionError(
+            "a child process imports the main script to find its task, and the script goes to work"
+            ' again: put what it does under if __name__ == "__main__":'
+        )
 
 
 def _profile(profile: Profile | str) -> Profile | None:

@@ -97,9 +97,9 @@ def _parse(source: str, name: str, value: object) -> object:
 
 def _word(*words: str) -> Callable[[str, object], str]:
     def parse(source: str, value: object) -> str:
-        if value not in words:
+        if not isinstance(value, str) or value not in words:
             raise InvalidOptionError(f"{source}={value!r}: expected one of {', '.join(words)}")
-        return cast("str", value)
+        return value
 
     return parse
 

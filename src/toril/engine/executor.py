@@ -6,17 +6,15 @@ Knows where a task can run, and nothing of leases, fetching or the store.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from toril.core.errors import (
-    AttemptTimeoutError,
-    TorilError,
-    UnknownTaskError,
-)
+from toril.core.codec import decode
+from toril.core.errors import AttemptTimeoutError, TorilError, UnknownTaskError
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts, FollowUp, LineLogged, ProgressMade, Said
 from toril.engine.contract.dispatch import Speech
@@ -43,6 +41,12 @@ PATIENCE_S = 2.0
 """How long a coroutine has to clean up after it was told to end, before it is told again."""
 STUBBORN = 3
 """How often a coroutine that swallows its cancellation is told, before it is left behind."""
+
+
+class Encoded(str):
+    """A result that is JSON text already: what a child process hands back."""
+
+    __slots__ = ()
 
 
 class Executor:
@@ -105,20 +109,21 @@ class Executor:
         except asyncio.CancelledError:
             outcome = self._stopped(attempt)
         except BaseException as error:
-            outcome = self._judged(attempt, RuntimeError(f"the task raised {describe(error)}"))
+            substitute = RuntimeError(f"the task raised {describe(error)}")
+            substitute.__cause__ = error
+            outcome = self._judged(attempt, substitute)
         self._settle(attempt, outcome)
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed
-        if claimed.deferred_failure is not None:
-            raise Fail(claimed.deferred_failure)
         key = (claimed.queue, claimed.name)
         if key not in self._found:
             self._found[key] = self._handlers.find(*key)
-        handler = self._found[key]
+        attempt.handler = handler = self._found[key]
+        if claimed.deferred_failure is not None:
+            raise Fail(claimed.deferred_failure)
         if handler is None:
             raise UnknownTaskError(f"Unknown job type: {claimed.name}")
-        attempt.handler = handler
         if handler.timeout_s is not None:
             attempt.deadline_s = attempt.started_s + handler.timeout_s
         if self._hooks.wants("active"):
@@ -129,8 +134,8 @@ class Executor:
             result = await self._around(attempt, handler)
         if attempt.stop_kind is not None and attempt.stop_kind != "released":
             return self._stopped(attempt)  # it swallowed its cancellation and returned
-        encoded = result if handler.run_in == "process" else self._encode(handler, result)
-        return self._completed(attempt, handler, cast("str", encoded))
+        encoded = str(result) if type(result) is Encoded else self._encode(handler, result)
+        return self._completed(attempt, handler, encoded)
 
     def _on_loop(self, attempt: Attempt, handler: Handler) -> Awaitable[Any]:
         arguments = handler.arguments(attempt.claimed.data)
@@ -148,7 +153,9 @@ class Executor:
                 case "thread":
                     return await self._in_thread(attempt, handler)
                 case "process":
-                    return await self._in_process(attempt, handler, context)
+                    text = await self._in_process(attempt, handler, context)
+                    # Middleware sees a value, wherever the task runs.
+                    return decode(text) if self._middleware else Encoded(text)
 
         return await wrap(self._middleware, context, call)()
 
@@ -173,8 +180,11 @@ class Executor:
                         attempt.label,
                         attempt.stop_reason,
                     )
-            if not call.future.cancelled() and call.future.done():
-                call.future.exception()  # looked at: what it raised after its end does not count
+            if call.future.done() and not call.future.cancelled():
+                # Looked at in any case: what it raised after its end does not count.
+                error = call.future.exception()
+                if error is None and attempt.stop_kind == "released":
+                    return call.future.result()  # it got ready before the worker stopped
             raise
 
     async def _in_process(self, attempt: Attempt, handler: Handler, context: Context) -> str:
@@ -255,7 +265,11 @@ class Executor:
         try:
             return handler.encode(result)
         except (TypeError, ValueError) as error:
-            raise Fail(f"the result of {handler.name!r} cannot be stored: {error}") from error
+            problem = str(error)
+            if inspect.iscoroutine(result):
+                result.close()
+                problem = "it is a coroutine; make the task itself an 'async def'"
+            raise Fail(f"the result of {handler.name!r} cannot be stored: {problem}") from error
 
     def _completed(self, attempt: Attempt, handler: Handler, value: str) -> Finished:
         claimed = attempt.claimed
@@ -294,19 +308,20 @@ class Executor:
         """Return the outcome of an attempt that raised."""
         if attempt.stop_kind is not None:  # told to end, and ended by raising
             return self._stopped(attempt)
-        claimed = attempt.claimed
-        handler = attempt.handler
-        options = self._options(attempt)
-        made = claimed.attempts_made + 1
-        if handler is None:
-            verdict = Verdict("failed", _bare(error))
-        else:
-            policy = options.retry(handler.retry)
-            verdict = judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311
-        expected = isinstance(error, TorilError | Cancel | Fail)
-        return self._ended(
-            attempt, verdict, None if expected else traceback_text(error), error=error
-        )
+        try:
+            verdict = self._verdict(attempt, error)
+            expected = isinstance(error, TorilError | Cancel | Fail)
+            traceback = None if expected else traceback_text(error)
+        except Exception as broken:  # an error whose own code raises: the job must end all the same
+            verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
+        return self._ended(attempt, verdict, traceback, error=error)
+
+    def _verdict(self, attempt: Attempt, error: BaseException) -> Verdict:
+        if attempt.handler is None:
+            return Verdict("failed", _bare(error))
+        policy = self._options(attempt).retry(attempt.handler.retry)
+        made = attempt.claimed.attempts_made + 1
+        return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311
 
     def _stopped(self, attempt: Attempt) -> Finished:
         """Return the outcome of an attempt that was told to end."""
@@ -371,6 +386,10 @@ class Executor:
         """Record the outcome of an attempt that was told to end and does not."""
         log.error("%s does not end and is left behind", attempt.label)
         self._settle(attempt, self._stopped(attempt))
+        if attempt.task is not None:
+            # `asyncio.run` waits for every task that it knows: it would never return.
+            # Source: Python's "Extending asyncio", section "Task lifetime support".
+            asyncio._unregister_task(attempt.task)
 
     def _tick(self) -> None:
         """Tell those whose time is up; leave behind those that will not listen."""

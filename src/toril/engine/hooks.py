@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -64,9 +66,18 @@ class Hooks:
             raise InvalidOptionError(unknown("hook", name, HOOKS))
         self._hooks.setdefault(name, []).append(hook)
 
+    @contextmanager
+    def listening(self, name: HookName, hook: Hook) -> Iterator[None]:
+        """Call `hook` at each event of that name for a while."""
+        self.on(name, hook)
+        try:
+            yield
+        finally:
+            self._hooks[name].remove(hook)
+
     def wants(self, name: HookName) -> bool:
         """Whether anybody listens: building an event for nobody is not free."""
-        return name in self._hooks
+        return bool(self._hooks.get(name))
 
     def tell(self, name: HookName, **facts: Any) -> None:
         """Call the hooks of an event. From the worker's loop."""
@@ -82,10 +93,14 @@ class Hooks:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 
-    async def settle(self) -> None:
-        """Wait for hooks that are still running."""
-        while self._running:
-            await asyncio.wait(self._running)
+    async def settle(self, timeout_s: float) -> None:
+        """Wait for hooks that are still running; those that take longer are cancelled."""
+        until_s = time.monotonic() + timeout_s
+        while self._running and (left_s := until_s - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=left_s)
+        for task in self._running:
+            log.error("a hook does not end and is left behind")
+            task.cancel()
 
 
 async def _finish(name: str, answer: Awaitable[None]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from toril.core.clock import epoch_ms
+from toril.core.durations import seconds
 from toril.core.errors import InvalidPayloadError, UnknownTaskError
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
@@ -43,14 +44,14 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
         case Snooze():
             return Verdict("snoozed", None, error.after_s or 0.0, error.until, counts=False)
         case Cancel() | Fail():
-            return Verdict("failed", error.reason)
+            return Verdict("failed", str(error.reason))
         case InvalidPayloadError() | UnknownTaskError():
             return Verdict("failed", str(error))  # another attempt would say the same
     left = attempts_made < policy.max_attempts
     if isinstance(error, Retry):
         if left:
-            return Verdict("retried", error.reason, error.after_s)
-        return Verdict("failed", error.reason, exhausted=True)
+            return Verdict("retried", str(error.reason), error.after_s)
+        return Verdict("failed", str(error.reason), exhausted=True)
     reason = describe(error)
     if isinstance(error, policy.give_up_on):
         return Verdict("failed", reason)
@@ -62,15 +63,20 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
         return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
     try:
         wait_s = policy.wait(attempts_made, error)
-    except Exception as broken:
+        if wait_s is not None:
+            wait_s = seconds(wait_s, "wait")
+    except Exception as broken:  # it is the customer's: the job must go on all the same
         reason = f"{reason} (and the retry policy's wait function raised {describe(broken)})"
         return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
     return Verdict("failed", reason) if wait_s is None else Verdict("retried", reason, wait_s)
 
 
 def describe(error: BaseException) -> str:
-    """Return `Kind: text`, in characters that any store can hold."""
-    text = str(error)
+    """Return `Kind: text`, in characters that any store can hold. Never raises."""
+    try:
+        text = str(error)
+    except Exception as broken:  # somebody's __str__
+        text = f"(its text could not be made: {type(broken).__qualname__})"
     kind = type(error).__qualname__
     line = f"{kind}: {text}" if text else kind
     return storable(line)

@@ -79,16 +79,18 @@ class LeaseKeeper:
     def _run(self) -> None:
         next_beat_s = 0.0
         while not self._ended.wait(self._tick_s):
-            self._watch_loop()
             try:
+                self._watch_loop()
                 self._renew()
                 if time.monotonic() >= next_beat_s:
                     next_beat_s = time.monotonic() + BEAT_S
                     self._beat()
             except BackendError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
-            except RuntimeError:  # the loop was closed under us: the process is ending
-                return
+            except Exception:
+                if self._loop.is_closed():  # under us: the process is ending
+                    return
+                log.exception("leases could not be renewed, trying again")
 
     def _renew(self) -> None:
         # Younger ones have most of their lease before them; most jobs end before their first look.

@@ -28,6 +28,7 @@ class Portal:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
         if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -46,3 +47,12 @@ class Portal:
                 )
                 self._thread.start()
             return self._loop
+
+
+async def _cancel_others() -> None:
+    """End what is under way: those who wait for it get a `CancelledError`, not silence."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)

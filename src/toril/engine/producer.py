@@ -85,6 +85,11 @@ class Producer:
         """Run a coroutine for plain code, and wait for it."""
         return self.portal.run(coroutine)
 
+    def forget(self) -> None:
+        """Drop what a fork has copied: its loops and threads are not in this process."""
+        self._results = {}
+        self.portal.forget()
+
     async def close(self) -> None:
         """Stop waiting for results. Of other loops too, as far as they still run."""
         here = asyncio.get_running_loop()

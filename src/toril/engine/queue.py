@@ -46,6 +46,7 @@ class Queue(Operator):
         """Add a job of any name. A task is better added by its own `enqueue`, which checks it.
 
         Raises:
+            InvalidOptionError: A job cannot have this name.
             PayloadTooLargeError: `data` is over 256 KiB as JSON.
             TypeError, ValueError: `data` is not JSON.
         """
@@ -59,6 +60,8 @@ class Queue(Operator):
         wire = to_wire(options, _ONCE)
         prepared = []
         for name, data in jobs:
+            good = isinstance(name, str) and name != "" and name.isprintable()
+            require(good, "name", name, "printable characters, at least one")
             text = encode_text({} if data is None else data)
             size = len(text.encode())
             if size > MAX_PAYLOAD_BYTES:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
 from toril.core.errors import BackendError, JobFailedError, JobNotFoundError, ResultTimeoutError
 from toril.engine.contract import Backend
-from toril.engine.events import EventName
+from toril.engine.events import EventName, EventRecord
 from toril.engine.states import State
 from toril.engine.stream import follow
+
+LOOK_AGAIN_S = 30.0
+"""Between two looks at a job that is waited for."""
+NOBODY_S = 60.0
+"""Events are read no longer once nobody has waited for so long."""
 
 
 class Ended(NamedTuple):
@@ -28,6 +35,7 @@ class Results:
         self._backend = backend
         self._waiting: dict[str, dict[str, list[asyncio.Future[Ended]]]] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
+        self._asked_s = 0.0
 
     async def wait(self, queue: str, job_id: str, *, timeout_s: float | None) -> str:
         """Return a job's result as JSON text, once there is one.
@@ -40,12 +48,13 @@ class Results:
         future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         here = self._waiting.setdefault(queue, {})
         here.setdefault(job_id, []).append(future)
+        self._asked_s = time.monotonic()
         try:
             # Reading first, looking second: what ends in between is seen by both, never by none.
             await self._read(queue)
             ended = await self._look(queue, job_id, future)
             if ended is None:
-                ended = await asyncio.wait_for(asyncio.shield(future), timeout_s)
+                ended = await self._until_ended(queue, job_id, future, timeout_s)
         except TimeoutError:
             raise ResultTimeoutError(
                 f"job {job_id!r} of queue {queue!r} has not finished within {timeout_s} s; is a"
@@ -57,10 +66,28 @@ class Results:
             here[job_id].remove(future)
             if not here[job_id]:
                 del here[job_id]
+            if future.done() and not future.cancelled():
+                future.exception()  # looked at, whoever was quicker
             future.cancel()
         if ended.state is State.FAILED:
             raise JobFailedError(ended.value, job_id=job_id, queue=queue)
         return ended.value
+
+    async def _until_ended(
+        self, queue: str, job_id: str, future: asyncio.Future[Ended], timeout_s: float | None
+    ) -> Ended:
+        """Wait for the events to tell, and look now and then: a drained job leaves none."""
+        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = until_s - time.monotonic()
+            done, _ = await asyncio.wait([future], timeout=max(0.0, min(LOOK_AGAIN_S, left_s)))
+            if done:
+                return await future
+            if left_s <= LOOK_AGAIN_S:
+                raise TimeoutError
+            ended = await self._look(queue, job_id, future)
+            if ended is not None:
+                return ended
 
     async def close(self) -> None:
         """End the readers."""
@@ -77,16 +104,23 @@ class Results:
         if record is None:
             if future.done():
                 return await future
-            raise JobNotFoundError(
-                f"queue {queue!r} has no job {job_id!r}: it was removed, or finished and not kept",
-                job_id=job_id,
-                queue=queue,
-            )
+            ended = await self._remembered(queue, job_id)
+            if ended is None:
+                raise _gone(queue, job_id)
+            return ended
         if record.state is State.COMPLETED:
             return Ended(State.COMPLETED, record.result or "null")
         if record.state is State.FAILED:
             return Ended(State.FAILED, record.failed_reason or "")
         return None
+
+    async def _remembered(self, queue: str, job_id: str) -> Ended | None:
+        """Return how a job ended that is not kept, as far as the events go back."""
+        found = None
+        async for event in follow(self._backend.events, queue, after=0, until_idle=True):
+            if event.job_id == job_id:
+                found = _ended(event) or found
+        return found
 
     async def _read(self, queue: str) -> None:
         """Make sure that the queue's events are read, from before now."""
@@ -114,15 +148,19 @@ class Results:
             if event.position != position + 1:
                 await self._look_again(queue, here)
             position = event.position
-            if event.name == EventName.COMPLETED:
-                ended = Ended(State.COMPLETED, event.fields["returnvalue"])
-            elif event.name == EventName.FAILED:
-                ended = Ended(State.FAILED, event.fields["failedReason"])
-            else:
+            if not here and time.monotonic() - self._asked_s > NOBODY_S:
+                return  # the next one who waits starts a new reader
+            if event.name == EventName.CLEANED:  # it does not say which
+                await self._look_again(queue, here)
                 continue
+            ended = _ended(event)
             for future in here.get(event.job_id or "", ()):
-                if not future.done():
+                if future.done():
+                    continue
+                if ended is not None:
                     future.set_result(ended)
+                elif event.name == EventName.REMOVED:
+                    future.set_exception(_gone(queue, event.job_id or ""))
 
     async def _look_again(self, queue: str, here: dict[str, list[asyncio.Future[Ended]]]) -> None:
         """Look at each job: events were dropped before we came to read them."""
@@ -131,7 +169,24 @@ class Results:
                 try:
                     ended = None if future.done() else await self._look(queue, job_id, future)
                 except JobNotFoundError as error:
-                    future.set_exception(error)
+                    if not future.done():
+                        future.set_exception(error)
                     continue
                 if ended is not None and not future.done():
                     future.set_result(ended)
+
+
+def _ended(event: EventRecord) -> Ended | None:
+    if event.name == EventName.COMPLETED:
+        return Ended(State.COMPLETED, event.fields["returnvalue"])
+    if event.name == EventName.FAILED:
+        return Ended(State.FAILED, event.fields["failedReason"])
+    return None
+
+
+def _gone(queue: str, job_id: str) -> JobNotFoundError:
+    return JobNotFoundError(
+        f"queue {queue!r} has no job {job_id!r}: it was removed, or finished and not kept",
+        job_id=job_id,
+        queue=queue,
+    )

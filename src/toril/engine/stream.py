@@ -28,8 +28,11 @@ async def follow(
     while True:
         wait_s = 0.0 if until_idle else LOOK_S
         page = await events.read(queue, after=position, limit=PAGE, wait_s=wait_s)
-        if not page and until_idle:
-            return
+        if not page:
+            if until_idle:
+                return
+            if await events.latest(queue) < position:
+                position = 0  # the queue was removed with all it had, and began anew
         for event in page:
             position = event.position
             yield event

@@ -46,15 +46,33 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Sweep once."""
-        more = True
-        while more:
-            recovery = await self._dispatch.recover(
-                max_stalled=self._max_stalled, heartbeat_s=HEARTBEAT_S, limit=CHUNK
-            )
-            for queue, job_id in recovery.recovered:
-                fate = "will fail" if (queue, job_id) in recovery.quarantined else "runs again"
-                log.warning("job %s of %s lost its worker and %s", job_id, queue, fate)
-                self._stalled(queue, job_id)
-            more = len(recovery.recovered) == CHUNK
+        await take_back(self._dispatch, max_stalled=self._max_stalled, stalled=self._stalled)
         while await self._dispatch.trim(limit=CHUNK) == CHUNK:
             pass
+
+
+async def take_back(
+    dispatch: Dispatch,
+    *,
+    max_stalled: int,
+    stalled: Callable[[str, str], None] = lambda queue, job_id: None,
+) -> int:
+    """Take back the jobs of all workers that are dead; return how many.
+
+    Parameters:
+        dispatch: The store's.
+        max_stalled: How often a job survives this.
+        stalled: Told the queue and the id of each.
+    """
+    total = 0
+    while True:
+        recovery = await dispatch.recover(
+            max_stalled=max_stalled, heartbeat_s=HEARTBEAT_S, limit=CHUNK
+        )
+        for queue, job_id in recovery.recovered:
+            fate = "will fail" if (queue, job_id) in recovery.quarantined else "runs again"
+            log.warning("job %s of %s lost its worker and %s", job_id, queue, fate)
+            stalled(queue, job_id)
+        total += len(recovery.recovered)
+        if len(recovery.recovered) < CHUNK:
+            return total

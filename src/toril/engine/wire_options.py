@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from toril.engine.options import JobOptions, KeepPolicy, RetryPolicy
+from toril.core.durations import LONGEST_S
+from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
 
 KEEP_LOGS = 1000
 """Newest log lines kept of a job that does not say."""
@@ -100,7 +101,7 @@ def from_wire(text: str) -> WireOptions:
         # Node writes 0 where the producer said nothing: then the task decides.
         max_attempts=_whole(wire.get("attempts"), 1),
         backoff=kind if kind in ("fixed", "exponential") else None,
-        backoff_s=None if delay_ms is None else delay_ms / 1000,
+        backoff_s=None if delay_ms is None else min(delay_ms / 1000, LONGEST_S),
         jitter_ratio=None if jitter is None else min(jitter, 1.0),
         keep_completed=_keep_from_wire(wire.get("removeOnComplete")),
         keep_failed=_keep_from_wire(wire.get("removeOnFail")),
@@ -124,15 +125,21 @@ def _keep_from_wire(wire: object) -> KeepPolicy | None:
     if isinstance(wire, bool):
         return KeepPolicy(count=0) if wire else KeepPolicy()
     if isinstance(wire, int):
-        return KeepPolicy(count=wire) if wire >= 0 else KeepPolicy()
+        return KeepPolicy(count=_whole(wire, 0))
     if isinstance(wire, dict):
-        return KeepPolicy(count=_whole(wire.get("count"), 0), age_s=_number(wire.get("age")))
+        age_s = _number(wire.get("age"))
+        return KeepPolicy(
+            count=_whole(wire.get("count"), 0),
+            age_s=None if age_s is None else min(age_s, LONGEST_S),
+        )
     return None
 
 
 def _whole(value: object, least: int) -> int | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    return value if good else None  # type: ignore[return-value]
+    """Return an integer from `least`, cut to what a store can hold; anything else is None."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return min(value, MAX_COUNT)
+    return None
 
 
 def _number(value: object) -> float | None:

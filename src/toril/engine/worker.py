@@ -127,6 +127,12 @@ class Worker:
         """Slots in use."""
         return 0 if self._fetcher is None else self._fetcher.busy
 
+    @property
+    def running(self) -> list[str]:
+        """What runs, for people: task, job and queue of each attempt."""
+        attempts = [] if self._executor is None else list(self._executor.running.values())
+        return [attempt.label for attempt in attempts]
+
     async def ready(self) -> None:
         """Wait until it is at work."""
         await self._ready.wait()
@@ -155,12 +161,20 @@ class Worker:
         self.quiet()
         self._stopping.set()
 
-    async def run(self) -> None:
+    async def run(self, *, until_idle: bool = False) -> None:
         """Work until `stop()`.
+
+        When the task that awaits this is cancelled, jobs that run are given back first.
+
+        Parameters:
+            until_idle: Stop by itself once nothing runs and nothing can be taken: jobs that wait
+                for a moment, for a limit or in a paused queue are left.
 
         Raises:
             BackendError: The store did not answer for `stale_after_s`, or never can again.
+            InvalidOptionError: It has run before.
         """
+        require(self._executor is None, "worker", self.id, "one that has not run; make another")
         dispatch = self._backend.dispatch
         options = self.options
         lease_ms = round(options.lease_s * 1000)
@@ -186,6 +200,7 @@ class Worker:
             lost=self._outcome_lost,
             before=speaker.flush,
             applied=self._outcome_applied,
+            idle=self.stop if until_idle else _nothing,
         )
         keeper = self._keeper = LeaseKeeper(
             dispatch,
@@ -214,16 +229,17 @@ class Worker:
         try:
             try:
                 await self._until_stopped(fetching)
+                await self._let_end(fetcher, fetching)
             finally:
                 # However it came: what runs is given back before we leave.
-                await self._wind_down(executor, fetcher, fetching)
+                await self._give_back(executor, fetcher, fetching)
         finally:
             for task in [*helpers, fetching]:
                 task.cancel()
             for task in [*helpers, fetching]:
                 with suppress(asyncio.CancelledError, BackendError):
                     await task
-            await self._leave(executor, keeper, speaker)
+            await self._leave(executor, fetcher, keeper, speaker)
 
     async def _until_stopped(self, fetching: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -234,18 +250,27 @@ class Worker:
         if fetching.done():
             await fetching  # raises what ended it
 
-    async def _wind_down(
-        self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
-    ) -> None:
-        """Wait for running jobs, then give back those that are left."""
-        fetcher.quiet()
-        if not self._stopping.is_set():  # cancelled, or the store is gone: no time to wait
-            self._now.set()
+    async def _let_end(self, fetcher: Fetcher, fetching: asyncio.Task[None]) -> None:
+        """Wait for running jobs: until the deadline, or until `stop` is called once more."""
         now = asyncio.create_task(self._now.wait())
         until_s = time.monotonic() + self._shutdown_s
-        while fetcher.busy and not now.done() and (left_s := until_s - time.monotonic()) > 0:
-            await asyncio.wait([now], timeout=min(left_s, 0.02))
-        now.cancel()
+        try:
+            while fetcher.busy and (left_s := until_s - time.monotonic()) > 0:
+                await asyncio.wait(
+                    [now, fetching],
+                    timeout=min(left_s, 0.02),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if now.done() or fetching.done():
+                    break
+        finally:
+            now.cancel()
+
+    async def _give_back(
+        self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
+    ) -> None:
+        """Give back the jobs that still run, and hand over what is to be handed over."""
+        fetcher.quiet()
         left = list(executor.running.values())
         if left:
             log.warning("giving back %d jobs that still run", len(left))
@@ -261,13 +286,18 @@ class Worker:
         if fetching.done():
             await fetching
 
-    async def _leave(self, executor: Executor, keeper: LeaseKeeper, speaker: Speaker) -> None:
+    async def _leave(
+        self, executor: Executor, fetcher: Fetcher, keeper: LeaseKeeper, speaker: Speaker
+    ) -> None:
         await speaker.settle()
         await executor.close()
         await keeper.stop()
-        await self._hooks.settle()
+        await self._hooks.settle(FAREWELL_S)
         with suppress(BackendError):  # it may be why we leave; the register forgets us by itself
-            await self._backend.workers.deregister(self.id)
+            if fetcher.busy:  # what the store could not take: others need not await its lease
+                await self._backend.workers.declare_dead(self.id)
+            else:
+                await self._backend.workers.deregister(self.id)
 
     async def _watch(self, fetcher: Fetcher, fetching: asyncio.Task[None]) -> None:
         """End the worker when the store has not answered for too long."""
@@ -350,3 +380,7 @@ class Worker:
             resident_bytes=own_resident_bytes(),
             version=VERSION,
         )
+
+
+def _nothing() -> None:
+    """Go on."""

@@ -7,8 +7,10 @@ producers in other languages may send more.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -144,7 +146,10 @@ class Signature:
 
     def _invalid(self, payload: object, error: msgspec.ValidationError) -> InvalidPayloadError:
         """Turn msgspec's words into the field's name, what was found and what was expected."""
-        problem, _, path = str(error).partition(" - at `")
+        # The last one is msgspec's; a pydantic model's own path, inside its problem, comes before.
+        problem, at, path = str(error).rpartition(" - at `")
+        if not at:
+            problem, path = path, ""
         field = path.rstrip("`").removeprefix("$.").removeprefix("$")
         if not field:
             missing = problem.partition("missing required field `")[2].rstrip("`")
@@ -178,7 +183,7 @@ def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:
 def _default(value: Any) -> Any:
     """Return a default as msgspec wants it: what can change is made anew each time."""
     if isinstance(value, list | dict | set):
-        return msgspec.field(default_factory=value.copy)
+        return msgspec.field(default_factory=partial(copy.deepcopy, value))
     return value
 
 

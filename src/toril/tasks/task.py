@@ -18,7 +18,14 @@ from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTo
 from toril.engine.context import Context
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
-from toril.engine.options import Backoff, JobOptions, KeepPolicy, RetryPolicy, RunIn
+from toril.engine.options import (
+    Backoff,
+    JobOptions,
+    KeepPolicy,
+    RetryPolicy,
+    RunIn,
+    check_priority,
+)
 from toril.engine.producer import Producer, new_job
 from toril.engine.runners.references import reference
 from toril.engine.wire_options import to_wire
@@ -124,7 +131,7 @@ class Task(Generic[P, R]):
             job_id=job_id,
             delay_s=seconds(delay, "delay"),
             run_at=run_at,
-            priority=int(priority),
+            priority=int(check_priority(priority)),
             lifo=lifo,
             max_attempts=max_attempts,
             backoff=backoff,
@@ -206,10 +213,11 @@ class Task(Generic[P, R]):
         if result is None:
             return "null"
         text = encode_text(result)
-        if len(text) > self.options.max_result_bytes:
+        limit = self.options.max_result_bytes
+        if len(text) > limit // 4 and (size := len(text.encode())) > limit:
             raise ValueError(
-                f"{len(text)} bytes; at most max_result_bytes={self.options.max_result_bytes}."
-                " Store it elsewhere and return its address"
+                f"{size} bytes; at most max_result_bytes={limit}. Store it elsewhere and return its"
+                " address"
             )
         return text
 
@@ -254,7 +262,10 @@ class Task(Generic[P, R]):
         value = decode(text)
         if self._result_type is None or value is None:
             return value
-        return convert(value, self._result_type)
+        try:
+            return convert(value, self._result_type)
+        except msgspec.ValidationError as error:
+            raise InvalidPayloadError(self.name, "(result)", str(error)) from None
 
     def _new_job(self, payload: str) -> NewJob:
         limit = self.options.max_payload_bytes
@@ -289,6 +300,15 @@ async def _awaited(result: Any) -> Any:
 
 
 def _check_place(function: Callable[..., Any], options: TaskOptions) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidOptionError(
+            f"task {options.name!r}: expected a function that returns its result; this one yields"
+        )
+    if options.run_in == "process" and "<" in getattr(function, "__qualname__", ""):
+        raise InvalidOptionError(
+            f"task {options.name!r}, run_in='process': {function.__qualname__} is defined inside a"
+            " function or is a lambda, so a child process cannot find it: define it at module level"
+        )
     is_async = inspect.iscoroutinefunction(function)
     if options.run_in == "loop" and not is_async:
         raise InvalidOptionError(

@@ -14,6 +14,9 @@ from toril.core.errors import StoreForeignError, StoreReadOnlyError
 APPLICATION_ID = 0x746F_7269
 """`tori`, in the file's header: what tells our files from other programs'."""
 
+SMALLEST_BYTES = 512
+"""The smallest page of an SQLite file, and so the smallest file."""
+
 BUSY_S = 10.0
 """How long to wait for another process' transaction, in seconds. Ours take milliseconds."""
 
@@ -76,6 +79,14 @@ def _check_place(path: str, create: bool) -> None:
         )
     if place.is_dir():
         raise StoreForeignError(f"{path}: this is a folder; give the path of a file in it.")
+    # SQLite takes a file of a few bytes for an empty database, and writes over it. Judged by its
+    # size: to open and close the file here would drop the locks of connections that are open
+    # already (sqlite.org, "How To Corrupt An SQLite Database File", section 2.2).
+    if place.is_file() and 0 < place.stat().st_size < SMALLEST_BYTES:
+        raise StoreForeignError(
+            f"{path}: this is not an SQLite file, or its beginning is damaged. It was left"
+            " as it is; choose another path, or restore a backup."
+        )
     if not create and not place.exists():
         raise StoreReadOnlyError(
             f"{path}: there is no such file. Start a worker or add a job first, or give --url."

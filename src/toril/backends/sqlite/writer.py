@@ -21,7 +21,7 @@ from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
 from toril.core.clock import Clock
-from toril.core.errors import BackendClosedError, StoreBusyError, TorilError
+from toril.core.errors import BackendClosedError, StoreBusyError, StoreFullError, TorilError
 
 T = TypeVar("T")
 
@@ -140,8 +140,11 @@ class Writer:
             return self._attempt(group)
         except Exception:
             self._roll_back()
-        # Nobody's fault, and asking again for each would take as long as the wait for the lock.
-        if len(group) == 1 or isinstance(group[0].error, StoreBusyError):
+        error = group[0].error
+        if isinstance(error, StoreFullError):
+            self._empty_log()
+        elif len(group) == 1 or isinstance(error, StoreBusyError):
+            # A lock is nobody's fault, and each would wait for it as long as all did.
             return len(group)
         # One of them spoiled it for all: run each on its own, so that only that one fails.
         for work in group:
@@ -184,6 +187,11 @@ class Writer:
         if self._connection.in_transaction:
             with suppress(apsw.Error):  # the error that led here is the one to tell
                 self._connection.execute("ROLLBACK")
+
+    def _empty_log(self) -> None:
+        """Give the log's room on the disk back: its pages are in the file then, once each."""
+        with suppress(apsw.Error):  # no room for that either, or somebody reads from it
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _set_synchronous(self, durable: bool) -> None:
         want_full = self._full and durable

@@ -16,7 +16,7 @@ from typing import Any
 
 
 class ThreadInterrupt(BaseException):
-    """Raised inside a task that did not end when it was told to. Not an `Exception`: it must pass."""
+    """Raised in a task that did not end when it was told to. Not an `Exception`: it must pass."""
 
 
 class ThreadSlots:
@@ -127,16 +127,17 @@ class _Slot:
             value: Any = None
             error: BaseException | None = None
             try:
-                with self._lock:
-                    self._current = future
-                value = function(**arguments)
-            except BaseException as raised:  # noqa: BLE001 - handed to the loop
-                error = _presentable(raised)
-            try:
-                with self._lock:
+                try:
+                    with self._lock:
+                        self._current = future
+                    value = function(**arguments)
+                except BaseException as raised:
+                    error = _presentable(raised)
+                with self._lock:  # from here on nobody interrupts
                     self._current = None
-            except ThreadInterrupt:  # it arrived after the function had returned
+            except ThreadInterrupt as late:  # it arrived when the function had ended by itself
                 self._current = None
+                error = late
             self._slots.report(self, future, value, error)
             del call, function, arguments, future, value, error
 

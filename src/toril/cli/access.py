@@ -1,0 +1,51 @@
+"""Asking an app's store something from plain code, and finding what a command was told to find."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from toril.app import App
+from toril.cli.codes import STATE, RefusedError
+from toril.core.checks import nearest
+from toril.engine.info import QueueInfo
+from toril.engine.queue import Queue
+
+T = TypeVar("T")
+
+
+def ask(url: str | None, action: Callable[[App], Awaitable[T]], *, create: bool = False) -> T:
+    """Open the store, do something with it, and let go of it.
+
+    Parameters:
+        url: Where it is. None: what the settings say.
+        action: What to do.
+        create: Make the store when it is not there. Commands that only look do not.
+
+    Raises:
+        BackendError: It cannot be opened; the message says why and what to do.
+    """
+
+    async def whole() -> T:
+        app = App(url) if create else App(url).existing()
+        async with app:
+            return await action(app)
+
+    return asyncio.run(whole())
+
+
+async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
+    """Return a queue that the store knows.
+
+    Raises:
+        RefusedError: It knows none of that name; the message names the nearest.
+    """
+    queue = app.queue(name)
+    info = await queue.info()
+    if info is None:
+        known = [each.name for each in await app.queues()]
+        close = nearest(name, known)
+        hint = f"did you mean {close!r}?" if close else "see toril queues"
+        raise RefusedError(f"{app.url} has no queue {name!r}: {hint}", STATE)
+    return queue, info

@@ -1,0 +1,146 @@
+"""A worker process, as the process that keeps it sees it: started, told, waited for, killed.
+
+Two pipes go along. The lifeline: nobody writes to it, and when it closes the child is killed by the
+kernel, so none outlives whoever keeps it. The announcement: the child writes who it is, so that its
+jobs can be given back at once should it die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What a child writes, a JSON object a line."""
+
+    worker_id: str
+    url: str
+    """Where its jobs live. May hold a password; the pipe is private."""
+    ready: bool = False
+    """It is at work."""
+
+
+class Child:
+    """One worker process. Made by `start_child`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, lifeline: int, announced: int) -> None:
+        self.pid = process.pid
+        self.said: Announcement | None = None
+        """The last that it announced."""
+        self._process = process
+        self._lifeline = lifeline
+        self._announced = announced
+        self._unread = b""
+        self._started_s = time.monotonic()
+        self._ready = asyncio.Event()
+        os.set_blocking(announced, False)
+        asyncio.get_running_loop().add_reader(announced, self._hear)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started_s
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it got so far as to take jobs."""
+        return self._ready.is_set()
+
+    async def ready(self) -> bool:
+        """Wait until it is at work, or has ended; return whether it got there."""
+        ended = asyncio.ensure_future(self._process.wait())
+        ready = asyncio.ensure_future(self._ready.wait())
+        try:
+            await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            ready.cancel()
+        return self._ready.is_set()
+
+    async def wait(self) -> int:
+        """Wait for its end and return its exit code; minus the signal's number if killed."""
+        code = await self._process.wait()
+        self._hear()  # what it wrote just before
+        self._let_go()
+        return code
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it, and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _hear(self) -> None:
+        if self._announced < 0:
+            return
+        with suppress(BlockingIOError):
+            while heard := os.read(self._announced, 4096):
+                *lines, self._unread = (self._unread + heard).split(b"\n")
+                for line in lines:
+                    self.said = msgspec.json.decode(line, type=Announcement)
+                    if self.said.ready:
+                        self._ready.set()
+            asyncio.get_running_loop().remove_reader(self._announced)
+
+    def _let_go(self) -> None:
+        if self._announced >= 0:
+            asyncio.get_running_loop().remove_reader(self._announced)
+            os.close(self._announced)
+            os.close(self._lifeline)
+            self._announced = self._lifeline = -1
+
+
+async def start_child(arguments: Sequence[str]) -> Child:
+    """Start `toril worker` as a child in a process group of its own.
+
+    Its own group, so that Ctrl-C reaches only its keeper, which passes it on once.
+
+    Parameters:
+        arguments: What follows `toril worker`.
+    """
+    held, lifeline = os.pipe()
+    announced, telling = os.pipe()
+    fds = ["--lifeline-fd", str(held), "--announce-fd", str(telling)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "toril", "worker", *arguments, *fds),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(held, telling),
+            process_group=0,
+        )
+    except BaseException:
+        os.close(lifeline)
+        os.close(announced)
+        raise
+    finally:
+        os.close(held)
+        os.close(telling)
+    return Child(process, lifeline, announced)
+
+
+def announce(fd: int, announcement: Announcement) -> None:
+    """Tell the keeper of this process; one that is gone needs no telling."""
+    with suppress(OSError):
+        os.write(fd, msgspec.json.encode(announcement) + b"\n")
+
+
+def death_words(code: int) -> str:
+    """Return how a process ended, from its exit code."""
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"

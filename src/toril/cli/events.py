@@ -1,0 +1,142 @@
+"""`toril events`: what happened in queues, and what happens, one line each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import click
+
+from toril.app import App
+from toril.cli.access import ask, known_queue
+from toril.cli.options import store_options
+from toril.cli.output import (
+    BAD,
+    DIM,
+    GOOD,
+    WARN,
+    Output,
+    printable,
+    styled,
+)
+from toril.core.clock import moment
+from toril.engine.events import EventName, EventRecord
+
+NEW_QUEUES_S = 1.0
+"""How soon a queue that is new is followed, when all are."""
+
+STYLES: dict[str, str] = {
+    EventName.COMPLETED: GOOD,
+    EventName.FAILED: BAD,
+    EventName.RETRIES_EXHAUSTED: BAD,
+    EventName.STALLED: WARN,
+    EventName.PAUSED: WARN,
+}
+
+
+@click.command()
+@click.argument("queues", metavar="[QUEUE]...", nargs=-1)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
+@click.option(
+    "--after", type=click.IntRange(min=0), help="Those after this position, of one queue."
+)
+@click.option("--from-start", is_flag=True, help="All that are kept.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=0), default=20, show_default=True,
+    help="The newest of each queue, unless --after or --from-start is given.",
+)  # fmt: skip
+@store_options
+def events(
+    queues: tuple[str, ...],
+    follow: bool,
+    after: int | None,
+    from_start: bool,
+    limit: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Print the events of QUEUEs, of all processes. Default: of all queues.
+
+    With --json each is an object on a line of its own. Positions count per queue, from 1.
+    """
+    if after is not None and len(queues) != 1:
+        raise click.UsageError("--after is a position in one queue: name it.")
+    if after is not None and from_start:
+        raise click.UsageError("Give --after or --from-start, not both.")
+    output = Output(as_json=as_json)
+
+    def tell(queue: str, event: EventRecord) -> None:
+        if as_json:
+            output.line(_facts(queue, event))
+        else:
+            output.say(_line(queue, event))
+
+    async def act(app: App) -> None:
+        for name in queues:
+            await known_queue(app, name)
+        names = list(queues) or [info.name for info in await app.queues()]
+        begins = {}
+        for name in names:
+            newest = await app.backend().events.latest(name)
+            first = 0 if from_start else max(0, newest - limit)
+            begins[name] = (first if after is None else after, newest)
+        past = await asyncio.gather(
+            *(_past(app, name, begin, end) for name, (begin, end) in begins.items())
+        )
+        for at, event in sorted(
+            ((name, event) for name, found in zip(begins, past, strict=True) for event in found),
+            key=lambda each: (each[1].at_ms, each[0], each[1].position),
+        ):
+            tell(at, event)
+        if follow:
+            await _follow(app, {name: end for name, (_, end) in begins.items()}, queues, tell)
+
+    ask(url, act)
+
+
+async def _past(app: App, name: str, begin: int, end: int) -> list[EventRecord]:
+    found = []
+    if begin < end:
+        async for event in app.queue(name).events(after=begin, until_idle=True):
+            if event.position > end:
+                break
+            found.append(event)
+    return found
+
+
+async def _follow(
+    app: App, begins: dict[str, int], named: Sequence[str], tell: Callable[[str, EventRecord], None]
+) -> None:
+    """Follow queues at once, each from a position; if none was named, also those to come."""
+
+    async def one(name: str, begin: int) -> None:
+        async for event in app.queue(name).events(after=begin):
+            tell(name, event)
+
+    async with asyncio.TaskGroup() as group:
+        for name, begin in begins.items():
+            group.create_task(one(name, begin))
+        while not named:
+            await asyncio.sleep(NEW_QUEUES_S)
+            for info in await app.queues():
+                if info.name not in begins:
+                    begins[info.name] = 0
+                    group.create_task(one(info.name, 0))
+
+
+def _facts(queue: str, event: EventRecord) -> dict[str, object]:
+    return {
+        "queue": queue,
+        "position": event.position,
+        "at": moment(event.at_ms),
+        "name": event.name,
+        "fields": event.fields,
+    }
+
+
+def _line(queue: str, event: EventRecord) -> str:
+    at = moment(event.at_ms).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    fields = [f"{name}={value}" for name, value in event.fields.items() if name != "jobId"]
+    name = styled(f"{event.name:<10}", STYLES.get(event.name, ""))
+    words = [styled(at, DIM), name, printable(queue), event.job_id or "-", *fields]
+    return " ".join([*words[:2], *(printable(word) for word in words[2:])])

@@ -1,0 +1,457 @@
+"""`toril jobs`: list, show, add, and what an operator does to single jobs or to all of a state."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toril.app import App
+from toril.cli.access import ask, known_queue
+from toril.cli.codes import STATE, RefusedError
+from toril.cli.main import SuggestingGroup
+from toril.cli.options import duration, priority, store_options
+from toril.cli.output import (
+    BAD,
+    DIM,
+    GOOD,
+    HEAD,
+    WARN,
+    Cell,
+    Column,
+    Counter,
+    Output,
+    ago,
+    as_data,
+    moment_text,
+    plural,
+    printable,
+    printable_lines,
+    short_bytes,
+    short_duration,
+    styled,
+)
+from toril.core.codec import decode, encode_text
+from toril.core.errors import TorilError
+from toril.engine.handle import Job
+from toril.engine.info import JobInfo
+from toril.engine.operator import Progress
+from toril.engine.options import JobOptions
+from toril.engine.queue import Page, Queue
+from toril.engine.states import FINISHED, State
+
+LOOK_S = 0.3
+"""Between two looks at a log that is followed."""
+
+COLUMNS = (
+    Column("ID"),
+    Column("NAME", cut=True),
+    Column("STATE"),
+    Column("TRIES", right=True),
+    Column("ADDED", right=True),
+    Column("DETAIL", cut=True),
+)
+
+STYLES = {
+    State.ACTIVE: GOOD,
+    State.FAILED: BAD,
+    State.DELAYED: WARN,
+    State.COMPLETED: DIM,
+}
+
+# Those that somebody is most likely to look for come first.
+ORDER = (
+    State.ACTIVE,
+    State.FAILED,
+    State.WAIT,
+    State.PRIORITIZED,
+    State.DELAYED,
+    State.COMPLETED,
+)
+
+
+@click.group(cls=SuggestingGroup)
+def jobs() -> None:
+    """List, show, add, retry, remove, promote and cancel jobs."""
+
+
+@jobs.command("list")
+@click.argument("queue")
+@click.option("--state", type=click.Choice([str(state) for state in State]), help="Of one state.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", metavar="CURSOR", help="The page after; a page ends with its cursor.")
+@click.option("--newest", is_flag=True, help="Newest first. Default: in the order they will run.")
+@store_options
+def list_jobs(
+    queue: str,
+    state: str | None,
+    limit: int,
+    after: str | None,
+    newest: bool,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """List the jobs of QUEUE.
+
+    Without --state: all states, the most urgent to look at first, until --limit is reached.
+    """
+    if after is not None and state is None:
+        raise click.UsageError("--after pages through one state: give --state, too.")
+    output = Output(as_json=as_json)
+
+    async def act(app: App) -> Page:
+        found, _ = await known_queue(app, queue)
+        if state is not None:
+            return await found.jobs(state, limit=limit, after=after, newest_first=newest)
+        listed: list[JobInfo] = []
+        for each in ORDER:
+            if (room := limit - len(listed)) > 0:
+                listed += (await found.jobs(each, limit=room, newest_first=newest)).jobs
+        return Page(listed, None)
+
+    page = ask(url, act)
+    if as_json:
+        output.document({"jobs": as_data(page.jobs), "next": page.next})
+        return
+    if not page.jobs:
+        output.say(f"{queue} has no {state} jobs." if state else f"{queue} has no jobs.")
+        return
+    output.table(COLUMNS, [_row(info) for info in page.jobs])
+    if page.next is not None:
+        output.say(f"More: add --after {page.next}", DIM)
+    elif state is None and len(page.jobs) == limit:
+        output.say("There may be more: give --state to page through them.", DIM)
+
+
+def _row(info: JobInfo) -> list[str]:
+    return [
+        info.id,
+        info.name,
+        Cell(info.state, STYLES.get(info.state, "")),
+        str(info.attempts_made),
+        ago(info.created_at),
+        _detail(info),
+    ]
+
+
+def _detail(info: JobInfo) -> str:
+    """Return what is worth knowing of a job in its state, in a few words."""
+    match info.state:
+        case State.FAILED:
+            return info.failed_reason or ""
+        case State.DELAYED if info.run_at is not None:
+            return f"due {moment_text(info.run_at)}"
+        case State.ACTIVE:
+            progress = "" if info.progress in (0, None) else f", {_short_json(info.progress)} %"
+            return f"since {ago(info.processed_at)}{progress}"
+        case State.COMPLETED:
+            return _short_json(info.result)
+        case State.PRIORITIZED:
+            return f"priority {info.priority}"
+    return ""
+
+
+@jobs.command("show")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@store_options
+def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
+    """Show all that is known of the job ID of QUEUE."""
+    info = ask(url, lambda app: app.queue(queue).job(job_id).info())
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document(as_data(info))
+        return
+    state = styled(info.state.upper(), STYLES.get(info.state, HEAD))
+    output.say(f"{styled(printable(info.name), HEAD)}  {info.queue} {info.id}  {state}")
+    for label, text in _facts(info):
+        output.say(f"{label:<10}{printable(text)}")
+    for attempt in info.attempts:
+        took_s = (attempt.ended_at - attempt.started_at).total_seconds()
+        output.say(
+            f"attempt {attempt.number:<2}{attempt.outcome} after {_seconds(took_s)},"
+            f" {moment_text(attempt.ended_at)}, {attempt.worker_id}"
+            + (f": {printable(attempt.error)}" if attempt.error else "")
+        )
+    last = next((each.traceback for each in reversed(info.attempts) if each.traceback), None)
+    for line in printable_lines(last or ""):
+        output.say(f"  {line}", DIM)
+
+
+def _facts(info: JobInfo) -> list[tuple[str, str]]:
+    options = info.options if isinstance(info.options, dict) else {}
+    tries = f"{info.attempts_made} of {options.get('attempts', 1)}"
+    extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
+    if extra > 0:
+        tries += f", and {plural(extra, 'start')} given back or lost"
+    facts = [
+        ("added", f"{moment_text(info.created_at)} ({ago(info.created_at)} ago)"),
+        ("attempts", tries),
+    ]
+    if info.run_at is not None:
+        facts.append(("due", moment_text(info.run_at)))
+    if info.priority:
+        facts.append(("priority", str(info.priority)))
+    if info.state is State.ACTIVE:
+        lease = "" if info.lease_remaining_s is None else f", lease {info.lease_remaining_s:.0f} s"
+        facts.append(("runs on", f"{info.worker_id or '-'} since {ago(info.processed_at)}{lease}"))
+    if info.cancel_reason:
+        facts.append(("cancelled", info.cancel_reason))
+    if info.progress not in (0, None):
+        facts.append(("progress", encode_text(info.progress)))
+    if info.finished_at is not None:
+        facts.append(("finished", moment_text(info.finished_at)))
+    facts.append(("data", f"{encode_text(info.data)}  ({short_bytes(info.data_bytes)})"))
+    if info.state is State.COMPLETED:
+        facts.append(("result", encode_text(info.result)))
+    if info.failed_reason:
+        facts.append(("reason", info.failed_reason))
+    return facts
+
+
+def _seconds(duration_s: float) -> str:
+    return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
+
+
+def _short_json(value: object) -> str:
+    text = "" if value is None else encode_text(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+@jobs.command("logs")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has finished.")
+@store_options
+def logs(queue: str, job_id: str, follow: bool, url: str | None, as_json: bool) -> None:
+    """Print what the job ID of QUEUE has logged."""
+    output = Output(as_json=as_json)
+
+    def tell(lines: Sequence[str]) -> None:
+        for line in lines:
+            if as_json:
+                output.line({"line": line})
+            else:
+                output.say(printable(line))
+
+    async def act(app: App) -> None:
+        job = app.queue(queue).job(job_id)
+        seen: list[str] = []
+        while True:
+            # Asked first: what it logged before it finished is there then.
+            finished = (await job.info()).state in FINISHED
+            lines = await job.logs(limit=1_000_000)
+            tell(unseen(seen, lines))
+            seen = lines
+            if finished or not follow:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    ask(url, act)
+
+
+def unseen(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
+    """Return the lines that were added to a log which may have lost its oldest meanwhile.
+
+    Parameters:
+        before: The log as it was.
+        now: The log as it is: some end of `before`, and what was added.
+    """
+    for start in range(len(before) + 1):
+        kept = before[start:]
+        if list(now[: len(kept)]) == list(kept):
+            return now[len(kept) :]
+    return now
+
+
+@jobs.command("add")
+@click.argument("queue")
+@click.argument("name")
+@click.argument("data", metavar="[JSON]", default="{}")
+@click.option("--delay", type=duration, metavar="TIME", default=0.0, help="Run no sooner: 5m, 12h.")
+@click.option("--priority", "rank", type=priority, default="0", help="urgent, high, normal, low.")
+@click.option("--id", "job_id", help="An id of your own; a second job with it is not added.")
+@click.option("--attempts", type=click.IntRange(min=1), help="Attempts in all. Default: 1.")
+@store_options
+def add(
+    queue: str,
+    name: str,
+    data: str,
+    delay: float,
+    rank: int,
+    job_id: str | None,
+    attempts: int | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Add a job called NAME to QUEUE.
+
+    JSON is its payload, such as '{"to": "jo@example.com"}'; `-` reads it from stdin, @FILE from a
+    file. It is checked against the task when it runs.
+    """
+    options = JobOptions(job_id=job_id, delay_s=delay, priority=rank, max_attempts=attempts)
+    payload = _payload(data)
+    job = ask(url, lambda app: app.queue(queue).add(name, payload, options), create=True)
+    sentence = f"Job {job.id} added to {queue}."
+    if job.duplicate:
+        sentence = f"Nothing added: {queue} has a job {job.id} already."
+    facts = {"id": job.id, "queue": queue, "name": name, "duplicate": job.duplicate}
+    Output(as_json=as_json).done(facts, sentence)
+
+
+def _payload(text: str) -> Any:
+    source = "JSON"
+    if text == "-":
+        source, text = "stdin", sys.stdin.read()
+    elif text.startswith("@"):
+        source, text = text[1:], Path(text[1:]).read_text("utf-8")
+    try:
+        return decode(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"{source}: {printable(text[:60])!r} is not JSON: {error}."
+            """ Quote it for the shell: '{"key": "value"}'."""
+        ) from None
+
+
+@jobs.command("retry")
+@click.argument("queue")
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All jobs of --state, oldest first.")
+@click.option(
+    "--state",
+    type=click.Choice([str(state) for state in FINISHED]),
+    default=str(State.FAILED),
+    show_default=True,
+    help="With --all: of which state.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="With --all: at most so many.")
+@store_options
+def retry(
+    queue: str,
+    job_ids: tuple[str, ...],
+    everything: bool,
+    state: str,
+    limit: int | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Put finished jobs of QUEUE back in line, with all their attempts before them again."""
+    _each_or_all(
+        queue,
+        job_ids,
+        url,
+        as_json=as_json,
+        everything=everything,
+        each=lambda job: job.retry(),
+        every=lambda found, told: found.retry_all(state, limit=limit, progress=told),
+        verb="retried",
+    )
+
+
+@jobs.command("promote")
+@click.argument("queue")
+@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All delayed jobs, soonest first.")
+@click.option("--limit", type=click.IntRange(min=1), help="With --all: at most so many.")
+@store_options
+def promote(
+    queue: str,
+    job_ids: tuple[str, ...],
+    everything: bool,
+    limit: int | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Make delayed jobs of QUEUE ready now."""
+    _each_or_all(
+        queue,
+        job_ids,
+        url,
+        as_json=as_json,
+        everything=everything,
+        each=lambda job: job.promote(),
+        every=lambda found, told: found.promote_all(limit=limit, progress=told),
+        verb="promoted",
+    )
+
+
+@jobs.command("remove")
+@click.argument("queue")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@store_options
+def remove(queue: str, job_ids: tuple[str, ...], url: str | None, as_json: bool) -> None:
+    """Remove jobs of QUEUE. One that runs has to be cancelled first."""
+
+    async def each(job: Job[Any]) -> None:
+        if not await job.remove():
+            raise RefusedError(f"queue {queue!r} has no job {job.id!r}", STATE)
+
+    _each_or_all(queue, job_ids, url, as_json=as_json, each=each, verb="removed")
+
+
+@jobs.command("cancel")
+@click.argument("queue")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--reason", default="cancelled", show_default=True, help="Kept with the job.")
+@store_options
+def cancel(
+    queue: str, job_ids: tuple[str, ...], reason: str, url: str | None, as_json: bool
+) -> None:
+    """Stop jobs of QUEUE for good: at once if they wait, and wherever they run."""
+    _each_or_all(
+        queue, job_ids, url, as_json=as_json, each=lambda job: job.cancel(reason), verb="cancelled"
+    )
+
+
+def _each_or_all(
+    name: str,
+    job_ids: Sequence[str],
+    url: str | None,
+    *,
+    as_json: bool,
+    each: Callable[[Job[Any]], Awaitable[None]],
+    verb: str,
+    everything: bool = False,
+    every: Callable[[Queue, Progress], Awaitable[int]] | None = None,
+) -> None:
+    """Do something to each job named, or to all, and say to how many.
+
+    Raises:
+        TorilError: The first that could not be done; those before it are done, and said.
+    """
+    if every is not None and bool(job_ids) == everything:
+        raise click.UsageError("Give the ids of jobs, or --all.")
+    output = Output(as_json=as_json)
+    counter = Counter(verb)
+    done: list[str] = []
+
+    async def act(app: App) -> int:
+        queue, _ = await known_queue(app, name)
+        if everything and every is not None:
+            try:
+                return await every(queue, counter)
+            finally:
+                counter.end()
+        for job_id in job_ids:
+            await each(queue.job(job_id))
+            done.append(job_id)
+        return len(done)
+
+    def report(count: int) -> None:
+        facts: dict[str, Any] = {"queue": name, verb: count}
+        if not everything:
+            facts["ids"] = done
+        output.done(facts, f"{plural(count, 'job')} of {name} {verb}.")
+
+    try:
+        count = ask(url, act)
+    except (TorilError, RefusedError):
+        if done:
+            report(len(done))
+        raise
+    report(count)

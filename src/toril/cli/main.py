@@ -1,0 +1,187 @@
+"""`toril`: finds the command, runs it, and turns whatever it raises into a sentence and a code.
+
+A command's module is imported when the command is used, so that `toril --help` and completion need
+neither the engine nor rich. The commands themselves are in the modules that `COMMANDS` names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.version import VERSION
+
+COMMANDS = {
+    "demo": ("demo:demo", "Put photographs through the image queue and show what comes out."),
+    "worker": ("worker:worker", "Run the jobs of an app."),
+    "queues": ("queue:queues", "List queues with their figures."),
+    "workers": ("workers:workers", "List the workers that are alive."),
+    "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
+    "pause": ("queue:pause", "Let no job of a queue start; those that run go on."),
+    "resume": ("queue:resume", "Let the jobs of a paused queue start again."),
+    "limit": ("queue:limit", "Show or set a queue's rate and concurrency, over all workers."),
+    "drain": ("queue:drain", "Remove all jobs that wait."),
+    "clean": ("queue:clean", "Remove old jobs of one state."),
+    "obliterate": ("queue:obliterate", "Remove a paused queue with all that it holds."),
+    "events": ("events:events", "Print what happened, and what happens."),
+    "top": ("top:top", "Watch queues and workers, live."),
+    "doctor": ("doctor:doctor", "Look the installation and the store over."),
+}
+"""Command to `module:function` in this package, and what it is for."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(**options)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the table."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, name = self._lazy[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(f"toril.cli.{module}"), name)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the nearest when there is none."""
+        refuse_unknown(args[0], list(self._lazy), "command")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list from the table, importing nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in self._lazy.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in MEANINGS.items()])
+
+
+class SuggestingGroup(click.Group):
+    """A group that names the nearest of its commands when asked for one that is not there."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the nearest when there is none."""
+        refuse_unknown(args[0], list(self.commands), "command")
+        return super().resolve_command(ctx, args)
+
+
+def refuse_unknown(word: str, known: Sequence[str], kind: str) -> None:
+    """Refuse a word that is not known, with the nearest that is.
+
+    Raises:
+        UsageError: It is not known. (Options are left to click, which does the same.)
+    """
+    if word in known or word.startswith("-"):
+        return
+    from toril.core.checks import unknown
+
+    raise click.UsageError(unknown(kind, word, known))
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
+@click.version_option(VERSION, "-V", "--version", prog_name="toril", message="%(prog)s %(version)s")
+@click.pass_context
+def toril(ctx: click.Context) -> None:
+    """Background jobs: run workers, look at queues, operate them.
+
+    Jobs live where --url says, else TORIL_URL, else toril.toml, else ./toril.db. Every command
+    that prints something has --json. `toril COMMAND --help` says more.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; what went wrong is on stderr.
+
+    Parameters:
+        arguments: Without the program's name. Default: this process's.
+    """
+    try:
+        code = _finish(lambda: toril.main(arguments, prog_name="toril", standalone_mode=False))
+    except click.UsageError as error:
+        return _complain(f"{_sentence(error)} {_way_to_help(error)}", USAGE)
+    except RefusedError as error:
+        return _complain(_sentence(error), error.code)
+    except click.ClickException as error:
+        return _complain(_sentence(error), error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception as error:
+        known = code_of(error)
+        if known is None:
+            return _complain(_unexpected(error), ERROR)
+        return _complain(_plain(error), known)
+    return code
+
+
+def main() -> NoReturn:
+    """Run this process's command line."""
+    sys.exit(run())
+
+
+def _finish(command: Callable[[], object]) -> int:
+    """Run a command and flush; a reader that went away (`| head`) is no error."""
+    try:
+        result = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is buffered would be written, and complained about, at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return result if isinstance(result, int) else DONE
+
+
+def _complain(sentence: str, code: int) -> int:
+    try:
+        click.echo(f"toril: {sentence}", err=True)
+    except OSError:
+        return code  # nobody reads it
+    return code
+
+
+def _sentence(error: click.ClickException) -> str:
+    return " ".join(error.format_message().split())
+
+
+def _way_to_help(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else "toril"
+    return f"(see {path} --help)"
+
+
+def _plain(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
+
+
+def _unexpected(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    return f"unexpected {type(error).__name__} at {place}: {error}; please report it"

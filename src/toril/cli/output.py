@@ -1,0 +1,229 @@
+"""What a command prints: tables and sentences for people, JSON for programs.
+
+Results go to stdout; notes about the way there go to stderr, and only to a terminal. Whatever comes
+from a job is made harmless first: it may hold anything, also a terminal's control codes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+UNLIMITED_COLUMNS = 10_000
+"""Width where nobody looks at it: nothing is cut."""
+
+BAD, GOOD, WARN, DIM, HEAD = "red", "green", "yellow", "dim", "bold"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    right: bool = False
+    """Numbers."""
+    cut: bool = False
+    """Gives way when the terminal is narrow; others keep their width."""
+    wrap: bool = False
+    """Goes on in further lines when the terminal is narrow."""
+
+
+class Cell(str):
+    """A cell's text and its style."""
+
+    style: str
+
+    def __new__(cls, text: str, style: str = "") -> Cell:
+        """Return `text` with a style."""
+        made = super().__new__(cls, text)
+        made.style = style
+        return made
+
+
+class Output:
+    """Where a command's answer goes."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def document(self, value: object) -> None:
+        """Print one JSON document, for people's eyes too."""
+        import msgspec
+
+        from toril.core.codec import encode_bytes
+
+        click.echo(msgspec.json.format(encode_bytes(value), indent=2).decode())
+
+    def line(self, value: object) -> None:
+        """Print one JSON object on a line of its own, at once."""
+        from toril.core.codec import encode_text
+
+        click.echo(encode_text(value))
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """Print a sentence, unless JSON was asked for."""
+        if not self.as_json:
+            click.echo(styled(text, style))
+
+    def done(self, facts: dict[str, Any], sentence: str) -> None:
+        """Print what was done: the facts, or the sentence."""
+        if self.as_json:
+            self.document(facts)
+        else:
+            self.say(sentence)
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table."""
+        click.echo(table_text(columns, rows), nl=False)
+
+
+def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as text, fit for stdout."""
+    console = stdout_console()
+    with console.capture() as capture:
+        console.print(rich_table(columns, rows))
+    lines = capture.get().splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """Return a table without lines: one row a line, cut where it must be."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wrap,
+            overflow="fold" if column.wrap else "ellipsis",
+            min_width=min(len(column.title), 4) if column.cut else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(printable(cell), getattr(cell, "style", "")) for cell in row))
+    return table
+
+
+def stdout_console() -> Console:
+    """Return rich's console for stdout, colourless where colours are not wanted."""
+    from rich.console import Console
+
+    seen = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        color_system="auto" if colours() else None,
+        width=None if seen or "COLUMNS" in os.environ else UNLIMITED_COLUMNS,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+
+
+def colours() -> bool:
+    """Whether stdout takes colours: a terminal that is not dumb, and no `NO_COLOR`."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and sys.stdout.isatty()
+
+
+def styled(text: str, style: str) -> str:
+    """Return a text in a style, if stdout takes colours."""
+    if not style or not colours():
+        return text
+    if style in (DIM, HEAD):
+        return click.style(text, dim=style == DIM or None, bold=style == HEAD or None)
+    return click.style(text, fg=style)
+
+
+def note(text: str) -> None:
+    """Write a passing note to the terminal, over the one before. An empty one wipes it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
+
+
+class Counter:
+    """Shows how many are done of something long, on a terminal, five times a second."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._next_s = time.monotonic() + 0.2
+
+    def __call__(self, done: int) -> None:
+        """Take the number so far."""
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + 0.2
+            note(f"{done:,} {self._verb} so far; Ctrl-C stops here")
+
+    def end(self) -> None:
+        """Wipe the note."""
+        note("")
+
+
+def printable(text: str) -> str:
+    """Return a text on one line without control characters."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _harmless(each) for each in text)
+
+
+def _harmless(character: str) -> str:
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
+def printable_lines(text: str) -> list[str]:
+    """Return a text's lines, each without control characters."""
+    return [printable(line.expandtabs(4)) for line in text.splitlines()]
+
+
+def as_data(value: object) -> Any:
+    """Return a record as plain JSON data: moments as ISO texts."""
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def moment_text(at: datetime | None) -> str:
+    """Return a moment in local time, to the second."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(at: datetime | None) -> str:
+    """Return how long ago a moment was, in a few characters."""
+    return "-" if at is None else short_duration((datetime.now(UTC) - at).total_seconds())
+
+
+def short_duration(duration_s: float | None) -> str:
+    """Return a duration in at most four characters: `0s`, `59s`, `3m`, `2h`, `9d`, `4y`."""
+    if duration_s is None:
+        return "-"
+    whole = max(0, round(duration_s))
+    for unit, size_s, most in (("s", 1, 100), ("m", 60, 100), ("h", 3600, 48), ("d", 86400, 1000)):
+        if whole < size_s * most:
+            return f"{whole // size_s}{unit}"
+    return f"{whole // (365 * 86400)}y"
+
+
+def short_bytes(size: float) -> str:
+    """Return a size for people: `812 B`, `4.2 kB`, `31 MB`."""
+    unit, *larger = ("B", "kB", "MB", "GB", "TB")
+    while size >= 1000 and larger:
+        size /= 1000
+        unit, *larger = larger
+    return f"{size:.1f} {unit}" if size < 10 and unit != "B" else f"{size:.0f} {unit}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 job`, `3 jobs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,276 @@
+"""Queues: `toril queues`, and what an operator does to one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import click
+
+from toril.app import App
+from toril.cli.access import ask, known_queue
+from toril.cli.options import (
+    confirm,
+    duration,
+    store_options,
+    yes_option,
+)
+from toril.cli.options import limit as read_limit
+from toril.cli.options import rate as read_rate
+from toril.cli.output import (
+    BAD,
+    DIM,
+    WARN,
+    Cell,
+    Column,
+    Counter,
+    Output,
+    as_data,
+    plural,
+    short_duration,
+)
+from toril.engine.info import QueueInfo
+from toril.engine.operator import Progress
+from toril.engine.options import RateLimit
+from toril.engine.queue import Queue
+from toril.engine.states import State
+
+COLUMNS = (
+    Column("QUEUE", cut=True),
+    Column("PAUSED"),
+    Column("WAITING", right=True),
+    Column("PRIO", right=True),
+    Column("DELAYED", right=True),
+    Column("ACTIVE", right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("OLDEST", right=True),
+)
+STATES = [str(state) for state in State]
+CLEANABLE = [str(state) for state in State if state is not State.ACTIVE]
+
+
+def row(info: QueueInfo) -> list[str]:
+    """Return a queue's row under `COLUMNS`."""
+    counts = (info.waiting, info.prioritized, info.delayed, info.active, info.completed)
+    return [
+        info.name,
+        Cell("yes", WARN) if info.paused else "",
+        *(figure(count) for count in counts),
+        figure(info.failed, BAD),
+        short_duration(info.oldest_waiting_s),
+    ]
+
+
+def figure(count: int, style: str = "") -> Cell:
+    """Return a count as a cell; a zero steps back."""
+    return Cell(f"{count:,}", style if count else DIM)
+
+
+@click.command()
+@store_options
+def queues(url: str | None, as_json: bool) -> None:
+    """List queues with their figures.
+
+    OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept.
+    """
+    output = Output(as_json=as_json)
+    found = ask(url, lambda app: app.queues())
+    if as_json:
+        output.document({"queues": as_data(found)})
+    elif found:
+        output.table(COLUMNS, [row(info) for info in found])
+    else:
+        output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
+
+
+@click.command()
+@click.argument("queue")
+@store_options
+def pause(queue: str, url: str | None, as_json: bool) -> None:
+    """Let no job of QUEUE start, on any worker; jobs that run go on."""
+
+    async def act(app: App) -> None:
+        await (await known_queue(app, queue))[0].pause()
+
+    ask(url, act)
+    facts = {"queue": queue, "paused": True}
+    Output(as_json=as_json).done(facts, f"{queue} is paused; toril resume {queue} ends it.")
+
+
+@click.command()
+@click.argument("queue")
+@store_options
+def resume(queue: str, url: str | None, as_json: bool) -> None:
+    """Let the jobs of QUEUE start again."""
+
+    async def act(app: App) -> None:
+        await (await known_queue(app, queue))[0].resume()
+
+    ask(url, act)
+    Output(as_json=as_json).done({"queue": queue, "paused": False}, f"{queue} goes on.")
+
+
+@click.command()
+@click.argument("queue")
+@click.option(
+    "--rate", type=read_rate, metavar="N/TIME", help="Starts in a time: 10/s, 100/5m; or none."
+)
+@click.option("--concurrency", type=read_limit, metavar="N", help="Jobs at once; or none.")
+@store_options
+def limit(
+    queue: str,
+    rate: tuple[int, float] | str | None,
+    concurrency: int | str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Show or set the limits of QUEUE. They hold over all workers at once.
+
+    Without options: show them. `none` takes a limit away.
+    """
+
+    async def act(app: App) -> QueueInfo:
+        found, _ = await known_queue(app, queue)
+        if rate is not None:
+            window = RateLimit(limit=rate[0], window_s=rate[1]) if isinstance(rate, tuple) else None
+            await found.set_rate(window)
+        if concurrency is not None:
+            await found.set_concurrency(concurrency if isinstance(concurrency, int) else None)
+        return (await known_queue(app, queue))[1]
+
+    info = ask(url, act)
+    facts = {
+        "queue": queue,
+        "concurrency": info.concurrency,
+        "rate_limit": info.rate_limit,
+        "rate_window_s": info.rate_window_s,
+    }
+    Output(as_json=as_json).done(facts, f"{queue}: {_limits(info)}")
+
+
+def _limits(info: QueueInfo) -> str:
+    rate, concurrency = "any rate", "any number at once"
+    if info.rate_limit is not None:
+        rate = f"at most {plural(info.rate_limit, 'start')} in {info.rate_window_s or 1:g} s"
+    if info.concurrency is not None:
+        concurrency = f"at most {info.concurrency:,} at once"
+    return f"{rate}, {concurrency}"
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--delayed", is_flag=True, help="Those that are due later, too.")
+@yes_option
+@store_options
+def drain(queue: str, delayed: bool, yes: bool, url: str | None, as_json: bool) -> None:
+    """Remove all jobs of QUEUE that wait; those that run or have finished stay."""
+    _remove(
+        queue,
+        url,
+        as_json=as_json,
+        yes=yes,
+        count=lambda info: info.waiting + info.prioritized + (info.delayed if delayed else 0),
+        which="waiting or delayed " if delayed else "waiting ",
+        act=lambda found, progress: found.drain(delayed=delayed, progress=progress),
+    )
+
+
+@click.command()
+@click.argument("queue")
+@click.option(
+    "--state",
+    type=click.Choice(CLEANABLE),
+    default=str(State.COMPLETED),
+    show_default=True,
+    help="Of which state.",
+)
+@click.option(
+    "--older-than",
+    type=duration,
+    metavar="TIME",
+    default=0.0,
+    help="Only those that finished (or were added) longer ago, such as 7d. Default: all.",
+)
+@click.option("--limit", "most", type=click.IntRange(min=1), help="At most so many. Default: all.")
+@yes_option
+@store_options
+def clean(
+    queue: str,
+    state: str,
+    older_than: float,
+    most: int | None,
+    yes: bool,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Remove jobs of one state from QUEUE, oldest first."""
+    _remove(
+        queue,
+        url,
+        as_json=as_json,
+        yes=yes,
+        count=lambda info: min(_count(info, state), most or _count(info, state)),
+        which=f"{state} ",
+        older_than_s=older_than,
+        act=lambda found, progress: found.clean(
+            state, older_than=older_than, limit=most, progress=progress
+        ),
+    )
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--force", is_flag=True, help="Also when jobs of it run at this moment.")
+@yes_option
+@store_options
+def obliterate(queue: str, force: bool, yes: bool, url: str | None, as_json: bool) -> None:
+    """Remove QUEUE, which has to be paused, with its jobs, events, limits and counters."""
+    _remove(
+        queue,
+        url,
+        as_json=as_json,
+        yes=yes,
+        count=lambda info: sum(_count(info, state) for state in STATES),
+        which="",
+        whole=True,
+        act=lambda found, progress: found.obliterate(force=force, progress=progress),
+    )
+
+
+def _remove(
+    name: str,
+    url: str | None,
+    *,
+    as_json: bool,
+    yes: bool,
+    count: Callable[[QueueInfo], int],
+    which: str,
+    act: Callable[[Queue, Progress], Awaitable[int]],
+    older_than_s: float = 0.0,
+    whole: bool = False,
+) -> None:
+    """Ask whether to remove, remove in chunks, and say how many went."""
+    up_to = "up to " if older_than_s else ""
+    _, info = ask(url, lambda app: known_queue(app, name))
+    what = f"{up_to}{plural(count(info), f'{which}job')} of {name!r}"
+    confirm(f"Remove queue {name!r} with {what}?" if whole else f"Remove {what}?", yes=yes)
+    counter = Counter("removed")
+
+    async def work(app: App) -> int:
+        try:
+            return await act(app.queue(name), counter)
+        finally:
+            counter.end()
+
+    removed = ask(url, work)
+    sentence = f"{plural(removed, f'{which}job')} of {name} removed."
+    if whole:
+        sentence = f"Queue {name} is gone, with {plural(removed, 'job')}."
+    Output(as_json=as_json).done({"queue": name, "removed": removed}, sentence)
+
+
+def _count(info: QueueInfo, state: str) -> int:
+    return info.waiting if state == State.WAIT else int(getattr(info, state))
+
+
+__all__ = ["clean", "drain", "limit", "obliterate", "pause", "queues", "resume"]

@@ -1,0 +1,65 @@
+"""The image work as a task: `app.include(images)`, with `app.provide(MediaSettings(...))`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toril.engine.context import Context
+from toril.engine.options import KeepPolicy, RetryPolicy
+from toril.library.images.naming import media_id_for
+from toril.library.images.payloads import MediaProcessingJobData, MediaResult
+from toril.library.images.settings import MediaSettings
+from toril.services.media.port import UnusableInputError
+from toril.tasks.bundle import TaskBundle
+from toril.tasks.inject import provided
+
+images = TaskBundle()
+"""`process-upload` on the queue `media-processing`."""
+
+
+@images.task(
+    name="process-upload",
+    queue="media-processing",
+    run_in="process",  # image libraries meet hostile files: a crash must cost one attempt only
+    any_name=True,
+    rename="camel",
+    retry=RetryPolicy(max_attempts=3, base_s=1.0, give_up_on=(UnusableInputError,)),
+    keep_completed=KeepPolicy(count=100),
+    keep_failed=KeepPolicy(count=50),
+)
+def process_upload(
+    ctx: Context,
+    entity_type: str,
+    temp_path: str,
+    original_filename: str,
+    media_id: str | None = None,
+    user_id: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    *,
+    settings: MediaSettings = provided(MediaSettings),  # noqa: B008 - the mark that it is
+) -> MediaResult:
+    """Make the variants and the record of one upload; see `MediaProcessingJobData`.
+
+    Harmless when run again: the media's id is the same in every attempt, and so are its files.
+
+    Raises:
+        UnusableInputError: This upload will never work; it is not tried again.
+        OSError: The disk; it is.
+        sqlalchemy.exc.SQLAlchemyError: The database; it is.
+    """
+    from toril.library.images import pipeline  # here: the worker itself needs no image library
+
+    def report(percent: int) -> None:
+        ctx.raise_if_cancelled()
+        ctx.progress(percent)
+
+    data = MediaProcessingJobData(
+        entity_type=entity_type,
+        temp_path=temp_path,
+        original_filename=original_filename,
+        media_id=media_id,
+        user_id=user_id,
+        metadata=metadata,
+    )
+    chosen = media_id if media_id is not None else media_id_for(ctx.idempotency_key)
+    return pipeline.process_upload(data, settings, media_id=chosen, report=report)

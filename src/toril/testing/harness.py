@@ -1,0 +1,246 @@
+"""Running an app's jobs in a test: a real worker on a real store, in memory, until all is quiet.
+
+No fake: the same state machine, the same JSON in and out, the same places to run as in production.
+What differs is time, which stands still until the test moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+
+from toril.app import App
+from toril.core.clock import moment
+from toril.core.errors import JobFailedError, TorilError
+from toril.engine.hooks import HookEvent
+from toril.engine.states import State
+from toril.engine.worker import Worker
+from toril.settings import Settings
+from toril.testing.clock import ManualClock
+
+MEMORY = "sqlite://:memory:"
+
+
+class StillRunningError(TorilError, TimeoutError):
+    """The jobs of a test did not come to an end; the message says which, and what may help."""
+
+
+@dataclass(slots=True)
+class Ran:
+    """What happened while an app was run until it was idle, in that order."""
+
+    completed: list[HookEvent] = field(default_factory=list)
+    """Jobs that completed: `task`, `job_id`, `result` (JSON text) and so on."""
+    failed: list[HookEvent] = field(default_factory=list)
+    """Jobs that failed for good: `reason`, and `error` as it was raised."""
+    retried: list[HookEvent] = field(default_factory=list)
+    """Attempts that failed and are followed by another."""
+
+    def raise_errors(self) -> None:
+        """Raise for the first job that failed; nothing if none did.
+
+        Raises:
+            JobFailedError: With what the task raised as its cause.
+        """
+        for event in self.failed:
+            raise JobFailedError(
+                f"{event.task} failed: {event.reason}",
+                job_id=event.job_id or "",
+                queue=event.queue or "",
+            ) from event.error
+
+
+class Bench:
+    """An app under test: its clock, and a worker whenever the test wants one."""
+
+    def __init__(self, app: App, clock: ManualClock) -> None:
+        self._app = app
+        self.clock = clock
+        """The app's time, which the test moves."""
+
+    @property
+    def app(self) -> App:
+        """The app under test."""
+        return self._app
+
+    async def run_until_idle(
+        self,
+        *,
+        advance: bool = False,
+        concurrency: int = 1,
+        timeout_s: float = 30.0,
+        max_attempts: int = 10_000,
+    ) -> Ran:
+        """Run what is ready, and what that leads to, until nothing is.
+
+        Jobs that wait for a moment are left, as are those of paused and limited queues.
+
+        Parameters:
+            advance: Move the clock to the next delayed job again and again, until none is left.
+            concurrency: Jobs at once. With 1 (the default) they run in order, one after the other.
+            timeout_s: Longest run, in real seconds.
+            max_attempts: Attempts in all before this is taken for a loop.
+
+        Raises:
+            StillRunningError: It took too long, or does not come to an end.
+        """
+        run = _Run(self.app, concurrency, max_attempts)
+        hooks = self.app._hooks
+        try:
+            with hooks.listening("active", run.began), hooks.listening("completed", run.completed):
+                with hooks.listening("failed", run.failed), hooks.listening("retried", run.retried):
+                    async with asyncio.timeout(timeout_s):
+                        while await run.once() or (advance and await self._skip_to_next()):
+                            continue
+        except StillRunningError:
+            raise
+        except TimeoutError:
+            raise StillRunningError(
+                f"not idle after {timeout_s:g} s: {run.doing()}. A task that waits for another job"
+                " needs run_until_idle(concurrency=...) above 1"
+            ) from None
+        return run.ran
+
+    def run_until_idle_sync(
+        self,
+        *,
+        advance: bool = False,
+        concurrency: int = 1,
+        timeout_s: float = 30.0,
+        max_attempts: int = 10_000,
+    ) -> Ran:
+        """The same for plain tests."""
+        return self.app._producer.run_sync(
+            self.run_until_idle(
+                advance=advance,
+                concurrency=concurrency,
+                timeout_s=timeout_s,
+                max_attempts=max_attempts,
+            )
+        )
+
+    async def _skip_to_next(self) -> bool:
+        """Move the clock to the next delayed job; return whether there is one."""
+        due = await self._next_due()
+        if due is not None:
+            wait_s = (due - moment(self.clock.now_ms())).total_seconds()
+            self.clock.advance(max(0.0, wait_s))
+        return due is not None
+
+    async def _next_due(self) -> datetime | None:
+        served = {task.queue for task in self.app.tasks()}
+        moments: list[datetime] = []
+        for queue in await self.app.queues():
+            if queue.name in served and queue.delayed and not queue.paused:
+                page = await self.app.queue(queue.name).jobs(State.DELAYED, limit=1)
+                moments += [job.run_at for job in page.jobs if job.run_at is not None]
+        return min(moments, default=None)
+
+
+class MemoryApp(App, Bench):
+    """An app for tests: its store is in memory, empty, and ends with it."""
+
+    def __init__(self, *, clock: ManualClock | None = None) -> None:
+        """Make an app that heeds neither the environment nor a `toril.toml`.
+
+        Parameters:
+            clock: Default: one of its own.
+        """
+        clock = clock or ManualClock()
+        App.__init__(self, MEMORY, clock=clock, settings=Settings())
+        Bench.__init__(self, self, clock)
+
+
+class in_memory:  # noqa: N801 - used like a function
+    """Give an app an empty store in memory for a while: `with` or `async with`.
+
+    Its own store is closed meanwhile, and not touched. In asynchronous tests use `async with`.
+    """
+
+    def __init__(self, app: App, *, clock: ManualClock | None = None) -> None:
+        """Prepare the swap.
+
+        Parameters:
+            app: Any app, such as the one that your program defines.
+            clock: Default: one that starts anew.
+        """
+        self._app = app
+        self._clock = clock or ManualClock()
+
+    def __enter__(self) -> Bench:
+        self._app.close_sync()
+        return self._swap()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._app.close_sync()
+        self._app.url, self._app._clock = self._own
+
+    async def __aenter__(self) -> Bench:
+        await self._app.close()
+        return self._swap()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._app.close()
+        self._app.url, self._app._clock = self._own
+
+    def _swap(self) -> Bench:
+        self._own = (self._app.url, self._app._clock)
+        self._app.url, self._app._clock = MEMORY, self._clock
+        return Bench(self._app, self._clock)
+
+
+class _Run:
+    """One call of `run_until_idle`: worker after worker, and what they did."""
+
+    def __init__(self, app: App, concurrency: int, max_attempts: int) -> None:
+        self.ran = Ran()
+        self._app = app
+        self._concurrency = concurrency
+        self._max_attempts = max_attempts
+        self._attempts = 0
+        self._looping: StillRunningError | None = None
+        self._worker: Worker | None = None
+
+    async def once(self) -> bool:
+        """Run a worker until it finds nothing; return whether it began anything."""
+        before = self._attempts
+        self._worker = self._app.worker(concurrency=self._concurrency, profile="all")
+        await self._worker.run(until_idle=True)
+        if self._looping is not None:
+            raise self._looping
+        return self._attempts > before
+
+    def doing(self) -> str:
+        """Return what is under way, for an error."""
+        running = [] if self._worker is None else self._worker.running
+        return "runs " + ", ".join(running) if running else "jobs keep coming"
+
+    def began(self, event: HookEvent) -> None:
+        self._attempts += 1
+        if self._attempts > self._max_attempts and self._worker is not None:
+            self._looping = StillRunningError(
+                f"over {self._max_attempts:,} attempts, the last of {event.task!r}: does a task"
+                " enqueue itself, or retry for ever?"
+            )
+            self._worker.stop(0.0)
+
+    def completed(self, event: HookEvent) -> None:
+        self.ran.completed.append(event)
+
+    def failed(self, event: HookEvent) -> None:
+        self.ran.failed.append(event)
+
+    def retried(self, event: HookEvent) -> None:
+        self.ran.retried.append(event)
