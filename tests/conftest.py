@@ -5,10 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
-
 from tests.support.waiting import wait_until_sync
+
 from toril.testing.clock import ManualClock
+
+# A busy machine is no failure: how long an example takes says nothing here.
+hypothesis.settings.register_profile(
+    "toril", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("toril")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-
 from tests.support.contract import HandWorker, check_counts
+
 from toril.backends import open_backend
 from toril.engine.contract import Backend
 from toril.testing.clock import ManualClock

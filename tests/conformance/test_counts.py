@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, outcome
+
 from toril.engine.contract import Backend
 from toril.engine.states import State
 from toril.testing.clock import ManualClock

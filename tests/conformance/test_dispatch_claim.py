@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, outcome, record, told
+
 from toril.engine.contract import Backend, Claim, Exchange
 from toril.engine.job import Claimed
 from toril.engine.states import State

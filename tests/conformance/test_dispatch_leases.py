@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.contract import (
     HandWorker,
     Q,
@@ -17,6 +16,7 @@ from tests.support.contract import (
     state,
     told,
 )
+
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Recovery, Renewal
 from toril.engine.contract.workers import WorkerRecord

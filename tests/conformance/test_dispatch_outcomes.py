@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
-
 from tests.support.contract import (
     HandWorker,
     Q,
@@ -20,6 +19,7 @@ from tests.support.contract import (
     state,
     told,
 )
+
 from toril.engine.contract import Backend
 from toril.engine.job import MAX_HISTORY, Attempt, OutcomeKind
 from toril.engine.states import State

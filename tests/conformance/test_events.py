@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-
 from tests.support.contract import HandWorker, Q, add, add_one, job, told
 from tests.support.waiting import wait_until
+
 from toril.engine.contract import Backend
 from toril.engine.events import EventName, EventRecord
 from toril.testing.clock import ManualClock
@@ -167,7 +167,7 @@ async def test_reader_is_woken_by_another_process(
     await asyncio.sleep(0)
     await other.jobs.add([job()])
 
-    assert len(await asyncio.wait_for(reading, 1.0)) == 2
+    assert len(await asyncio.wait_for(reading, SOON_S)) == 2
     await wait_until(lambda: other.events.latest(Q))
 
 

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-
 from tests.support.contract import (
     HandWorker,
     Q,
@@ -20,6 +19,7 @@ from tests.support.contract import (
     record,
     told,
 )
+
 from toril.engine.contract import Backend
 from toril.engine.job import Added
 from toril.engine.options import MAX_PRIORITY

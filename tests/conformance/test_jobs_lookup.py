@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line, outcome, record
+
 from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.jobs import JobPage
@@ -83,7 +83,7 @@ async def test_paging_finds_every_job_once_and_in_order(
 ) -> None:
     ids = await fill(backend, worker, clock, wanted)
     # Neighbours that must not be seen: other states, another queue.
-    extra = {"delay_ms": 10_000} if wanted is not State.DELAYED else {"priority": 4}
+    extra: dict[str, Any] = {"delay_ms": 10_000} if wanted is not State.DELAYED else {"priority": 4}
     await add(backend, job(**extra), job("other"), job("other", priority=2))
     if wanted is State.PRIORITIZED:
         await add(backend, *(job() for _ in range(7)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.contract import HandWorker, Q, add, add_one, job, line, record, told
+
 from toril.engine.contract import Backend
 from toril.engine.states import State
 from toril.testing.clock import ManualClock

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-
 from tests.support.contract import (
     HandWorker,
     Q,
@@ -20,6 +19,7 @@ from tests.support.contract import (
     state,
     told,
 )
+
 from toril.core.errors import JobNotFoundError, WrongStateError
 from toril.engine.contract import Backend
 from toril.engine.states import State

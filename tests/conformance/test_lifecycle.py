@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line
+
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Speech
@@ -97,9 +97,11 @@ async def test_what_was_begun_before_the_close_gets_an_answer(
                 return done
 
         def renew(backend: Backend = backend) -> None:
-            with pytest.raises(BackendClosedError):
+            try:
                 while True:
                     backend.dispatch.renew("w", [])
+            except BackendClosedError:
+                return
 
         producers = [asyncio.create_task(produce()) for _ in range(4)]
         thread = asyncio.create_task(asyncio.to_thread(renew))

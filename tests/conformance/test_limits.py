@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line, outcome, told
+
 from toril.engine.contract import Backend
 from toril.engine.states import State
 from toril.testing.clock import ManualClock

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-
 from tests.support.contract import HandWorker, Q, add_one
+
 from toril.engine.contract import Backend
 from toril.engine.contract.workers import WorkerRecord
 from toril.testing.clock import ManualClock
