@@ -74,9 +74,12 @@ ORDER = (
 )
 
 
-@click.group(cls=SuggestingGroup)
-def jobs() -> None:
+@click.group(cls=SuggestingGroup, invoke_without_command=True)
+@click.pass_context
+def jobs(ctx: click.Context) -> None:
     """List, show, add, retry, remove, promote and cancel jobs."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @jobs.command("list")

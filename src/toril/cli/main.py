@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; name the nearest when there is none."""
-        refuse_unknown(args[0], list(self._lazy), "command")
+        refuse_unknown(args[0], list(self._lazy), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -75,18 +75,21 @@ class LazyGroup(click.Group):
 
 
 class SuggestingGroup(click.Group):
-    """A group that names the nearest of its commands when asked for one that is not there."""
+    """A group that names the nearest of its commands when asked for one that is not there.
+
+    Asked for none, it says which there are.
+    """
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; name the nearest when there is none."""
-        refuse_unknown(args[0], list(self.commands), "command")
+        refuse_unknown(args[0], list(self.commands), ctx)
         return super().resolve_command(ctx, args)
 
 
-def refuse_unknown(word: str, known: Sequence[str], kind: str) -> None:
-    """Refuse a word that is not known, with the nearest that is.
+def refuse_unknown(word: str, known: Sequence[str], ctx: click.Context) -> None:
+    """Refuse a command that is not known, with the nearest that is.
 
     Raises:
         UsageError: It is not known. (Options are left to click, which does the same.)
@@ -95,7 +98,7 @@ def refuse_unknown(word: str, known: Sequence[str], kind: str) -> None:
         return
     from toril.core.checks import unknown
 
-    raise click.UsageError(unknown(kind, word, known))
+    raise click.UsageError(unknown("command", word, known), ctx)
 
 
 @click.group(

@@ -39,6 +39,7 @@ def keep_reloading(arguments: WorkerArguments) -> int:
         import watchfiles  # noqa: F401 - asked for now: later it is too late for a sentence
     except ImportError:
         raise MissingExtraError("--reload needs watchfiles: pip install 'toril[reload]'") from None
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say which files changed
     from toril.cli.worker import RELOAD_SHUTDOWN_S
 
     if arguments.shutdown_s is None:

@@ -37,7 +37,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
     """Return a message for an unknown word: the nearest known one, or all of them."""
-    known = sorted(known)
+    known = sorted(str(one) for one in known)  # an enumeration's words without its name
     close = nearest(word, known)
     if close is not None:
         return f"unknown {kind} {word!r}: did you mean {close!r}?"

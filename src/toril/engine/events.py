@@ -39,9 +39,11 @@ class EventName(StrEnum):
     DRAINED = "drained"
     """Nothing waits and nothing runs."""
     PAUSED = "paused"
+    """No job of the queue starts."""
     RESUMED = "resumed"
+    """Jobs start again."""
     CLEANED = "cleaned"
-    """`count`."""
+    """Old jobs were removed. `count`."""
 
 
 class EventRecord(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 While one exchange is under way outcomes pile up and go with the next: batches form by themselves.
 Never dead in silence: a store that does not answer is tried again with growing, jittered waits, and
-`last_success_s` tells the watchdog how long that has been so.
+`trouble_since_s` tells the watchdog how long that has been so.
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ class Fetcher:
         self._changed = asyncio.Event()
         self._sleeper: asyncio.Task[None] | None = None
         self._retry_s = FIRST_RETRY_S
-        self.last_success_s = time.monotonic()
         self.trouble: BackendError | None = None
         """Why the store does not answer. None: it does."""
+        self.trouble_since_s = 0.0
+        """Since when, on `time.monotonic`."""
 
     @property
     def busy(self) -> int:
@@ -97,6 +98,10 @@ class Fetcher:
     def quiet(self) -> None:
         """Claim nothing more."""
         self._quiet = True
+        self._changed.set()
+
+    def look(self) -> None:
+        """Ask the store now, in place of waiting for it to wake us: it may be in trouble."""
         self._changed.set()
 
     def give_up(self, error: BackendError) -> None:
@@ -169,12 +174,12 @@ class Fetcher:
             log.warning("the store answers again")
         self.trouble = None
         self._retry_s = FIRST_RETRY_S
-        self.last_success_s = time.monotonic()
         return reply
 
     async def _wait_out(self, error: BackendError) -> None:
         if self.trouble is None:
             log.error("the store does not answer: %s", error)
+            self.trouble_since_s = time.monotonic()
         self.trouble = error
         await asyncio.sleep(self._retry_s * (0.5 + random.random()))  # noqa: S311 - spread only
         self._retry_s = min(self._retry_s * 2, LAST_RETRY_S)

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from toril.core.errors import BackendError
 from toril.engine.attempt import Attempt
@@ -41,6 +42,8 @@ class LeaseKeeper:
         running: Mapping[tuple[str, int | str], Attempt],
         renewed: Callable[[Renewal], None],
         blocked: Callable[[str | None, float], None],
+        forgotten: Callable[[], None],
+        refused: Callable[[], None],
     ) -> None:
         """Make a keeper.
 
@@ -48,6 +51,8 @@ class LeaseKeeper:
             running: What is held, by token and number. Grows and shrinks meanwhile.
             renewed: Takes what a renewal found, on the worker's loop.
             blocked: Takes the name of a task that blocked the loop and for how long (s), on it.
+            forgotten: Called on the loop when the register does not know the worker any more.
+            refused: Called on it when the store refused a beat or a renewal.
         """
         self._dispatch = dispatch
         self._workers = workers
@@ -56,6 +61,8 @@ class LeaseKeeper:
         self._running = running
         self._renewed = renewed
         self._blocked = blocked
+        self._forgotten = forgotten
+        self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
         self._quiet = False
@@ -87,6 +94,8 @@ class LeaseKeeper:
                     self._beat()
             except BackendError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
+                with suppress(RuntimeError):  # the loop was closed: the process is ending
+                    self._loop.call_soon_threadsafe(self._refused)
             except Exception:
                 if self._loop.is_closed():  # under us: the process is ending
                     return
@@ -104,12 +113,14 @@ class LeaseKeeper:
                 self._loop.call_soon_threadsafe(self._renewed, renewal)
 
     def _beat(self) -> None:
-        self._workers.beat(
+        known = self._workers.beat(
             self._worker_id,
             running=len(self._running),
             quiet=self._quiet,
             resident_bytes=own_resident_bytes(),
         )
+        if not known:  # this process was stopped, or its machine asleep, and is back
+            self._loop.call_soon_threadsafe(self._forgotten)
 
     def _watch_loop(self) -> None:
         """Ask the loop to answer, and see how long it takes."""

@@ -116,9 +116,9 @@ class JobOptions:
     jitter_ratio: float | None = None
     """Share of each wait that is left to chance, 0 to 1. None: the task's."""
     keep_completed: KeepPolicy | None = None
-    """What happens to it once completed. None: the queue's."""
+    """What happens to it once completed. None: the task's."""
     keep_failed: KeepPolicy | None = None
-    """What happens to it once failed. None: the queue's."""
+    """What happens to it once failed. None: the task's."""
     keep_logs: int | None = None
     """Newest log lines kept. None: 1,000."""
 
@@ -166,7 +166,9 @@ class RateLimit:
     """At most `limit` starts in each window of `window_s` seconds, counted over all workers."""
 
     limit: int
+    """Starts in a window. From 1."""
     window_s: float = field(default=1.0)
+    """How long a window is, in seconds. From 0.001."""
 
     def __post_init__(self) -> None:
         good = is_whole(self.limit) and 1 <= self.limit <= MAX_COUNT

@@ -14,7 +14,7 @@ class Profile(StrEnum):
     MEDIUM = "medium"
     """Reports, exports: 10 at once, leases of 5 min."""
     HEAVY = "heavy"
-    """Video, machine learning: 1 at once, leases of 1 h, stalled check every 5 min."""
+    """Video, machine learning: 1 at once, leases of 1 h."""
 
     @property
     def settings(self) -> ProfileSettings:

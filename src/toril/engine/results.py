@@ -8,7 +8,13 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
-from toril.core.errors import BackendError, JobFailedError, JobNotFoundError, ResultTimeoutError
+from toril.core.errors import (
+    BackendClosedError,
+    BackendError,
+    JobFailedError,
+    JobNotFoundError,
+    ResultTimeoutError,
+)
 from toril.engine.contract import Backend
 from toril.engine.events import EventName, EventRecord
 from toril.engine.states import State
@@ -90,12 +96,17 @@ class Results:
                 return ended
 
     async def close(self) -> None:
-        """End the readers."""
+        """End the readers, and the waiting.
+
+        Those who wait get a `BackendClosedError`.
+        """
         readers, self._readers = list(self._readers.values()), {}
         for reader in readers:
             reader.cancel()
             with suppress(asyncio.CancelledError, BackendError):
                 await reader
+        for queue, here in self._waiting.items():
+            self._disappoint(here, BackendClosedError(f"queue {queue!r}: the app was closed"))
 
     async def _look(self, queue: str, job_id: str, future: asyncio.Future[Ended]) -> Ended | None:
         if future.done():
@@ -137,10 +148,15 @@ class Results:
         try:
             await self._resolve(queue, position)
         except BackendError as error:
-            for futures in self._waiting.get(queue, {}).values():
-                for future in futures:
-                    if not future.done():
-                        future.set_exception(error)
+            self._disappoint(self._waiting.get(queue, {}), error)
+
+    def _disappoint(
+        self, here: dict[str, list[asyncio.Future[Ended]]], error: BackendError
+    ) -> None:
+        for futures in here.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
 
     async def _resolve(self, queue: str, position: int) -> None:
         async for event in follow(self._backend.events, queue, after=position):

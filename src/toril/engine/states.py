@@ -22,7 +22,9 @@ class State(StrEnum):
     ACTIVE = "active"
     """Held by a worker under a lease."""
     COMPLETED = "completed"
+    """Done; its result is kept for a while."""
     FAILED = "failed"
+    """Given up, or cancelled; kept for longer."""
 
 
 READY = (State.WAIT, State.PRIORITIZED)

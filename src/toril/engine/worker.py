@@ -119,6 +119,7 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
         self._speaker: Speaker | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
         """What hooks will be told once the store has the outcome."""
 
@@ -210,6 +211,8 @@ class Worker:
             running=executor.running,
             renewed=self._renewed,
             blocked=self._blocked,
+            forgotten=self._register_again,
+            refused=fetcher.look,
         )
         if self._quiet:
             self.quiet()
@@ -292,6 +295,8 @@ class Worker:
         await speaker.settle()
         await executor.close()
         await keeper.stop()
+        if self._announcing is not None:
+            await asyncio.wait([self._announcing])
         await self._hooks.settle(FAREWELL_S)
         with suppress(BackendError):  # it may be why we leave; the register forgets us by itself
             if fetcher.busy:  # what the store could not take: others need not await its lease
@@ -305,7 +310,7 @@ class Worker:
         while True:
             await asyncio.sleep(min(1.0, limit_s / 4))
             trouble = fetcher.trouble
-            if trouble is not None and time.monotonic() - fetcher.last_success_s > limit_s:
+            if trouble is not None and time.monotonic() - fetcher.trouble_since_s > limit_s:
                 log.critical("the store did not answer for %s s; giving up", limit_s)
                 self._hooks.tell("error", error=trouble, reason=str(trouble))
                 fetcher.give_up(trouble)
@@ -365,6 +370,14 @@ class Worker:
 
     def _blocked(self, culprit: str | None, duration_s: float) -> None:
         self._hooks.tell("blocked", reason=culprit, duration_s=duration_s)
+
+    def _register_again(self) -> None:
+        log.warning("worker %s was taken for dead, and is not: announcing it again", self.id)
+        self._announcing = asyncio.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        with suppress(BackendError):  # the next beat will tell again
+            await self._backend.workers.register(self._card())
 
     def _card(self) -> WorkerRecord:
         return WorkerRecord(

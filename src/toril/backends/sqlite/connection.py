@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 import apsw
 
-from toril.core.errors import StoreForeignError, StoreReadOnlyError
+from toril.core.errors import BackendError, StoreForeignError, StoreReadOnlyError
 
 APPLICATION_ID = 0x746F_7269
 """`tori`, in the file's header: what tells our files from other programs'."""
@@ -69,6 +70,37 @@ def connect_reader(path: str) -> apsw.Connection:
     connection.set_busy_handler(_patience())
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+class Place:
+    """The file that was opened, told from another one that its path leads to by now.
+
+    A file that was deleted or moved stays usable for those who have it open: without a look, what
+    they write is acknowledged and lost.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._opened = self._found()
+
+    def check(self) -> None:
+        """Do nothing if the path still leads to the file.
+
+        Raises:
+            BackendError: It leads to none, or to another.
+        """
+        if self._found() != self._opened:
+            raise BackendError(
+                f"{self._path}: the file was deleted, moved or replaced while it was in use."
+                " Nothing was written; put it back, or start this process anew."
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def _check_place(path: str, create: bool) -> None:

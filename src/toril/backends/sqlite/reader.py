@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
-from toril.backends.sqlite.connection import connect_reader
+from toril.backends.sqlite.connection import Place, connect_reader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.statements import statement
 from toril.backends.sqlite.transaction import Transaction
@@ -43,8 +43,9 @@ class Reader(Protocol):
 class FileReader:
     """Questions to a file: a connection and a thread of their own, so no writer waits for them."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, place: Place) -> None:
         self._path = path
+        self._place = place
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="toril-sqlite-reader")
         self._connection: apsw.Connection | None = None
         self._closed = False
@@ -69,6 +70,7 @@ class FileReader:
 
     def _answer(self, question: Callable[[View], T]) -> T:
         try:
+            self._place.check()
             connection = self._connection
             if connection is None:
                 connection = self._connection = connect_reader(self._path)

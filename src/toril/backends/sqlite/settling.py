@@ -17,6 +17,8 @@ from toril.engine.states import State
 
 TRIM_CHUNK = 500
 """Old jobs that one exchange removes, beside as many as it finished."""
+TRIM_EVERY_MS = 1000
+"""Between two looks of one process for jobs that have become too old."""
 
 _Holder = tuple[int, str, int, str | None]
 """Number, token, priority, why it was cancelled."""
@@ -140,7 +142,7 @@ def _trim(
         surplus = row.counts[state] - outcome.keep_count
         if surplus > 0:
             trim_oldest(transaction, row, state, limit=min(surplus, slack + TRIM_CHUNK))
-    if outcome.keep_age_ms is not None and row.counts[state]:
+    if outcome.keep_age_ms is not None and transaction.is_time(f"{row.id} {state}", TRIM_EVERY_MS):
         until_ms = transaction.now_ms - outcome.keep_age_ms
         trim_oldest(transaction, row, state, limit=slack + TRIM_CHUNK, until_ms=until_ms)
 

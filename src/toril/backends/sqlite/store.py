@@ -7,7 +7,7 @@ from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.connection import connect, connect_reader, prepare
+from toril.backends.sqlite.connection import Place, connect, connect_reader, prepare
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
@@ -48,8 +48,11 @@ def open_sqlite(
         raise translate(error, path) from error
     work = Signal(None if in_memory else _Look(path))
     news = Signal(None if in_memory else _Look(path))
-    writer = Writer(connection, path, clock=clock, durability=durability, work=work, news=news)
-    reader: Reader = SharedReader(writer) if in_memory else FileReader(path)
+    place = None if in_memory else Place(path)
+    writer = Writer(
+        connection, path, place, clock=clock, durability=durability, work=work, news=news
+    )
+    reader: Reader = SharedReader(writer) if place is None else FileReader(path, place)
 
     def close() -> None:
         work.close()

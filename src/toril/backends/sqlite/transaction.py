@@ -134,6 +134,7 @@ class Transaction:
     __slots__ = (
         "_connection",
         "_job_number",
+        "_last_times",
         "_queues",
         "_saved",
         "_started",
@@ -144,8 +145,11 @@ class Transaction:
         "steady_ms",
     )
 
-    def __init__(self, connection: apsw.Connection, clock: Clock) -> None:
+    def __init__(
+        self, connection: apsw.Connection, clock: Clock, last_times: dict[str, int]
+    ) -> None:
         self._connection = connection
+        self._last_times = last_times
         self.now_ms = clock.now_ms()
         self.steady_ms = clock.steady_ms()
         self.readied = False
@@ -218,6 +222,14 @@ class Transaction:
         first = self._ticket + 1
         self._ticket += many
         return first
+
+    def is_time(self, errand: str, every_ms: int) -> bool:
+        """Whether this process did an errand last so long ago; it then counts as done now."""
+        last_ms = self._last_times.get(errand)
+        if last_ms is not None and 0 <= self.now_ms - last_ms < every_ms:
+            return False
+        self._last_times[errand] = self.now_ms
+        return True
 
     def flush(self) -> None:
         """Write what was gathered. Once before the commit, and before a read in between."""

@@ -38,13 +38,13 @@ class SqliteWorkers:
 
         await self._writer.run(transition, durable=False)
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> None:
-        def transition(transaction: Transaction) -> None:
-            transaction.run(
+    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+        def transition(transaction: Transaction) -> bool:
+            return 0 < transaction.changed(
                 "worker_beat", transaction.steady_ms, running, int(quiet), resident_bytes, worker_id
             )
 
-        self._writer.run_blocking(transition, durable=False)
+        return self._writer.run_blocking(transition, durable=False)
 
     async def deregister(self, worker_id: str) -> None:
         await self._writer.run(

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 import apsw
 
+from toril.backends.sqlite.connection import Place
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
@@ -62,6 +63,7 @@ class Writer:
         self,
         connection: apsw.Connection,
         path: str,
+        place: Place | None,
         *,
         clock: Clock,
         durability: Literal["full", "normal"],
@@ -70,9 +72,11 @@ class Writer:
     ) -> None:
         self._connection = connection
         self._path = path
+        self._place = place
         self._clock = clock
         self._full = durability == "full" and path != ":memory:"
         self._synchronous_full = durability == "full"
+        self._last_times: dict[str, int] = {}
         self._work_signal = work
         self._news_signal = news
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
@@ -159,7 +163,7 @@ class Writer:
         try:
             self._set_synchronous(any(work.durable for work in group))
             self._connection.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(self._connection, self._clock)
+            transaction = Transaction(self._connection, self._clock, self._last_times)
             until_s = time.monotonic() + MAX_HOLD_S
             for work in group:
                 work.error = None
@@ -171,6 +175,8 @@ class Writer:
                 if time.monotonic() > until_s:
                     break
             transaction.flush()
+            if self._place is not None:
+                self._place.check()
             self._connection.execute("COMMIT")
         except Exception as error:
             reason = translate(error, self._path) if isinstance(error, apsw.Error) else error

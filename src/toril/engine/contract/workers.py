@@ -32,8 +32,12 @@ class Workers(Protocol):
         """Announce a worker."""
         ...
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> None:
-        """Say that a worker lives. Blocking, from the lease thread, as `Dispatch.renew`."""
+    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+        """Say that a worker lives. Blocking, from the lease thread, as `Dispatch.renew`.
+
+        Returns:
+            Whether it is on the register. One that was silent for too long was taken off.
+        """
         ...
 
     async def deregister(self, worker_id: str) -> None:

@@ -1,4 +1,4 @@
--- claim_find: the next jobs of one queue: those without a priority first, then by priority, then by place.
+-- claim_find: the next jobs of one queue: by priority, none at all first, then by place in line.
 --
 -- PARAMS
 --   queue_id  int
@@ -11,7 +11,8 @@
 SELECT json_group_array(json_array(
          number, coalesce(custom_id, CAST(number AS TEXT)), name, data, opts,
          attempts_started + 1, attempts_made, timestamp_ms, stalled, deferred_failure, priority))
-  FROM (SELECT *
+  FROM (SELECT number, custom_id, name, data, opts, attempts_started, attempts_made,
+               timestamp_ms, stalled, deferred_failure, priority
           FROM jobs
          WHERE queue_id = :queue_id AND state IN ('wait', 'prioritized')
          ORDER BY priority, position
