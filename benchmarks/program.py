@@ -1,0 +1,145 @@
+"""The command: reads the options, has everything measured, prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import document
+from benchmarks.figures import figures_of
+from benchmarks.machine import available_bytes, describe
+from benchmarks.order import Durability
+from benchmarks.plan import Planner
+from benchmarks.runs import run_groups
+from benchmarks.sizes import FULL, QUICK, Sizes
+from benchmarks.storage import find_storage
+from benchmarks.table import report
+
+RUNS = 5
+QUICK_RUNS = 1
+DURABILITIES: dict[str, list[Durability]] = {
+    "full": ["full"],
+    "normal": ["normal"],
+    "both": ["full", "normal"],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was asked for."""
+
+    quick: bool
+    runs: int
+    only: Sequence[str]
+    durabilities: Sequence[Durability]
+    folder: Path | None
+    json: Path | None
+    document: Path | None
+    jobs_scale: float
+
+    @property
+    def sizes(self) -> Sizes:
+        """Jobs of each measurement."""
+        return replace(QUICK if self.quick else FULL, scale=self.jobs_scale)
+
+    @property
+    def how(self) -> str:
+        """A sentence on runs and sizes, for the report."""
+        runs = "one run" if self.runs == 1 else f"medians of {self.runs} runs (least to most)"
+        text = f"{runs}, each in a fresh process on a fresh store, the peers in turn"
+        if self.quick:
+            text += "; the quick form, with few jobs: an impression, not for quoting"
+        if self.jobs_scale != 1:
+            text += f"; {self.jobs_scale:g} × the usual jobs: nothing but a trial of the program"
+        return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print. Returns the exit code: 1 if a measurement failed, 2 for bad options."""
+    parser = _parser()
+    options = _options(parser, arguments)
+    storage = find_storage(options.folder)
+    machine = describe(storage)
+    planner = Planner(
+        sizes=options.sizes,
+        with_huey=machine.huey is not None,
+        memory_bytes=available_bytes(),
+    )
+    try:
+        groups = planner.groups(options.durabilities, options.only)
+        if options.document is not None:
+            document.check(options.document)
+    except ValueError as error:
+        parser.error(str(error))
+    begin_s = time.monotonic()
+    try:
+        found = run_groups(groups, runs=options.runs, folder=storage.folder, tell=_tell)
+    except KeyboardInterrupt:
+        _tell("interrupted; nothing was written")
+        return 130
+    figures = figures_of(found)
+    text = report(machine, figures, how=options.how)
+    print(text, end="")
+    _tell(f"took {(time.monotonic() - begin_s) / 60:.1f} minutes")
+    if options.json is not None:
+        content = {"machine": machine, "how": options.how, "figures": figures}
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    if options.document is not None:
+        document.write(options.document, text)
+    return 1 if any(group.failures for group in found) else 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> Options:
+    given = parser.parse_args(arguments)
+    runs = given.runs if given.runs is not None else QUICK_RUNS if given.quick else RUNS
+    if runs < 1:
+        parser.error(f"--runs {runs}: expected 1 or more")
+    if given.directory is not None and not given.directory.is_dir():
+        parser.error(f"--directory {given.directory}: there is no such folder")
+    return Options(
+        quick=given.quick,
+        runs=runs,
+        only=given.only,
+        durabilities=DURABILITIES[given.durability],
+        folder=given.directory,
+        json=given.json,
+        document=given.write,
+        jobs_scale=given.jobs_scale,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure Toril on this machine, beside Huey on SQLite, and print a table.",
+    )
+    parser.add_argument("--quick", action="store_true", help="an impression in about two minutes")
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help=f"default: {RUNS}; with --quick {QUICK_RUNS}"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="add, process-100, pickup, claim, …"
+    )
+    parser.add_argument("--durability", choices=list(DURABILITIES), default="both")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        metavar="DIR",
+        help="where stores are made; default: the temporary directory, if it is on a disk",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the table between the marks of a document"
+    )
+    parser.add_argument("--jobs-scale", type=float, default=1.0, help=argparse.SUPPRESS)
+    return parser
