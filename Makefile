@@ -68,7 +68,7 @@ types: $(READY) ## mypy strict, sources and tests
 
 .PHONY: docs
 docs: $(READY) ## build the documentation; a broken link fails
-	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 .PHONY: examples
 examples: $(READY) ## run every example and compare what it prints

@@ -42,7 +42,7 @@ from toril.engine.context import Context
 from toril.engine.events import EventName, EventRecord
 from toril.engine.handle import Job
 from toril.engine.hooks import HookEvent
-from toril.engine.info import AttemptInfo, JobInfo, QueueInfo
+from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
 from toril.engine.middleware import Call
 from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
@@ -109,6 +109,7 @@ __all__ = [
     "TorilError",
     "UnknownTaskError",
     "Worker",
+    "WorkerInfo",
     "WorkerOptions",
     "WrongStateError",
     "__version__",

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from toril.backends import open_backend
 from toril.core.checks import unknown
@@ -20,9 +20,8 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
 from toril.engine.contract import Backend, Health
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.hooks import Hook, HookName, Hooks
-from toril.engine.info import QueueInfo
+from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
 from toril.engine.options import (
     KEEP_COMPLETED,
@@ -49,6 +48,8 @@ from toril.tasks.task import Task
 _PARENTS: list[Backend] = []
 """Stores that a fork has copied. They are the parent's: never used here, and never let go of."""
 
+P = ParamSpec("P")
+R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
 
@@ -87,7 +88,7 @@ class App:
         self._middleware: list[Middleware] = []
         self._lock = threading.Lock()
         self._backend: Backend | None = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._producer = Producer(self.backend)
 
     def __repr__(self) -> str:
@@ -113,14 +114,7 @@ class App:
         if self._backend is None or self._pid != os.getpid():
             _refuse_while_main_is_imported()
             with self._lock:
-                # After a fork the parent's threads are not here: the child opens its own.
-                if self._pid != os.getpid():
-                    if self._backend is not None:
-                        # Not closed: that would be at the expense of the parent's connections.
-                        _PARENTS.append(self._backend)
-                    self._pid = os.getpid()
-                    self._backend = None
-                    self._producer.forget()
+                self._notice_fork()
                 if self._backend is None:
                     self._backend = open_backend(
                         self.url,
@@ -129,6 +123,16 @@ class App:
                         create=self._create,
                     )
         return self._backend
+
+    def _notice_fork(self) -> None:
+        """Leave the parent's store to the parent: its threads are not here. Ours is opened anew."""
+        if self._pid != os.getpid():
+            if self._backend is not None:
+                # Not closed: that would be at the expense of the parent's connections.
+                _PARENTS.append(self._backend)
+            self._pid = os.getpid()
+            self._backend = None
+            self._producer.forget()
 
     def existing(self) -> Self:
         """Return this app, set to refuse a store that is not there yet: for those who only look."""
@@ -192,6 +196,17 @@ class App:
         for task in bundle.tasks:
             self._add(task)
 
+    def bound(self, task: Task[P, R]) -> Task[P, R]:
+        """Return a bundle's task as this app's, ready to enqueue.
+
+        Raises:
+            InvalidOptionError: Its bundle was not included.
+        """
+        found = self._registry.find(task.queue, task.name)
+        if found is None or found.function is not task.function:
+            raise InvalidOptionError(f"task={task!r}: the app has none such; include its bundle")
+        return found
+
     def tasks(self) -> list[Task[Any, Any]]:
         """Return the registered tasks."""
         return list(self._registry)
@@ -247,9 +262,9 @@ class App:
         """Return all queues that the store knows, by name."""
         return [QueueInfo.from_record(record) for record in await self.backend().counts.queues()]
 
-    async def workers(self) -> list[WorkerRecord]:
+    async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive, oldest first."""
-        return await self.backend().workers.list()
+        return [WorkerInfo.from_record(record) for record in await self.backend().workers.list()]
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int = 1) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.
@@ -339,6 +354,8 @@ class App:
 
     async def close(self) -> None:
         """Let go of the store. Using the app again opens it again."""
+        with self._lock:
+            self._notice_fork()
         await self._producer.close()
         backend, self._backend = self._backend, None
         if backend is not None:

@@ -21,12 +21,12 @@ from hypothesis.stateful import (
 )
 from tests.conformance.conftest import BACKENDS
 from tests.conformance.model import LEASE_MS, MAX_STALLED, Model, ModelJob
-from tests.support.contract import HandWorker, line, outcome, record
+from tests.support.contract import HandWorker, outcome, records
 
 from toril.backends import open_backend
 from toril.core.errors import JobNotFoundError, TorilError, WrongStateError
 from toril.engine.contract import Backend
-from toril.engine.job import Claimed, Finished, NewJob, OutcomeKind
+from toril.engine.job import MAX_HISTORY, Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.states import FINISHED, State
 from toril.testing.clock import ManualClock
 
@@ -482,24 +482,26 @@ class Stores(RuleBasedStateMachine):
             )
             for state, labels in expected.items():
                 if labels:
-                    ids = await line(driven.backend, state, name, page_size=7)
+                    jobs = await records(driven.backend, state, name, page_size=7)
+                    ids = [job.id for job in jobs]
                     assert driven.labels(name, ids, self.model) == labels, state
-        await self._compare_newest(driven)
+                    for label, job in zip(labels, jobs, strict=True):
+                        _compare_job(self.model.jobs[label], job)
 
-    async def _compare_newest(self, driven: Driven) -> None:
-        """Look at one job in full; over the steps it is each of them."""
-        job = self.pick(self.clock.now_ms() + len(self.model.claims))
-        if job is None or job.state is None:
-            return
-        found = await record(driven.backend, driven.ids[job.label], job.queue)
-        assert (found.attempts_made, found.attempts_started, found.stalled) == (
-            job.attempts_made,
-            job.attempts_started,
-            job.stalled,
-        )
-        assert (found.deferred_failure, found.priority) == (job.deferred, job.priority)
-        assert [attempt.outcome for attempt in found.attempts] == job.history[-50:]
-        assert found.run_at_ms == (job.due_ms if job.state is State.DELAYED else None)
+
+def _compare_job(job: ModelJob, found: JobRecord) -> None:
+    assert (found.attempts_made, found.attempts_started, found.stalled) == (
+        job.attempts_made,
+        job.attempts_started,
+        job.stalled,
+    )
+    assert (found.deferred_failure, found.cancel_reason, found.priority) == (
+        job.deferred,
+        job.cancelled,
+        job.priority,
+    )
+    assert [attempt.outcome for attempt in found.attempts] == job.history[-MAX_HISTORY:]
+    assert found.run_at_ms == (job.due_ms if job.state is State.DELAYED else None)
 
 
 TestStores = pytest.mark.timeout(3_600 if FULL else 60)(Stores.TestCase)

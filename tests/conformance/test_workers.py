@@ -45,8 +45,9 @@ async def test_beat_renews_what_is_known(backend: Backend, clock: ManualClock) -
     clock.advance(5)
     assert [found.beat_age_ms for found in await backend.workers.list()] == [5_000]
 
-    backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
 
+    assert known
     assert await backend.workers.list() == [
         msgspec.structs.replace(worker_record(), running=7, quiet=True, resident_bytes=9)
     ]
@@ -62,8 +63,9 @@ async def test_calendar_that_jumps_does_not_age_a_worker(
 
 
 async def test_beat_of_an_unknown_worker_registers_none(backend: Backend) -> None:
-    backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
 
+    assert not known
     assert await backend.workers.list() == []
 
 

@@ -121,16 +121,21 @@ async def state(backend: Backend, job_id: str, queue: str = Q) -> State | None:
     return None if found is None else found.state
 
 
-async def line(
+async def line(backend: Backend, wanted: State, queue: str = Q, **how: Any) -> list[str]:
+    """Return the ids of all jobs of a state, in its order."""
+    return [found.id for found in await records(backend, wanted, queue, **how)]
+
+
+async def records(
     backend: Backend,
     wanted: State,
     queue: str = Q,
     *,
     newest_first: bool = False,
     page_size: int = 100,
-) -> list[str]:
-    """Return the ids of all jobs of a state, page after page."""
-    ids: list[str] = []
+) -> list[JobRecord]:
+    """Return all jobs of a state, page after page."""
+    jobs: list[JobRecord] = []
     after: str | None = None
     while True:
         page = await backend.jobs.page(
@@ -138,10 +143,10 @@ async def line(
                 queue=queue, state=wanted, limit=page_size, after=after, newest_first=newest_first
             )
         )
-        ids += [found.id for found in page.jobs]
-        assert all(found.state is wanted for found in page.jobs)
+        jobs += page.jobs
+        assert all((found.state, found.queue) == (wanted, queue) for found in page.jobs)
         if page.next is None:
-            return ids
+            return jobs
         assert len(page.jobs) == page_size
         after = page.next
 

@@ -343,7 +343,10 @@ def retry(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Put finished jobs of QUEUE back in line, with all their attempts before them again."""
+    """Put finished jobs back in line.
+
+    All their attempts are before them again.
+    """
     _each_or_all(
         queue,
         job_ids,
@@ -405,7 +408,10 @@ def remove(queue: str, job_ids: tuple[str, ...], url: str | None, as_json: bool)
 def cancel(
     queue: str, job_ids: tuple[str, ...], reason: str, url: str | None, as_json: bool
 ) -> None:
-    """Stop jobs of QUEUE for good: at once if they wait, and wherever they run."""
+    """Stop jobs for good.
+
+    At once if they wait; of those that run, the worker is told.
+    """
     _each_or_all(
         queue, job_ids, url, as_json=as_json, each=lambda job: job.cancel(reason), verb="cancelled"
     )

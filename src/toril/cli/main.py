@@ -10,7 +10,8 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -62,6 +63,16 @@ class LazyGroup(click.Group):
         """Find the command; name the nearest when there is none."""
         refuse_unknown(args[0], list(self._lazy), ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that goes away (`| head`) is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _wave_after_reader()
+            return DONE
+        return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list from the table, importing nothing."""
@@ -126,7 +137,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name. Default: this process's.
     """
     try:
-        code = _finish(lambda: toril.main(arguments, prog_name="toril", standalone_mode=False))
+        code = toril.main(arguments, prog_name="toril", standalone_mode=False)
     except click.UsageError as error:
         return _complain(f"{_sentence(error)} {_way_to_help(error)}", USAGE)
     except RefusedError as error:
@@ -140,7 +151,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if known is None:
             return _complain(_unexpected(error), ERROR)
         return _complain(_plain(error), known)
-    return code
+    return code if isinstance(code, int) else DONE
 
 
 def main() -> NoReturn:
@@ -148,16 +159,10 @@ def main() -> NoReturn:
     sys.exit(run())
 
 
-def _finish(command: Callable[[], object]) -> int:
-    """Run a command and flush; a reader that went away (`| head`) is no error."""
-    try:
-        result = command()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is buffered would be written, and complained about, at the interpreter's end.
+def _wave_after_reader() -> None:
+    """Let what is still buffered go nowhere: at the interpreter's end it would be complained of."""
+    with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return result if isinstance(result, int) else DONE
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 UNLIMITED_COLUMNS = 10_000
 """Width where nobody looks at it: nothing is cut."""
+
+LEAST_WIDTH = 8
+"""Columns that give way keep so much."""
 
 BAD, GOOD, WARN, DIM, HEAD = "red", "green", "yellow", "dim", "bold"
 
@@ -82,12 +85,12 @@ class Output:
         else:
             self.say(sentence)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         """Print a table."""
         click.echo(table_text(columns, rows), nl=False)
 
 
-def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
+def table_text(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as text, fit for stdout."""
     console = stdout_console()
     with console.capture() as capture:
@@ -96,22 +99,35 @@ def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def rich_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> RenderableType:
+def rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> RenderableType:
     """Return a table without lines: one row a line, cut where it must be."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[printable(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD)
-    for column in columns:
+    for position, column in enumerate(columns):
+        gives_way = column.cut or column.wrap
+        width = max(cell_len(text) for text in (column.title, *(row[position] for row in cells)))
         table.add_column(
-            column.title,
+            Text(column.title, no_wrap=True),
             justify="right" if column.right else "left",
-            no_wrap=not column.wrap,
-            overflow="fold" if column.wrap else "ellipsis",
-            min_width=min(len(column.title), 4) if column.cut else None,
+            no_wrap=not gives_way,
+            min_width=min(width, LEAST_WIDTH) if gives_way else width,
         )
-    for row in rows:
-        table.add_row(*(Text(printable(cell), getattr(cell, "style", "")) for cell in row))
+    for row, texts in zip(rows, cells, strict=True):
+        table.add_row(
+            *(
+                Text(
+                    text,
+                    getattr(cell, "style", ""),
+                    no_wrap=not column.wrap,
+                    overflow="fold" if column.wrap else "ellipsis",
+                )
+                for column, cell, text in zip(columns, row, texts, strict=True)
+            )
+        )
     return table
 
 

@@ -37,8 +37,7 @@ from toril.cli.output import (
     stdout_console,
 )
 from toril.cli.queue import figure
-from toril.engine.contract.workers import WorkerRecord
-from toril.engine.info import QueueInfo
+from toril.engine.info import QueueInfo, WorkerInfo
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +69,7 @@ class Sample:
 
     at_s: float
     queues: list[QueueInfo]
-    workers: list[WorkerRecord]
+    workers: list[WorkerInfo]
 
 
 class Rates:
@@ -274,7 +273,7 @@ def _queue_row(info: QueueInfo, rates: Rates) -> list[str]:
     ]
 
 
-def _worker_row(record: WorkerRecord) -> list[str]:
+def _worker_row(record: WorkerInfo) -> list[str]:
     cells = dict(
         zip(
             (column.title for column in workers_module.COLUMNS),

@@ -17,8 +17,7 @@ from toril.cli.output import (
     short_bytes,
     short_duration,
 )
-from toril.core.clock import moment
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.info import WorkerInfo
 
 SILENT_S = 15.0
 """Three heartbeats missed."""
@@ -35,44 +34,44 @@ COLUMNS = (
 )
 
 
-def row(record: WorkerRecord) -> list[str]:
+def row(worker: WorkerInfo) -> list[str]:
     """Return a worker's row under `COLUMNS`."""
-    beat_s = record.beat_age_ms / 1000
-    busy = f"{record.running}/{record.concurrency}"
+    beat_s = worker.beat_age_s
+    busy = f"{worker.running}/{worker.concurrency}"
     return [
-        record.id,
-        str(record.pid),
-        state(record),
-        Cell(busy, "" if record.running else DIM),
-        ", ".join(record.queues),
-        ago(moment(record.started_ms)),
+        worker.id,
+        str(worker.pid),
+        state(worker),
+        Cell(busy, "" if worker.running else DIM),
+        ", ".join(worker.queues),
+        ago(worker.started_at),
         Cell(short_duration(beat_s), WARN if beat_s > SILENT_S else ""),
-        short_bytes(record.resident_bytes),
+        short_bytes(worker.resident_bytes),
     ]
 
 
-def state(record: WorkerRecord) -> Cell:
+def state(worker: WorkerInfo) -> Cell:
     """Return how a worker does, in a word."""
-    if record.beat_age_ms / 1000 > SILENT_S:
+    if worker.beat_age_s > SILENT_S:
         return Cell("silent", WARN)
-    return Cell("quiet", WARN) if record.quiet else Cell("working", GOOD)
+    return Cell("quiet", WARN) if worker.quiet else Cell("working", GOOD)
 
 
-def as_facts(record: WorkerRecord) -> dict[str, object]:
+def as_facts(worker: WorkerInfo) -> dict[str, object]:
     """Return a worker as JSON data: seconds, and a moment as ISO text."""
     return {
-        "id": record.id,
-        "host": record.host,
-        "pid": record.pid,
-        "state": str(state(record)),
-        "queues": record.queues,
-        "concurrency": record.concurrency,
-        "running": record.running,
-        "quiet": record.quiet,
-        "started_at": moment(record.started_ms),
-        "beat_age_s": record.beat_age_ms / 1000,
-        "resident_bytes": record.resident_bytes,
-        "version": record.version,
+        "id": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "state": str(state(worker)),
+        "queues": worker.queues,
+        "concurrency": worker.concurrency,
+        "running": worker.running,
+        "quiet": worker.quiet,
+        "started_at": worker.started_at,
+        "beat_age_s": worker.beat_age_s,
+        "resident_bytes": worker.resident_bytes,
+        "version": worker.version,
     }
 
 
@@ -86,8 +85,8 @@ def workers(url: str | None, as_json: bool) -> None:
     output = Output(as_json=as_json)
     found = ask(url, lambda app: app.workers())
     if as_json:
-        output.document({"workers": [as_facts(record) for record in found]})
+        output.document({"workers": [as_facts(worker) for worker in found]})
     elif found:
-        output.table(COLUMNS, [row(record) for record in found])
+        output.table(COLUMNS, [row(worker) for worker in found])
     else:
         output.say("No worker is alive: start one with toril worker MODULE:APP.")

@@ -108,11 +108,14 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """A text that is the same in every attempt of this job, and in no other job of the store.
+        """A text that is the same in every attempt of this job, and in no other job's.
 
         Give it to whatever the task calls, so that a second run of the same job changes nothing.
+        It holds the moment at which the job was made: an id that is used again, after a removal or
+        in a store that was put back from a backup, gives another key.
         """
-        return f"{self.facts.queue}/{self.facts.job_id}"
+        facts = self.facts
+        return f"{facts.queue}:{facts.job_id}:{facts.created_at_ms}"
 
     @property
     def remaining_s(self) -> float | None:

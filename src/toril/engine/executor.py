@@ -321,7 +321,7 @@ class Executor:
             return Verdict("failed", _bare(error))
         policy = self._options(attempt).retry(attempt.handler.retry)
         made = attempt.claimed.attempts_made + 1
-        return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311
+        return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
 
     def _stopped(self, attempt: Attempt) -> Finished:
         """Return the outcome of an attempt that was told to end."""

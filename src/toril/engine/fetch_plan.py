@@ -45,11 +45,11 @@ class FetchPlan:
         total = sum(self._weights.values())
         # Weighted random order, without replacement: with one free slot, weights are chances.
         # Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
-        order = sorted(
-            self.queues,
-            key=lambda queue: random.random() ** (1 / self._weights[queue]),  # type: ignore[index]  # noqa: S311
-            reverse=True,
-        )
+        draws = {
+            queue: random.random() ** (1 / weight)  # noqa: S311 - a draw among queues
+            for queue, weight in self._weights.items()
+        }
+        order = sorted(draws, key=draws.__getitem__, reverse=True)
         shares = [self._claim(queue, -(-room * self._weights[queue] // total)) for queue in order]
         return [*shares, *(self._claim(queue, room) for queue in order)]
 

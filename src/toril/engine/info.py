@@ -9,6 +9,7 @@ from typing import Any
 from toril.core.clock import moment
 from toril.core.codec import decode
 from toril.engine.contract.counts import QueueRecord
+from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import JobRecord
 from toril.engine.states import State
 
@@ -151,6 +152,43 @@ class QueueInfo:
             concurrency=record.concurrency,
             rate_limit=record.rate_limit,
             rate_window_s=None if window_ms is None else window_ms / 1000,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """A worker as it was when it was looked at."""
+
+    id: str
+    host: str
+    pid: int
+    queues: list[str]
+    concurrency: int
+    running: int
+    """Jobs at work."""
+    started_at: datetime
+    beat_age_s: float
+    """Since it was last heard of."""
+    quiet: bool
+    """It takes no new jobs: it is about to stop."""
+    resident_bytes: int
+    version: str
+
+    @classmethod
+    def from_record(cls, record: WorkerRecord) -> WorkerInfo:
+        """Return a stored record as Python values."""
+        return cls(
+            id=record.id,
+            host=record.host,
+            pid=record.pid,
+            queues=record.queues,
+            concurrency=record.concurrency,
+            running=record.running,
+            started_at=moment(record.started_ms),
+            beat_age_s=record.beat_age_ms / 1000,
+            quiet=record.quiet,
+            resident_bytes=record.resident_bytes,
+            version=record.version,
         )
 
 

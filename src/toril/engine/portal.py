@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -17,13 +18,18 @@ class Portal:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what the coroutine returns."""
+        if self._pid != os.getpid():
+            self._forget()
         return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop()).result()
 
     def close(self) -> None:
         """End the loop and its thread. A later `run` starts anew."""
+        if self._pid != os.getpid():
+            self._forget()
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -33,8 +39,9 @@ class Portal:
             thread.join()
             loop.close()
 
-    def forget(self) -> None:
-        """Drop what a fork has copied: its thread is not in this process."""
+    def _forget(self) -> None:
+        """Drop what a fork has copied: its thread is not in this process, and ends no call."""
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._loop = self._thread = None
 

@@ -86,9 +86,8 @@ class Producer:
         return self.portal.run(coroutine)
 
     def forget(self) -> None:
-        """Drop what a fork has copied: its loops and threads are not in this process."""
+        """Drop what a fork has copied: nobody waits in this process yet."""
         self._results = {}
-        self.portal.forget()
 
     async def close(self) -> None:
         """Stop waiting for results. Of other loops too, as far as they still run."""

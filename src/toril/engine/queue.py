@@ -13,7 +13,7 @@ from toril.engine.events import EventRecord
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.operator import Operator, parse_state
-from toril.engine.options import JobOptions, RetryPolicy
+from toril.engine.options import JobOptions
 from toril.engine.producer import Producer, new_job
 from toril.engine.states import State
 from toril.engine.stream import follow
@@ -21,8 +21,6 @@ from toril.engine.wire_options import to_wire
 
 MAX_PAYLOAD_BYTES = 256 * 1024
 """Largest payload of a job that is added by queue and name."""
-
-_ONCE = RetryPolicy(max_attempts=1)
 
 
 class Page(NamedTuple):
@@ -57,7 +55,7 @@ class Queue(Operator):
     ) -> list[Job[Any]]:
         """Add jobs of any names, (name, data) each, in one transaction up to 2,000 of them."""
         options = options or JobOptions()
-        wire = to_wire(options, _ONCE)
+        wire = to_wire(options, None)
         prepared = []
         for name, data in jobs:
             good = isinstance(name, str) and name != "" and name.isprintable()

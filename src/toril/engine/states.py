@@ -56,6 +56,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_ready(State.ACTIVE, "retry", "an attempt failed and the next is due at once"),
     Transition(State.ACTIVE, State.DELAYED, "retry", "delayed", "an attempt failed; wait a while"),
     Transition(State.ACTIVE, State.DELAYED, "snooze", "delayed", "the task asked for a later run"),
+    *_ready(State.ACTIVE, "snooze", "the task asked for another run at once"),
     *_ready(State.ACTIVE, "release", "a stopping worker gives it back"),
     *_ready(State.ACTIVE, "recover", "its lease has ended, or its worker is dead"),
     *_ready(State.FAILED, "retry_finished", "an operator tries it again"),
@@ -66,6 +67,23 @@ TRANSITIONS: tuple[Transition, ...] = (
         Transition(state, None, "remove", "removed", "an operator removes it")
         for state in State
         if state is not State.ACTIVE
+    ),
+    *(
+        Transition(state, State.FAILED, "cancel", "failed", "somebody cancels it")
+        for state in (State.WAIT, State.PRIORITIZED, State.DELAYED)
+    ),
+    *(
+        Transition(state, None, "drain", None, "an operator empties the line")
+        for state in (State.WAIT, State.PRIORITIZED, State.DELAYED)
+    ),
+    *(
+        Transition(state, None, "clean", "cleaned", "an operator removes old ones")
+        for state in State
+        if state is not State.ACTIVE
+    ),
+    *(
+        Transition(state, None, "obliterate", None, "an operator removes the whole queue")
+        for state in State
     ),
     *(
         Transition(state, None, "trim", None, "its keep policy says so")

@@ -42,7 +42,7 @@ class Sweeper:
             except BackendError as error:
                 log.warning("sweeping failed, trying again: %s", error)
             # Spread, so that workers that started together do not sweep together.
-            await asyncio.sleep(self._every_s * (0.75 + random.random() / 2))  # noqa: S311
+            await asyncio.sleep(self._every_s * (0.75 + random.random() / 2))  # noqa: S311 - spread only
 
     async def sweep(self) -> None:
         """Sweep once."""

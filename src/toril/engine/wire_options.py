@@ -47,20 +47,22 @@ class WireOptions(msgspec.Struct, frozen=True):
         )
 
 
-def to_wire(options: JobOptions, policy: RetryPolicy) -> str:
-    """Return the JSON text to store with a job."""
-    jitter_ratio = policy.jitter_ratio if options.jitter_ratio is None else options.jitter_ratio
-    base_s = policy.base_s if options.backoff_s is None else options.backoff_s
-    backoff: dict[str, Any] = {
-        "type": options.backoff or policy.backoff,
-        "delay": round(base_s * 1000),
-    }
-    if jitter_ratio:
-        backoff["jitter"] = jitter_ratio
-    wire: dict[str, Any] = {
-        "attempts": options.max_attempts or policy.max_attempts,
-        "backoff": backoff,
-    }
+def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
+    """Return the JSON text to store with a job.
+
+    Parameters:
+        options: What the caller says.
+        policy: What the task says where the caller does not. None: the task is not known here, and
+            decides when the job runs.
+    """
+    wire: dict[str, Any] = {}
+    attempts, backoff = options.max_attempts, _backoff(options, policy)
+    if attempts is None and policy is not None:
+        attempts = policy.max_attempts
+    if attempts is not None:
+        wire["attempts"] = attempts
+    if backoff:
+        wire["backoff"] = backoff
     if options.delay_s:
         wire["delay"] = round(options.delay_s * 1000)
     if options.priority:
@@ -108,6 +110,22 @@ def from_wire(text: str) -> WireOptions:
         keep_logs=KEEP_LOGS if (lines := _whole(wire.get("kl"), 0)) is None else lines,
         lifo=wire.get("lifo") is True,
     )
+
+
+def _backoff(options: JobOptions, policy: RetryPolicy | None) -> dict[str, Any]:
+    kind, base_s, jitter_ratio = options.backoff, options.backoff_s, options.jitter_ratio
+    if policy is not None:
+        kind = kind or policy.backoff
+        base_s = policy.base_s if base_s is None else base_s
+        jitter_ratio = policy.jitter_ratio if jitter_ratio is None else jitter_ratio
+    backoff: dict[str, Any] = {}
+    if kind is not None:
+        backoff["type"] = kind
+    if base_s is not None:
+        backoff["delay"] = round(base_s * 1000)
+    if jitter_ratio:
+        backoff["jitter"] = jitter_ratio
+    return backoff
 
 
 def _keep_to_wire(keep: KeepPolicy) -> bool | int | dict[str, Any]:

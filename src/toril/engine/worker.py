@@ -14,7 +14,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
 from toril.core.checks import require
 from toril.core.errors import BackendError
@@ -120,6 +121,7 @@ class Worker:
         self._keeper: LeaseKeeper | None = None
         self._speaker: Speaker | None = None
         self._announcing: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
         """What hooks will be told once the store has the outcome."""
 
@@ -133,6 +135,26 @@ class Worker:
         """What runs, for people: task, job and queue of each attempt."""
         attempts = [] if self._executor is None else list(self._executor.running.values())
         return [attempt.label for attempt in attempts]
+
+    async def __aenter__(self) -> Self:
+        """Work beside the code in the block; at its end stop, and wait for what runs."""
+        self._beside = asyncio.create_task(self.run(), name="toril-worker")
+        started = asyncio.create_task(self._ready.wait())
+        await asyncio.wait([self._beside, started], return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if self._beside.done():
+            await self._beside
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._beside is not None:
+            await self._beside
 
     async def ready(self) -> None:
         """Wait until it is at work."""

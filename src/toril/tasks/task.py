@@ -24,7 +24,6 @@ from toril.engine.options import (
     KeepPolicy,
     RetryPolicy,
     RunIn,
-    check_priority,
 )
 from toril.engine.producer import Producer, new_job
 from toril.engine.runners.references import reference
@@ -61,6 +60,10 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"Task({self.options.name!r}, queue={self.options.queue!r})"
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function right here, as if it were no task. `enqueue` makes a job of it."""
+        return self.function(*args, **kwargs)
+
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Add a job; the parameters are the function's own.
 
@@ -93,10 +96,10 @@ class Task(Generic[P, R]):
         self,
         *,
         job_id: str | None = None,
-        delay: float | timedelta = 0.0,
+        delay: float | timedelta | None = None,
         run_at: datetime | None = None,
-        priority: int = 0,
-        lifo: bool = False,
+        priority: int | None = None,
+        lifo: bool | None = None,
         max_attempts: int | None = None,
         backoff: Backoff | None = None,
         backoff_s: float | None = None,
@@ -106,6 +109,8 @@ class Task(Generic[P, R]):
         keep_logs: int | None = None,
     ) -> Task[P, R]:
         """Return this task with options for the jobs that are made of it; see `JobOptions`.
+
+        What is not given stays as it is: options may be added one after another.
 
         Parameters:
             job_id: An id of the caller's own; a second job with it is not added.
@@ -124,23 +129,27 @@ class Task(Generic[P, R]):
         Raises:
             InvalidOptionError: One makes no sense.
         """
+        given = {
+            "job_id": job_id,
+            "delay_s": None if delay is None else seconds(delay, "delay"),
+            "run_at": run_at,
+            "priority": priority,
+            "lifo": lifo,
+            "max_attempts": max_attempts,
+            "backoff": backoff,
+            "backoff_s": backoff_s,
+            "jitter_ratio": jitter_ratio,
+            "keep_completed": keep_completed,
+            "keep_failed": keep_failed,
+            "keep_logs": keep_logs,
+        }
+        changes: dict[str, Any] = {
+            name: value for name, value in given.items() if value is not None
+        }
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.__dict__.pop("_wire", None)
-        twin._job_options = JobOptions(
-            job_id=job_id,
-            delay_s=seconds(delay, "delay"),
-            run_at=run_at,
-            priority=int(check_priority(priority)),
-            lifo=lifo,
-            max_attempts=max_attempts,
-            backoff=backoff,
-            backoff_s=backoff_s,
-            jitter_ratio=jitter_ratio,
-            keep_completed=keep_completed,
-            keep_failed=keep_failed,
-            keep_logs=keep_logs,
-        )
+        twin._job_options = replace(self._job_options, **changes)
         return twin
 
     def bind(self, producer: Producer) -> Task[P, R]:
@@ -290,7 +299,8 @@ class Task(Generic[P, R]):
     def _bound(self) -> Producer:
         if self._producer is None:
             raise InvalidOptionError(
-                f"task {self.name!r} belongs to no app yet; use what app.include(...) returns"
+                f"task {self.name!r} belongs to no app yet: app.include(...) its bundle, and"
+                " enqueue by app.bound(task)"
             )
         return self._producer
 

@@ -212,20 +212,27 @@ class _Run:
         self._attempts = 0
         self._looping: StillRunningError | None = None
         self._worker: Worker | None = None
+        self._stuck: list[str] = []
 
     async def once(self) -> bool:
         """Run a worker until it finds nothing; return whether it began anything."""
         before = self._attempts
         self._worker = self._app.worker(concurrency=self._concurrency, profile="all")
-        await self._worker.run(until_idle=True)
+        running = asyncio.ensure_future(self._worker.run(until_idle=True))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._stuck = self._worker.running
+            running.cancel()
+            await asyncio.wait([running])
+            raise
         if self._looping is not None:
             raise self._looping
         return self._attempts > before
 
     def doing(self) -> str:
-        """Return what is under way, for an error."""
-        running = [] if self._worker is None else self._worker.running
-        return "runs " + ", ".join(running) if running else "jobs keep coming"
+        """Return what was under way when it was given up."""
+        return f"still runs {', '.join(self._stuck)}" if self._stuck else "jobs keep coming"
 
     def began(self, event: HookEvent) -> None:
         self._attempts += 1

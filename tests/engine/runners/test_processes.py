@@ -46,7 +46,7 @@ async def test_task_runs_in_a_process_group_of_its_own_with_the_workers_surround
 
     assert found == {
         "job_id": "17",
-        "key": "media/17",
+        "key": "media:17:1700000000000",
         "leader": True,
         "stdin": "",
         "argv": sys.argv,

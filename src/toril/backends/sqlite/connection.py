@@ -56,10 +56,8 @@ def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"
         "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
     )
     connection.execute("PRAGMA foreign_keys = OFF")  # the transitions keep them, at no cost
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: the hot end of a long backlog
+    connection.execute("PRAGMA cache_size = -16384")  # 16 MiB: both ends of a long backlog
     connection.execute("PRAGMA temp_store = MEMORY")
-    # About 16 MiB of log between checkpoints: seldom enough for bulk work, small on a disk.
-    connection.execute("PRAGMA wal_autocheckpoint = 4000").fetchall()
     connection.execute("PRAGMA journal_size_limit = 67108864").fetchall()
 
 

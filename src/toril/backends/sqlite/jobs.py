@@ -53,27 +53,26 @@ class SqliteJobs(Bulk):
         """Send what the calls of one turn of the loop have gathered."""
         pending = self._pending.pop(loop, None)
         if pending is not None:
-            task = loop.create_task(self._add_together(pending))
-            pending.futures[0].add_done_callback(lambda _, keep=task: None)  # type: ignore[misc]
+            self._add_together(pending)
 
-    async def _add_together(self, pending: _Pending) -> None:
+    def _add_together(self, pending: _Pending) -> None:
         try:
-            answers = await self._writer.run(
-                lambda transaction: add_jobs(transaction, pending.jobs)
-            )
-        except Exception as error:
-            if len(pending.jobs) == 1 or isinstance(error, BackendError):
-                for future in pending.futures:
-                    if not future.done():
-                        future.set_exception(error)
-                return
+            added = self._writer.start(lambda transaction: add_jobs(transaction, pending.jobs))
+        except BackendError as error:
+            pending.fail(error)
+        else:
+            added.add_done_callback(lambda added: self._answer(pending, added))
+
+    def _answer(self, pending: _Pending, added: asyncio.Future[list[Added]]) -> None:
+        error = added.exception()
+        if error is None:
+            pending.succeed(added.result())
+        elif isinstance(error, BackendError) or len(pending.jobs) == 1:
+            pending.fail(error)
+        else:
             # One of them cannot be stored: each on its own, so that only that one is refused.
             for job, future in zip(*pending, strict=True):
-                await self._add_together(_Pending([job], [future]))
-            return
-        for future, answer in zip(pending.futures, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+                self._add_together(_Pending([job], [future]))
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
         def question(view: View) -> JobRecord | None:
@@ -254,6 +253,18 @@ class _Pending(NamedTuple):
 
     jobs: list[NewJob]
     futures: list[asyncio.Future[Added]]
+
+    def succeed(self, answers: Sequence[Added]) -> None:
+        """Hand each his answer."""
+        for future, answer in zip(self.futures, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand each the error."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error)
 
 
 def _find(view: View, queue: str, job_id: str) -> Found | None:

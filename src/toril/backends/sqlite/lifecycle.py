@@ -46,8 +46,7 @@ class SqliteLifecycle:
         lapsed = view.run("doctor_lapsed", self._clock.steady_ms())[0][0]
         if lapsed:
             text = (
-                f"{lapsed} running jobs have a lease that has ended; the next worker that starts"
-                " takes them back"
+                f"jobs whose lease has ended: {lapsed}; the next worker that starts takes them back"
             )
             return [Finding("leases", "warning", text)]
         return [Finding("leases", "ok", "every running job is held by a live lease")]
@@ -88,7 +87,7 @@ def _unserved(view: View) -> list[Finding]:
     findings = []
     for name, waiting in view.run("doctor_unserved"):
         text = (
-            f"{waiting} jobs wait and no worker serves the queue; start one with --queues {name},"
+            f"jobs in line: {waiting}, and no worker serves the queue; start one with --queues {name},"
             " or look for a misspelt name"
         )
         findings.append(Finding(f"queue {name}", "warning", text))

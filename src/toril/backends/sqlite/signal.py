@@ -13,7 +13,7 @@ from typing import Protocol
 
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""
-IDLE_S = 0.02
+IDLE_S = 0.03
 """Between two looks when nothing happened for a while."""
 GROWTH = 1.03
 """How fast the one becomes the other: about 100 looks."""

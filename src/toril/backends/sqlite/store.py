@@ -7,6 +7,7 @@ from typing import Literal
 
 import apsw
 
+from toril.backends.sqlite.checkpoints import Checkpointer
 from toril.backends.sqlite.connection import Place, connect, connect_reader, prepare
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
@@ -49,6 +50,7 @@ def open_sqlite(
     work = Signal(None if in_memory else _Look(path))
     news = Signal(None if in_memory else _Look(path))
     place = None if in_memory else Place(path)
+    checkpointer = None if in_memory else Checkpointer(path, connection)
     writer = Writer(
         connection, path, place, clock=clock, durability=durability, work=work, news=news
     )
@@ -58,6 +60,8 @@ def open_sqlite(
         work.close()
         news.close()
         reader.close()
+        if checkpointer is not None:
+            checkpointer.close()
         writer.close()
 
     return Backend(

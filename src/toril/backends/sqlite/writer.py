@@ -93,10 +93,16 @@ class Writer:
             durable: Whether the answer must survive a loss of power. False for what is redone
                 anyway, such as a claim.
         """
+        return await self.start(transition, durable=durable)
+
+    def start(
+        self, transition: Callable[[Transaction], T], *, durable: bool = True
+    ) -> asyncio.Future[T]:
+        """The same without waiting: return the future of the result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._put(Work(transition, durable, future, loop))
-        return await future
+        return future
 
     def run_blocking(self, transition: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """The same for a thread that may wait."""

@@ -1,0 +1,75 @@
+"""Moves the log's pages into the file, beside the writer and not in its way.
+
+SQLite would do it within a commit, and that commit would take as long as the disk needs for some
+megabytes. Here a thread does it. A writer that is faster than the thread does it itself once the
+log has become long, so that the log's size is bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+
+import apsw
+
+from toril.backends.sqlite.connection import connect_reader
+
+log = logging.getLogger("toril.sqlite")
+
+START_PAGES = 2_000
+"""Pages in the log from which on the thread moves them: 8 MiB."""
+MOST_PAGES = 16_000
+"""Pages from which on the writer moves them: 64 MiB."""
+
+
+class Checkpointer:
+    """The checkpoint thread of one process."""
+
+    def __init__(self, path: str, writer: apsw.Connection) -> None:
+        """Make a checkpointer and put it in the place of SQLite's own.
+
+        Parameters:
+            path: The file.
+            writer: The writer's connection, whose commits are counted.
+        """
+        self._path = path
+        self._long = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        writer.set_wal_hook(self._committed)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._long.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _committed(self, writer: apsw.Connection, name: str, pages: int) -> int:
+        """Called by SQLite after each commit, on the writer's thread."""
+        if pages >= MOST_PAGES:
+            with suppress(apsw.BusyError, apsw.LockedError):  # the thread is at it
+                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        elif pages >= START_PAGES and not self._long.is_set():
+            self._long.set()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="toril-checkpoints", daemon=True
+                )
+                self._thread.start()
+        return apsw.SQLITE_OK
+
+    def _run(self) -> None:
+        connection = connect_reader(self._path)
+        try:
+            while self._long.wait() and not self._closed:
+                try:
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                except (apsw.BusyError, apsw.LockedError):
+                    pass  # another process is at it, which serves as well
+                except apsw.Error as error:
+                    log.warning("%s: its log could not be moved into it: %s", self._path, error)
+                self._long.clear()
+        finally:
+            connection.close()

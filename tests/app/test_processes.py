@@ -1,0 +1,118 @@
+"""`run_in="process"` as a whole: from a job to a child and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.app import process_tasks as tasks
+from tests.engine.working import working
+from tests.support.waiting import wait_until
+
+from toril import App, Call, Context, JobFailedError, State
+
+pytestmark = pytest.mark.usefixtures("no_thread_left")
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    tasks.app.provide(tasks.Scale(3))
+    yield tasks.app
+    tasks.app._middleware.clear()
+    await tasks.app.close()
+    assert psutil.Process().children(recursive=True) == []
+
+
+async def test_values_go_there_and_come_back(app: App) -> None:
+    product = await tasks.multiply.enqueue(7)
+    pair = await tasks.on_a_loop_there.enqueue(1)
+    await app.worker().run(until_idle=True)
+
+    assert await product.result() == 21
+    n, pid = await pair.result()
+    assert n == 1
+    assert pid != psutil.Process().pid
+
+
+async def test_what_a_child_says_reaches_the_store(app: App) -> None:
+    job = await tasks.talk.enqueue()
+    await app.worker(concurrency=1).run(until_idle=True)
+
+    assert (await job.result()).startswith(f"default:{job.id}:")
+    assert (await job.info()).progress == {"half": True}
+    assert await job.logs() == ["from a child"]
+    done = (await app.queue("default").jobs(State.COMPLETED, newest_first=True)).jobs
+    assert (done[0].name, done[0].result) == ("multiply", 6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("value", "ValueError: no"),
+        ("exit", "SystemExit"),
+        ("result", r"field '\(result\)': nan is not a JSON number"),
+        ("crash", "ProcessDiedError"),
+    ],
+)
+async def test_whatever_a_child_does_is_a_failed_attempt(app: App, kind: str, words: str) -> None:
+    job = await tasks.fail.enqueue(kind)
+    await app.worker().run(until_idle=True)
+
+    with pytest.raises(JobFailedError, match=words):
+        await job.result()
+
+
+async def test_a_child_out_of_time_is_killed(app: App, tmp_path: Path) -> None:
+    job = await tasks.hang.enqueue(str(tmp_path / "mark"))
+    await app.worker().run(until_idle=True)
+
+    assert "AttemptTimeoutError: ran longer than" in ((await job.info()).failed_reason or "")
+
+
+async def test_a_job_in_a_child_is_cancelled(app: App, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    job = await tasks.hang_long.enqueue(str(mark))
+    async with working(app, lease=0.3):
+        await wait_until(mark.exists, deadline_s=30)
+        await job.cancel("unwanted")
+        with pytest.raises(JobFailedError, match=r"^unwanted$"):
+            await job.result(timeout_s=30)
+
+
+async def test_a_stopping_worker_gives_a_childs_job_back(app: App, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    job = await tasks.hang_long.enqueue(str(mark))
+    async with working(app):
+        await wait_until(mark.exists, deadline_s=30)
+
+    info = await job.info()
+    assert (info.state, info.attempts_made) == (State.WAIT, 0)
+
+
+async def test_middleware_sees_values_and_may_change_or_replace_them(app: App) -> None:
+    """A replaced result once went to the store as if it were JSON text, and ended the worker."""
+    seen: list[object] = []
+
+    @app.middleware
+    async def around(context: Context, call: Call) -> object:
+        if context.job_id == "cached":
+            return {"from": "the cache"}
+        seen.append(await call())
+        return [seen[-1]]
+
+    changed = await tasks.multiply.enqueue(7)
+    cached = await tasks.multiply.with_options(job_id="cached").enqueue(7)
+    await app.worker().run(until_idle=True)
+
+    assert seen == [21]
+    assert (await changed.info()).result == [21]
+    assert (await cached.info()).result == {"from": "the cache"}
+
+
+async def test_a_payload_that_does_not_fit_needs_no_child(app: App) -> None:
+    job = await app.queue("default").add("multiply", {"n": "seven"})
+    await app.worker().run(until_idle=True)
+
+    assert "task 'multiply', field 'n'" in ((await job.info()).failed_reason or "")

@@ -1,0 +1,141 @@
+"""Settings: an explicit argument, the environment, `toril.toml`, the default; nonsense by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toril import App, InvalidOptionError, InvalidSettingError, Profile, Settings
+from toril.engine.profiles import ProfileSettings
+
+
+def load(tmp_path: Path, toml: str = "", **environment: str) -> Settings:
+    if toml:
+        (tmp_path / "toril.toml").write_text(toml)
+    return Settings.load(environment, tmp_path)
+
+
+def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
+    assert load(tmp_path) == Settings()
+    assert Settings().url == "sqlite:///toril.db"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        'url = "sqlite:///file.db"\nconcurrency = 3\nshutdown_s = "5m"\ndurability = "normal"',
+        TORIL_URL="sqlite:///environment.db",
+        TORIL_LOG_LEVEL="debug",
+    )
+    assert settings == Settings(
+        url="sqlite:///environment.db",
+        concurrency=3,
+        shutdown_s=300.0,
+        durability="normal",
+        log_level="debug",
+    )
+
+
+def test_an_argument_wins_over_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORIL_URL", "sqlite:///environment.db")
+    monkeypatch.setenv("TORIL_CONCURRENCY", "7")
+    monkeypatch.chdir(tmp_path)
+    assert App().url == "sqlite:///environment.db"
+    assert App("sqlite:///mine.db").url == "sqlite:///mine.db"
+
+    app = App("sqlite://:memory:")
+    app.task()(_note)
+    try:
+        assert app.worker().options.concurrency == 7
+        assert app.worker(concurrency=2).options.concurrency == 2
+    finally:
+        app.close_sync()
+
+
+def _note() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("TORIL_CONCURRENCY", "0", "TORIL_CONCURRENCY=0: expected an integer from 1"),
+        ("TORIL_CONCURRENCY", "many", "expected an integer from 1"),
+        ("TORIL_SHUTDOWN", "soon", "TORIL_SHUTDOWN='soon': expected a duration such as"),
+        ("TORIL_DURABILITY", "none", "TORIL_DURABILITY='none': expected one of full, normal"),
+        ("TORIL_LOG_LEVEL", "loud", "expected one of debug"),
+        ("WORKER_TYPE", "hevy", r"WORKER_TYPE: unknown profile 'hevy': did you mean 'heavy'\?"),
+        ("TORIL_PROFILE", "x", "known are all, heavy, light, medium"),
+    ],
+)
+def test_nonsense_in_the_environment_is_refused(
+    tmp_path: Path, variable: str, value: str, words: str
+) -> None:
+    with pytest.raises(InvalidSettingError, match=words):
+        load(tmp_path, **{variable: value})
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("urll = 'x'", "unknown setting 'urll': did you mean 'url'"),
+        ("url = ", "not TOML"),
+        ("url = 3", "toril.toml: url=3: expected a text"),
+        ("concurrency = true", "expected an integer from 1"),
+        ("shutdown_s = -1", "expected seconds"),
+        ("shutdown_s = true", "expected seconds"),
+        ("profile = 3", "unknown profile '3'"),
+        ("log_level = ['info']", "expected one of"),
+    ],
+)
+def test_nonsense_in_the_file_is_refused(tmp_path: Path, toml: str, words: str) -> None:
+    with pytest.raises(InvalidSettingError, match=words):
+        load(tmp_path, toml)
+
+
+def test_empty_variables_are_as_if_they_were_not_there(tmp_path: Path) -> None:
+    assert load(tmp_path, TORIL_URL="", TORIL_CONCURRENCY="") == Settings()
+
+
+def test_a_worker_type_is_a_profile_and_torils_own_word_wins(tmp_path: Path) -> None:
+    assert load(tmp_path, WORKER_TYPE="heavy").profile is Profile.HEAVY
+    assert load(tmp_path, WORKER_TYPE="heavy", TORIL_PROFILE="light").profile is Profile.LIGHT
+    assert load(tmp_path, WORKER_TYPE="heavy", TORIL_PROFILE="all").profile is None
+
+
+def test_a_profile_chooses_queues_and_figures(tmp_path: Path) -> None:
+    app = App("sqlite://:memory:", settings=load(tmp_path, WORKER_TYPE="heavy"))
+    app.task(name="a", queue="video", profile="heavy")(_note)
+    app.task(name="b", queue="mail", profile="light")(_note)
+    app.task(name="c", queue="plain")(_note)
+    try:
+        heavy, light, everything = (
+            app.worker(),
+            app.worker(profile="light"),
+            app.worker(profile="all"),
+        )
+        mixed = app.worker(lease=5, queues=["mail"])
+    finally:
+        app.close_sync()
+
+    assert heavy.options.queues == ["video"]
+    assert (heavy.options.concurrency, heavy.options.lease_s, heavy.options.sweep_s) == (
+        1,
+        3600,
+        30,
+    )
+    assert light.options.queues == ["mail"]
+    assert (light.options.concurrency, light.options.lease_s) == (50, 30)
+    assert everything.options.queues == ["video", "mail", "plain"]
+    assert (everything.options.concurrency, everything.options.lease_s) == (10, 30)
+    assert (mixed.options.queues, mixed.options.lease_s) == (["mail"], 5)
+
+
+def test_every_profile_has_its_figures() -> None:
+    assert all(isinstance(profile.settings, ProfileSettings) for profile in Profile)
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "sqlite:///"])
+async def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+    with pytest.raises(InvalidOptionError, match=r"^url="):
+        await App(url, settings=Settings()).queues()

@@ -1,0 +1,227 @@
+"""`toril jobs`: listing, showing, adding, and what an operator does to jobs."""
+
+from __future__ import annotations
+
+import pytest
+from tests.cli.support import Terminal
+
+from toril.cli.codes import DONE, STATE, USAGE
+from toril.cli.jobs import unseen
+
+
+@pytest.fixture
+def mail(terminal: Terminal) -> Terminal:
+    """A queue with a completed job (1), a failed one (2) and one for later."""
+    terminal.add("mail", "send", {"to": "jo"})
+    terminal.add("mail", "broken", {"to": "flo"})
+    terminal.work_off()
+    terminal.add("mail", "send", {"to": "bo"}, delay_s=3600, job_id="later")
+    return terminal
+
+
+def test_list_shows_all_states(mail: Terminal) -> None:
+    table = mail.run("jobs", "list", "mail")
+
+    head, *rows = table.out.splitlines()
+    assert head.split() == ["ID", "NAME", "STATE", "TRIES", "ADDED", "DETAIL"]
+    assert [row.split()[:3] for row in rows] == [
+        ["2", "broken", "failed"],
+        ["later", "send", "delayed"],
+        ["1", "send", "completed"],
+    ]
+    assert "ValueError: nobody is called flo" in rows[0]
+
+
+def test_list_as_json_has_everything_with_units_and_iso_times(mail: Terminal) -> None:
+    document = mail.run("jobs", "list", "mail", "--state", "delayed", "--json").json
+
+    (job,) = document["jobs"]
+    assert document["next"] is None
+    assert job["data"] == {"to": "bo"}
+    assert job["delay_s"] == 3600
+    assert job["created_at"].endswith("Z")
+
+
+def test_list_pages_through_a_state(terminal: Terminal) -> None:
+    for _ in range(5):
+        terminal.add("mail", "send")
+    seen: list[str] = []
+    after: list[str] = []
+    while True:
+        page = terminal.here(
+            "jobs", "list", "mail", "--state", "wait", "--limit", "2", "--json", *after
+        ).json
+        seen += [job["id"] for job in page["jobs"]]
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+    newest = terminal.here("jobs", "list", "mail", "--state", "wait", "--newest", "--json").json
+
+    assert seen == ["1", "2", "3", "4", "5"]
+    assert [job["id"] for job in newest["jobs"]] == seen[::-1]
+    assert "More: add --after" in terminal.here(
+        "jobs", "list", "mail", "--state", "wait", "--limit", "2"
+    ).out  # fmt: skip
+
+
+def test_list_pages_one_state_only(terminal: Terminal) -> None:
+    assert terminal.here("jobs", "list", "mail", "--after", "1").code == USAGE
+
+
+def test_show_tells_how_a_job_failed(mail: Terminal) -> None:
+    words = mail.run("jobs", "show", "mail", "2").out
+    document = mail.here("jobs", "show", "mail", "2", "--json").json
+
+    assert words.startswith("broken  mail 2  FAILED\n")
+    assert 'data      {"to":"flo"}' in words
+    assert "reason    ValueError: nobody is called flo" in words
+    assert "attempts  1 of 1\n" in words
+    assert "raise ValueError" in words
+    assert document["state"] == "failed"
+    assert document["attempts"][0]["outcome"] == "failed"
+
+
+def test_show_tells_the_result(mail: Terminal) -> None:
+    assert 'result    "sent to jo"' in mail.here("jobs", "show", "mail", "1").out
+
+
+def test_what_a_job_holds_cannot_control_the_terminal(terminal: Terminal) -> None:
+    job_id = terminal.add("mail", "send", {"to": "\x1b]0;gone\x07"})
+    terminal.here("jobs", "cancel", "mail", job_id, "--reason", "no\x1b[2J\nmore")
+
+    listed = terminal.here("jobs", "list", "mail").out
+    shown = terminal.here("jobs", "show", "mail", job_id).out
+
+    assert "\x1b" not in listed + shown
+    assert "\x07" not in shown
+    assert r"no\x1b[2J more" in listed
+
+
+def test_add_prints_the_id(terminal: Terminal) -> None:
+    words = terminal.run("jobs", "add", "mail", "send", '{"to": "jo"}')
+    document = terminal.here("jobs", "add", "mail", "send", "--json")
+
+    assert (words.code, words.out) == (DONE, "Job 1 added to mail.\n")
+    assert document.json == {"id": "2", "queue": "mail", "name": "send", "duplicate": False}
+    assert terminal.info("mail", "1").data == {"to": "jo"}
+    assert terminal.info("mail", "2").data == {}
+
+
+def test_add_takes_options(terminal: Terminal) -> None:
+    options = ["--delay", "5m", "--priority", "high", "--id", "mine", "--attempts", "4"]
+
+    terminal.here("jobs", "add", "mail", "send", *options)
+    again = terminal.here("jobs", "add", "mail", "send", *options)
+
+    info = terminal.info("mail", "mine")
+    assert (info.state, info.delay_s, info.priority) == ("delayed", 300, 11)
+    assert info.options["attempts"] == 4
+    assert again.out == "Nothing added: mail has a job mine already.\n"
+
+
+def test_add_reads_stdin_and_files(terminal: Terminal) -> None:
+    (terminal.folder / "payload.json").write_text('{"to": "file"}')
+
+    terminal.run("jobs", "add", "mail", "send", "-", stdin='{"to": "pipe"}')
+    terminal.here("jobs", "add", "mail", "send", "@payload.json")
+
+    assert terminal.info("mail", "1").data == {"to": "pipe"}
+    assert terminal.info("mail", "2").data == {"to": "file"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["{to: jo}"], "is not JSON"),
+        (["@nowhere.json"], "nowhere.json: No such file"),
+        (["--priority", "huge"], "urgent, high, normal, low"),
+        (["--delay", "soon"], "5m"),
+        (["--id", "7"], "expected an id that is not an integer"),
+    ],
+)
+def test_add_refuses_what_makes_no_sense(
+    terminal: Terminal, words: list[str], expected: str
+) -> None:
+    result = terminal.here("jobs", "add", "mail", "send", *words)
+
+    assert result.code != DONE
+    assert expected in result.err
+    assert not list(terminal.folder.glob("toril.db"))
+
+
+def test_retry_puts_back_one_or_all(mail: Terminal) -> None:
+    mail.add("mail", "broken", {"to": "jo"})
+    mail.work_off()
+
+    one = mail.run("jobs", "retry", "mail", "2")
+    rest = mail.here("jobs", "retry", "mail", "--all", "--json")
+
+    assert one.out == "1 job of mail retried.\n"
+    assert rest.json == {"queue": "mail", "retried": 1}
+    assert mail.info("mail", "2").state == "wait"
+    done = mail.here("jobs", "retry", "mail", "--all", "--state", "completed", "--limit", "5")
+    assert done.out == "1 job of mail retried.\n"
+
+
+def test_retry_wants_ids_or_all(mail: Terminal) -> None:
+    for words in ([], ["2", "--all"]):
+        assert mail.here("jobs", "retry", "mail", *words).code == USAGE
+
+
+def test_what_was_done_before_an_error_is_said(mail: Terminal) -> None:
+    result = mail.here("jobs", "retry", "mail", "2", "later", "1")
+
+    assert result.code == STATE
+    assert result.out == "1 job of mail retried.\n"
+    assert "later" in result.err
+
+
+def test_promote_makes_delayed_jobs_ready(mail: Terminal) -> None:
+    assert mail.here("jobs", "promote", "mail", "later").code == DONE
+    assert mail.state("mail", "later") == "wait"
+    assert mail.here("jobs", "promote", "mail", "--all").out == "0 jobs of mail promoted.\n"
+    assert mail.here("jobs", "promote", "mail", "1").code == STATE
+
+
+def test_remove(mail: Terminal) -> None:
+    result = mail.here("jobs", "remove", "mail", "later", "1", "--json")
+    again = mail.here("jobs", "remove", "mail", "1")
+
+    assert result.json == {"queue": "mail", "removed": 2, "ids": ["later", "1"]}
+    assert again.code == STATE
+    assert again.err == "toril: queue 'mail' has no job '1'\n"
+
+
+def test_cancel_keeps_the_reason(mail: Terminal) -> None:
+    assert mail.here("jobs", "cancel", "mail", "later", "--reason", "too late").code == DONE
+    assert mail.info("mail", "later").failed_reason == "too late"
+
+
+def test_logs_are_followed_until_the_end(terminal: Terminal) -> None:
+    worker = terminal.worker()
+    job_id = terminal.add("slow", "hold", {"until": "go"})
+    following = terminal.start("jobs", "logs", "slow", job_id, "--follow").says("pid ")
+
+    (terminal.folder / "go").touch()
+
+    assert following.ends() == DONE
+    assert following.log == f"pid {worker.pid}\n"
+    lines = terminal.here("jobs", "logs", "slow", job_id, "--json").lines
+    assert lines == [{"line": f"pid {worker.pid}"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ([], [], []),
+        ([], ["a"], ["a"]),
+        (["a", "b"], ["a", "b", "c"], ["c"]),
+        (["a", "b"], ["b", "c"], ["c"]),
+        (["a", "a"], ["a", "a", "a"], ["a"]),
+        (["a", "b"], ["x", "y"], ["x", "y"]),
+    ],
+)
+def test_unseen_lines_of_a_log_that_forgets(
+    before: list[str], now: list[str], expected: list[str]
+) -> None:
+    assert unseen(before, now) == expected

@@ -1,0 +1,136 @@
+"""`toril top`: rates, one frame, a stream, and the live screen in a real terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from tests.cli.screen import Screen
+from tests.cli.support import PATIENCE_S, Terminal, command
+
+from toril.cli.codes import DONE, USAGE
+from toril.cli.top import SPAN_S, Rates, Sample
+from toril.engine.info import QueueInfo
+
+
+def queue(completed: int, failed: int = 0, name: str = "mail") -> QueueInfo:
+    return QueueInfo(
+        name=name,
+        paused=False,
+        waiting=0,
+        prioritized=0,
+        delayed=0,
+        active=0,
+        completed=0,
+        failed=0,
+        completed_total=completed,
+        failed_total=failed,
+        oldest_waiting_s=None,
+        concurrency=None,
+        rate_limit=None,
+        rate_window_s=None,
+    )
+
+
+def rates_of(*samples: tuple[float, list[QueueInfo]]) -> Rates:
+    rates = Rates()
+    for at_s, queues in samples:
+        rates.add(Sample(at_s, queues, []))
+    return rates
+
+
+def test_rates_are_how_fast_totals_grow() -> None:
+    rates = rates_of((0, [queue(100, 7)]), (2, [queue(150, 8)]))
+
+    assert rates.of("mail") == (25.0, 0.5)
+
+
+def test_rates_forget_what_is_long_ago() -> None:
+    rates = rates_of((0, [queue(0)]), (1, [queue(1000)]), (1 + SPAN_S, [queue(1000)]))
+
+    assert rates.of("mail") == (0.0, 0.0)
+
+
+def test_rates_of_queues_that_come_and_go() -> None:
+    rates = rates_of((0, [queue(9, name="old")]), (1, [queue(5)]))
+
+    assert rates.of("mail") == (5.0, 0.0)
+    assert rates.of("old") == (0.0, 0.0)
+    assert rates_of((0, [queue(9)])).of("mail") == (0.0, 0.0)
+    assert rates_of((0, [queue(9)]), (1, [queue(0)])).of("mail") == (0.0, 0.0)
+
+
+def test_one_frame_without_a_terminal(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+
+    result = terminal.run("top")
+
+    assert result.code == DONE
+    assert result.out.startswith("toril top  sqlite:///")
+    assert "mail" in result.out
+    assert "No worker is alive" in result.out
+    assert "\x1b" not in result.out
+
+
+def test_one_frame_as_json(terminal: Terminal) -> None:
+    terminal.worker()
+    terminal.add("slow", "hold", {"until": "never"})
+
+    document = terminal.here("top", "--once", "--json").json
+
+    (found,) = [each for each in document["queues"] if each["name"] == "slow"]
+    assert found["completed_per_s"] == 0
+    assert [worker["state"] for worker in document["workers"]] == ["working"]
+
+
+def test_stream_of_json(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+    process = subprocess.Popen(
+        command("top", "--json", "--interval", "50ms"),
+        cwd=terminal.folder,
+        env=terminal.environment(),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+
+    looks = [json.loads(process.stdout.readline()) for _ in range(3)]
+    process.stdout.close()
+
+    assert process.wait(PATIENCE_S) == DONE
+    assert all(look["queues"][0]["name"] == "mail" for look in looks)
+
+
+def test_interval_has_a_least(terminal: Terminal) -> None:
+    assert terminal.here("top", "--interval", "1ms").code == USAGE
+
+
+@pytest.mark.parametrize("end", ["q", "ctrl-c", "term"])
+def test_live_screen_ends_cleanly(terminal: Terminal, end: str) -> None:
+    terminal.add("mail", "send")
+    with Screen(terminal, "top") as screen:
+        screen.shows("QUEUE")
+        screen.shows("mail")
+        match end:
+            case "q":
+                os.write(screen.fd, b"q")
+            case "ctrl-c":
+                os.write(screen.fd, b"\x03")
+            case _:
+                screen.process.send_signal(signal.SIGTERM)
+
+        assert screen.ends() == DONE
+
+    assert "\x1b[?1049h" in screen.text  # the other screen was shown,
+    assert "\x1b[?1049l" in screen.text.rpartition("\x1b[?1049h")[2]  # and left again
+    assert "Traceback" not in screen.text
+
+
+def test_live_screen_says_what_is_wrong_on_the_usual_one(terminal: Terminal) -> None:
+    with Screen(terminal, "top") as screen:
+        assert screen.ends() == 3
+
+    assert "\x1b[?1049h" not in screen.text
+    assert "there is no such file" in screen.text

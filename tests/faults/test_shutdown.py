@@ -1,0 +1,77 @@
+"""SIGTERM: a worker lets jobs end, gives back the rest at no cost, and leaves in time."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from tests.faults.support import Say, Stage
+from tests.support.waiting import wait_until
+
+from toril.engine.worker import FAREWELL_S
+
+SLACK_S = 10.0
+"""For a machine that is busy."""
+
+
+@pytest.mark.timeout(120)
+async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, say: Say) -> None:
+    gate = stage.folder / "gate"
+    queues = ["held", "loop", "thread", "process"]
+    worker = stage.worker(queues=queues, concurrency=20, shutdown=2.0)
+    held = [await stage.add("held", "hold_until", path=str(gate)) for _ in range(5)]
+    keys = await stage.add_marking({"loop": 300, "thread": 300, "process": 6}, 0.2)
+    await wait_until(lambda: len(stage.marks) > 50, deadline_s=60, what="the worker to be busy")
+
+    began_s = time.monotonic()
+    worker.send(signal.SIGTERM)
+    code = await worker.ended(deadline_s=60)
+    took_s = time.monotonic() - began_s
+
+    assert code == 0, worker.errors
+    assert took_s < 2.0 + FAREWELL_S + SLACK_S
+    assert await stage.figure("active") == 0
+    assert await stage.app.workers() == []
+    for job in held:
+        info = await job.info()
+        assert info.state == "wait"
+        assert (info.attempts_made, info.stalled) == (0, 0)
+        assert [attempt.outcome for attempt in info.attempts] == ["released"]
+    done = await stage.figure("completed_total")
+
+    gate.touch()
+    stage.worker(queues=queues, concurrency=20)
+    await stage.until_done(len(keys) + len(held), deadline_s=60)
+    await stage.check_each_done_once(keys)
+    twice = sum(times > 1 for times in stage.marks.values())
+    say(
+        f"left after {took_s:.1f} s with {done} of {len(keys)} jobs done and 5 given back; another"
+        f" worker did the rest: lost 0, side effects twice {twice}"
+    )
+
+
+@pytest.mark.timeout(120)
+async def test_second_signal_stops_at_once(stage: Stage, say: Say) -> None:
+    worker = stage.worker(queues=["held"], shutdown=3600.0)
+    job = await stage.add("held", "hold_until", path=str(stage.folder / "gate"))
+    await stage.until_active(1)
+    worker.send(signal.SIGTERM)
+
+    async def quiet() -> bool:
+        return [one.quiet for one in await stage.app.workers()] == [True]
+
+    await wait_until(quiet, deadline_s=30, what="the first signal to be heard")
+    assert worker.is_alive
+    assert await stage.figure("active") == 1
+
+    began_s = time.monotonic()
+    worker.send(signal.SIGTERM)
+    code = await worker.ended(deadline_s=60)
+    took_s = time.monotonic() - began_s
+
+    assert code == 0, worker.errors
+    assert took_s < FAREWELL_S + SLACK_S
+    info = await job.info()
+    assert (info.state, info.attempts_made) == ("wait", 0)
+    say(f"left {took_s:.1f} s after the second signal")

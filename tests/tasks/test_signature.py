@@ -1,0 +1,286 @@
+"""A function's parameters as the schema of its payload: every kind, at the door and when run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Annotated, Any, Literal, TypedDict
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from toril.core.errors import InvalidOptionError, InvalidPayloadError
+from toril.engine.context import Context
+from toril.tasks.inject import provided
+from toril.tasks.signature import Rename, Signature
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+@dataclass
+class Address:
+    street: str
+    zip_code: str | None = None
+
+
+class Person(msgspec.Struct):
+    name: str
+    addresses: list[Address] = []
+
+
+class Options(TypedDict):
+    size: int
+
+
+class Order(BaseModel):
+    number: int
+    items: list[str] = []
+
+
+def signature(function: Callable[..., Any], rename: Rename = None) -> Signature:
+    return Signature("send", function, rename)
+
+
+def through(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return the arguments that the function gets, after a way through the store."""
+    made = signature(function)
+    return made.read(made.bind(args, kwargs))
+
+
+def everything(
+    a: int,
+    b: float,
+    c: str,
+    d: bool,
+    e: None,
+    f: list[int],
+    g: dict[str, int],
+    h: tuple[int, str],
+    i: set[int],
+    j: Colour,
+    k: Level,
+    l: datetime,  # noqa: E741
+    m: date,
+    n: timedelta,
+    o: UUID,
+    p: Decimal,
+    q: bytes,
+    r: int | None,
+    s: int | str,
+    t: Literal["x", "y"],
+    u: Address,
+    v: Person,
+    w: Options,
+    x: Order,
+    y: Any,
+    z: Annotated[int, msgspec.Meta(ge=1)],
+) -> None: ...
+
+
+VALUES: dict[str, Any] = {
+    "a": 1, "b": 1.5, "c": "ü", "d": True, "e": None, "f": [1], "g": {"x": 1}, "h": (1, "x"),
+    "i": {1, 2}, "j": Colour.RED, "k": Level.LOW, "l": datetime(2026, 1, 1, tzinfo=UTC),
+    "m": date(2026, 1, 1), "n": timedelta(hours=1), "o": UUID(int=3), "p": Decimal("1.10"),
+    "q": b"\x00\xff", "r": None, "s": "x", "t": "y", "u": Address("Main St"),
+    "v": Person("Jo", [Address("Main St", "123")]), "w": {"size": 3},
+    "x": Order(number=3, items=["a"]), "y": [1, {"x": None}], "z": 7,
+}  # fmt: skip
+
+
+def test_values_of_every_kind_come_back_as_they_were() -> None:
+    assert through(everything, **VALUES) == VALUES
+    assert through(everything, *VALUES.values()) == VALUES
+
+
+def test_a_parameter_without_annotation_takes_any_json() -> None:
+    def send(what):  # type: ignore[no-untyped-def]
+        ...
+
+    assert through(send, what=[1, "x"]) == {"what": [1, "x"]}
+
+
+def test_positional_and_named_arguments_bind_like_a_call() -> None:
+    def send(a: int, b: int = 2, *, c: int = 3) -> None: ...
+
+    assert through(send, 1) == {"a": 1, "b": 2, "c": 3}
+    assert through(send, 1, c=5) == {"a": 1, "b": 2, "c": 5}
+    assert through(send, b=4, a=1) == {"a": 1, "b": 4, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ((), {}, "task 'send', field 'a': missing"),
+        ((1, 2, 3), {}, r"task 'send', field '\(call\)': too many positional arguments"),
+        ((1,), {"a": 2}, r"field '\(call\)': multiple values for argument 'a'"),
+        ((), {"a": 1, "colr": 2}, "field 'colr': unknown; did you mean 'colour'?"),
+        ((), {"a": 1, "zzz": 2}, "field 'zzz': unknown; known are a, colour"),
+        ((), {"a": "one"}, "field 'a': Expected `int`, got `str`; the value is 'one'"),
+        ((), {"a": None}, "field 'a': Expected `int`, got `null`; the value is None"),
+        ((), {"a": 1.5}, "field 'a': Expected `int`, got `float`; the value is 1.5"),
+        ((), {"a": 1, "colour": "x" * 100}, r"the value is 'x+\.\.\.$"),
+        ((), {"a": object()}, "field 'a': object is not a type that JSON can carry"),
+        ((), {"a": float("nan")}, "field 'a': nan is not a JSON number"),
+        ((), {"a": 1, "colour": "\ud800"}, "field 'colour': .*surrogates not allowed"),
+    ],
+)
+def test_a_call_that_does_not_fit_is_refused_with_field_and_value(
+    args: tuple[Any, ...], kwargs: dict[str, Any], words: str
+) -> None:
+    def send(a: int, colour: Colour = Colour.RED) -> None: ...
+
+    with pytest.raises(InvalidPayloadError, match=words.replace("?", r"\?")):
+        signature(send).bind(args, kwargs)
+
+
+def test_what_is_wrong_inside_a_value_is_named_by_its_path() -> None:
+    def send(person: Person, order: Order) -> None: ...
+
+    wrong: dict[str, Any] = {"name": "Jo", "addresses": [{"street": 3}]}
+    with pytest.raises(InvalidPayloadError, match=r"'person.addresses\[0\].street'.*got `int`"):
+        signature(send).check({"person": wrong, "order": {"number": 1}})
+    with pytest.raises(InvalidPayloadError, match=r"field 'order': .*valid integer.*`number`"):
+        signature(send).check({"person": {"name": "Jo"}, "order": {"number": "x"}})
+
+
+def test_a_stored_payload_that_does_not_fit_is_refused_in_the_same_words() -> None:
+    def send(a: int) -> None: ...
+
+    made = signature(send)
+    words = []
+    for ask in (lambda: made.check({"a": "x"}), lambda: made.read('{"a": "x"}')):
+        with pytest.raises(InvalidPayloadError) as caught:
+            ask()
+        words.append(str(caught.value))
+    assert words[0] == words[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", r"field '\(payload\)': not JSON"),
+        ("[]", r"field '\(payload\)': Expected `object`, got `array`"),
+        ("null", r"field '\(payload\)': Expected `object`, got `null`"),
+        ("{}", "field 'a': missing"),
+    ],
+)
+def test_a_stored_text_that_is_no_payload_is_refused(text: str, words: str) -> None:
+    def send(a: int) -> None: ...
+
+    with pytest.raises(InvalidPayloadError, match=words):
+        signature(send).read(text)
+
+
+def test_unknown_fields_of_a_stored_payload_are_ignored() -> None:
+    def send(a: int) -> None: ...
+
+    assert signature(send).read('{"a": 1, "sentBy": "node", "b": [1]}') == {"a": 1}
+
+
+def test_unknown_fields_of_a_text_at_the_door_are_not() -> None:
+    def send(colour: str) -> None: ...
+
+    signature(send).check_text('{"colour": "red"}')
+    with pytest.raises(InvalidPayloadError, match="did you mean 'colour'"):
+        signature(send).check_text('{"colour": "red", "color": "red"}')
+
+
+def test_a_default_that_can_change_is_made_anew_for_each_run() -> None:
+    def send(
+        a: list[list[int]] = [[1]],  # noqa: B006
+        b: dict[str, int] = {},  # noqa: B006
+        c: Address = Address("x"),  # noqa: B008
+    ) -> None: ...
+
+    made = signature(send)
+    first = made.read("{}")
+    first["a"][0].append(2)
+    first["b"]["x"] = 1
+
+    assert made.read("{}") == {"a": [[1]], "b": {}, "c": Address("x")}
+
+
+def test_parameters_are_camel_case_on_the_wire_where_the_task_says_so() -> None:
+    def send(user_id: int, file_name_2: str = "x") -> None: ...
+
+    made = signature(send, "camel")
+    text = made.bind((3,), {"file_name_2": "y"})
+
+    assert text == '{"userId":3,"fileName2":"y"}'
+    assert made.read(text) == {"user_id": 3, "file_name_2": "y"}
+    with pytest.raises(InvalidPayloadError, match="field 'userId': missing"):
+        made.check({})
+
+
+def test_the_context_is_no_part_of_the_payload() -> None:
+    def send(ctx: Context, a: int) -> None: ...
+
+    made = signature(send)
+    assert made.context_name == "ctx"
+    assert made.bind((1,), {}) == '{"a":1}'
+
+
+def test_what_the_app_provides_is_no_part_of_the_payload() -> None:
+    def send(a: int, *, address: Address = provided(Address)) -> None: ...
+
+    made = signature(send)
+    assert made.provided_names == {"address": Address}
+    with pytest.raises(InvalidPayloadError, match="field 'address': unknown"):
+        made.check({"a": 1, "address": {"street": "x"}})
+
+
+def context_second(a: int, ctx: Context) -> None: ...
+def star(*numbers: int) -> None: ...
+def stars(**numbers: int) -> None: ...
+def positional(a: int, /) -> None: ...
+def several(a: Address | Person) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (context_second, "ctx.*the Context as first parameter"),
+        (star, r"\*numbers.*named parameters only"),
+        (stars, r"\*\*numbers.*named parameters only"),
+        (positional, "named parameters only"),
+        (several, "parameters cannot be a payload"),
+    ],
+)
+def test_a_function_that_cannot_be_a_payload_is_refused_at_once(
+    function: Callable[..., Any], words: str
+) -> None:
+    with pytest.raises(InvalidOptionError, match=f"task 'send'.*{words}"):
+        signature(function)
+
+
+def test_an_annotation_that_is_not_there_at_run_time_is_explained() -> None:
+    def send(a: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(InvalidOptionError, match=r"'Missing' is not defined.*import the type"):
+        signature(send)
+
+
+@given(st.integers(), st.text(st.characters(exclude_categories=["Cs"])), st.none() | st.floats())
+def test_what_is_bound_is_read_or_refused(a: int, b: str, c: float | None) -> None:
+    def send(a: int, b: str, c: float | None = None) -> None: ...
+
+    if c is not None and not math.isfinite(c):
+        with pytest.raises(InvalidPayloadError, match="field 'c'"):
+            through(send, a, b, c=c)
+    else:
+        assert through(send, a, b, c=c) == {"a": a, "b": b, "c": c}

@@ -1,0 +1,45 @@
+"""Mistakes that type checkers must find: each line with an `E` has exactly one, others none."""
+
+from __future__ import annotations
+
+from toril import App, Context, Job, JobOptions, RetryPolicy
+
+app = App()
+
+
+@app.task()
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(queue="mail")
+async def send(ctx: Context, to: str) -> str:
+    ctx.progress(object())  # E
+    ctx.enqueue("other", {"x": object()})  # E
+    return to
+
+
+async def use() -> None:
+    await add.enqueue("1")  # E
+    await add.enqueue()  # E
+    await add.enqueue(1, 2, 3)  # E
+    await add.enqueue(1, c=3)  # E
+    await send.enqueue(to=3)  # E
+    add.enqueue_sync(None)  # E
+    add.with_options(delay="soon")  # E
+    add.with_options(prority=1)  # E
+    text: str = await (await add.enqueue(1)).result()  # E
+    other: Job[str] = await add.enqueue(1)  # E
+    await app.queue("mail").add("send", object())  # E
+    print(text, other)
+
+
+app.task(queues="mail")  # E
+app.task(run_in="cloud")  # E
+app.task(timeout="1h")  # E
+app.on("fialed")  # E
+app.worker(concurrency="5")  # E
+RetryPolicy(attempts=3)  # E
+RetryPolicy(backoff="linear")  # E
+JobOptions(delay=3)  # E
+App("redis://", durability="some")  # E

@@ -1,0 +1,109 @@
+"""A program that uses Toril as it is meant to be used. Type checkers find nothing in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import assert_type
+
+from toril import (
+    App,
+    Call,
+    Cancel,
+    Context,
+    HookEvent,
+    Job,
+    JobInfo,
+    KeepPolicy,
+    Priority,
+    QueueInfo,
+    RetryPolicy,
+    Snooze,
+    Task,
+    TaskBundle,
+    provided,
+)
+from toril.testing import MemoryApp, Ran, in_memory
+
+app = App()
+mail = TaskBundle()
+
+
+@dataclass
+class Size:
+    width: int
+    height: int
+
+
+@app.task()
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(queue="mail", retry=RetryPolicy(max_attempts=3), timeout=timedelta(minutes=1))
+async def send(ctx: Context, to: str, *, name: str = "you") -> str:
+    ctx.progress({"done": [1, 2]})
+    ctx.log(f"to {to}")
+    if ctx.cancelled:
+        raise Cancel
+    if ctx.remaining_s is not None and ctx.remaining_s < 1:
+        raise Snooze(until=datetime.now(UTC))
+    return name
+
+
+@app.task(run_in="process")
+def resize(path: str, *, size: Size = provided(Size)) -> Size:
+    return size
+
+
+@mail.task(keep_completed=KeepPolicy(count=0))
+async def nothing() -> None: ...
+
+
+@app.on("failed")
+def report(event: HookEvent) -> None:
+    print(event.reason)
+
+
+@app.on("completed")
+async def report_later(event: HookEvent) -> None:
+    print(event.result)
+
+
+@app.middleware
+async def around(context: Context, call: Call) -> object:
+    return await call()
+
+
+async def use() -> None:
+    job = await add.enqueue(1, b=3)
+    assert_type(job, Job[int])
+    assert_type(await job.result(timeout_s=10), int)
+    assert_type(await job.info(), JobInfo)
+    assert_type(add.enqueue_sync(1), Job[int])
+    assert_type(await add.enqueue_many([{"a": 1}]), list[Job[int]])
+
+    assert_type(await (await send.enqueue("jo@example.com", name="Jo")).result(), str)
+    later = send.with_options(delay=timedelta(hours=1), priority=Priority.HIGH, job_id="a")
+    assert_type(await later.enqueue(to="jo@example.com"), Job[str])
+    assert_type(await (await resize.enqueue("a.jpg")).result(), Size)
+    assert_type(await (await nothing.enqueue()).result(), None)
+
+    queue = app.queue("mail")
+    await queue.add("send", {"to": "x", "n": [1, 2.5, None, {"a": True}]})
+    assert_type(await queue.info(), QueueInfo | None)
+    async for event in queue.events(after=0, until_idle=True):
+        assert_type(event.job_id, str | None)
+    worker = app.worker(queues={"mail": 3, "default": 1}, concurrency=5)
+    worker.stop()
+    await worker.run(until_idle=True)
+
+
+async def test() -> None:
+    async with MemoryApp() as memory, in_memory(app) as bench:
+        assert_type(await memory.run_until_idle(), Ran)
+        assert_type(await bench.run_until_idle(advance=True), Ran)
+
+
+def takes(task: Task[[int, int], int]) -> None:
+    task.enqueue_sync(1, 2)
