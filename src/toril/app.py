@@ -24,12 +24,7 @@ from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
 from toril.engine.options import (
-    KEEP_COMPLETED,
-    KEEP_FAILED,
-    KeepPolicy,
     RateLimit,
-    RetryPolicy,
-    RunIn,
 )
 from toril.engine.producer import Producer
 from toril.engine.profiles import Profile
@@ -40,9 +35,8 @@ from toril.engine.sweeper import take_back
 from toril.engine.worker import Worker, WorkerOptions
 from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
-from toril.tasks.decorator import TaskDecorator, task_decorator
+from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
-from toril.tasks.signature import Rename
 from toril.tasks.task import Task
 
 _PARENTS: list[Backend] = []
@@ -54,7 +48,7 @@ H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
 
 
-class App:
+class App(TaskMaker):
     """Tasks, and the store where their jobs live."""
 
     def __init__(
@@ -138,58 +132,6 @@ class App:
         """Return this app, set to refuse a store that is not there yet: for those who only look."""
         self._create = False
         return self
-
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        run_in: RunIn | None = None,
-        retry: RetryPolicy | None = None,
-        timeout: float | timedelta | None = 3600.0,
-        keep_completed: KeepPolicy = KEEP_COMPLETED,
-        keep_failed: KeepPolicy = KEEP_FAILED,
-        max_payload_bytes: int = 256 * 1024,
-        max_result_bytes: int = 64 * 1024,
-        profile: Profile | str | None = None,
-        rename: Rename = None,
-        any_name: bool = False,
-    ) -> TaskDecorator:
-        """Make a task of a function: `@app.task()`.
-
-        Parameters:
-            name: The name on the wire. Default: the function's.
-            queue: Where its jobs wait. Default: `default`.
-            run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else
-                `thread`.
-            retry: When a failed attempt is tried again. Default: `RetryPolicy()`, 5 attempts.
-            timeout: Longest attempt, in seconds or as a timedelta. None: no limit. Default: 1 h.
-            keep_completed: What is kept of completed jobs. Default: the newest 10,000, for 7 days.
-            keep_failed: What is kept of failed ones. Default: the newest 100,000, for 90 days.
-            max_payload_bytes: Largest payload as JSON. Default: 256 KiB.
-            max_result_bytes: Largest result as JSON. Default: 64 KiB.
-            profile: `light`, `medium` or `heavy`: which workers take it.
-            rename: `camel` for camelCase parameters on the wire.
-            any_name: Take jobs of its queue that no other task has the name of.
-
-        Raises:
-            InvalidOptionError: An option or the function makes no sense; the message says which.
-        """
-        return task_decorator(
-            self._add,
-            name=name,
-            queue=queue,
-            run_in=run_in,
-            retry=retry,
-            timeout=timeout,
-            keep_completed=keep_completed,
-            keep_failed=keep_failed,
-            max_payload_bytes=max_payload_bytes,
-            max_result_bytes=max_result_bytes,
-            profile=profile,
-            rename=rename,
-            any_name=any_name,
-        )
 
     def include(self, bundle: TaskBundle) -> None:
         """Register the tasks of a bundle."""

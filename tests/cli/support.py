@@ -205,6 +205,17 @@ class Terminal:
             what=f"{state} of job {job_id} of {queue}",
         )
 
+    def hold(self, until: str = "go") -> str:
+        """Add a job that runs until there is a file of that name, and wait until it runs."""
+        job_id = self.add("slow", "hold", {"until": until})
+        # Its own word for it: the store knows of a claim a little before the worker does.
+        wait_until_sync(
+            lambda: self.ask(lambda app: app.queue("slow").job(job_id).logs()),
+            deadline_s=PATIENCE_S,
+            what="a running job",
+        )
+        return job_id
+
     def work_off(self) -> None:
         """Run all jobs of the mail queue in this process."""
 

@@ -199,7 +199,7 @@ def test_cancel_keeps_the_reason(mail: Terminal) -> None:
 
 def test_logs_are_followed_until_the_end(terminal: Terminal) -> None:
     worker = terminal.worker()
-    job_id = terminal.add("slow", "hold", {"until": "go"})
+    job_id = terminal.hold()
     following = terminal.start("jobs", "logs", "slow", job_id, "--follow").says("pid ")
 
     (terminal.folder / "go").touch()

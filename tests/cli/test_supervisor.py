@@ -55,8 +55,7 @@ def test_all_end_well_when_told_to(terminal: Terminal) -> None:
 
 def test_a_killed_child_is_replaced_and_its_job_taken_up_at_once(terminal: Terminal) -> None:
     supervisor = start(terminal)
-    job_id = terminal.add("slow", "hold", {"until": "go"})
-    terminal.until_state("slow", job_id, "active")
+    job_id = terminal.hold()
     victim = holder(terminal, job_id)
 
     os.kill(victim, signal.SIGKILL)
@@ -74,8 +73,7 @@ def test_a_killed_child_is_replaced_and_its_job_taken_up_at_once(terminal: Termi
 
 def test_a_second_signal_is_passed_on(terminal: Terminal) -> None:
     supervisor = start(terminal, "--shutdown", "1h")
-    job_id = terminal.add("slow", "hold", {"until": "never"})
-    terminal.until_state("slow", job_id, "active")
+    job_id = terminal.hold("never")
 
     supervisor.tell(signal.SIGINT)
     supervisor.says("1 still run")
@@ -116,8 +114,7 @@ def test_an_app_that_cannot_be_loaded_is_said_once(terminal: Terminal) -> None:
 
 def test_one_that_ends_badly_makes_the_end_bad(terminal: Terminal) -> None:
     supervisor = start(terminal, "--shutdown", "1h")
-    job_id = terminal.add("slow", "hold", {"until": "never"})
-    terminal.until_state("slow", job_id, "active")
+    job_id = terminal.hold("never")
     child = holder(terminal, job_id)
 
     supervisor.tell(signal.SIGTERM)

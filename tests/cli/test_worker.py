@@ -13,13 +13,6 @@ from toril.cli.codes import DONE, ERROR, STORE, USAGE
 from toril.cli.worker import WorkerArguments, queue_list
 
 
-def held(terminal: Terminal, until: str = "go") -> str:
-    """Add a job that runs until there is a file, and wait until it runs."""
-    job_id = terminal.add("slow", "hold", {"until": until})
-    terminal.until_state("slow", job_id, "active")
-    return job_id
-
-
 def test_worker_says_what_it_works_on(terminal: Terminal) -> None:
     worker = terminal.worker("--concurrency", "7", "--shutdown", "3s")
     worker.tell(signal.SIGTERM)
@@ -62,7 +55,7 @@ def test_debug_shows_each_job(terminal: Terminal) -> None:
 
 def test_sigterm_lets_a_running_job_end(terminal: Terminal) -> None:
     worker = terminal.worker()
-    job_id = held(terminal)
+    job_id = terminal.hold()
 
     worker.tell(signal.SIGTERM)
     worker.says("SIGTERM: ending; 1 still run")
@@ -74,7 +67,7 @@ def test_sigterm_lets_a_running_job_end(terminal: Terminal) -> None:
 
 def test_a_job_that_does_not_end_in_time_is_given_back_unharmed(terminal: Terminal) -> None:
     worker = terminal.worker("--shutdown", "200ms")
-    job_id = held(terminal)
+    job_id = terminal.hold()
 
     worker.tell(signal.SIGTERM)
 
@@ -86,7 +79,7 @@ def test_a_job_that_does_not_end_in_time_is_given_back_unharmed(terminal: Termin
 
 def test_a_second_signal_gives_back_at_once(terminal: Terminal) -> None:
     worker = terminal.worker("--shutdown", "1h")
-    job_id = held(terminal)
+    job_id = terminal.hold()
 
     worker.tell(signal.SIGINT)
     worker.says("SIGINT: ending")
@@ -119,7 +112,7 @@ def test_a_third_signal_gets_through_a_blocked_loop(terminal: Terminal) -> None:
 
 def test_sigusr1_takes_no_more_and_goes_on(terminal: Terminal) -> None:
     worker = terminal.worker()
-    job_id = held(terminal)
+    job_id = terminal.hold()
 
     worker.tell(signal.SIGUSR1)
     worker.says("quiet: no new jobs are taken, 1 still run")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from toril.engine.states import FINISHED, READY, State, may
 
 LEASE_MS = 30_000
-MAX_STALLED = 1
 
 
 @dataclass
@@ -147,7 +146,7 @@ class Model:
             self._line_up(job, "retry", front=kind == "released")
         return True
 
-    def recover(self, steady_ms: int) -> list[ModelJob]:
+    def recover(self, steady_ms: int, max_stalled: int) -> list[ModelJob]:
         """Put jobs whose lease has ended at the front, the longest running first."""
         lapsed = [job for job in self.jobs.values() if job.state is State.ACTIVE]
         lapsed = [job for job in lapsed if job.lease_ends_ms <= steady_ms]
@@ -157,7 +156,7 @@ class Model:
             job.history.append("stalled")
             if job.cancelled is not None:
                 job.deferred = job.cancelled
-            elif job.stalled > MAX_STALLED:
+            elif job.stalled > max_stalled:
                 job.deferred = "job stalled more than allowable limit"
             self._line_up(job, "recover", front=True)
         return lapsed

@@ -263,6 +263,19 @@ async def test_job_that_keeps_killing_its_worker_is_quarantined(
     assert [attempt.number for attempt in found.attempts] == [1, 2, 3, 4]
 
 
+async def test_quarantined_job_that_completes_all_the_same_is_done_with_it(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    """The reason to fail stayed on the completed job."""
+    job_id = await add_one(backend)
+    await worker.claim()
+    clock.advance(31)
+    await sweep(backend, max_stalled=0)
+    await worker.end(await worker.claim_one(), "completed")
+
+    assert (await record(backend, job_id)).deferred_failure is None
+
+
 async def test_max_stalled_of_none_quarantines_at_the_first(
     backend: Backend, worker: HandWorker, clock: ManualClock
 ) -> None:

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
 )
 from tests.conformance.conftest import BACKENDS
-from tests.conformance.model import LEASE_MS, MAX_STALLED, Model, ModelJob
+from tests.conformance.model import LEASE_MS, Model, ModelJob
 from tests.support.contract import HandWorker, outcome, records
 
 from toril.backends import open_backend
@@ -245,16 +245,20 @@ class Stores(RuleBasedStateMachine):
             assert reply.next_due_ms == self.model.next_due_ms(queue, now_ms)
 
     @rule(
-        seconds=st.sampled_from([0.001, 1, 20, 31, 31]), jump=st.sampled_from([0, 0, -3_600, 3_600])
+        seconds=st.sampled_from([0.001, 1, 20, 31, 31]),
+        jump=st.sampled_from([0, 0, -3_600, 3_600]),
+        max_stalled=st.sampled_from([0, 1, 2]),
     )
-    def time_passes_and_somebody_sweeps(self, seconds: float, jump: float) -> None:
+    def time_passes_and_somebody_sweeps(
+        self, seconds: float, jump: float, max_stalled: int
+    ) -> None:
         self.clock.advance(seconds)
         self.clock.jump_calendar(jump)
-        lapsed = self.model.recover(self.clock.steady_ms())
+        lapsed = self.model.recover(self.clock.steady_ms(), max_stalled)
 
         async def sweep(one: Driven) -> list[tuple[str, str]]:
             found = await one.backend.dispatch.recover(
-                max_stalled=MAX_STALLED, heartbeat_s=60, limit=1_000
+                max_stalled=max_stalled, heartbeat_s=60, limit=1_000
             )
             return sorted(found.recovered)
 

@@ -84,25 +84,25 @@ def demo(
     _check_entity_type(entity_type)
     place = DemoFolder(target)
     found = None if folder is None else find_photos(folder, target)
-    place.take(keep=keep)
-    if found is None:
-        found = shipped(place)
     processes = processes or cores()
     output = Output(as_json=as_json)
-    output.say(f"{plural(len(found.photos), 'file')}; {processes} at once")
+    set_up("text", "error", with_pid=False)
 
-    async def work() -> DemoRun:
+    async def work(found: Found) -> DemoRun:
         with _progress(output, len(found.photos)) as told:
             run = DemoRun(place, entity_type=entity_type, processes=processes, told=told)
             await run.run(found.photos)
         return run
 
-    set_up("text", "error", with_pid=False)
-    run = asyncio.run(work())
-    if run.interrupted:
-        output.say(f"Interrupted: {len(run.fates)} of {len(found.photos)} were done.", WARN)
-        return INTERRUPTED
-    place.remove_uploads()
+    with place.held(keep=keep):
+        if found is None:
+            found = shipped(place)
+        output.say(f"{plural(len(found.photos), 'file')}; {processes} at once")
+        run = asyncio.run(work(found))
+        if run.interrupted:
+            output.say(f"Interrupted: {len(run.fates)} of {len(found.photos)} were done.", WARN)
+            return INTERRUPTED
+        place.remove_uploads()
     if as_json:
         output.document(_facts(place, run, found))
     else:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from toril.cli.codes import USAGE, RefusedError
 from toril.library.images.samples import sample_folder
@@ -56,7 +56,6 @@ class DemoFolder:
         self.quarantine = root / "quarantine"
         self.samples = root / "samples"
         self.url = f"sqlite:///{root / 'toril.db'}"
-        self._mark: IO[str] | None = None
 
     @property
     def settings(self) -> MediaSettings:
@@ -68,29 +67,31 @@ class DemoFolder:
             database_url=f"sqlite:///{self.root / 'media.db'}",
         )
 
-    def take(self, *, keep: bool) -> None:
-        """Make the folder and hold it until this process ends; empty it unless `keep`.
+    @contextmanager
+    def held(self, *, keep: bool) -> Iterator[None]:
+        """Make the folder and hold it for the block; empty it first unless `keep`.
 
         Raises:
             RefusedError: It holds things that no demo made, or another demo is at work in it.
         """
         if self.root.exists() and not self.root.is_dir():
             raise RefusedError(f"{self.root} is not a folder: give another with --output", USAGE)
-        mark = self.root / MARK
-        if self.root.is_dir() and not mark.exists() and any(self.root.iterdir()):
+        path = self.root / MARK
+        if self.root.is_dir() and not path.exists() and any(self.root.iterdir()):
             raise RefusedError(
                 f"{self.root} is not empty and no demo made it: give another folder with --output",
                 USAGE,
             )
         self.root.mkdir(parents=True, exist_ok=True)
-        self._mark = mark.open("a")
-        try:
-            fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(f"another demo is at work in {self.root}") from None
-        if not keep:
-            self._clear()
-        self.uploads.mkdir(exist_ok=True)
+        with path.open("a") as mark:
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+            except BlockingIOError:
+                raise RefusedError(f"another demo is at work in {self.root}") from None
+            if not keep:
+                self._clear()
+            self.uploads.mkdir(exist_ok=True)
+            yield
 
     def _clear(self) -> None:
         """Remove what demos make, by name: whatever else was put here stays."""

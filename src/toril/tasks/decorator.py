@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
@@ -42,63 +43,70 @@ class TaskDecorator(Protocol):
     def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
 
 
-def task_decorator(
-    register: Callable[[Task[Any, Any]], Task[Any, Any]],
-    *,
-    name: str | None = None,
-    queue: str = "default",
-    run_in: RunIn | None = None,
-    retry: RetryPolicy | None = None,
-    timeout: float | timedelta | None = 3600.0,
-    keep_completed: KeepPolicy = KEEP_COMPLETED,
-    keep_failed: KeepPolicy = KEEP_FAILED,
-    max_payload_bytes: int = 256 * 1024,
-    max_result_bytes: int = 64 * 1024,
-    profile: Profile | str | None = None,
-    rename: Rename = None,
-    any_name: bool = False,
-) -> TaskDecorator:
-    """Return a decorator that makes a task and registers it.
+class TaskMaker(ABC):
+    """Has `task()`. An app registers what it makes; a bundle keeps it for apps to come."""
 
-    Parameters:
-        register: Takes the task and returns it as its owner has it.
-        name: The name on the wire. Default: the function's.
-        queue: Where its jobs wait.
-        run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else `thread`.
-        retry: When a failed attempt is tried again. Default: `RetryPolicy()`.
-        timeout: Longest attempt, in seconds or as a timedelta. None: no limit.
-        keep_completed: What is kept of completed jobs.
-        keep_failed: What is kept of failed jobs.
-        max_payload_bytes: Largest payload.
-        max_result_bytes: Largest result.
-        profile: Which workers take it.
-        rename: `camel` for camelCase on the wire.
-        any_name: Take jobs of its queue that no other task has the name of.
+    @abstractmethod
+    def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
+        """Take a new task and return it as its owner has it."""
 
-    Raises:
-        InvalidOptionError: An option makes no sense.
-    """
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        run_in: RunIn | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = 3600.0,
+        keep_completed: KeepPolicy = KEEP_COMPLETED,
+        keep_failed: KeepPolicy = KEEP_FAILED,
+        max_payload_bytes: int = 256 * 1024,
+        max_result_bytes: int = 64 * 1024,
+        profile: Profile | str | None = None,
+        rename: Rename = None,
+        any_name: bool = False,
+    ) -> TaskDecorator:
+        """Make a task of a function: `@app.task()`.
 
-    def decorate(function: Any) -> Task[Any, Any]:
-        if not inspect.isroutine(function) and not callable(function):
-            raise InvalidOptionError(f"task={function!r}: expected a function")
-        options = TaskOptions(
-            name=getattr(function, "__name__", "") if name is None else name,
-            queue=queue,
-            run_in=run_in or ("loop" if inspect.iscoroutinefunction(function) else "thread"),
-            retry=retry or RetryPolicy(),
-            timeout_s=None if timeout is None else seconds(timeout, "timeout"),
-            keep_completed=keep_completed,
-            keep_failed=keep_failed,
-            max_payload_bytes=max_payload_bytes,
-            max_result_bytes=max_result_bytes,
-            profile=None if profile is None else _profile(profile),
-            rename=rename,
-            any_name=any_name,
-        )
-        return register(Task(function, options))
+        Parameters:
+            name: The name on the wire. Default: the function's.
+            queue: Where its jobs wait. Default: `default`.
+            run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else
+                `thread`.
+            retry: When a failed attempt is tried again. Default: `RetryPolicy()`, 5 attempts.
+            timeout: Longest attempt, in seconds or as a timedelta. None: no limit. Default: 1 h.
+            keep_completed: What is kept of completed jobs. Default: the newest 10,000, for 7 days.
+            keep_failed: What is kept of failed ones. Default: the newest 100,000, for 90 days.
+            max_payload_bytes: Largest payload as JSON. Default: 256 KiB.
+            max_result_bytes: Largest result as JSON. Default: 64 KiB.
+            profile: `light`, `medium` or `heavy`: which workers take it.
+            rename: `camel` for camelCase parameters on the wire.
+            any_name: Take jobs of its queue that no other task has the name of.
 
-    return decorate
+        Raises:
+            InvalidOptionError: An option or the function makes no sense; the message says which.
+        """
+
+        def decorate(function: Any) -> Task[Any, Any]:
+            if not inspect.isroutine(function) and not callable(function):
+                raise InvalidOptionError(f"task={function!r}: expected a function")
+            options = TaskOptions(
+                name=getattr(function, "__name__", "") if name is None else name,
+                queue=queue,
+                run_in=run_in or ("loop" if inspect.iscoroutinefunction(function) else "thread"),
+                retry=retry or RetryPolicy(),
+                timeout_s=None if timeout is None else seconds(timeout, "timeout"),
+                keep_completed=keep_completed,
+                keep_failed=keep_failed,
+                max_payload_bytes=max_payload_bytes,
+                max_result_bytes=max_result_bytes,
+                profile=None if profile is None else _profile(profile),
+                rename=rename,
+                any_name=any_name,
+            )
+            return self._add(Task(function, options))
+
+        return decorate
 
 
 def _profile(profile: Profile | str) -> Profile:

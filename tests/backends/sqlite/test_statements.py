@@ -148,7 +148,7 @@ def plan(connection: apsw.Connection, name: str) -> list[str]:
     header = Header(name)
     values: dict[str, Any] = dict.fromkeys(header.used)
     rows = connection.execute("EXPLAIN QUERY PLAN " + header.body, values).fetchall()
-    return [row[3] for row in rows]
+    return [str(row[3]) for row in rows]
 
 
 @pytest.mark.parametrize("name", HOT)

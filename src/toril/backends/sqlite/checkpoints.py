@@ -51,7 +51,7 @@ class Checkpointer:
         if pages >= MOST_PAGES:
             with suppress(apsw.BusyError, apsw.LockedError):  # the thread is at it
                 writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        elif pages >= START_PAGES and not self._long.is_set():
+        elif pages >= START_PAGES and not self._long.is_set() and not self._closed:
             self._long.set()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -61,9 +61,16 @@ class Checkpointer:
         return apsw.SQLITE_OK
 
     def _run(self) -> None:
-        connection = connect_reader(self._path)
         try:
-            while self._long.wait() and not self._closed:
+            connection = connect_reader(self._path)
+        except apsw.Error as error:
+            log.warning("%s: its log is moved into it by commits: %s", self._path, error)
+            return
+        try:
+            while True:
+                self._long.wait()
+                if self._closed:
+                    return
                 try:
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 except (apsw.BusyError, apsw.LockedError):
@@ -71,5 +78,7 @@ class Checkpointer:
                 except apsw.Error as error:
                     log.warning("%s: its log could not be moved into it: %s", self._path, error)
                 self._long.clear()
+                if self._closed:  # the end may have been said in between, and cleared
+                    return
         finally:
             connection.close()

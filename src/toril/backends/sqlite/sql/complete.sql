@@ -10,6 +10,6 @@
 UPDATE jobs
    SET state = 'completed', finished_ms = :now_ms, attempts_made = done.value ->> 1,
        result = done.value ->> 2, token = NULL, lease_ends_ms = NULL, cancel_reason = NULL,
-       failed_reason = NULL
+       failed_reason = NULL, deferred_failure = NULL
   FROM jsonb_each(:done) AS done
  WHERE jobs.number = done.value ->> 0;
