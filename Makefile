@@ -41,7 +41,7 @@ test: $(READY) ## everything that has to hold before a change lands; T=tests/eng
 
 .PHONY: quick
 quick: $(READY) ## fundamentals and engine on SQLite in memory, under 10 s
-	$(BIN)/python -m pytest -q tests/core tests/fundamentals tests/engine
+	$(BIN)/python -m pytest -q tests/core tests/fundamentals tests/engine --ignore tests/engine/runners
 
 .PHONY: conformance
 conformance: $(READY) ## every backend against the contract

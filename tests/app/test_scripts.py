@@ -148,6 +148,8 @@ async def wait() -> None:
     await asyncio.Event().wait()
 
 if __name__ == "__main__":
+    # Where tests run in the background, the signal comes ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     job = wait.enqueue_sync()
     try:
         asyncio.run(app.worker(lease=3600).run())

@@ -30,6 +30,7 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 def locked(tmp_path: Path) -> Iterator[None]:
     """Hold the store's lock, as a process that hangs in a transaction does."""
     other = apsw.Connection(str(tmp_path / "toril.db"))
+    other.set_busy_timeout(10_000)  # the worker may be writing right now
     other.execute("BEGIN IMMEDIATE")
     try:
         yield

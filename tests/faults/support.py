@@ -109,6 +109,8 @@ class Stage:
     app: App
     environment: dict[str, str]
     programs: list[Program] = field(default_factory=list)
+    seen: dict[str, list[EventRecord]] = field(default_factory=dict)
+    """Events by queue, as far as they were read."""
 
     @property
     def calendar(self) -> Path:
@@ -175,8 +177,13 @@ class Stage:
             raise AssertionError(f"{error}; {await self.app.queues()}\n{errors}") from None
 
     async def events(self, queue: str) -> list[EventRecord]:
-        """Return all events of a queue, none of which may have been dropped yet."""
-        found = [event async for event in self.app.queue(queue).events(after=0, until_idle=True)]
+        """Return all events of a queue so far.
+
+        A queue keeps its newest 10,000: where there are more, this is called before they go.
+        """
+        found = self.seen.setdefault(queue, [])
+        new = self.app.queue(queue).events(after=len(found), until_idle=True)
+        found += [event async for event in new]
         assert [event.position for event in found] == list(range(1, len(found) + 1))
         return found
 

@@ -54,6 +54,7 @@ async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(stage: Stage
             workers[victim].kill()
             workers[victim] = storm_worker(stage)
         await stage.until_done(len(keys), deadline_s=ROUND_S)
+        assert set(await stage.told("completed")) == keys
 
     await stage.check_each_done_once(keys)
     twice = sum(times > 1 for times in stage.marks.values())

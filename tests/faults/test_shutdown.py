@@ -21,7 +21,7 @@ async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, 
     queues = ["held", "loop", "thread", "process"]
     worker = stage.worker(queues=queues, concurrency=20, shutdown=2.0)
     held = [await stage.add("held", "hold_until", path=str(gate)) for _ in range(5)]
-    keys = await stage.add_marking({"loop": 300, "thread": 300, "process": 6}, 0.2)
+    keys = await stage.add_marking({"loop": 200, "thread": 200, "process": 6}, 0.2)
     await wait_until(lambda: len(stage.marks) > 50, deadline_s=60, what="the worker to be busy")
 
     began_s = time.monotonic()

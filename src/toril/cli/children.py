@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
@@ -24,8 +25,8 @@ class Announcement(msgspec.Struct, frozen=True):
     worker_id: str
     url: str
     """Where its jobs live. May hold a password; the pipe is private."""
-    ready: bool = False
-    """It is at work."""
+    stage: Literal["starting", "ready", "done"] = "starting"
+    """`ready`: it is at work. `done`: it holds no job any more, and ends."""
 
 
 class Child:
@@ -53,6 +54,13 @@ class Child:
     def at_work(self) -> bool:
         """Whether it got so far as to take jobs."""
         return self._ready.is_set()
+
+    def ended_well(self, code: int) -> bool:
+        """Whether it did what it was told, from its exit code.
+
+        A signal that arrives while Python itself is on its way out kills: that does not count.
+        """
+        return code == 0 or (self.said is not None and self.said.stage == "done")
 
     async def ready(self) -> bool:
         """Wait until it is at work, or has ended; return whether it got there."""
@@ -90,7 +98,7 @@ class Child:
                 *lines, self._unread = (self._unread + heard).split(b"\n")
                 for line in lines:
                     self.said = msgspec.json.decode(line, type=Announcement)
-                    if self.said.ready:
+                    if self.said.stage != "starting":
                         self._ready.set()
             asyncio.get_running_loop().remove_reader(self._announced)
 

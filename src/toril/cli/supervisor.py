@@ -85,12 +85,13 @@ class Supervisor:
                 child = await self._start(slot)
             code = await child.wait()
             del self._children[slot]
-            if code != 0:
+            well = child.ended_well(code)
+            if not well:
                 log.warning("worker process %d %s", child.pid, death_words(code))
                 await self._give_back(child)
             if self._stopping.is_set() or self._quiet:
                 # One that was still starting knows no signals yet, and has nothing to lose.
-                self._ended_badly |= child.at_work and code != 0
+                self._ended_badly |= child.at_work and not well
                 return
             deaths = 1 if child.age_s >= RAN_WELL_S else deaths + 1
             wait_s = delay_s(deaths, RESTARTS, draw=random.random())  # noqa: S311 - spread only

@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
@@ -206,7 +207,6 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
 
 
 async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) -> int:
-    from toril.cli.children import Announcement, announce
     from toril.cli.lifecycle import say_started, say_stopped
 
     async with app:
@@ -217,8 +217,8 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             shutdown=arguments.shutdown_s,
         )
         # Before anything else: it may die at any moment from here on.
-        if announce_fd is not None:
-            announce(announce_fd, Announcement(worker.id, app.url))
+        tell = partial(_tell, announce_fd, worker.id, app.url)
+        tell("starting")
         signals = Signals(worker)
         signals.install()
         running = asyncio.ensure_future(worker.run())
@@ -227,12 +227,22 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
         if ready.done():
             kind = type(asyncio.get_running_loop()).__module__.partition(".")[0]
             say_started(app, worker, loop=kind)
-            if announce_fd is not None:
-                announce(announce_fd, Announcement(worker.id, app.url, ready=True))
+            tell("ready")
         ready.cancel()
         await running
+        tell("done")
         say_stopped(worker)
     return DONE
+
+
+def _tell(
+    fd: int | None, worker_id: str, url: str, stage: Literal["starting", "ready", "done"]
+) -> None:
+    """Tell the process that keeps this one, if any, how far it is."""
+    from toril.cli.children import Announcement, announce
+
+    if fd is not None:
+        announce(fd, Announcement(worker_id, url, stage))
 
 
 class Signals:

@@ -79,7 +79,6 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadSlots(self._loop)
         self._processes: ProcessSlots | None = None
-        self._found: dict[tuple[str, str], Handler | None] = {}
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
         self._timer: asyncio.TimerHandle | None = None
@@ -116,10 +115,7 @@ class Executor:
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed
-        key = (claimed.queue, claimed.name)
-        if key not in self._found:
-            self._found[key] = self._handlers.find(*key)
-        attempt.handler = handler = self._found[key]
+        attempt.handler = handler = self._handlers.find(claimed.queue, claimed.name)
         if claimed.deferred_failure is not None:
             raise Fail(claimed.deferred_failure)
         if handler is None:

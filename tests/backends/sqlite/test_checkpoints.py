@@ -1,0 +1,69 @@
+"""The log is moved into the file beside the writer, stays bounded, and ends with the store."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.backends.sqlite.conftest import Opener
+from tests.support.contract import HandWorker, add, check_counts, counts, job, outcome
+from tests.support.waiting import wait_until
+
+from toril.backends.sqlite import checkpoints
+from toril.engine.states import State
+
+PAGE_BYTES = 4096
+
+
+def log_bytes(path: Path) -> int:
+    """Return the size of the log beside a store."""
+    return path.with_name(path.name + "-wal").stat().st_size
+
+
+async def test_log_is_moved_into_the_file_once_it_is_long(opener: Opener, path: Path) -> None:
+    backend = opener(durability="normal")
+    for _ in range(12):
+        await add(backend, *(job(data='"' + "x" * 10_000 + '"') for _ in range(100)))
+
+    await wait_until(lambda: path.stat().st_size > 4_000_000, what="the log to be moved")
+
+
+async def test_log_stays_bounded_under_a_writer_that_never_rests(
+    opener: Opener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "START_PAGES", 50)
+    monkeypatch.setattr(checkpoints, "MOST_PAGES", 200)
+    backend = opener(durability="normal")
+    worker = HandWorker(backend)
+    for _ in range(300):
+        await add(backend, *(job(data='"' + "x" * 1_000 + '"') for _ in range(10)))
+        claimed = await worker.claim(limit=10)
+        await worker.ask(outcomes=[outcome(one, "completed", keep_count=0) for one in claimed])
+
+    assert log_bytes(path) < 1_000 * PAGE_BYTES
+
+
+async def test_store_closes_while_its_log_is_being_moved(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread could forget that it was told to end, and the close waited for it for ever."""
+    monkeypatch.setattr(checkpoints, "START_PAGES", 1)
+    for many in range(1, 31):
+        backend = opener(durability="normal")
+        adding = asyncio.gather(*(add(backend) for _ in range(many)))
+        await adding
+        await asyncio.wait_for(backend.lifecycle.close(), 10)
+
+
+async def test_two_stores_on_one_file_move_the_log_without_hurting_each_other(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "START_PAGES", 10)
+    backends = [opener(durability="normal") for _ in range(3)]
+    for _ in range(60):
+        await asyncio.gather(*(add(backend, job(), job()) for backend in backends))
+
+    assert await counts(backends[0]) == {State.WAIT: 360}
+    await check_counts(backends[1])
+    assert (await backends[2].lifecycle.check()).ok
