@@ -12,50 +12,59 @@ job = await greet.enqueue(to="jo@example.com", name="Jo")
 ```
 """
 
-from toril.app import App
-from toril.core.errors import (
-    AttemptError,
-    AttemptTimeoutError,
-    BackendClosedError,
-    BackendError,
-    InvalidOptionError,
-    InvalidPayloadError,
-    InvalidSettingError,
-    JobError,
-    JobFailedError,
-    JobNotFoundError,
-    LeaseLostError,
-    MissingExtraError,
-    PayloadTooLargeError,
-    ProcessDiedError,
-    ResultTimeoutError,
-    StoreBusyError,
-    StoreCorruptError,
-    StoreForeignError,
-    StoreFullError,
-    StoreReadOnlyError,
-    TorilError,
-    UnknownTaskError,
-    WrongStateError,
-)
-from toril.engine.context import Context
-from toril.engine.events import EventName, EventRecord
-from toril.engine.handle import Job
-from toril.engine.hooks import HookEvent
-from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
-from toril.engine.middleware import Call
-from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
-from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
-from toril.engine.profiles import Profile
-from toril.engine.queue import Page, Queue
-from toril.engine.runners.processes import ProcessOptions
-from toril.engine.states import State
-from toril.engine.worker import Worker, WorkerOptions
-from toril.settings import Settings
-from toril.tasks.bundle import TaskBundle
-from toril.tasks.inject import provided
-from toril.tasks.task import Task
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from toril.version import VERSION as __version__  # noqa: N811 - Python's name for it
+
+# Names are imported when they are first asked for: the command line, child processes and pytest
+# start without the engine. Type checkers read the imports, Python the table below.
+if TYPE_CHECKING:
+    from toril.app import App
+    from toril.core.errors import (
+        AttemptError,
+        AttemptTimeoutError,
+        BackendClosedError,
+        BackendError,
+        InvalidOptionError,
+        InvalidPayloadError,
+        InvalidSettingError,
+        JobError,
+        JobFailedError,
+        JobNotFoundError,
+        LeaseLostError,
+        MissingExtraError,
+        PayloadTooLargeError,
+        ProcessDiedError,
+        ResultTimeoutError,
+        StoreBusyError,
+        StoreCorruptError,
+        StoreForeignError,
+        StoreFullError,
+        StoreReadOnlyError,
+        TorilError,
+        UnknownTaskError,
+        WrongStateError,
+    )
+    from toril.engine.context import Context
+    from toril.engine.events import EventName, EventRecord
+    from toril.engine.handle import Job
+    from toril.engine.hooks import HookEvent
+    from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
+    from toril.engine.middleware import Call
+    from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
+    from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
+    from toril.engine.profiles import Profile
+    from toril.engine.queue import Page, Queue
+    from toril.engine.runners.processes import ProcessOptions
+    from toril.engine.states import State
+    from toril.engine.worker import Worker, WorkerOptions
+    from toril.settings import Settings
+    from toril.tasks.bundle import TaskBundle
+    from toril.tasks.inject import provided
+    from toril.tasks.task import Task
 
 __all__ = [
     "App",
@@ -115,3 +124,87 @@ __all__ = [
     "__version__",
     "provided",
 ]
+
+_HOMES = {
+    "toril.app": ("App",),
+    "toril.core.errors": (
+        "AttemptError",
+        "AttemptTimeoutError",
+        "BackendClosedError",
+        "BackendError",
+        "InvalidOptionError",
+        "InvalidPayloadError",
+        "InvalidSettingError",
+        "JobError",
+        "JobFailedError",
+        "JobNotFoundError",
+        "LeaseLostError",
+        "MissingExtraError",
+        "PayloadTooLargeError",
+        "ProcessDiedError",
+        "ResultTimeoutError",
+        "StoreBusyError",
+        "StoreCorruptError",
+        "StoreForeignError",
+        "StoreFullError",
+        "StoreReadOnlyError",
+        "TorilError",
+        "UnknownTaskError",
+        "WrongStateError",
+    ),
+    "toril.engine.context": ("Context",),
+    "toril.engine.events": (
+        "EventName",
+        "EventRecord",
+    ),
+    "toril.engine.handle": ("Job",),
+    "toril.engine.hooks": ("HookEvent",),
+    "toril.engine.info": (
+        "AttemptInfo",
+        "JobInfo",
+        "QueueInfo",
+        "WorkerInfo",
+    ),
+    "toril.engine.middleware": ("Call",),
+    "toril.engine.options": (
+        "JobOptions",
+        "KeepPolicy",
+        "Priority",
+        "RateLimit",
+        "RetryPolicy",
+    ),
+    "toril.engine.outcomes": (
+        "Cancel",
+        "Fail",
+        "Outcome",
+        "Retry",
+        "Snooze",
+    ),
+    "toril.engine.profiles": ("Profile",),
+    "toril.engine.queue": (
+        "Page",
+        "Queue",
+    ),
+    "toril.engine.runners.processes": ("ProcessOptions",),
+    "toril.engine.states": ("State",),
+    "toril.engine.worker": (
+        "Worker",
+        "WorkerOptions",
+    ),
+    "toril.settings": ("Settings",),
+    "toril.tasks.bundle": ("TaskBundle",),
+    "toril.tasks.inject": ("provided",),
+    "toril.tasks.task": ("Task",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module 'toril' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

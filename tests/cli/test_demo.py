@@ -68,7 +68,15 @@ def test_own_photographs_are_copied_with_all_folders(terminal: Terminal) -> None
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in [*originals, bad]}
 
     result = terminal.run(
-        "demo", "mine", "--output", "out", "--entity-type", "user_avatar", "--json"
+        "demo",
+        "mine",
+        "--output",
+        "out",
+        "--entity-type",
+        "user_avatar",
+        "--json",
+        "--processes",
+        "1",
     )
 
     document = result.json
@@ -175,7 +183,7 @@ def test_a_terminal_gets_a_bar_and_a_table_in_80_columns(terminal: Terminal) -> 
     for number in range(4):
         picture(terminal.folder / "few" / f"{number}.png")
 
-    with Screen(terminal, "demo", "few") as screen:
+    with Screen(terminal, "demo", "few", "--processes", "1") as screen:
         assert screen.ends() == DONE
 
     assert "━" in screen.text

@@ -112,6 +112,13 @@ def test_an_app_that_cannot_be_loaded_is_said_once(terminal: Terminal) -> None:
     assert "the first worker process ended with code 2; none is started" in result.err
 
 
+def test_a_store_in_memory_cannot_be_shared(terminal: Terminal) -> None:
+    result = terminal.run("worker", "shop:app", "--processes", "2", "--url", "sqlite://:memory:")
+
+    assert result.code == USAGE
+    assert "processes cannot share it" in result.err
+
+
 def test_one_that_ends_badly_makes_the_end_bad(terminal: Terminal) -> None:
     supervisor = start(terminal, "--shutdown", "1h")
     job_id = terminal.hold("never")

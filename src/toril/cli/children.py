@@ -25,6 +25,8 @@ class Announcement(msgspec.Struct, frozen=True):
     worker_id: str
     url: str
     """Where its jobs live. May hold a password; the pipe is private."""
+    shutdown_s: float
+    """How long it lets running jobs go on when told to stop."""
     stage: Literal["starting", "ready", "done"] = "starting"
     """`ready`: it is at work. `done`: it holds no job any more, and ends."""
 

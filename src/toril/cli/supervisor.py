@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from toril.app import App
 from toril.cli.children import Child, death_words, start_child
-from toril.cli.codes import DONE, ERROR
+from toril.cli.codes import DONE, ERROR, USAGE
 from toril.cli.logs import FACTS
 from toril.cli.output import plural
 from toril.core.durations import in_words
 from toril.core.errors import TorilError
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
-from toril.settings import Settings
 
 if TYPE_CHECKING:
     from toril.cli.worker import WorkerArguments
@@ -46,10 +45,8 @@ class Supervisor:
     """Keeps a number of worker processes alive."""
 
     def __init__(self, arguments: WorkerArguments, processes: int) -> None:
-        shutdown_s = arguments.shutdown_s
         self._words = arguments.words()
         self._processes = processes
-        self._shutdown_s = Settings.load().shutdown_s if shutdown_s is None else shutdown_s
         self._children: dict[int, Child] = {}
         self._stopping = asyncio.Event()
         self._quiet = False
@@ -68,6 +65,11 @@ class Supervisor:
             code = await first.wait()
             log.error("the first worker process %s; none is started", death_words(code))
             return code if code > 0 else ERROR
+        if first.said is not None and not await _is_shared(first.said.url):
+            first.kill()
+            await first.wait()
+            log.error("%s: processes cannot share it; give --url a file", first.said.url)
+            return USAGE
         slots = [asyncio.create_task(self._keep(1, first))]
         slots += [asyncio.create_task(self._keep(n)) for n in range(2, self._processes + 1)]
         await self._stopping.wait()
@@ -132,7 +134,8 @@ class Supervisor:
 
     async def _see_out(self, slots: list[asyncio.Task[None]]) -> None:
         """Wait for all; kill those that do not end."""
-        _, late = await asyncio.wait(slots, timeout=self._shutdown_s + MARGIN_S)
+        said = [child.said.shutdown_s for child in self._children.values() if child.said]
+        _, late = await asyncio.wait(slots, timeout=max(said, default=0.0) + MARGIN_S)
         if late:
             for child in self._children.values():
                 log.error("worker process %d does not end and is killed", child.pid)
@@ -152,3 +155,9 @@ class Supervisor:
     def _pass_on(self, number: signal.Signals) -> None:
         for child in self._children.values():
             child.tell(number)
+
+
+async def _is_shared(url: str) -> bool:
+    """Whether several processes may use the store."""
+    async with App(url) as app:
+        return "shared_processes" in app.backend().capabilities

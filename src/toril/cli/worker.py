@@ -217,7 +217,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             shutdown=arguments.shutdown_s,
         )
         # Before anything else: it may die at any moment from here on.
-        tell = partial(_tell, announce_fd, worker.id, app.url)
+        tell = partial(_tell, announce_fd, worker.id, app.url, worker.options.shutdown_s)
         tell("starting")
         signals = Signals(worker)
         signals.install()
@@ -236,13 +236,17 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
 
 
 def _tell(
-    fd: int | None, worker_id: str, url: str, stage: Literal["starting", "ready", "done"]
+    fd: int | None,
+    worker_id: str,
+    url: str,
+    shutdown_s: float,
+    stage: Literal["starting", "ready", "done"],
 ) -> None:
     """Tell the process that keeps this one, if any, how far it is."""
     from toril.cli.children import Announcement, announce
 
     if fd is not None:
-        announce(fd, Announcement(worker_id, url, stage))
+        announce(fd, Announcement(worker_id, url, shutdown_s, stage))
 
 
 class Signals:

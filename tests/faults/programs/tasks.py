@@ -84,6 +84,13 @@ async def hold_until(path: str) -> int:
     return os.getpid()
 
 
+@app.task(queue="held", retry=once)
+def hold_until_in_thread(path: str) -> int:
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
 @app.task(queue="endless", retry=once, timeout=timedelta(seconds=TIMEOUT_S))
 async def never_return_on_loop() -> None:
     await asyncio.Event().wait()

@@ -72,7 +72,9 @@ class Checkpointer:
                 if self._closed:
                     return
                 try:
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                    # By statement: the call of that name does nothing over a connection that has
+                    # read nothing yet, and says so only by returning -1.
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 except (apsw.BusyError, apsw.LockedError):
                     pass  # another process is at it, which serves as well
                 except apsw.Error as error:

@@ -99,7 +99,10 @@ class Dispatch(Protocol):
         ...
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
-        """Return once something may be claimable that was not at `seen`, or after the timeout."""
+        """Return once something may be claimable that was not at `seen`, or after the timeout.
+
+        May return too early, never too late: whoever is woken in vain looks and waits again.
+        """
         ...
 
     def wake(self) -> None:
@@ -109,8 +112,8 @@ class Dispatch(Protocol):
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
         """Lengthen the leases of held jobs, each by its own `lease_ms` from now.
 
-        The one blocking call of the contract: it is made from the lease thread, over a connection
-        of its own, so that a blocked event loop cannot keep it from its work.
+        A blocking call, made from the lease thread, that needs no event loop: a blocked one cannot
+        keep it from its work. A lease that has ended is renewed too, unless the job was taken back.
         """
         ...
 
@@ -121,8 +124,9 @@ class Dispatch(Protocol):
     async def recover(self, *, max_stalled: int, heartbeat_s: float, limit: int) -> Recovery:
         """Take back up to `limit` jobs whose lease has ended, or whose worker is dead.
 
-        They go to the front of their line and their stall is counted. Past `max_stalled` a job
-        carries a deferred failure, so that the next worker fails it without running it.
+        They go to the front of their line, with their priority, and their stall is counted. Past
+        `max_stalled`, or cancelled meanwhile, a job carries a deferred failure, so that the next
+        worker fails it without running it. Dead workers that hold nothing more leave the register.
 
         Parameters:
             max_stalled: Stalls that a job survives.

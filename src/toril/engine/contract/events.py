@@ -19,7 +19,8 @@ class Events(Protocol):
         """Return up to `limit` events after a position, oldest first.
 
         Waits up to `wait_s` for the first one. A reader that was away for too long gets the
-        oldest that are kept.
+        oldest that are kept, and so does one whose position the queue has not reached: it is from
+        before the queue was obliterated.
         """
         ...
 

@@ -120,7 +120,8 @@ class Jobs(Protocol):
         """Stop a job for good and return the state it was in.
 
         A job in line or delayed fails at once with `reason`. Of one that runs, its worker is told;
-        it fails when the task has ended.
+        it fails when the task has ended. Should it come back instead (its worker died, or had not
+        heard of it), it carries a deferred failure, so that nobody runs it again.
 
         Raises:
             JobNotFoundError: There is none.
@@ -133,10 +134,12 @@ class Jobs(Protocol):
         ...
 
     async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
-        """Remove up to `limit` jobs of a state, oldest first, that are older than an age.
+        """Remove up to `limit` jobs of a state that are older than an age.
 
-        Age counts from the finish, or from when the job was added. `active` is refused by the
-        caller. One `cleaned` event with the count, if any.
+        Age counts from the finish, or from when the job was added. Finished jobs go oldest first,
+        others in the order of their line; to find those, a store may have to look at all, and
+        does so in small steps. `active` is refused by the caller. A `cleaned` event with the
+        count for each step that removed some.
         """
         ...
 

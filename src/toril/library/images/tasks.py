@@ -36,7 +36,7 @@ def process_upload(
     user_id: str | None = None,
     metadata: dict[str, Any] | None = None,
     *,
-    settings: MediaSettings = provided(MediaSettings),  # noqa: B008 - the mark that it is
+    settings: MediaSettings = provided(MediaSettings),
 ) -> MediaResult:
     """Make the variants and the record of one upload; see `MediaProcessingJobData`.
 
