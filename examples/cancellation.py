@@ -43,9 +43,8 @@ async def main() -> None:
     await job.cancel("nobody wants it")
     await show("waiting", job)
 
-    worker = app.worker(lease=0.3)  # how soon a cancellation is seen: a third of it, 1 s at most
-    async with app, asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    # how soon a cancellation is seen: a third of it, 1 s at most
+    async with app, app.worker(lease=0.3):
         for task in (on_loop, in_thread):
             job = await task.enqueue()
             async for event in app.queue("long").events(after=0):
@@ -53,7 +52,6 @@ async def main() -> None:
                     break
             await job.cancel("the user left")
             await show(task.name, job)
-        worker.stop()
 
 
 if __name__ == "__main__":

@@ -36,13 +36,10 @@ async def main() -> None:
         line += [job.data["name"] for job in (await letters.jobs(state)).jobs]
     print("in line:", ", ".join(line))
 
-    worker = app.worker(concurrency=1)  # one at a time, so that the order can be seen
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    # one at a time, so that the order can be seen
+    async with app, app.worker(concurrency=1):
         await last.result(timeout_s=10)
-        worker.stop()
     print("they ran:", *ran)
-    await app.close()
 
 
 if __name__ == "__main__":

@@ -46,14 +46,10 @@ async def failed(event: HookEvent) -> None:  # plain or async, as you like
 
 
 async def main() -> None:
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    async with app, app.worker():
         for people in (3, 0):
             with suppress(JobFailedError):
                 await (await share.enqueue(cakes=12, people=people)).result(timeout_s=10)
-        worker.stop()
-    await app.close()
 
 
 if __name__ == "__main__":

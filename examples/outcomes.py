@@ -33,9 +33,7 @@ async def ship(context: Context, wish: str) -> None:
 
 
 async def main() -> None:
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    async with app, app.worker():
         for wish in ("retry", "snooze", "cancel", "fail"):
             job = await ship.enqueue(wish=wish)
             reason = ""
@@ -46,8 +44,6 @@ async def main() -> None:
             info = await job.info()
             made = f"attempts that count {info.attempts_made}, starts {info.attempts_started}"
             print(f"{wish:8} {info.state:10} {made}{reason}")
-        worker.stop()
-    await app.close()
 
 
 if __name__ == "__main__":

@@ -37,9 +37,7 @@ def hang() -> None:
 
 
 async def main() -> None:
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    async with app, app.worker():
         primes, pid = await (await count_primes.enqueue(below=10_000)).result(timeout_s=30)
         print(f"{primes:,} primes below 10,000, counted in another process: {pid != os.getpid()}")
         for task in (crash, hang):
@@ -48,8 +46,6 @@ async def main() -> None:
             except JobFailedError as failure:
                 why = "killed by SIGKILL" if "SIGKILL" in str(failure) else failure
                 print(f"{task.name} failed: {why}")
-        worker.stop()
-    await app.close()
 
 
 if __name__ == "__main__":  # children import this file, and must not start a worker again

@@ -31,9 +31,7 @@ def export(context: Context, pages: int) -> dict[str, int]:
 
 
 async def main() -> None:
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    async with app, app.worker():
         job = await export.enqueue(pages=4)
 
         # Any process can follow: a web page that shows a bar, or `toril events exports`.
@@ -45,8 +43,6 @@ async def main() -> None:
 
         print("result", await job.result(timeout_s=10))
         print("log:", ", ".join(await job.logs()))
-        worker.stop()
-    await app.close()
 
 
 if __name__ == "__main__":

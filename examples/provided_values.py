@@ -28,7 +28,7 @@ class Mailer:
 
 
 @mail.task(queue="mail")
-def send_mail(to: str, subject: str, *, mailer: Mailer = provided(Mailer)) -> None:  # noqa: B008 - a mark, not a value
+def send_mail(to: str, subject: str, *, mailer: Mailer = provided(Mailer)) -> None:
     mailer.send(to, subject)
 
 

@@ -28,12 +28,9 @@ async def main() -> None:
     await app.queue("letters").set_rate(RateLimit(limit=3, window_s=WINDOW_S))
     jobs = await send.enqueue_many([{"number": number} for number in range(1, 8)])
 
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
+    async with app, app.worker():
         for job in jobs:
             await job.result(timeout_s=10)
-        worker.stop()
 
     first_s = started_s[0][0]
     windows: dict[int, list[str]] = {}
@@ -42,7 +39,6 @@ async def main() -> None:
         windows.setdefault(round((at_s - first_s) / WINDOW_S), []).append(str(number))
     for number, letters in enumerate(windows.values(), start=1):
         print(f"window {number}: letters {' '.join(letters)}")
-    await app.close()
 
 
 if __name__ == "__main__":

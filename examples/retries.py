@@ -36,10 +36,7 @@ def tell(event: HookEvent) -> None:
 
 
 async def main() -> None:
-    worker = app.worker()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(worker.run())
-
+    async with app, app.worker():
         job = await pay.enqueue(amount=120)
         print(await job.result(timeout_s=10))
         print(*(attempt.outcome for attempt in (await job.info()).attempts))
@@ -48,8 +45,6 @@ async def main() -> None:
             await (await pay.enqueue(amount=-5)).result(timeout_s=10)
         except JobFailedError as failure:
             print(f"no second attempt: {failure}")
-        worker.stop()
-    await app.close()
 
 
 if __name__ == "__main__":
