@@ -157,3 +157,24 @@ async def test_worker_whose_file_is_taken_away_does_not_go_on_in_silence(
         await stage.close()
         if loss is detach:
             subprocess.run(["umount", folder], check=False, capture_output=True)
+
+
+@pytest.mark.timeout(120)
+async def test_idle_worker_survives_a_short_loss_of_its_file(stage: Stage) -> None:
+    """What counts is how long the store has not answered, not how long nobody has asked it."""
+    stale_s = 3.0
+    worker = stage.worker(queues=["loop"], stale_after=stale_s)
+    await worker.ready()
+    idle_s = time.monotonic() + stale_s + 0.5
+    await wait_until(lambda: time.monotonic() > idle_s, what="the worker to have been idle")
+
+    elsewhere = stage.store.with_name("elsewhere.db")
+    stage.store.rename(elsewhere)
+    await wait_until(lambda: "does not answer" in worker.errors, what="the loss to be noticed")
+    elsewhere.rename(stage.store)
+    job = await stage.add("loop", "mark_on_loop")
+    await job.result(timeout_s=30)
+
+    assert worker.is_alive
+    assert "answers again" in worker.errors
+    await stage.check_store()

@@ -31,7 +31,6 @@ class Job(Generic[R]):
         producer: Producer,
         queue: str,
         job_id: str,
-        *,
         duplicate: bool = False,
         decode_result: Callable[[str], Any] | None = None,
     ) -> None:

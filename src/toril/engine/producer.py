@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from toril.core.clock import epoch_ms
 from toril.engine.contract import Backend
-from toril.engine.handle import Job
-from toril.engine.job import NewJob
+from toril.engine.job import Added, NewJob
 from toril.engine.options import JobOptions
 from toril.engine.portal import Portal
 from toril.engine.results import Results
@@ -52,23 +51,13 @@ class Producer:
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 
-    async def add(self, job: NewJob) -> Job[Any]:
-        """Add a job."""
-        (answer,) = await self.backend().jobs.add([job])
-        return Job(self, job.queue, answer.job_id, duplicate=answer.duplicate)
-
-    async def add_many(self, jobs: Sequence[NewJob]) -> list[Job[Any]]:
+    async def add_many(self, jobs: Sequence[NewJob]) -> list[Added]:
         """Add jobs: up to 2,000 all or none, more in chunks of so many, in order."""
         store = self.backend().jobs
-        handles: list[Job[Any]] = []
+        answers: list[Added] = []
         for start in range(0, len(jobs), CHUNK):
-            chunk = jobs[start : start + CHUNK]
-            answers = await store.add(chunk)
-            handles += [
-                Job(self, job.queue, answer.job_id, duplicate=answer.duplicate)
-                for job, answer in zip(chunk, answers, strict=True)
-            ]
-        return handles
+            answers += await store.add(jobs[start : start + CHUNK])
+        return answers
 
     def results(self) -> Results:
         """Return those who wait on this event loop."""

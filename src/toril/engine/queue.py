@@ -67,7 +67,10 @@ class Queue(Operator):
                     name, "(payload)", f"{size} bytes; at most {MAX_PAYLOAD_BYTES}"
                 )
             prepared.append(new_job(self.name, name, text, options, wire))
-        return await self._producer.add_many(prepared)
+        return [
+            Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
+            for answer in await self._producer.add_many(prepared)
+        ]
 
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not."""

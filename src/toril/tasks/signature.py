@@ -65,6 +65,7 @@ class Signature:
         self._names = {field[0]: field[0] for field in fields}
         if rename == "camel":
             self._names = {name: _camel(name) for name in self._names}
+        self._renamed = rename is not None
         self._wire_names = set(self._names.values())
         self._signature = inspect.Signature(parameters)
         self.payload_type = self._struct(fields, rename)
@@ -87,8 +88,14 @@ class Signature:
     def check(self, keywords: Mapping[str, Any]) -> str:
         """Return the payload of named values, as JSON text; errors as `bind`."""
         names = self._names
+        payload: Mapping[str, Any]
         try:
-            payload = {names[name]: value for name, value in keywords.items()}
+            if self._renamed:
+                payload = {names[name]: value for name, value in keywords.items()}
+            elif keywords.keys() <= names.keys():
+                payload = keywords
+            else:
+                raise self._unknown(next(iter(keywords.keys() - names.keys())))
         except KeyError as unknown:
             raise self._unknown(unknown.args[0]) from None
         try:
@@ -160,7 +167,7 @@ class Signature:
             problem = f"{problem}; the value is {_short(payload[field])}"
         return InvalidPayloadError(self._task, field, problem)
 
-    def _unfit(self, payload: dict[str, Any], error: Exception) -> InvalidPayloadError:
+    def _unfit(self, payload: Mapping[str, Any], error: Exception) -> InvalidPayloadError:
         """Name the field that cannot be JSON."""
         for name, value in payload.items():
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -85,8 +86,12 @@ class Task(Generic[P, R]):
             InvalidPayloadError: One does not fit; nothing was added.
         """
         check, new = self.signature.check, self._new_job
-        jobs = await self._bound().add_many([new(check(payload)) for payload in payloads])
-        return [self._handle(job.id, job.duplicate) for job in jobs]
+        answers = await self._bound().add_many([new(check(payload)) for payload in payloads])
+        producer, queue, decode_result = self._bound(), self.queue, self._decode_result
+        return [
+            Job(producer, queue, answer.job_id, answer.duplicate, decode_result)
+            for answer in answers
+        ]
 
     def enqueue_many_sync(self, payloads: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
         """The same for plain code."""
@@ -148,7 +153,7 @@ class Task(Generic[P, R]):
         }
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin.__dict__.pop("_wire", None)
+        twin.__dict__.pop("_template", None)
         twin._job_options = replace(self._job_options, **changes)
         return twin
 
@@ -163,6 +168,7 @@ class Task(Generic[P, R]):
         """Return this task on another queue."""
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin.__dict__.pop("_template", None)
         twin.options = replace(self.options, queue=queue)
         return twin
 
@@ -252,8 +258,10 @@ class Task(Generic[P, R]):
             raise InvalidPayloadError(self.name, "(result)", str(error)) from error
 
     @cached_property
-    def _wire(self) -> str:
-        return to_wire(self._job_options, self.options.retry)
+    def _template(self) -> NewJob:
+        """A job of this task: all but its payload is the same each time."""
+        options = self._job_options
+        return new_job(self.queue, self.name, "", options, to_wire(options, self.options.retry))
 
     @cached_property
     def _result_type(self) -> Any:
@@ -285,16 +293,12 @@ class Task(Generic[P, R]):
                 f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and"
                 " pass its address",
             )
-        return new_job(self.queue, self.name, payload, self._job_options, self._wire)
+        job = copy(self._template)
+        job.data = payload
+        return job
 
     def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
-        return Job(
-            self._bound(),
-            self.queue,
-            job_id,
-            duplicate=duplicate,
-            decode_result=self._decode_result,
-        )
+        return Job(self._bound(), self.queue, job_id, duplicate, self._decode_result)
 
     def _bound(self) -> Producer:
         if self._producer is None:

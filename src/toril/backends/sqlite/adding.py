@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.events import EventName
 from toril.engine.job import Added, NewJob
 from toril.engine.states import State
@@ -21,42 +21,42 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
     now_ms = transaction.now_ms
     rows: list[tuple[Any, ...]] = []
     answers: list[Added] = []
-    for job in jobs:
-        queue = transaction.queue(job.queue)
-        job_id = job.job_id
-        if job_id is not None:
+    queue: QueueRow | None = None
+    named: dict[str, dict[str, str]] = {}
+    for job in jobs:  # the one loop over each added job: nothing is done in it that can be shared
+        if queue is None or queue.name != job.queue:
+            queue = transaction.queue(job.queue)
+        job_id, name, priority = job.job_id, job.name, job.priority
+        if job_id is None:
+            shown_id = str(number)
+        else:
+            shown_id = job_id
             if (queue.id, job_id) in taken:
                 queue.say(EventName.DUPLICATED, job_id)
                 answers.append(Added(job_id, duplicate=True))
                 continue
             taken.add((queue.id, job_id))
-        shown_id = str(number) if job_id is None else job_id
+        queue.say(
+            EventName.ADDED, shown_id, named.get(name) or named.setdefault(name, {"name": name})
+        )
         timestamp_ms = now_ms if job.timestamp_ms is None else job.timestamp_ms
-        due_ms = job.run_at_ms if job.run_at_ms is not None else timestamp_ms + job.delay_ms
-        queue.say(EventName.ADDED, shown_id, {"name": job.name})
-        if job.delay_ms > 0 or (job.run_at_ms is not None and job.run_at_ms > now_ms):
-            state = State.DELAYED
+        delay_ms, due_ms, place = 0, None, -ticket if job.lifo else ticket
+        if job.delay_ms or job.run_at_ms is not None:
+            due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+            delay_ms = max(0, due_ms - timestamp_ms)
+        if due_ms is not None and (job.delay_ms or due_ms > now_ms):
+            state, place = State.DELAYED, ticket
             queue.say(EventName.DELAYED, shown_id, {"delay": str(due_ms)})
         else:
-            state = ready_state(job.priority)
+            state, due_ms = State.PRIORITIZED if priority else State.WAIT, None
             queue.say(EventName.WAITING, shown_id)
         queue.counts[state] += 1
         rows.append(
             (
-                number,
-                queue.id,
-                job_id,
-                job.name,
-                job.data,
-                job.opts,
-                state.value,
-                job.priority,
-                -ticket if job.lifo and state is not State.DELAYED else ticket,
-                timestamp_ms,
-                max(0, due_ms - timestamp_ms),
-                due_ms if state is State.DELAYED else None,
+                number, queue.id, job_id, name, job.data, job.opts, state, priority, place,
+                timestamp_ms, delay_ms, due_ms,
             )
-        )
+        )  # fmt: skip
         answers.append(Added(shown_id))
         number += 1
         ticket += 1

@@ -87,8 +87,8 @@ def _unserved(view: View) -> list[Finding]:
     findings = []
     for name, waiting in view.run("doctor_unserved"):
         text = (
-            f"jobs in line: {waiting}, and no worker serves the queue; start one with --queues {name},"
-            " or look for a misspelt name"
+            f"jobs in line: {waiting}, and no worker serves the queue; start one with"
+            f" --queues {name}, or look for a misspelt name"
         )
         findings.append(Finding(f"queue {name}", "warning", text))
     return findings
