@@ -1,8 +1,8 @@
 """Moves the log's pages into the file, beside the writer and not in its way.
 
 SQLite would do it within a commit, and that commit would take as long as the disk needs for some
-megabytes. Here a thread does it. A writer that is faster than the thread does it itself once the
-log has become long, so that the log's size is bounded.
+megabytes. Here a thread does it. Once the log has become long, because the writer is faster than
+the thread, the writer does it itself as soon as the thread is not at it.
 """
 
 from __future__ import annotations
