@@ -23,6 +23,7 @@ from toril import App, EventRecord, Job, JobOptions
 FULL = os.environ.get("TORIL_FAULTS") == "full"
 """The long form: `make faults`."""
 ROOT = Path(__file__).parents[2]
+PROGRAMS = "tests.faults.programs"
 START_S = 30.0
 """How long an interpreter may take to start on a busy machine."""
 TASKS = {"loop": "mark_on_loop", "thread": "mark_in_thread", "process": "mark_in_process"}
@@ -32,16 +33,16 @@ _numbers = itertools.count(1)
 
 
 class Program:
-    """A process of `tests/faults/programs`. Its output goes to files: it waits for no reader."""
+    """A Python process of ours. Its output goes to files: it waits for no reader."""
 
     def __init__(
-        self, name: str, arguments: Iterable[str], folder: Path, environment: Mapping[str, str]
+        self, module: str, arguments: Iterable[str], folder: Path, environment: Mapping[str, str]
     ) -> None:
-        self.label = f"{name}-{next(_numbers)}"
+        self.label = f"{module.rpartition('.')[2]}-{next(_numbers)}"
         self._out, self._err = folder / f"{self.label}.out", folder / f"{self.label}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.faults.programs.{name}", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdout=out,
@@ -125,7 +126,11 @@ class Stage:
 
     def worker(self, **options: Any) -> WorkerProgram:
         """Start a worker process; `options` are those of `app.worker`."""
-        return self._start(WorkerProgram, "worker", json.dumps(options))
+        return self._start(WorkerProgram, f"{PROGRAMS}.worker", json.dumps(options))
+
+    def command(self, *arguments: str) -> Program:
+        """Start `toril` with these arguments."""
+        return self._start(Program, "toril", *arguments)
 
     def producer(self, many: int, *, together: int, queues: Iterable[str], **more: int) -> Program:
         """Start a producer process; see `programs/producer.py`."""
@@ -134,7 +139,7 @@ class Stage:
 
     def start(self, name: str, *arguments: str) -> Program:
         """Start another program."""
-        return self._start(Program, name, *arguments)
+        return self._start(Program, f"{PROGRAMS}.{name}", *arguments)
 
     async def add(self, queue: str, name: str, /, **payload: Any) -> Job[Any]:
         """Add a job that may be tried once."""
@@ -224,8 +229,8 @@ class Stage:
                 program.kill()
         await self.app.close()
 
-    def _start(self, kind: type[P], name: str, *arguments: str) -> P:
-        program = kind(name, arguments, self.folder, self.environment)
+    def _start(self, kind: type[P], module: str, *arguments: str) -> P:
+        program = kind(module, arguments, self.folder, self.environment)
         self.programs.append(program)
         return program
 

@@ -6,7 +6,7 @@ import pytest
 from tests.faults.support import FULL, Say, Stage
 from tests.support.waiting import wait_until
 
-LEASE_S, BLOCK_S = (30.0, 60.0) if FULL else (1.5, 4.5)
+LEASE_S, BLOCK_S = (30.0, 60.0) if FULL else (1.2, 3.6)
 
 
 @pytest.mark.parametrize("spin", [False, True], ids=["asleep", "spinning"])

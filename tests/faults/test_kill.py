@@ -8,7 +8,7 @@ import pytest
 from tests.faults.support import FULL, Say, Stage, WorkerProgram
 from tests.support.waiting import wait_until
 
-ROUNDS, KILLS = (20, 3) if FULL else (3, 2)
+ROUNDS, KILLS = (20, 3) if FULL else (2, 3)
 SHARES = (
     {"loop": 900, "thread": 900, "process": 200}
     if FULL

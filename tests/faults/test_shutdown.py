@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 
 import pytest
-from tests.faults.support import Say, Stage
+from tests.faults.support import PROGRAMS, Say, Stage
 from tests.support.waiting import wait_until
 
 from toril.engine.worker import FAREWELL_S
@@ -19,7 +20,8 @@ SLACK_S = 10.0
 async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, say: Say) -> None:
     gate = stage.folder / "gate"
     queues = ["held", "loop", "thread", "process"]
-    worker = stage.worker(queues=queues, concurrency=20, shutdown=2.0)
+    options = {"--queues": ",".join(queues), "--concurrency": "20", "--shutdown": "2s"}
+    worker = stage.command("worker", f"{PROGRAMS}.tasks:app", *itertools.chain(*options.items()))
     held = [await stage.add("held", "hold_until", path=str(gate)) for _ in range(5)]
     keys = await stage.add_marking({"loop": 200, "thread": 200, "process": 6}, 0.2)
     await wait_until(lambda: len(stage.marks) > 50, deadline_s=60, what="the worker to be busy")

@@ -28,8 +28,7 @@ log = logging.getLogger("toril.worker")
 
 IDLE_S = 30.0
 """Longest sleep without looking: a safeguard, since every change wakes the sleeper."""
-LEAST_BATCH = 100
-MOST_BATCH = 250
+MOST_TOGETHER = 250
 """Outcomes in one exchange: about 7 ms of the store's time."""
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 5.0
@@ -64,9 +63,6 @@ class Fetcher:
         self._worker_id = worker_id
         self._plan = plan
         self._capacity = capacity
-        # Half of the slots at a time: while the store works on the one half, the other half runs.
-        # Not below the size at which a transaction's fixed costs would outweigh that.
-        self._batch = min(max(capacity // 2, LEAST_BATCH), MOST_BATCH)
         self._start = start
         self._lost = lost
         self._applied = applied
@@ -131,8 +127,8 @@ class Fetcher:
         if self._fatal is not None:
             raise self._fatal
         self._changed.clear()
-        outcomes = self._outbox[: self._batch]
-        del self._outbox[: self._batch]
+        outcomes = self._outbox[:MOST_TOGETHER]
+        del self._outbox[:MOST_TOGETHER]
         claims = [] if self._quiet else self._plan.claims(self._room(outcomes))
         if not outcomes and not claims:
             await self._changed.wait()
