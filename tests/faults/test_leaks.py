@@ -8,7 +8,7 @@ import psutil
 import pytest
 from tests.faults.support import FULL, Say, Stage
 
-WORKERS = 50 if FULL else 10
+WORKERS = 50 if FULL else 6
 JOBS = 1_000_000 if FULL else 50_000
 CHUNK = 2_000
 BACKLOG = 10_000

@@ -19,8 +19,8 @@ log = logging.getLogger("toril.sqlite")
 
 START_PAGES = 2_000
 """Pages in the log from which on the thread moves them: 8 MiB."""
-MOST_PAGES = 16_000
-"""Pages from which on the writer moves them: 64 MiB."""
+MOST_PAGES = 8_000
+"""Pages from which on the writer moves them: 32 MiB. A disk needs that much beside the file."""
 
 
 class Checkpointer:
