@@ -13,6 +13,7 @@ import sys
 
 import pytest
 from tests.faults.support import ROOT, Say, Stage
+from tests.support.packages import install
 
 JOBS = 50
 
@@ -23,7 +24,8 @@ async def test_job_is_acknowledged_only_once_the_log_is_on_the_disk(
     stage: Stage, say: Say, durability: str
 ) -> None:
     if shutil.which("strace") is None:
-        pytest.skip("strace is not installed: what the kernel is asked for cannot be seen")
+        trouble = install("strace")
+        assert shutil.which("strace"), f"strace(1) is needed to see the order of writes: {trouble}"
     trace = stage.folder / "trace"
     options = {"many": JOBS, "together": 1, "queues": ["loop"]}
 

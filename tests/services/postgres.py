@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.packages import install
+
 _BINARIES = "/usr/lib/postgresql/*/bin"
 
 
@@ -41,13 +43,9 @@ def running_postgres() -> Iterator[str]:
 def _binaries() -> Path:
     found = sorted(glob.glob(f"{_BINARIES}/initdb"))
     if not found:
-        install = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
-        tried = subprocess.run(install, capture_output=True, text=True, check=False)
+        trouble = install("postgresql")
         found = sorted(glob.glob(f"{_BINARIES}/initdb"))
-        assert found, (
-            f"PostgreSQL is needed and not under {_BINARIES}; `{' '.join(install)}` ended with"
-            f" {tried.returncode}: {tried.stderr.strip()[-500:]}"
-        )
+        assert found, f"PostgreSQL is needed and not under {_BINARIES}: {trouble}"
     return Path(found[-1]).parent
 
 
