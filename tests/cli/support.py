@@ -76,6 +76,11 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def _hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background ignores SIGINT, for its children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command that goes on."""
 
@@ -159,6 +164,7 @@ class Terminal:
                 stderr=subprocess.STDOUT,
                 # As under a service manager: a signal reaches this process and no other.
                 start_new_session=True,
+                preexec_fn=_hear_ctrl_c,
             )
         self.started.append(Running(process, log))
         return self.started[-1]

@@ -49,8 +49,7 @@ def connect(path: str, *, create: bool) -> apsw.Connection:
 
 def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"]) -> None:
     """Make the settings of a connection that writes."""
-    # Readers go on during a write, and a commit is one append.
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    _write_ahead(connection)
     # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.
     connection.execute(
         "PRAGMA synchronous = FULL" if durability == "full" else "PRAGMA synchronous = NORMAL"
@@ -59,6 +58,22 @@ def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"
     connection.execute("PRAGMA cache_size = -16384")  # 16 MiB: both ends of a long backlog
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA journal_size_limit = 67108864").fetchall()
+
+
+def _write_ahead(connection: apsw.Connection) -> None:
+    """Keep a log: readers go on during a write, and a commit is one append."""
+    patience, tries = _patience(), 0
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except apsw.BusyError:
+            # Two that make a new file at once would wait for each other for ever, so SQLite does
+            # not ask the busy handler here but lets one of them fail at once.
+            if not patience(tries):
+                raise
+            tries += 1
+        else:
+            return
 
 
 def connect_reader(path: str) -> apsw.Connection:
