@@ -88,4 +88,4 @@ build: $(READY) ## wheel and source archive
 
 .PHONY: clean
 clean: ## remove everything that a command here made
-	rm -rf $(VENV) build dist site toril-demo .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .hypothesis .mypy_cache .ruff_cache .coverage*

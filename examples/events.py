@@ -4,14 +4,14 @@ Run:
     python examples/events.py
 
 Prints:
-    1 paused
-    2 added 1
-    3 waiting 1
-    4 resumed
-    5 active 1
-    6 progress 1
-    7 completed 1
-    8 drained
+    paused
+    added 1
+    waiting 1
+    resumed
+    active 1
+    progress 1
+    completed 1
+    drained
 """
 
 import asyncio
@@ -37,7 +37,7 @@ async def main() -> None:
 
     # `after=0` begins with the oldest event kept. Without `until_idle` this goes on for ever.
     async for event in queue.events(after=0, until_idle=True):
-        print(event.position, event.name, event.job_id or "")
+        print(event.name, event.job_id or "")
     await app.close()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until_sync
 
 from toril.testing.clock import ManualClock
@@ -39,3 +41,24 @@ def no_thread_left() -> Iterator[None]:
         ),
         what="every toril-* thread to end",
     )
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis server for all tests that do it no harm. Starts with the first that asks."""
+    with RedisServer.start(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_prefix(redis_server: RedisServer) -> Iterator[str]:
+    """A prefix that no other test uses; its keys go with the test."""
+    prefix = f"t{secrets.token_hex(6)}"
+    yield prefix
+    redis_server.remove_keys(prefix)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer, redis_prefix: str) -> str:
+    """The URL of an empty store on the common Redis server."""
+    return f"{redis_server.url}?prefix={redis_prefix}"

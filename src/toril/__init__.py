@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         JobFailedError,
         JobNotFoundError,
         LeaseLostError,
+        MigrationError,
         MissingExtraError,
         PayloadTooLargeError,
         ProcessDiedError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         StoreForeignError,
         StoreFullError,
         StoreReadOnlyError,
+        StoreUnreachableError,
         TorilError,
         UnknownTaskError,
         WrongStateError,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from toril.engine.hooks import HookEvent
     from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
     from toril.engine.middleware import Call
+    from toril.engine.migration import QueueMove
     from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
     from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
     from toril.engine.profiles import Profile
@@ -91,6 +94,7 @@ __all__ = [
     "JobOptions",
     "KeepPolicy",
     "LeaseLostError",
+    "MigrationError",
     "MissingExtraError",
     "Outcome",
     "Page",
@@ -101,6 +105,7 @@ __all__ = [
     "Profile",
     "Queue",
     "QueueInfo",
+    "QueueMove",
     "RateLimit",
     "ResultTimeoutError",
     "Retry",
@@ -113,6 +118,7 @@ __all__ = [
     "StoreForeignError",
     "StoreFullError",
     "StoreReadOnlyError",
+    "StoreUnreachableError",
     "Task",
     "TaskBundle",
     "TorilError",
@@ -139,6 +145,7 @@ _HOMES = {
         "JobFailedError",
         "JobNotFoundError",
         "LeaseLostError",
+        "MigrationError",
         "MissingExtraError",
         "PayloadTooLargeError",
         "ProcessDiedError",
@@ -148,6 +155,7 @@ _HOMES = {
         "StoreForeignError",
         "StoreFullError",
         "StoreReadOnlyError",
+        "StoreUnreachableError",
         "TorilError",
         "UnknownTaskError",
         "WrongStateError",
@@ -166,6 +174,7 @@ _HOMES = {
         "WorkerInfo",
     ),
     "toril.engine.middleware": ("Call",),
+    "toril.engine.migration": ("QueueMove",),
     "toril.engine.options": (
         "JobOptions",
         "KeepPolicy",

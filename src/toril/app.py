@@ -23,6 +23,8 @@ from toril.engine.contract import Backend, Health
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
+from toril.engine.migration import QueueMove, move, plan
+from toril.engine.operator import Progress
 from toril.engine.options import (
     RateLimit,
 )
@@ -222,6 +224,37 @@ class App(TaskMaker):
         """
         await self.backend().workers.declare_dead(worker_id)
         return await take_back(self.backend().dispatch, max_stalled=max_stalled)
+
+    async def migrate_to(
+        self,
+        target: App,
+        *,
+        queues: Sequence[str] | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> list[QueueMove]:
+        """Move queues with all their jobs to the store of another app.
+
+        A queue is paused in both stores meanwhile. At the end it goes on in the target if it was
+        not paused before; here it stays paused and empty. A run that was cut short is ended by
+        another one: no job is lost, and none is there twice.
+
+        Parameters:
+            target: Whose store takes the jobs.
+            queues: Which. Default: all.
+            force: Although workers serve them, here or there.
+            dry_run: Only return what there is to move; the target is not asked.
+            progress: Told how many jobs were moved so far.
+
+        Raises:
+            InvalidOptionError: There is no such queue, or both apps have the same store.
+            WrongStateError: A worker serves one of the queues, or jobs of it run.
+            MigrationError: What the stores count at the end does not fit.
+        """
+        if dry_run:
+            return await plan(self.backend(), queues)
+        return await move(self.backend(), target.backend(), queues, force=force, progress=progress)
 
     async def check(self) -> Health:
         """Look the store over; changes nothing."""

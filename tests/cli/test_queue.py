@@ -34,6 +34,23 @@ def test_queues_shows_what_is_where(terminal: Terminal) -> None:
     }
 
 
+def test_queues_shows_who_does_not_tell_all(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+    terminal.add("reports", "make")
+    assert "EVENTS" not in terminal.here("queues").out
+
+    terminal.here("events", "reports", "--set", "outcomes")
+
+    head, mail, reports = terminal.here("queues").out.splitlines()
+    assert [line.split()[-1] for line in (head, mail, reports)] == ["EVENTS", "all", "outcomes"]
+    assert [len(line) <= 80 for line in (head, mail, reports)] == [True] * 3
+    found = terminal.here("queues", "--json").json["queues"]
+    assert [(each["name"], each["events"]) for each in found] == [
+        ("mail", "all"),
+        ("reports", "outcomes"),
+    ]
+
+
 def test_queues_of_an_empty_store_says_what_to_do(terminal: Terminal) -> None:
     terminal.ask(lambda app: app.queues())
 

@@ -32,6 +32,7 @@ def queue(completed: int, failed: int = 0, name: str = "mail") -> QueueInfo:
         concurrency=None,
         rate_limit=None,
         rate_window_s=None,
+        events="all",
     )
 
 

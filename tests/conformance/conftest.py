@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.contract import HandWorker, check_counts
+from tests.support.redis_clock import RedisClock
 
 from toril.backends import open_backend
 from toril.engine.contract import Backend
 from toril.testing.clock import ManualClock
 
-BACKENDS = ("sqlite", "memory")
+BACKENDS = ("sqlite", "memory", "redis")
 GAPS: dict[str, dict[str, str]] = tomllib.loads(
     (Path(__file__).parent / "gaps.toml").read_text("utf-8")
 )
@@ -26,9 +27,20 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def url(kind: str, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
     """Where the backend is."""
+    if kind == "redis":
+        return str(request.getfixturevalue("redis_url"))
     return f"sqlite:///{tmp_path}/toril.db" if kind == "sqlite" else "sqlite://:memory:"
+
+
+@pytest.fixture
+def clock(request: pytest.FixtureRequest, kind: str) -> ManualClock:
+    """Time that stands still until the test moves it, for the store as well."""
+    if kind == "redis":
+        server = request.getfixturevalue("redis_server")
+        return RedisClock([server], [request.getfixturevalue("redis_prefix")])
+    return ManualClock()
 
 
 @pytest.fixture

@@ -89,3 +89,28 @@ async def test_counts_hold_through_a_long_line(backend: Backend, worker: HandWor
     await worker.ask(outcomes=[outcome(one, "completed") for one in claimed])
 
     assert await counts(backend) == {State.WAIT: 7_000, State.COMPLETED: 3_000}
+
+
+async def test_totals_are_raised_and_never_lowered(backend: Backend, worker: HandWorker) -> None:
+    """Those of a queue that has a past in another store."""
+    await add(backend, job(), job(), job())
+    claimed = await worker.claim(limit=2)
+    await worker.ask(outcomes=[outcome(one, "completed") for one in claimed])
+
+    await backend.counts.raise_totals(Q, completed=100, failed=7)
+    await backend.counts.raise_totals(Q, completed=40, failed=8)
+    await worker.end(await worker.claim_one(), "failed", reason="r")
+    await backend.jobs.clean(Q, State.COMPLETED, older_than_ms=0, limit=9)
+    await backend.counts.raise_totals(Q, completed=0, failed=0)
+
+    queue = await backend.counts.queue(Q)
+    assert queue is not None
+    assert (queue.completed_total, queue.failed_total) == (100, 9)
+
+
+async def test_raising_totals_makes_the_queue(backend: Backend) -> None:
+    await backend.counts.raise_totals("elsewhere", completed=3, failed=0)
+
+    queue = await backend.counts.queue("elsewhere")
+    assert queue is not None
+    assert (queue.completed_total, queue.failed_total) == (3, 0)

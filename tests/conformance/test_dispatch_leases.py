@@ -286,6 +286,7 @@ async def test_max_stalled_of_none_quarantines_at_the_first(
     assert len((await sweep(backend, max_stalled=0)).quarantined) == 1
 
 
+@pytest.mark.needs("stopwatch")
 @pytest.mark.parametrize("jump_s", [-3_600, 3_600, -20 * 365 * 86_400, 365 * 86_400])
 async def test_calendar_that_jumps_changes_nothing_about_leases(
     backend: Backend, worker: HandWorker, clock: ManualClock, jump_s: float
@@ -306,6 +307,7 @@ async def test_calendar_that_jumps_changes_nothing_about_leases(
     assert [found.beat_age_ms for found in await backend.workers.list()] == [40_000]
 
 
+@pytest.mark.needs("stopwatch")
 @pytest.mark.parametrize("uptime_s", [0, 5, 900])
 async def test_restart_of_the_host_frees_what_was_held(
     backend: Backend, worker: HandWorker, clock: ManualClock, uptime_s: float

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line
 
+from toril.backends import open_backend
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Speech
@@ -170,3 +172,30 @@ async def test_everything_is_there_after_opening_again(
     assert queue.paused
     assert await HandWorker(second).end(claimed, "completed") == "ok"
     assert int(await add_one(second)) > int(ids[2])
+
+
+async def test_store_is_known_by_a_name_of_its_own(backend: Backend, tmp_path: Path) -> None:
+    other = open_backend(f"sqlite:///{tmp_path}/other.db")
+    third = open_backend("sqlite://:memory:")
+
+    names = [await each.lifecycle.identity() for each in (backend, other, third, backend)]
+
+    await other.lifecycle.close()
+    await third.lifecycle.close()
+    assert names[0] == names[3]
+    assert len(set(names)) == 3
+
+
+@pytest.mark.needs("shared_processes")
+async def test_store_has_the_same_name_by_any_way_to_it(
+    backend: Backend, url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "toril.db")
+    way = url.replace("127.0.0.1", "localhost").replace("toril.db", "link.db")
+    assert way != url
+
+    again = open_backend(way)
+    names = {await each.lifecycle.identity() for each in (backend, again)}
+
+    await again.lifecycle.close()
+    assert len(names) == 1

@@ -209,6 +209,7 @@ async def test_limited_queue_does_not_hold_the_others_back(
     assert reply.next_due_ms == 1_000
 
 
+@pytest.mark.needs("stopwatch")
 async def test_calendar_that_jumps_does_not_touch_the_window(
     backend: Backend, worker: HandWorker, clock: ManualClock
 ) -> None:
@@ -223,6 +224,7 @@ async def test_calendar_that_jumps_does_not_touch_the_window(
     assert len(await worker.claim()) == 1
 
 
+@pytest.mark.needs("stopwatch")
 @pytest.mark.parametrize("uptime_s", [0, 60])
 async def test_restart_of_the_host_ends_windows_and_holds(
     backend: Backend, worker: HandWorker, clock: ManualClock, uptime_s: float
@@ -318,3 +320,41 @@ async def test_limits_do_not_lose_or_reorder_jobs(
     assert order == ids
     assert await line(backend, State.COMPLETED) == ids
     assert await counts(backend) == {State.COMPLETED: 12}
+
+
+async def moving(backend: Backend) -> tuple[bool, bool]:
+    """Return whether the queue is paused, and whether for a move only."""
+    queue = await backend.counts.queue(Q)
+    assert queue is not None
+    return queue.paused, queue.moving
+
+
+async def test_queue_paused_for_a_move_says_so(backend: Backend, worker: HandWorker) -> None:
+    await backend.limits.pause(Q, moving=True)
+    await fill(backend)
+
+    assert await moving(backend) == (True, True)
+    assert await worker.claim() == []
+    assert (await told(backend))[0] == ("paused", {})
+
+    before = await backend.events.latest(Q)
+    await backend.limits.pause(Q, moving=True)
+    assert await moving(backend) == (True, True)
+    assert await backend.events.latest(Q) == before
+
+    await backend.limits.resume(Q)
+    assert await moving(backend) == (False, False)
+    assert len(await worker.claim()) == 1
+
+
+async def test_pause_outlives_one_for_a_move(backend: Backend) -> None:
+    await backend.limits.pause(Q, moving=True)
+    await backend.limits.pause(Q)
+    assert await moving(backend) == (True, False)
+
+    await backend.limits.pause(Q, moving=True)
+    assert await moving(backend) == (True, False)
+
+    await backend.limits.resume(Q)
+    await backend.limits.pause(Q)
+    assert await moving(backend) == (True, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from tests.support.contract import HandWorker, Q, add_one
 
 from toril.engine.contract import Backend
@@ -53,6 +54,7 @@ async def test_beat_renews_what_is_known(backend: Backend, clock: ManualClock) -
     ]
 
 
+@pytest.mark.needs("stopwatch")
 async def test_calendar_that_jumps_does_not_age_a_worker(
     backend: Backend, clock: ManualClock
 ) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.engine.working import ONCE, file_app, memory_app, working
+from tests.support.contract import HandWorker, add_one
 from tests.support.waiting import wait_until
 
 from toril import (
@@ -18,6 +22,10 @@ from toril import (
     State,
 )
 from toril.engine import results, stream
+from toril.engine.contract import Backend
+from toril.engine.contract.counts import QueueRecord
+from toril.engine.events import EventRecord, EventsTold
+from toril.engine.job import JobRecord
 from toril.testing import MemoryApp
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
@@ -212,3 +220,202 @@ async def test_those_who_wait_when_the_app_is_closed_are_not_left_alone() -> Non
 
     with pytest.raises(Exception, match="closed"):
         await asyncio.wait_for(waiting, 20)
+
+
+@pytest.fixture
+def looks(toril_app: MemoryApp, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a job of each queue was looked at."""
+    found: Counter[str] = Counter()
+    kind = type(toril_app.backend().jobs)
+    get = kind.get
+
+    async def counted(self: object, queue: str, job_id: str) -> JobRecord | None:
+        found[queue] += 1
+        return await get(self, queue, job_id)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "get", counted)
+    return found
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait long before looking at a job of a silent queue."""
+    monkeypatch.setattr(results, "FIRST_LOOK_S", 0.001)
+    monkeypatch.setattr(results, "SELDOM_LOOK_S", 0.004)
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_results_of_a_silent_queue_are_found_by_looking(
+    toril_app: MemoryApp, looks: Counter[str]
+) -> None:
+    @toril_app.task(queue="quiet", retry=ONCE)
+    async def half(n: int) -> int:
+        if n % 2:
+            raise ValueError("odd")
+        return n // 2
+
+    await toril_app.queue("quiet").set_events("none")
+    even, odd = await half.enqueue(8), await half.enqueue(7)
+    removed = await toril_app.queue("quiet").add("half", {"n": 2})
+    waiting = [asyncio.create_task(job.result(30)) for job in (even, even, odd, removed)]
+    await wait_until(lambda: looks["quiet"] > 20)
+    await removed.remove()
+    await toril_app.run_until_idle()
+
+    assert await asyncio.gather(*waiting[:2]) == [4, 4]
+    with pytest.raises(JobFailedError, match="odd"):
+        await waiting[2]
+    with pytest.raises(JobNotFoundError):
+        await waiting[3]
+    assert [
+        event async for event in toril_app.queue("quiet").events(after=0, until_idle=True)
+    ] == []
+
+
+@pytest.mark.usefixtures("quick_looks")
+@pytest.mark.parametrize("told", ["all", "outcomes"])
+async def test_nobody_looks_where_outcomes_are_told(
+    toril_app: MemoryApp, looks: Counter[str], told: EventsTold
+) -> None:
+    @toril_app.task(queue="loud")
+    async def double(n: int) -> int:
+        return 2 * n
+
+    await toril_app.queue("loud").set_events(told)
+    await toril_app.queue("quiet").set_events("none")
+    loud, quiet = await double.enqueue(4), await toril_app.queue("quiet").add("double")
+    waiting = [asyncio.create_task(job.result(30)) for job in (loud, quiet)]
+    await wait_until(lambda: looks["quiet"] > 50)
+    await toril_app.run_until_idle()
+
+    assert await waiting[0] == 8
+    assert looks["loud"] == 1
+    waiting[1].cancel()
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_queue_that_falls_silent_under_those_who_wait_is_looked_at_from_then_on(
+    toril_app: MemoryApp, looks: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "LOOK_AGAIN_S", 0.01)
+    kind = type(toril_app.backend().counts)
+    ask, asked = kind.queue, []
+
+    async def counted(self: object, name: str) -> QueueRecord | None:
+        asked.append(name)
+        return await ask(self, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kind, "queue", counted)
+    queue = toril_app.queue("mail")
+    job = await queue.add("send")
+    waiting = asyncio.create_task(job.result(30))
+    await wait_until(lambda: looks["mail"] > 3)
+    assert len(asked) >= looks["mail"] - 1  # while it tells: before each look but the first
+
+    await queue.set_events("none")
+    asked.clear()
+    looks.clear()
+    await wait_until(lambda: looks["mail"] > 20)
+    assert len(asked) <= 2
+    await job.remove()
+    with pytest.raises(JobNotFoundError):
+        await waiting
+
+
+async def test_a_silent_job_is_looked_at_when_the_time_is_up(
+    toril_app: MemoryApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "FIRST_LOOK_S", 600.0)
+
+    @toril_app.task(queue="quiet")
+    async def double(n: int) -> int:
+        return 2 * n
+
+    await toril_app.queue("quiet").set_events("none")
+    job = await double.enqueue(4)
+    waiting = asyncio.create_task(job.result(1))
+    await wait_until(lambda: toril_app._producer.results()._readers)
+    await toril_app.run_until_idle()
+
+    assert await waiting == 8
+
+
+@pytest.mark.usefixtures("quick_looks")
+async def test_a_silent_result_that_is_not_kept_is_lost(toril_app: MemoryApp) -> None:
+    @toril_app.task(queue="quiet", keep_completed=KeepPolicy(count=0))
+    async def double(n: int) -> int:
+        return 2 * n
+
+    await toril_app.queue("quiet").set_events("none")
+    waiting = asyncio.create_task((await double.enqueue(4)).result(30))
+    await wait_until(lambda: toril_app._producer.results()._readers)
+    await toril_app.run_until_idle()
+
+    with pytest.raises(JobNotFoundError):
+        await waiting
+
+
+class FarApart:
+    """The events of a store that leaves gaps between positions; reading can be held up."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._events = backend.events
+        self.gate = asyncio.Event()
+        self.held = asyncio.Event()
+
+    async def latest(self, queue: str) -> int:
+        return 1_000 * await self._events.latest(queue)
+
+    async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
+        return _apart(await self._events.newest(queue, limit=limit))
+
+    async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
+        self.held.set()
+        await self.gate.wait()
+        found = await self._events.read(queue, after=after // 1_000, limit=limit, wait_s=wait_s)
+        return _apart(found)
+
+    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
+        await self._events.publish(queue, events)
+
+    async def choose(self, queue: str, told: EventsTold) -> None:
+        await self._events.choose(queue, told)
+
+    async def trim(self, queue: str, *, keep: int) -> None:
+        await self._events.trim(queue, keep=keep)
+
+
+def _apart(events: list[EventRecord]) -> list[EventRecord]:
+    return [
+        EventRecord(1_000 * event.position, event.at_ms, event.name, event.fields)
+        for event in events
+    ]
+
+
+@pytest.mark.parametrize("kept", [1, 2, 4])
+async def test_who_reads_too_late_looks_once_whatever_the_positions_are(
+    toril_app: MemoryApp, looks: Counter[str], kept: int
+) -> None:
+    """What was told of the job is dropped, or is not, before it is read."""
+    backend = toril_app.backend()
+    apart = FarApart(backend)
+    waiters = results.Results(dataclasses.replace(backend, events=apart))
+    worker = HandWorker(backend)
+    ended, other = await add_one(backend), await add_one(backend)
+    claimed = await worker.claim_one()
+    waiting = [
+        asyncio.create_task(waiters.wait("paint", job_id, timeout_s=None))
+        for job_id in (ended, other)
+    ]
+    await wait_until(lambda: looks["paint"] == 2)
+    await apart.held.wait()
+    await worker.end(claimed, "completed", value="7")
+    await add_one(backend)
+    await backend.events.trim("paint", keep=kept)
+    apart.gate.set()
+
+    assert await asyncio.wait_for(waiting[0], 20) == "7"
+    assert not waiting[1].done()
+    assert looks["paint"] == (2 if kept == 4 else 4)
+    waiting[1].cancel()
+    await waiters.close()

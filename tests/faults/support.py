@@ -187,9 +187,15 @@ class Stage:
         A queue keeps its newest 10,000: where there are more, this is called before they go.
         """
         found = self.seen.setdefault(queue, [])
-        new = self.app.queue(queue).events(after=len(found), until_idle=True)
-        found += [event async for event in new]
-        assert [event.position for event in found] == list(range(1, len(found) + 1))
+        # Once more the last one that is known: it is still there, so none after it was dropped.
+        last = found[-1:]
+        after = last[0].position - 1 if last else 0
+        new = self.app.queue(queue).events(after=after, until_idle=True)
+        events = [event async for event in new]
+        assert events[: len(last)] == last
+        found += events[len(last) :]
+        positions = [event.position for event in found]
+        assert positions == sorted(set(positions))
         return found
 
     async def told(self, name: str, queues: Iterable[str] = TASKS) -> Counter[str]:

@@ -19,11 +19,14 @@ def modules() -> Iterator[tuple[Path, ast.Module]]:
 def texts(*folders: str) -> Iterator[tuple[Path, str]]:
     """Yield every text file below folders of the repository."""
     suffixes = {".py", ".md", ".sql", ".toml", ".yml", ".yaml", ".html", ".txt", ".json", ""}
+    foreign = {"__pycache__", "node_modules"}
     for folder in folders:
         place = ROOT / folder
         paths = [place] if place.is_file() else sorted(place.rglob("*"))
         for path in paths:
-            if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts:
+            if not foreign.isdisjoint(path.parts):
+                continue
+            if path.is_file() and path.suffix in suffixes:
                 try:
                     yield path.relative_to(ROOT), path.read_text("utf-8")
                 except UnicodeDecodeError:  # no text after all

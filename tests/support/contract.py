@@ -96,7 +96,9 @@ class HandWorker:
 
     def hold(self, claimed: Claimed) -> Hold:
         """Return what the lease thread keeps of a claim."""
-        return Hold(claimed.queue, claimed.number, claimed.token, self.lease_ms)
+        return Hold(
+            claimed.queue, claimed.number, claimed.token, self.lease_ms, claimed.attempts_started
+        )
 
     def renew(self, *claimed: Claimed) -> Renewal:
         """Renew leases, as the lease thread does."""
@@ -105,7 +107,14 @@ class HandWorker:
 
 def speech(claimed: Claimed, **fields: Any) -> Speech:
     """Return something that a running task said."""
-    return Speech(claimed.queue, claimed.number, claimed.id, claimed.token, **fields)
+    return Speech(
+        claimed.queue,
+        claimed.number,
+        claimed.id,
+        claimed.token,
+        claimed.attempts_started,
+        **fields,
+    )
 
 
 async def record(backend: Backend, job_id: str, queue: str = Q) -> JobRecord:

@@ -6,25 +6,36 @@ from typing import Literal
 
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock
-from toril.core.errors import InvalidOptionError
+from toril.core.errors import InvalidOptionError, MissingExtraError
 from toril.engine.contract import Backend
 
 Durability = Literal["full", "normal"]
 
-_SCHEMES = ("sqlite",)
+_SCHEMES = (
+    "sqlite", "redis", "rediss", "unix",
+    "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 
 
 def open_backend(
-    url: str, *, durability: Durability = "full", clock: Clock | None = None, create: bool = True
+    url: str | object,
+    *,
+    durability: Durability = "full",
+    clock: Clock | None = None,
+    create: bool = True,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
     Parameters:
         url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, or a plain
-            path of a file.
-        durability: `full`: what was acknowledged survives a loss of power. `normal`: it survives
-            the end of the process, but the last moments may be lost with the power.
-        clock: What time it is. Default: the host's.
+            path of a file; `redis://host:6379/0`, `rediss://` (TLS), `unix:///path.sock`,
+            `redis+sentinel://host1,host2/service`, `redis+cluster://host1,host2`, each with
+            `?prefix=` where it is not `bull`; or a client of redis-py, of which the settings are
+            taken, not the connections.
+        durability: For a file. `full`: what was acknowledged survives a loss of power. `normal`: it
+            survives the end of the process, but the last moments may be lost with the power. A
+            Redis server decides that itself.
+        clock: What time it is. Default: the store's, which is the host's or the server's.
         create: Make the file when it is not there. Commands that only look say no.
 
     Raises:
@@ -32,14 +43,32 @@ def open_backend(
         BackendError: The store cannot be opened; the message says why and what to do.
     """
     require(durability in ("full", "normal"), "durability", durability, "'full' or 'normal'")
-    require(isinstance(url, str) and url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
+    if not isinstance(url, str):
+        return _open_redis(url, clock)
+    require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
-    if scheme != "sqlite":
+    if scheme not in _SCHEMES:
         raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
+    if scheme != "sqlite":
+        return _open_redis(url, clock)
     from toril.backends.sqlite.store import open_sqlite  # late: each store has its own libraries
 
     path = ":memory:" if rest in (":memory:", "/:memory:") else rest.removeprefix("/")
     require(path != "", "url", url, "a path after 'sqlite:///'")
     return open_sqlite(path, durability=durability, clock=clock or SystemClock(), create=create)
+
+
+def _open_redis(url: object, clock: Clock | None) -> Backend:
+    try:
+        from toril.backends.redis.address import from_client, parse  # late, as above
+        from toril.backends.redis.store import open_redis
+    except ImportError as error:
+        if error.name != "hiredis":
+            raise
+        raise MissingExtraError(
+            "redis:// needs the package hiredis: pip install 'toril[redis]'"
+        ) from error
+    address = parse(url) if isinstance(url, str) else from_client(url)
+    return open_redis(address, clock=clock or SystemClock())

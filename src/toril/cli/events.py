@@ -1,9 +1,10 @@
-"""`toril events`: what happened in queues, and what happens, one line each."""
+"""`toril events`: what happened in queues, and what happens, one line each; and what is told."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import click
 
@@ -20,7 +21,7 @@ from toril.cli.output import (
     styled,
 )
 from toril.core.clock import moment
-from toril.engine.events import EventName, EventRecord
+from toril.engine.events import EventName, EventRecord, EventsTold
 
 NEW_QUEUES_S = 1.0
 """How soon a queue that is new is followed, when all are."""
@@ -31,6 +32,12 @@ STYLES: dict[str, str] = {
     EventName.RETRIES_EXHAUSTED: BAD,
     EventName.STALLED: WARN,
     EventName.PAUSED: WARN,
+}
+
+TOLD: dict[EventsTold, str] = {
+    "all": "tells all its events",
+    "outcomes": "tells outcomes: not that jobs are added, wait or start",
+    "none": "tells nothing",
 }
 
 
@@ -45,6 +52,10 @@ STYLES: dict[str, str] = {
     "-n", "--limit", type=click.IntRange(min=0), default=20, show_default=True,
     help="The newest of each queue, unless --after or --from-start is given.",
 )  # fmt: skip
+@click.option(
+    "--set", "told", type=click.Choice(get_args(EventsTold)),
+    help="Print none, but set what QUEUE tells from now on.",
+)  # fmt: skip
 @store_options
 def events(
     queues: tuple[str, ...],
@@ -52,18 +63,29 @@ def events(
     after: int | None,
     from_start: bool,
     limit: int,
+    told: EventsTold | None,
     url: str | None,
     as_json: bool,
 ) -> None:
     """Print the events of QUEUEs, of all processes. Default: of all queues.
 
-    With --json each is an object on a line of its own. Positions count per queue, from 1.
+    With --json each is an object on a line of its own. Positions grow within their queue.
+
+    `--set outcomes` leaves out the ordinary life of jobs: added, waiting, delayed, active, drained.
+    With `--set none` nothing is written at all, and whoever waits for a result finds it later.
     """
     if after is not None and len(queues) != 1:
         raise click.UsageError("--after is a position in one queue: name it.")
     if after is not None and from_start:
         raise click.UsageError("Give --after or --from-start, not both.")
     output = Output(as_json=as_json)
+    if told is not None:
+        if len(queues) != 1:
+            raise click.UsageError("--set is for one queue: name it.")
+        if follow or from_start or after is not None:
+            raise click.UsageError("--set prints no events: give it alone.")
+        _choose(queues[0], told, url, output)
+        return
 
     def tell(queue: str, event: EventRecord) -> None:
         if as_json:
@@ -72,29 +94,41 @@ def events(
             output.say(_line(queue, event))
 
     async def act(app: App) -> None:
-        for name in queues:
-            await known_queue(app, name)
-        names = list(queues) or [info.name for info in await app.queues()]
-        begins = {}
-        for name in names:
-            newest = await app.backend().events.latest(name)
-            first = 0 if from_start else max(0, newest - limit)
-            begins[name] = (first if after is None else after, newest)
-        past = await asyncio.gather(
-            *(_past(app, name, begin, end) for name, (begin, end) in begins.items())
-        )
+        infos = [(await known_queue(app, name))[1] for name in dict.fromkeys(queues)]
+        infos = infos or await app.queues()
+        names = [info.name for info in infos]
+        backend = app.backend()
+        ends = {name: await backend.events.latest(name) for name in names}
+        if from_start or after is not None:
+            asked = [_between(app, name, after or 0, ends[name]) for name in names]
+        else:
+            asked = [backend.events.newest(name, limit=limit) for name in names if limit]
+        past = dict(zip(names, await asyncio.gather(*asked), strict=False))
         for at, event in sorted(
-            ((name, event) for name, found in zip(begins, past, strict=True) for event in found),
+            ((name, event) for name, found in past.items() for event in found),
             key=lambda each: (each[1].at_ms, each[0], each[1].position),
         ):
             tell(at, event)
+        for info in infos:
+            if info.events == "none":
+                hint = f"toril events {info.name} --set all"
+                click.echo(printable(f"{info.name} {TOLD[info.events]}: {hint} ends it."), err=True)
         if follow:
-            await _follow(app, {name: end for name, (_, end) in begins.items()}, queues, tell)
+            ends |= {name: found[-1].position for name, found in past.items() if found}
+            await _follow(app, ends, queues, tell)
 
     ask(url, act)
 
 
-async def _past(app: App, name: str, begin: int, end: int) -> list[EventRecord]:
+def _choose(queue: str, told: EventsTold, url: str | None, output: Output) -> None:
+    async def act(app: App) -> None:
+        await (await known_queue(app, queue))[0].set_events(told)
+
+    ask(url, act)
+    output.done({"queue": queue, "events": told}, f"{queue} {TOLD[told]}.")
+
+
+async def _between(app: App, name: str, begin: int, end: int) -> list[EventRecord]:
     found = []
     if begin < end:
         async for event in app.queue(name).events(after=begin, until_idle=True):

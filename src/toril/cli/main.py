@@ -33,6 +33,7 @@ COMMANDS = {
     "obliterate": ("queue:obliterate", "Remove a paused queue with all that it holds."),
     "events": ("events:events", "Print what happened, and what happens."),
     "top": ("top:top", "Watch queues and workers, live."),
+    "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
     "doctor": ("doctor:doctor", "Look the installation and the store over."),
 }
 """Command to `module:function` in this package, and what it is for."""

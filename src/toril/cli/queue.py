@@ -45,6 +45,8 @@ COLUMNS = (
     Column("FAILED", right=True),
     Column("OLDEST", right=True),
 )
+EVENTS = Column("EVENTS")
+"""A column more where a queue does not tell all its events."""
 STATES = [str(state) for state in State]
 CLEANABLE = [str(state) for state in State if state is not State.ACTIVE]
 
@@ -71,14 +73,18 @@ def figure(count: int, style: str = "") -> Cell:
 def queues(url: str | None, as_json: bool) -> None:
     """List queues with their figures.
 
-    OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept.
+    OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept. EVENTS is
+    there if a queue does not tell all that happens; see toril events --set.
     """
     output = Output(as_json=as_json)
     found = ask(url, lambda app: app.queues())
     if as_json:
         output.document({"queues": as_data(found)})
     elif found:
-        output.table(COLUMNS, [row(info) for info in found])
+        if all(info.events == "all" for info in found):
+            output.table(COLUMNS, [row(info) for info in found])
+        else:
+            output.table((*COLUMNS, EVENTS), [[*row(info), info.events] for info in found])
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
 

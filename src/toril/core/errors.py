@@ -15,9 +15,11 @@ TorilError
 ├── AttemptError                how an attempt ended without the task's own doing
 │   ├── AttemptTimeoutError     it ran longer than `timeout_s`
 │   └── ProcessDiedError        its process was killed, crashed or ran out of memory
+├── MigrationError              a queue could not be moved whole to another store
 ├── MissingExtraError           a feature needs an extra that is not installed
 └── BackendError                the store
     ├── BackendClosedError
+    ├── StoreUnreachableError   the server does not answer; `sent` says what that may mean
     ├── StoreBusyError          somebody else holds the lock for too long
     ├── StoreReadOnlyError
     ├── StoreFullError          the disk (or a quota) is full
@@ -111,6 +113,14 @@ class ProcessDiedError(AttemptError):
     """The process that ran the attempt ended: killed by a signal, crashed, or out of memory."""
 
 
+class MigrationError(TorilError):
+    """A queue could not be moved whole: what two stores count does not fit.
+
+    The message names the queue, the state and both numbers. The queue is paused in both stores and
+    no job is lost; end what else is at work on it, and move it again.
+    """
+
+
 class MissingExtraError(TorilError, ImportError):
     """A feature needs an extra; the message says what to install."""
 
@@ -123,8 +133,30 @@ class BackendClosedError(BackendError):
     """The app was closed before this call."""
 
 
+class StoreUnreachableError(BackendError):
+    """The store's server could not be reached, or did not answer.
+
+    `sent` is False: the server was given nothing, or refused it unseen; call again. `sent` is True:
+    the call was under way when the connection was lost, and its outcome is unknown. It may have
+    been done; what is called again must be harmless when it is done twice.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        self.sent = sent
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_unreachable, (type(self), str(self), self.sent)
+
+
+def _rebuild_unreachable(
+    kind: type[StoreUnreachableError], message: str, sent: bool
+) -> StoreUnreachableError:
+    return kind(message, sent=sent)
+
+
 class StoreBusyError(BackendError):
-    """Another process held the store's lock for longer than the busy timeout."""
+    """Somebody else held the store for too long: a lock of its file, or a script of its server."""
 
 
 class StoreReadOnlyError(BackendError):

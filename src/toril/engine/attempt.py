@@ -36,7 +36,9 @@ class Attempt:
 
     def __init__(self, claimed: Claimed, lease_ms: int) -> None:
         self.claimed = claimed
-        self.hold = Hold(claimed.queue, claimed.number, claimed.token, lease_ms)
+        self.hold = Hold(
+            claimed.queue, claimed.number, claimed.token, lease_ms, claimed.attempts_started
+        )
         self.handler: Handler | None = None
         self.context: Context | None = None
         self.started_s = time.monotonic()

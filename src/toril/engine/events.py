@@ -6,7 +6,7 @@ Names and fields are BullMQ's (spec, section 4), so that one reader serves both 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -46,11 +46,39 @@ class EventName(StrEnum):
     """Old jobs were removed. `count`."""
 
 
+EventsTold = Literal["all", "outcomes", "none"]
+"""What a queue tells: all that happens; `outcomes`, which is all but the ordinary life of jobs; or
+nothing."""
+
+ORDINARY = frozenset(
+    {
+        EventName.ADDED,
+        EventName.WAITING,
+        EventName.DELAYED,
+        EventName.ACTIVE,
+        EventName.DRAINED,
+    }
+)
+"""The ordinary life of jobs."""
+
+_UNTOLD: dict[EventsTold, frozenset[EventName]] = {
+    "all": frozenset(),
+    "outcomes": ORDINARY,
+    "none": frozenset(EventName),
+}
+
+
+def untold(told: EventsTold) -> frozenset[EventName]:
+    """Return the events that a queue leaves out."""
+    return _UNTOLD[told]
+
+
 class EventRecord(msgspec.Struct, frozen=True):
     """One event."""
 
     position: int
-    """Number in its queue's log, from 1."""
+    """Where it stands in its queue's log. It grows from event to event; nothing else is
+    promised: neither where it begins nor by how much it grows."""
     at_ms: int
     name: str
     fields: dict[str, Any]

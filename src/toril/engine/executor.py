@@ -235,26 +235,17 @@ class Executor:
     def _hear(self, attempt: Attempt, said: Said) -> None:
         if attempt.settled:
             return
-        claimed = attempt.claimed
         match said:
             case FollowUp():
                 attempt.follow_ups = [*(attempt.follow_ups or ()), said]
                 return
             case ProgressMade(value):
-                speech = Speech(
-                    claimed.queue, claimed.number, claimed.id, claimed.token, progress=value
-                )
+                speech = _speech(attempt, progress=value)
                 if self._hooks.wants("progress"):
                     self._hooks.tell("progress", progress=value, **attempt.names())
             case LineLogged(line):
-                speech = Speech(
-                    claimed.queue,
-                    claimed.number,
-                    claimed.id,
-                    claimed.token,
-                    line=storable(line),
-                    keep_logs=self._options(attempt).keep_logs,
-                )
+                keep_logs = self._options(attempt).keep_logs
+                speech = _speech(attempt, line=storable(line), keep_logs=keep_logs)
         self._speak(speech)
 
     def _encode(self, handler: Handler, result: object) -> str:
@@ -421,3 +412,15 @@ def _bare(error: BaseException) -> str:
 
 def _ms(duration_s: float | None) -> int | None:
     return None if duration_s is None else round(duration_s * 1000)
+
+
+def _speech(attempt: Attempt, **said: Any) -> Speech:
+    claimed = attempt.claimed
+    return Speech(
+        claimed.queue,
+        claimed.number,
+        claimed.id,
+        claimed.token,
+        claimed.attempts_started,
+        **said,
+    )

@@ -130,6 +130,9 @@ class Fetcher:
         outcomes = self._outbox[:MOST_TOGETHER]
         del self._outbox[:MOST_TOGETHER]
         claims = [] if self._quiet else self._plan.claims(self._room(outcomes))
+        if not claims:
+            # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
+            await self._stop_sleeping()
         if not outcomes and not claims:
             await self._changed.wait()
             return

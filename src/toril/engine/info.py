@@ -10,6 +10,7 @@ from toril.core.clock import moment
 from toril.core.codec import decode
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.workers import WorkerRecord
+from toril.engine.events import EventsTold
 from toril.engine.job import JobRecord
 from toril.engine.states import State
 
@@ -131,6 +132,8 @@ class QueueInfo:
     concurrency: int | None
     rate_limit: int | None
     rate_window_s: float | None
+    events: EventsTold
+    """What it tells: `all`, `outcomes` or `none`; see `Queue.set_events`."""
 
     @classmethod
     def from_record(cls, record: QueueRecord) -> QueueInfo:
@@ -152,6 +155,7 @@ class QueueInfo:
             concurrency=record.concurrency,
             rate_limit=record.rate_limit,
             rate_window_s=None if window_ms is None else window_ms / 1000,
+            events=record.events,
         )
 
 

@@ -149,3 +149,24 @@ class JobRecord(msgspec.Struct, kw_only=True):
     attempts: list[Attempt]
     """Oldest first, the newest `MAX_HISTORY`."""
     data_bytes: int
+
+    @property
+    def history(self) -> list[Attempt]:
+        """The attempts that a store writes down; a final success shows in the job's own fields."""
+        last = self.attempts[-1] if self.attempts else None
+        seen = (
+            self.state is State.COMPLETED
+            and last is not None
+            and last.outcome == "completed"
+            and (last.number, last.started_ms, last.ended_ms)
+            == (self.attempts_started, self.processed_on_ms, self.finished_on_ms)
+        )
+        return self.attempts[:-1] if seen else self.attempts
+
+
+class WholeJob(msgspec.Struct, frozen=True):
+    """A job with its log: all that one store has to tell another."""
+
+    record: JobRecord
+    log: list[str]
+    """Oldest line first."""

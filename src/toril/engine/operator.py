@@ -1,4 +1,4 @@
-"""What people do to queues: pause, drain, clean, retry, limit. All in bounded chunks.
+"""What people do to queues: pause, drain, clean, retry, limit, silence. All in bounded chunks.
 
 No chunk holds the store for long, so a worker goes on beside them even at a million jobs. Each verb
 that works on many can be given up half-way and asked again.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import get_args
 
 from toril.core.checks import require
 from toril.core.durations import seconds
 from toril.engine.contract import Backend
+from toril.engine.events import EventsTold
 from toril.engine.options import RateLimit
 from toril.engine.states import FINISHED, State
 
@@ -52,6 +54,17 @@ class Operator:
         """Let no job start for a while (seconds). 0 ends it."""
         duration_s = seconds(duration, "duration")
         await self._open().limits.hold(self.name, duration_ms=round(duration_s * 1000))
+
+    async def set_events(self, told: EventsTold) -> None:
+        """Say which events are written from now on, whoever causes them. A new queue writes all.
+
+        Parameters:
+            told: `all`. `outcomes`: all but the ordinary life of jobs, which is `added`, `waiting`,
+                `delayed`, `active` and `drained`. `none`: nothing; whoever waits for a result then
+                looks at the job every so often, and a result that is not kept is lost.
+        """
+        require(told in get_args(EventsTold), "told", told, "'all', 'outcomes' or 'none'")
+        await self._open().events.choose(self.name, told)
 
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
         """Remove all jobs in line and, if `delayed`, those due later; return how many."""

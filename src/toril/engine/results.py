@@ -1,4 +1,7 @@
-"""Waiting for jobs to finish. One reader of the event log serves all who wait on a queue."""
+"""Waiting for jobs to finish. One reader of the event log serves all who wait on a queue.
+
+Where a queue tells nothing, each who waits looks at the job every so often.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,14 @@ from toril.core.errors import (
 from toril.engine.contract import Backend
 from toril.engine.events import EventName, EventRecord
 from toril.engine.states import State
-from toril.engine.stream import follow
+from toril.engine.stream import follow, pages
 
 LOOK_AGAIN_S = 30.0
-"""Between two looks at a job that is waited for."""
+"""Between two looks at a job that is waited for, while its queue tells how jobs end."""
+FIRST_LOOK_S = 0.1
+"""The same where it does not, at first: each pause is twice the one before,"""
+SELDOM_LOOK_S = 1.0
+"""up to this."""
 NOBODY_S = 60.0
 """Events are read no longer once nobody has waited for so long."""
 
@@ -82,18 +89,31 @@ class Results:
     async def _until_ended(
         self, queue: str, job_id: str, future: asyncio.Future[Ended], timeout_s: float | None
     ) -> Ended:
-        """Wait for the events to tell, and look now and then: a drained job leaves none."""
+        """Wait for the events to tell, and look now and then: a drained job leaves none.
+
+        Whether the queue tells how jobs end is asked after the first pause, as most end in it, and
+        before each look from there on, as it may fall silent meanwhile. From then on there are
+        looks, and still the events, should it speak again.
+        """
         until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        pause_s, is_silent = FIRST_LOOK_S, False
         while True:
             left_s = until_s - time.monotonic()
-            done, _ = await asyncio.wait([future], timeout=max(0.0, min(LOOK_AGAIN_S, left_s)))
+            done, _ = await asyncio.wait([future], timeout=max(0.0, min(pause_s, left_s)))
             if done:
                 return await future
-            if left_s <= LOOK_AGAIN_S:
+            is_silent = is_silent or await self._is_silent(queue)
+            if is_silent or pause_s == LOOK_AGAIN_S:
+                ended = await self._look(queue, job_id, future)
+                if ended is not None:
+                    return ended
+            if left_s <= pause_s:
                 raise TimeoutError
-            ended = await self._look(queue, job_id, future)
-            if ended is not None:
-                return ended
+            pause_s = min(2 * pause_s, SELDOM_LOOK_S) if is_silent else LOOK_AGAIN_S
+
+    async def _is_silent(self, queue: str) -> bool:
+        record = await self._backend.counts.queue(queue)
+        return record is not None and record.events == "none"
 
     async def close(self) -> None:
         """End the readers, and the waiting.
@@ -159,24 +179,42 @@ class Results:
                     future.set_exception(error)
 
     async def _resolve(self, queue: str, position: int) -> None:
-        async for event in follow(self._backend.events, queue, after=position):
+        async for page in pages(self._backend.events, queue, after=position):
             here = self._waiting.get(queue, {})
-            if event.position != position + 1:
-                await self._look_again(queue, here)
-            position = event.position
             if not here and time.monotonic() - self._asked_s > NOBODY_S:
                 return  # the next one who waits starts a new reader
-            if event.name == EventName.CLEANED:  # it does not say which
+            if here and not await self._follows_on(queue, position, page[0]):
                 await self._look_again(queue, here)
+            for event in page:
+                await self._hear(queue, here, event)
+            position = page[-1].position
+
+    async def _follows_on(self, queue: str, position: int, event: EventRecord) -> bool:
+        """Whether nothing was dropped between a position and the event that was read next.
+
+        The oldest go first, so nothing was if the event at that position is still there.
+        """
+        if event.position == position + 1:
+            return True
+        if not 0 < position < event.position:  # the log began, or began anew
+            return False
+        before = await self._backend.events.read(queue, after=position - 1, limit=1, wait_s=0)
+        return bool(before) and before[0].position == position
+
+    async def _hear(
+        self, queue: str, here: dict[str, list[asyncio.Future[Ended]]], event: EventRecord
+    ) -> None:
+        if event.name == EventName.CLEANED:  # it does not say which
+            await self._look_again(queue, here)
+            return
+        ended = _ended(event)
+        for future in here.get(event.job_id or "", ()):
+            if future.done():
                 continue
-            ended = _ended(event)
-            for future in here.get(event.job_id or "", ()):
-                if future.done():
-                    continue
-                if ended is not None:
-                    future.set_result(ended)
-                elif event.name == EventName.REMOVED:
-                    future.set_exception(_gone(queue, event.job_id or ""))
+            if ended is not None:
+                future.set_result(ended)
+            elif event.name == EventName.REMOVED:
+                future.set_exception(_gone(queue, event.job_id or ""))
 
     async def _look_again(self, queue: str, here: dict[str, list[asyncio.Future[Ended]]]) -> None:
         """Look at each job: events were dropped before we came to read them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from toril.engine.contract.events import Events
 from toril.engine.events import EventRecord
@@ -24,15 +25,24 @@ async def follow(
         after: Begin after this position; 0 is the oldest kept. None: with what happens from now on.
         until_idle: End where the log ends, in place of waiting for more.
     """
+    async with aclosing(pages(events, queue, after=after, until_idle=until_idle)) as found:
+        async for page in found:
+            for event in page:
+                yield event
+
+
+async def pages(
+    events: Events, queue: str, *, after: int | None = None, until_idle: bool = False
+) -> AsyncGenerator[list[EventRecord], None]:
+    """Yield the same some at a time, as they are read; at least one each time."""
     position = await events.latest(queue) if after is None else after
     while True:
         wait_s = 0.0 if until_idle else LOOK_S
         page = await events.read(queue, after=position, limit=PAGE, wait_s=wait_s)
-        if not page:
-            if until_idle:
-                return
-            if await events.latest(queue) < position:
-                position = 0  # the queue was removed with all it had, and began anew
-        for event in page:
-            position = event.position
-            yield event
+        if page:
+            position = page[-1].position
+            yield page
+        elif until_idle:
+            return
+        elif await events.latest(queue) < position:
+            position = 0  # the queue was removed with all it had, and began anew

@@ -46,7 +46,12 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Sweep once."""
-        await take_back(self._dispatch, max_stalled=self._max_stalled, stalled=self._stalled)
+        await take_back(
+            self._dispatch,
+            max_stalled=self._max_stalled,
+            stalled=self._stalled,
+            fresh_ms=round(self._every_s * 1000),
+        )
         while await self._dispatch.trim(limit=CHUNK) == CHUNK:
             pass
 
@@ -56,6 +61,7 @@ async def take_back(
     *,
     max_stalled: int,
     stalled: Callable[[str, str], None] = lambda queue, job_id: None,
+    fresh_ms: int = 0,
 ) -> int:
     """Take back the jobs of all workers that are dead; return how many.
 
@@ -63,11 +69,12 @@ async def take_back(
         dispatch: The store's.
         max_stalled: How often a job survives this.
         stalled: Told the queue and the id of each.
+        fresh_ms: What others have looked over within so long may be passed over.
     """
     total = 0
     while True:
         recovery = await dispatch.recover(
-            max_stalled=max_stalled, heartbeat_s=HEARTBEAT_S, limit=CHUNK
+            max_stalled=max_stalled, heartbeat_s=HEARTBEAT_S, limit=CHUNK, fresh_ms=fresh_ms
         )
         for queue, job_id in recovery.recovered:
             fate = "will fail" if (queue, job_id) in recovery.quarantined else "runs again"

@@ -17,6 +17,9 @@ KEEP_LOGS = 1000
 """Newest log lines kept of a job that does not say."""
 
 
+_TIES = frozenset({"parent", "repeat", "de"})
+
+
 class WireOptions(msgspec.Struct, frozen=True):
     """What a worker needs of a job's stored options. None: the task's own."""
 
@@ -45,6 +48,20 @@ class WireOptions(msgspec.Struct, frozen=True):
             retry_on=policy.retry_on,
             give_up_on=policy.give_up_on,
         )
+
+
+def is_tied(text: str) -> bool:
+    """Whether a job's stored options tie it to what only BullMQ knows.
+
+    That is a flow's parent, a scheduler or a de-duplication id.
+    """
+    if not any(f'"{word}"' in text for word in _TIES):
+        return False
+    try:
+        options = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(options, dict) and not _TIES.isdisjoint(options)
 
 
 def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:

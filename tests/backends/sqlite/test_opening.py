@@ -14,9 +14,12 @@ from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import add, job
 from tests.support.mounts import read_only
 
+import toril.backends.sqlite as room
 from toril.backends import open_backend
 from toril.backends.sqlite.connection import APPLICATION_ID
 from toril.core.errors import InvalidOptionError, StoreForeignError, StoreReadOnlyError
+
+MIGRATIONS = sorted((Path(room.__file__).parent / "migrations").glob("*.sql"))
 
 
 async def test_new_file_is_made_and_marked_as_ours(opener: Opener, path: Path) -> None:
@@ -24,7 +27,7 @@ async def test_new_file_is_made_and_marked_as_ours(opener: Opener, path: Path) -
 
     connection = apsw.Connection(str(path))
     assert connection.pragma("application_id") == APPLICATION_ID
-    assert connection.pragma("user_version") == 1
+    assert connection.pragma("user_version") == len(MIGRATIONS)
     assert connection.pragma("journal_mode") == "wal"
     connection.close()
 
@@ -65,6 +68,25 @@ async def test_empty_file_becomes_a_store(opener: Opener, path: Path) -> None:
     assert await add(opener()) == ["1"]
 
 
+async def test_store_of_the_first_schema_is_brought_to_this_one(opener: Opener, path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(MIGRATIONS[0].read_text("utf-8"))
+    connection.pragma("user_version", 1)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.execute("INSERT INTO queues (name, paused, event_last) VALUES ('paint', 1, 7)")
+    connection.close()
+
+    backend = opener()
+
+    (queue,) = await backend.counts.queues()
+    assert (queue.name, queue.paused, queue.events) == ("paint", True, "all")
+    await add(backend)
+    assert await backend.events.latest("paint") == 9
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("user_version") == len(MIGRATIONS)
+    connection.close()
+
+
 async def test_newer_store_is_refused_and_stays_as_it_is(opener: Opener, path: Path) -> None:
     await opener().lifecycle.close()
     connection = apsw.Connection(str(path))
@@ -86,7 +108,7 @@ async def test_newer_store_keeps_even_another_journal_mode(opener: Opener, path:
     await opener().lifecycle.close()
     connection = apsw.Connection(str(path))
     connection.pragma("journal_mode", "delete")
-    connection.pragma("user_version", 2)
+    connection.pragma("user_version", len(MIGRATIONS) + 1)
     connection.close()
     before = path.read_bytes()
 

@@ -135,6 +135,7 @@ HOT = {
     "job_find_custom": "jobs_custom_id",
     "jobs_taken": "jobs_custom_id",
     "events_read": "events_position",
+    "events_newest": "events_position",
     "events_trim": "events_position",
     "doctor_lapsed": "jobs_active",
 }

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from toril.backends.sqlite.adding import ready_state
-from toril.backends.sqlite.lookup import Place, places
+from toril.backends.sqlite.adopting import adopt_jobs
+from toril.backends.sqlite.lookup import Place, find_many, places
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.errors import JobError, WrongStateError
 from toril.engine.events import EventName
+from toril.engine.job import WholeJob
 from toril.engine.states import FINISHED, State
 
 LOOK_CHUNK = 1000
@@ -103,6 +105,22 @@ class Bulk:
             return removed
 
         return await self._chunk(queue, transition)
+
+    async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
+        return await self._writer.run(lambda transaction: adopt_jobs(transaction, queue, jobs))
+
+    async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
+        def transition(transaction: Transaction) -> list[bool]:
+            row = transaction.known_queue(queue)
+            if row is None:
+                return [False] * len(job_ids)
+            found = find_many(transaction, row.id, job_ids)
+            numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
+            remove_jobs(transaction, row, state, list(numbers))
+            # An id that was given twice goes once.
+            return [job is not None and numbers.pop(job[0], True) is None for job in found]
+
+        return await self._writer.run(transition)
 
     async def _chunk(self, queue: str, transition: Callable[[Transaction, QueueRow], int]) -> int:
         def chunk(transaction: Transaction) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from toril.backends.sqlite.reader import Reader, View
-from toril.backends.sqlite.transaction import QueueRow
+from toril.backends.sqlite.transaction import PAUSED_TO_MOVE, QueueRow, Transaction
+from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.states import State
@@ -14,7 +15,8 @@ from toril.engine.states import State
 class SqliteCounts:
     """The role `Counts`."""
 
-    def __init__(self, reader: Reader, clock: Clock) -> None:
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._writer = writer
         self._reader = reader
         self._clock = clock
 
@@ -31,6 +33,14 @@ class SqliteCounts:
 
         return await self._reader.ask(question)
 
+    async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
+        def transition(transaction: Transaction) -> None:
+            row = transaction.queue(name)
+            row.completed_total = max(row.completed_total, completed)
+            row.failed_total = max(row.failed_total, failed)
+
+        await self._writer.run(transition)
+
     def _record(self, view: View, values: tuple[Any, ...]) -> QueueRecord:
         row = QueueRow(values)
         oldest = view.run("oldest_waiting", row.id)
@@ -44,4 +54,6 @@ class SqliteCounts:
             concurrency=row.concurrency,
             rate_limit=row.rate_limit,
             rate_window_ms=row.rate_window_ms,
+            events=row.told,
+            moving=row.paused == PAUSED_TO_MOVE,
         )

@@ -12,7 +12,7 @@ from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
-from toril.engine.events import EventName, EventRecord
+from toril.engine.events import EventName, EventRecord, EventsTold
 
 _ROWS = 64
 """Rows read at a time; each holds the events of one transaction."""
@@ -35,11 +35,21 @@ class SqliteEvents:
 
         return await self._reader.ask(question)
 
+    async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
+        rows = await self._reader.ask(lambda view: view.run("events_newest", queue, limit))
+        events: list[EventRecord] = []
+        for row in rows:
+            if len(events) >= limit:
+                break
+            events[:0] = _unpack([row])
+        return events[-limit:]
+
     async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
         until_s = time.monotonic() + wait_s
+        many = min(limit, _ROWS)
         while True:
             seen = self._signal.version
-            rows = await self._reader.ask(lambda view: view.run("events_read", after, queue, _ROWS))
+            rows = await self._reader.ask(lambda view: view.run("events_read", after, queue, many))
             events = _unpack(rows, limit)
             left_s = until_s - time.monotonic()
             if events or left_s <= 0:
@@ -54,6 +64,9 @@ class SqliteEvents:
 
         await self._writer.run(transition)
 
+    async def choose(self, queue: str, told: EventsTold) -> None:
+        await self._writer.run(lambda transaction: transaction.queue(queue).choose(told))
+
     async def trim(self, queue: str, *, keep: int) -> None:
         def transition(transaction: Transaction) -> None:
             row = transaction.known_queue(queue)
@@ -63,7 +76,7 @@ class SqliteEvents:
         await self._writer.run(transition)
 
 
-def _unpack(rows: Sequence[tuple[Any, ...]], limit: int) -> list[EventRecord]:
+def _unpack(rows: Sequence[tuple[Any, ...]], limit: int | None = None) -> list[EventRecord]:
     events: list[EventRecord] = []
     for last, at_ms, body, start in rows:
         entries = _BODY.decode(body)

@@ -10,7 +10,15 @@ import msgspec
 
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.bulk import Bulk, remove_jobs
-from toril.backends.sqlite.lookup import Found, find, not_found, places, read, require_job
+from toril.backends.sqlite.lookup import (
+    Found,
+    find,
+    find_many,
+    not_found,
+    places,
+    read,
+    require_job,
+)
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
@@ -225,6 +233,18 @@ class SqliteJobs(Bulk):
             lines = view.run("log_read", found.number, limit, start)
             total = view.run("log_last", found.number)[0][1]
             return [line for (line,) in lines], total
+
+        return await self._reader.ask(question)
+
+    async def logs_many(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
+        def question(view: View) -> list[list[str]]:
+            lines: list[list[str]] = [[] for _ in job_ids]
+            rows = view.run("queue_get", queue)
+            found = find_many(view, rows[0][0], job_ids) if rows else []
+            numbers = [None if job is None else job[0] for job in found]
+            for index, line in view.run("logs_read", msgspec.json.encode(numbers).decode()):
+                lines[index].append(line)
+            return lines
 
         return await self._reader.ask(question)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,7 @@ class SqliteLifecycle:
         self._reader = reader
         self._clock = clock
         self._close = close
+        self._name = secrets.token_hex(16)
 
     async def check(self) -> Health:
         findings = [_library()]
@@ -35,6 +38,12 @@ class SqliteLifecycle:
             findings += await asyncio.to_thread(_room, Path(self._path))
         findings += await self._reader.ask(self._contents)
         return Health(findings)
+
+    async def identity(self) -> str:
+        if self._path == ":memory:":
+            return self._name
+        file = await asyncio.to_thread(os.stat, self._path)
+        return f"{file.st_dev}:{file.st_ino}"
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import PAUSED, PAUSED_TO_MOVE, QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName
 
@@ -15,9 +15,11 @@ class SqliteLimits:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def pause(self, queue: str) -> None:
+    async def pause(self, queue: str, *, moving: bool = False) -> None:
         def change(row: QueueRow, _: Transaction) -> None:
-            row.paused = 1
+            if moving and row.paused:
+                return
+            row.paused = PAUSED_TO_MOVE if moving else PAUSED
             row.say(EventName.PAUSED)
 
         await self._change(queue, change)

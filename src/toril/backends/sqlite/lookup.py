@@ -41,14 +41,28 @@ class Place(NamedTuple):
 
 def find(view: View, queue_id: int, job_id: str) -> Found | None:
     """Return the job, or None."""
-    if job_id.isascii() and job_id.isdigit() and len(job_id) <= _MAX_DIGITS and job_id[0] != "0":
-        rows = view.run("job_find", queue_id, int(job_id))
-    else:
+    number = number_of(job_id)
+    rows = view.run("job_find", queue_id, number) if number is not None else []
+    if not rows:  # a number may be an id of the caller's sort: another queue has it (adopting.py)
         rows = view.run("job_find_custom", queue_id, job_id)
     if not rows:
         return None
     row = rows[0]
     return Found(row[0], State(row[1]), *row[2:])
+
+
+def find_many(view: View, queue_id: int, job_ids: Sequence[str]) -> list[tuple[int, State] | None]:
+    """Return the number and the state of jobs, in the order given; None for those not there."""
+    ids = [(number_of(job_id), job_id) for job_id in job_ids]
+    rows = view.run("jobs_find", msgspec.json.encode(ids).decode(), queue_id)
+    return [None if number is None else (number, State(state)) for number, state in rows]
+
+
+def number_of(job_id: str) -> int | None:
+    """Return the job number that an id is; None if it was chosen by the caller."""
+    if job_id.isascii() and job_id.isdigit() and len(job_id) <= _MAX_DIGITS and job_id[0] != "0":
+        return int(job_id)
+    return None
 
 
 def require_job(
@@ -128,13 +142,13 @@ def read(view: View, queue: str, numbers: Sequence[int], steady_ms: int) -> list
 def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
     state = State(row[3])
     attempts = [] if row[22] is None else msgspec.json.decode(row[22], type=list[Attempt])
-    if state is State.COMPLETED:  # a final success is not written twice
+    if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
         attempts.append(
             Attempt(
                 number=row[11],
                 started_ms=row[16],
                 ended_ms=row[17],
-                worker_id=row[18],
+                worker_id=row[18] or "",
                 outcome="completed",
             )
         )

@@ -70,11 +70,11 @@ def open_sqlite(
         jobs=SqliteJobs(writer, reader, clock),
         dispatch=SqliteDispatch(writer, work),
         events=SqliteEvents(writer, reader, news),
-        counts=SqliteCounts(reader, clock),
+        counts=SqliteCounts(writer, reader, clock),
         limits=SqliteLimits(writer),
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, clock, close),
-        capabilities=frozenset() if in_memory else frozenset({"shared_processes"}),
+        capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )
 
 

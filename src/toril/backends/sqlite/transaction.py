@@ -14,11 +14,14 @@ import msgspec
 
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
-from toril.engine.events import EventName
+from toril.engine.events import EventName, EventsTold, untold
 from toril.engine.states import State
 
 EVENTS_KEPT = 10_000
 """About how many events a queue keeps, as BullMQ's default (spec, section 1.3)."""
+
+PAUSED, PAUSED_TO_MOVE = 1, 2
+"""What a queue's `paused` says; 0 if it is not. Any later pause or resume ends the second."""
 
 _COUNTED = (
     State.WAIT,
@@ -49,6 +52,8 @@ class QueueRow:
         "paused",
         "rate_limit",
         "rate_window_ms",
+        "told",
+        "untold",
         "window_begins_ms",
         "window_count",
         "window_ends_ms",
@@ -70,6 +75,8 @@ class QueueRow:
     failed_total: int
     keep_completed_age_ms: int | None
     keep_failed_age_ms: int | None
+    told: EventsTold
+    untold: frozenset[EventName]
 
     def __init__(self, row: tuple[Any, ...]) -> None:
         (
@@ -89,8 +96,10 @@ class QueueRow:
             self.failed_total,
             self.keep_completed_age_ms,
             self.keep_failed_age_ms,
-        ) = row[:16]
-        self.counts: dict[State, int] = dict(zip(_COUNTED, row[16:], strict=True))
+            told,
+        ) = row[:17]
+        self.choose(told)
+        self.counts: dict[State, int] = dict(zip(_COUNTED, row[17:], strict=True))
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
@@ -100,11 +109,20 @@ class QueueRow:
         if after is not None:
             self.counts[after] += many
 
+    def choose(self, told: EventsTold) -> None:
+        """Set what the queue tells from now on."""
+        self.told = told
+        self.untold = untold(told)
+
     def say(
         self, name: EventName, job_id: str | None = None, more: Mapping[str, str] | None = None
     ) -> None:
-        """Append an event: of a job, or of the queue, with more fields where it has any."""
-        self.events.append((name, job_id, more))
+        """Append an event, unless the queue does not tell it: of a job, or of the queue.
+
+        With more fields where it has any.
+        """
+        if name not in self.untold:
+            self.events.append((name, job_id, more))
 
     def settings(self) -> tuple[Any, ...]:
         """Return everything that may have changed, in the order of `queue_save.sql`."""
@@ -124,6 +142,7 @@ class QueueRow:
             self.failed_total,
             self.keep_completed_age_ms,
             self.keep_failed_age_ms,
+            self.told,
             *self.counts.values(),
         )
 
@@ -212,6 +231,11 @@ class Transaction:
         first = self._job_number + 1
         self._job_number += many
         return first
+
+    def pass_job_number(self, number: int) -> None:
+        """Give numbers above this one only."""
+        self._load_counters()
+        self._job_number = max(self._job_number, number)
 
     def tickets(self, many: int) -> int:
         """Take the next `many` places at the end of the line and return the first.

@@ -51,4 +51,5 @@ class Backend:
     workers: Workers
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()
-    """What not every backend has: `shared_processes` (several processes may use it at once)."""
+    """What not every backend has: `shared_processes` (several processes may use it at once),
+    `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter)."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from toril.engine.events import EventsTold
 from toril.engine.states import State
 
 
@@ -25,6 +26,10 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs of this queue that may run at once over all workers."""
     rate_limit: int | None
     rate_window_ms: int | None
+    events: EventsTold = "all"
+    """What it tells."""
+    moving: bool = False
+    """It is paused because it moves, or has moved, to another store, and for nothing else."""
 
 
 class Counts(Protocol):
@@ -36,4 +41,8 @@ class Counts(Protocol):
 
     async def queue(self, name: str) -> QueueRecord | None:
         """Return one queue; None if nothing was ever added to it or said of it."""
+        ...
+
+    async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
+        """Let the totals be at least these: the queue has a past in another store."""
         ...

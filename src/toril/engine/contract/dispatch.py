@@ -55,6 +55,8 @@ class Hold(msgspec.Struct, frozen=True):
     number: int | str
     token: str
     lease_ms: int
+    attempt: int = 1
+    """Which start of the job it holds, from 1."""
 
 
 class Renewal(msgspec.Struct, frozen=True):
@@ -82,6 +84,8 @@ class Speech(msgspec.Struct, frozen=True):
     number: int | str
     job_id: str
     token: str
+    attempt: int = 1
+    """Which start of the job says it, from 1."""
     progress: str | None = None
     line: str | None = None
     keep_logs: int = 1000
@@ -121,7 +125,9 @@ class Dispatch(Protocol):
         """Store progress and log lines of running attempts, in order."""
         ...
 
-    async def recover(self, *, max_stalled: int, heartbeat_s: float, limit: int) -> Recovery:
+    async def recover(
+        self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
+    ) -> Recovery:
         """Take back up to `limit` jobs whose lease has ended, or whose worker is dead.
 
         They go to the front of their line, with their priority, and their stall is counted. Past
@@ -132,6 +138,8 @@ class Dispatch(Protocol):
             max_stalled: Stalls that a job survives.
             heartbeat_s: A worker that was silent for longer is dead.
             limit: Jobs in one call.
+            fresh_ms: A hint: a store to which looking is dear may pass over what somebody has
+                looked over within so long. Jobs of dead workers are taken back all the same.
         """
         ...
 

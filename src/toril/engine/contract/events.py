@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from toril.engine.events import EventRecord
+from toril.engine.events import EventRecord, EventsTold
 
 
 class Events(Protocol):
-    """Events in order, numbered per queue. Old ones are dropped past the queue's cap."""
+    """Events in order, each with a position. Old ones are dropped past the queue's cap.
+
+    A position is above 0 and above that of the event before it in its queue. Nothing else is
+    promised of it: a store may begin anywhere and leave any gap. A reader goes on after a position
+    that it has read, and one that asks after the position below that gets the same event again,
+    for as long as it is kept: so it can tell whether any was dropped in between.
+    """
 
     async def latest(self, queue: str) -> int:
-        """Return the position of the newest event; 0 if there was none."""
+        """Return the position of the newest event; 0 if there is none."""
+        ...
+
+    async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
+        """Return the newest `limit` events, from 1, the oldest of them first."""
         ...
 
     async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
@@ -25,7 +35,17 @@ class Events(Protocol):
         ...
 
     async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
-        """Append events that belong to no transition, such as an operator's."""
+        """Append events that belong to no transition, such as an operator's.
+
+        Those that the queue does not tell are left out, as everywhere.
+        """
+        ...
+
+    async def choose(self, queue: str, told: EventsTold) -> None:
+        """Say what the queue tells from now on, whoever does it. A new queue tells all.
+
+        What was told before stays. Nothing is told of the change itself.
+        """
         ...
 
     async def trim(self, queue: str, *, keep: int) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from toril.engine.job import Added, JobRecord, NewJob
+from toril.engine.job import Added, JobRecord, NewJob, WholeJob
 from toril.engine.states import State
 
 
@@ -169,5 +169,31 @@ class Jobs(Protocol):
 
         Raises:
             JobNotFoundError: There is none.
+        """
+        ...
+
+    async def logs_many(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
+        """Return all log lines of each job, oldest first; none of a job that is not there."""
+        ...
+
+    async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
+        """Take over jobs from another store as they are, all or none; one answer each, in order.
+
+        They keep ids, states, moments, attempts, logs, results and reasons. Ready ones go to the
+        end of the line that their priority says, in the order given, delayed ones behind those due
+        in the same millisecond; finished ones add to the queue's totals. Numbers that the queue
+        gives to new jobs go on above those of the jobs. Why a job was cancelled is told of active
+        ones only and may be dropped; `active` is refused by the caller. No events.
+
+        Returns:
+            False: a job of that id is there; it was not touched.
+        """
+        ...
+
+    async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
+        """Remove jobs, if they are in that state; one answer each, in order. No events.
+
+        All or none; cheapest in the order in which the state's jobs stand. `active` is refused by
+        the caller.
         """
         ...

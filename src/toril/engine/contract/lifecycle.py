@@ -34,6 +34,10 @@ class Lifecycle(Protocol):
         """Look the store over: format, integrity, room, orphans. Changes nothing."""
         ...
 
+    async def identity(self) -> str:
+        """Return a text that no other store has, whatever the URLs. It holds for a minute."""
+        ...
+
     async def close(self) -> None:
         """Let what is under way end, then let go of everything. Twice is fine."""
         ...

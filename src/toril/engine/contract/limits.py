@@ -8,8 +8,14 @@ from typing import Protocol
 class Limits(Protocol):
     """Settings that live in the store and hold for all workers at once."""
 
-    async def pause(self, queue: str) -> None:
-        """Stop claims; running jobs go on. Event `paused`."""
+    async def pause(self, queue: str, *, moving: bool = False) -> None:
+        """Stop claims; running jobs go on. Event `paused`.
+
+        Parameters:
+            queue: Which. It comes to be if it is not there.
+            moving: Because it moves to another store. One that is paused already stays as it is;
+                another one says why (`QueueRecord.moving`) until it is paused or resumed again.
+        """
         ...
 
     async def resume(self, queue: str) -> None:

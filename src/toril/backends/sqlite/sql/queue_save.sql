@@ -16,6 +16,7 @@
 --   failed_total           int
 --   keep_completed_age_ms  int
 --   keep_failed_age_ms     int
+--   told                   text
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
@@ -42,6 +43,7 @@ UPDATE queues
        failed_total = :failed_total,
        keep_completed_age_ms = :keep_completed_age_ms,
        keep_failed_age_ms = :keep_failed_age_ms,
+       told = :told,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,

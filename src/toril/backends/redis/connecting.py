@@ -1,0 +1,305 @@
+"""Opening a connection: the socket, its encryption, being let in, and finding the primary.
+
+One attempt, in one go; `routes.py` decides when there is another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from toril.backends.redis.address import Address, Place, Tls, show_place
+from toril.backends.redis.link import Link, NotWrittenError
+from toril.backends.redis.protocol import ReplyError, Word, pack
+from toril.backends.redis.replies import code, translate
+from toril.backends.redis.server_info import ServerInfo, parse_info
+from toril.core.errors import BackendError, InvalidOptionError, StoreUnreachableError
+
+CLIENT_NAME = "toril"
+"""What `CLIENT LIST` shows for connections without a name of their own."""
+
+_KEEPALIVE_S = 30
+_KEEPALIVE_STEP_S = 5
+_KEEPALIVE_TRIES = 3
+_SENTINEL_S = 1.0
+"""How long one sentinel may take; the next one is asked then."""
+
+
+async def open_link(
+    address: Address,
+    place: Place | None,
+    *,
+    name: str = CLIENT_NAME,
+    answers_late: bool = False,
+    as_primary: bool = False,
+) -> tuple[Link, ServerInfo]:
+    """Connect to one server, be let in, and return the connection and what the server says it is.
+
+    Parameters:
+        address: How to be let in.
+        place: The server. None: the address' Unix socket.
+        name: What `CLIENT LIST` shows.
+        answers_late: For commands that block: the server may be silent for any time.
+        as_primary: Refuse a server that is none.
+
+    Raises:
+        StoreUnreachableError: Not now (`sent` is False). Another attempt may go better.
+        BackendError: The server does not let us in. Another attempt would go the same way.
+        InvalidOptionError: A file that the address names for TLS cannot be used.
+    """
+    link = await _connect(
+        address,
+        place,
+        tls=address.tls,
+        user=address.username,
+        answer_timeout_s=None if answers_late else address.answer_timeout_s,
+    )
+    try:
+        async with asyncio.timeout(address.connect_timeout_s):
+            info = await _greet(link, address, name, as_primary=as_primary)
+    except TimeoutError:
+        link.abort("no answer")
+        raise _away(
+            link.shown, f"no answer to its greeting within {address.connect_timeout_s:g} s"
+        ) from None
+    except BaseException:
+        link.abort("it was not let in")
+        raise
+    return link, info
+
+
+class Finder:
+    """Where the primary is, asked of the sentinels in turn."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._sentinels = list(address.hosts)
+
+    async def primary(self) -> Place:
+        """Return where the sentinels say the primary is.
+
+        Raises:
+            StoreUnreachableError: None of them knows.
+        """
+        service = self._address.sentinel_service or ""
+        reasons = []
+        for sentinel in tuple(self._sentinels):
+            try:
+                async with asyncio.timeout(min(_SENTINEL_S, self._address.connect_timeout_s)):
+                    answer = await self._ask(sentinel, service)
+            except TimeoutError:
+                reasons.append(f"{show_place(sentinel)} does not answer")
+            except BackendError as error:
+                reasons.append(str(error))
+            else:
+                if answer is not None:
+                    # Who knew is asked first the next time; who did not goes to the end.
+                    self._sentinels.remove(sentinel)
+                    self._sentinels.insert(0, sentinel)
+                    return answer
+                reasons.append(f"{show_place(sentinel)} knows no service {service!r}")
+        raise _away(self._address.shown, "no sentinel names a primary: " + "; ".join(reasons))
+
+    async def _ask(self, sentinel: Place, service: str) -> Place | None:
+        address = self._address
+        link = await _connect(
+            address,
+            sentinel,
+            tls=address.sentinel_tls,
+            user=address.sentinel_username,
+            answer_timeout_s=address.answer_timeout_s,
+        )
+        try:
+            commands: list[tuple[Word, ...]] = []
+            if address.sentinel_password is not None:
+                commands.append(_auth(address.sentinel_username, address.sentinel_password))
+            commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
+            for reply in await _ask_all(link, commands):
+                if isinstance(reply, ReplyError):
+                    raise translate(str(reply), link.shown, user=link.user)
+        finally:
+            link.abort("it is not needed any more")
+        return None if reply is None else (str(reply[0]), int(reply[1]))
+
+
+async def _connect(
+    address: Address,
+    place: Place | None,
+    *,
+    tls: Tls | None,
+    user: str | None,
+    answer_timeout_s: float | None,
+) -> Link:
+    """Open a socket and put the protocol on it. Names are looked up anew every time."""
+    loop = asyncio.get_running_loop()
+    shown = address.shown
+    if place is not None and (len(address.hosts) > 1 or place not in address.hosts):
+        shown = f"{shown} ({show_place(place)})"
+    made = functools.partial(
+        Link,
+        loop,
+        shown,
+        answer_timeout_s=answer_timeout_s,
+        host="" if place is None else place[0],
+        user=user,
+    )
+    try:
+        async with asyncio.timeout(address.connect_timeout_s):
+            if place is None:
+                transport, link = await loop.create_unix_connection(made, address.path)
+            else:
+                context = None if tls is None else _context(tls, _stamps(tls))
+                transport, link = await loop.create_connection(
+                    made,
+                    place[0],
+                    place[1],
+                    ssl=context,
+                    server_hostname=place[0] if context is not None else None,
+                )
+    except TimeoutError:
+        raise _away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise BackendError(
+            f"{shown}: the server's certificate is not trusted ({error.verify_message}). Give the"
+            " authority that signed it as ssl_ca_certs."
+        ) from error
+    except ssl.SSLError as error:
+        hint = (
+            "Does the server speak TLS? Without it the URL begins with 'redis://'."
+            if "WRONG_VERSION_NUMBER" in str(error)
+            else "Look into the server's log."
+        )
+        raise _away(shown, f"no encrypted connection ({error.reason or error})", hint) from error
+    except OSError as error:
+        raise _away(shown, _plain(error)) from error
+    _tune(transport.get_extra_info("socket"))
+    return link
+
+
+async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -> ServerInfo:
+    """Say who we are and learn who it is: one write, one read."""
+    commands: list[tuple[Word, ...]] = []
+    # In the order of their doing, and all of them needed; what follows is not.
+    if address.password is not None or address.username is not None:
+        commands.append(_auth(address.username, address.password or ""))
+    if address.db != 0:
+        commands.append(("SELECT", address.db))
+    needed = len(commands)
+    commands += [("CLIENT", "SETNAME", name), ("INFO",), ("ROLE",)]
+    replies = await _ask_all(link, commands)
+    for reply in replies[:needed]:
+        if isinstance(reply, ReplyError):
+            raise translate(str(reply), link.shown, user=link.user)
+    named, said, role = replies[needed:]
+    if isinstance(named, ReplyError) and code(str(named)) != "NOPERM":
+        raise translate(str(named), link.shown, user=link.user)
+    info = ServerInfo(shown=link.shown)
+    if not isinstance(said, ReplyError):  # a user may lack the right to ask
+        info = parse_info(said, link.shown)
+    if info.loading:
+        raise translate("LOADING", link.shown)
+    is_primary = role[0] == "master" if isinstance(role, list) else info.role != "slave"
+    if as_primary and not is_primary:
+        raise _away(link.shown, "the sentinels still name a server that is no primary")
+    return info
+
+
+async def _ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+    """Send the words of a greeting, in one write; return the answers, refusals among them."""
+    calls = [link.send(pack(command)) for command in commands]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, NotWrittenError | StoreUnreachableError):
+            break
+    else:
+        return answers
+    # Nothing of a caller's was under way, so nothing of theirs is unknown.
+    if isinstance(answers[0], ReplyError):  # it said why, and hung up
+        raise translate(str(answers[0]), link.shown, user=link.user)
+    if "not Redis' protocol" in str(answer):
+        raise BackendError(
+            f"{link.shown}: what answers there does not speak Redis' protocol. Is it the right"
+            " port, and does it want TLS ('rediss://')?"
+        )
+    raise _away(link.shown, "it hung up at the greeting")
+
+
+def _auth(username: str | None, password: str) -> tuple[Word, ...]:
+    return ("AUTH", password) if username is None else ("AUTH", username, password)
+
+
+def _away(
+    shown: str, reason: str, hint: str = "Is it running, and is the URL right?"
+) -> StoreUnreachableError:
+    return StoreUnreachableError(f"{shown}: cannot be reached: {reason}. {hint}", sent=False)
+
+
+def _plain(error: OSError) -> str:
+    """Return the system's words without asyncio's, which repeat the address."""
+    if isinstance(error, socket.gaierror):
+        return f"its name is not known ({error.strerror or error})"
+    if error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+def _stamps(tls: Tls) -> tuple[int, ...]:
+    """Return when the files of `tls` were written: a renewed certificate is read anew."""
+    stamps = []
+    for name, path in (
+        ("ssl_ca_certs", tls.ca_certs),
+        ("ssl_certfile", tls.certfile),
+        ("ssl_keyfile", tls.keyfile),
+    ):
+        if path is not None:
+            try:
+                stamps.append(os.stat(path).st_mtime_ns)
+            except OSError as error:
+                raise InvalidOptionError(
+                    f"url option {name}={path!r}: expected a file that can be read"
+                    f" ({error.strerror})"
+                ) from None
+    return tuple(stamps)
+
+
+@functools.lru_cache(maxsize=8)
+def _context(tls: Tls, stamps: tuple[int, ...]) -> ssl.SSLContext:
+    """Return what TLS needs. Kept: to read the system's authorities takes milliseconds."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_certs)
+        context.check_hostname = tls.check_hostname
+        context.verify_mode = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
+        if tls.certfile is not None:
+            context.load_cert_chain(tls.certfile, tls.keyfile)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidOptionError(
+            f"url options ssl_ca_certs={tls.ca_certs!r}, ssl_certfile={tls.certfile!r},"
+            f" ssl_keyfile={tls.keyfile!r}: expected certificates and their key as PEM ({error})"
+        ) from error
+    return context
+
+
+def _tune(connected: Any) -> None:
+    """Have the system notice a peer that is gone: idle after 45 s, with data under way after 20."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (
+        ("TCP_KEEPIDLE", _KEEPALIVE_S),
+        ("TCP_KEEPALIVE", _KEEPALIVE_S),  # its name on macOS
+        ("TCP_KEEPINTVL", _KEEPALIVE_STEP_S),
+        ("TCP_KEEPCNT", _KEEPALIVE_TRIES),
+        ("TCP_USER_TIMEOUT", 20_000),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            options.append((socket.IPPROTO_TCP, option, value))
+    if connected.family == socket.AF_UNIX:
+        return
+    for option_of_socket in options:
+        with contextlib.suppress(OSError):  # it works without
+            connected.setsockopt(*option_of_socket)

@@ -1,0 +1,71 @@
+"""How many jobs are where, read in one call a queue."""
+
+from __future__ import annotations
+
+from toril.backends.redis.client import Client
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.scripts import script
+from toril.engine.contract.counts import QueueRecord
+from toril.engine.states import State
+
+SCAN_UP_TO = 100_000
+"""Keys up to which all are looked through for queues that only Node has used."""
+
+_STATES = (State.WAIT, State.PRIORITIZED, State.DELAYED, State.ACTIVE)
+
+
+class RedisCounts:
+    """The role `Counts`."""
+
+    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+        self._client = client
+        self._keys = keys
+        self._moments = moments
+
+    async def queues(self) -> list[QueueRecord]:
+        names = set(await self._client.call("SMEMBERS", self._keys.queues))
+        for node in await self._client.nodes():
+            if await node.call("DBSIZE") <= SCAN_UP_TO:
+                cursor = "0"
+                while True:
+                    cursor, keys = await node.call(
+                        "SCAN", cursor, "MATCH", self._keys.metas_pattern(), "COUNT", 1000
+                    )
+                    names.update(filter(None, map(self._keys.queue_of_meta, keys)))
+                    if cursor == "0":
+                        break
+        records = [await self.queue(name) for name in sorted(names)]
+        return [record for record in records if record is not None]
+
+    async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
+        await self._client.run(
+            script("raise_totals"),
+            [self._keys.meta(name)],
+            self._moments.frozen(),
+            completed,
+            failed,
+        )
+
+    async def queue(self, name: str) -> QueueRecord | None:
+        row = await self._client.run(
+            script("queue_info"), [self._keys.meta(name)], self._moments.frozen()
+        )
+        if row is None:
+            return None
+        counts = dict.fromkeys(State, 0)
+        counts.update(zip(_STATES, row[:4], strict=True))
+        counts[State.COMPLETED], counts[State.FAILED] = row[5], row[6]
+        return QueueRecord(
+            name=name,
+            paused=row[10] == 1,
+            counts=counts,
+            completed_total=row[7],
+            failed_total=row[8],
+            oldest_waiting_ms=row[9],
+            concurrency=row[11],
+            rate_limit=row[12],
+            rate_window_ms=row[13],
+            events=row[14],
+            moving=row[15] == 1,
+        )

@@ -1,0 +1,243 @@
+"""The hot path: outcomes in, claims out, leases, recovery."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.backends.redis import records, requests
+from toril.backends.redis.client import Client
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.requests import Places
+from toril.backends.redis.scripts import script
+from toril.backends.redis.wakeups import WakeUps
+from toril.backends.redis.workers import RedisWorkers
+from toril.core.errors import StoreUnreachableError
+from toril.engine.contract.dispatch import (
+    Exchange,
+    ExchangeReply,
+    Hold,
+    Recovery,
+    Renewal,
+    Speech,
+    Word,
+)
+
+LOOK_CHUNK = 1000
+"""Active jobs that one call of a sweep looks at."""
+
+
+class RedisDispatch:
+    """The role `Dispatch`."""
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        moments: Moments,
+        known: KnownQueues,
+        wake_ups: WakeUps,
+        workers: RedisWorkers,
+        *,
+        metrics_points: int,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._moments = moments
+        self._known = known
+        self._wake_ups = wake_ups
+        self._workers = workers
+        self.metrics_points = metrics_points
+        self._claims = itertools.count(1)
+        self._lost_tokens: dict[str, list[str]] = {}
+
+    async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        for claim in exchange.claims:
+            await self._known.use(claim.queue)
+        seen = self._wake_ups.version()
+        if self._client.clustered:
+            reply = await self._exchange_by_slot(exchange)
+        else:
+            reply = await self._exchange(exchange)
+        reply.seen = seen
+        return reply
+
+    async def _exchange(self, exchange: Exchange) -> ExchangeReply:
+        token = f"{exchange.worker_id}:{next(self._claims)}"
+        lost_tokens = self._lost_tokens.get(exchange.worker_id, ())
+        places = Places()
+        arguments = requests.exchange(
+            exchange, token, points=self.metrics_points, lost_tokens=lost_tokens, places=places
+        )
+        metas = [self._keys.meta(queue) for queue in places.names]
+        if not metas:
+            return ExchangeReply([], [], None, 0)
+        try:
+            late, rows, wait_ms = await self._client.run(
+                script("exchange"), metas, self._moments.frozen(), *arguments
+            )
+        except StoreUnreachableError as error:
+            if error.sent:
+                # What became of it is not known: the next exchange asks for what it has claimed,
+                # and does not take an outcome that arrived for one that came too late.
+                self._lost_tokens[exchange.worker_id] = [*lost_tokens, token]
+            raise
+        if lost_tokens:
+            del self._lost_tokens[exchange.worker_id]
+        words: list[Word] = ["ok"] * len(exchange.outcomes)
+        for place in late:
+            words[place - 1] = "lease_lost"
+        claimed = [records.claimed(row, places.names) for row in rows]
+        return ExchangeReply(words, claimed, wait_ms, 0)
+
+    async def _exchange_by_slot(self, exchange: Exchange) -> ExchangeReply:
+        """Exchange with each slot in turn: a script cannot reach over several."""
+        whole = ExchangeReply(["lease_lost"] * len(exchange.outcomes), [], None, 0)
+        queues = {outcome.queue: None for outcome in exchange.outcomes}
+        queues.update({claim.queue: None for claim in exchange.claims})
+        slots: dict[int | None, set[str]] = {}
+        for queue in queues:
+            slots.setdefault(self._client.slot(self._keys.meta(queue)), set()).add(queue)
+        for names in slots.values():
+            places = [index for index, one in enumerate(exchange.outcomes) if one.queue in names]
+            part = Exchange(
+                exchange.worker_id,
+                [exchange.outcomes[index] for index in places],
+                [claim for claim in exchange.claims if claim.queue in names],
+                exchange.room - len(whole.claimed),
+            )
+            reply = await self._exchange(part)
+            for index, word in zip(places, reply.words, strict=True):
+                whole.words[index] = word
+            whole.claimed += reply.claimed
+            waits = [ms for ms in (whole.next_due_ms, reply.next_due_ms) if ms is not None]
+            whole.next_due_ms = min(waits, default=None)
+        return whole
+
+    async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
+        await self._wake_ups.wait(queues, seen, timeout_s)
+
+    def wake(self) -> None:
+        self._wake_ups.wake()
+
+    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+        renewal = Renewal([], [])
+        for group in self._by_slot(held):
+            places = Places()
+            arguments: list[str | int] = []
+            for hold in group:
+                arguments += (
+                    places.of(hold.queue), hold.number, hold.token, hold.attempt, hold.lease_ms,
+                )  # fmt: skip
+            lost, cancelled = self._client.run_blocking(
+                script("renew"), self._metas(places), self._moments.frozen(), *arguments
+            )
+            renewal.lost.extend(group[place - 1] for place in lost)
+            renewal.cancelled.extend((group[place - 1], reason) for place, reason in cancelled)
+        return renewal
+
+    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+        words: dict[int, Word] = {}
+        for group in self._by_slot(list(enumerate(said)), key=lambda one: one[1].queue):
+            places = Places()
+            arguments: list[str | int] = []
+            for _, speech in group:
+                lines = [] if speech.line is None else [speech.line]
+                arguments += (
+                    places.of(speech.queue), speech.job_id, speech.token, speech.attempt,
+                    speech.progress or "", speech.keep_logs, msgspec.json.encode(lines).decode(),
+                )  # fmt: skip
+            late = await self._client.run(
+                script("speak"), self._metas(places), self._moments.frozen(), *arguments
+            )
+            for index, _ in group:
+                words[index] = "ok"
+            for place in late:
+                words[group[place - 1][0]] = "lease_lost"
+        return [words[index] for index in range(len(said))]
+
+    async def recover(
+        self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
+    ) -> Recovery:
+        dead = await self._workers.dead(heartbeat_s)
+        theirs = {queue for worker in dead for queue in worker.queues}
+        queues = sorted({*await self._client.call("SMEMBERS", self._keys.queues), *theirs})
+        recovery = Recovery([], [])
+        for queue in queues:
+            await self._recover_queue(
+                queue,
+                recovery,
+                dead=[worker.id for worker in dead if queue in worker.queues],
+                max_stalled=max_stalled,
+                limit=limit,
+                fresh_ms=0 if queue in theirs else fresh_ms,
+            )
+        if len(recovery.recovered) < limit:
+            for worker in dead:
+                await self._workers.deregister(worker.id)
+        return recovery
+
+    async def _recover_queue(
+        self,
+        queue: str,
+        recovery: Recovery,
+        *,
+        dead: Sequence[str],
+        max_stalled: int,
+        limit: int,
+        fresh_ms: int,
+    ) -> None:
+        start = 0
+        while start >= 0:
+            room = limit - len(recovery.recovered)
+            if room <= 0:
+                if fresh_ms:  # there is more to do: the next call must not pass this queue over
+                    await self._client.call("DEL", self._keys.of(queue, "stalled-check"))
+                return
+            start, taken = await self._client.run(
+                script("recover"),
+                [self._keys.meta(queue)],
+                self._moments.frozen(),
+                max_stalled,
+                room,
+                fresh_ms,
+                start,
+                LOOK_CHUNK,
+                *dead,
+            )
+            for job_id, fate in taken:
+                recovery.recovered.append((queue, job_id))
+                if fate == "fails":
+                    recovery.quarantined.append((queue, job_id))
+
+    async def trim(self, *, limit: int) -> int:
+        removed = 0
+        for queue in sorted(await self._client.call("SMEMBERS", self._keys.queues)):
+            if removed < limit:
+                removed += await self._client.run(
+                    script("trim"),
+                    [self._keys.meta(queue)],
+                    self._moments.frozen(),
+                    limit - removed,
+                )
+        return removed
+
+    def _metas(self, places: Places) -> list[str]:
+        return [self._keys.meta(queue) for queue in places.names]
+
+    def _by_slot(self, all_of_them: Sequence[Any], key: Any = None) -> list[list[Any]]:
+        """Return them in groups that one script call can reach."""
+        if not all_of_them:
+            return []
+        if not self._client.clustered:
+            return [list(all_of_them)]
+        groups: dict[int | None, list[Any]] = {}
+        for one in all_of_them:
+            queue = one.queue if key is None else key(one)
+            groups.setdefault(self._client.slot(self._keys.meta(queue)), []).append(one)
+        return list(groups.values())

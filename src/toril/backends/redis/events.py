@@ -1,0 +1,125 @@
+"""The event stream of a queue. A position is a stream id as one number: ms * 2^20 + sequence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.backends.redis.client import Client, Line
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.scripts import script
+from toril.engine.events import EventName, EventRecord, EventsTold
+
+_SEQUENCE_BITS = 20
+_LONGEST_BLOCK_S = 10.0
+
+
+class RedisEvents:
+    """The role `Events`."""
+
+    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+        self._client = client
+        self._keys = keys
+        self._moments = moments
+        self._idle: dict[asyncio.AbstractEventLoop, list[Line]] = {}
+
+    async def latest(self, queue: str) -> int:
+        newest = await self._client.call(
+            "XREVRANGE", self._keys.events(queue), "+", "-", "COUNT", 1
+        )
+        return _position(newest[0][0]) if newest else 0
+
+    async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
+        found = await self._client.call(
+            "XREVRANGE", self._keys.events(queue), "+", "-", "COUNT", limit
+        )
+        return [_event(stream_id, fields) for stream_id, fields in reversed(found or ())]
+
+    async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
+        key = self._keys.events(queue)
+        tail = ("STREAMS", key, _stream_id(after))
+        found = await self._client.call("XREAD", "COUNT", limit, *tail)
+        if found or wait_s <= 0:
+            return _events(found)
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + wait_s
+        line = await self._line(key)
+        try:
+            while not found and (left_s := ends_s - loop.time()) > 0:
+                block_s = min(left_s, _LONGEST_BLOCK_S)
+                block_ms = max(1, round(block_s * 1000))
+                found = await line.call(
+                    "XREAD", "COUNT", limit, "BLOCK", block_ms, *tail, timeout_s=block_s
+                )
+        except BaseException:  # it may still wait for an answer: of no use to the next reader
+            await line.close()
+            raise
+        self._idle.setdefault(loop, []).append(line)
+        return _events(found)
+
+    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
+        told = []
+        for event in events:
+            pairs = [part for pair in event.fields.items() for part in pair]
+            told.append([EventName(event.name), *pairs])
+        if told:
+            await self._client.run(
+                script("publish"),
+                [self._keys.meta(queue)],
+                self._moments.frozen(),
+                msgspec.json.encode(told).decode(),
+            )
+
+    async def choose(self, queue: str, told: EventsTold) -> None:
+        settings = {"toril:events": False if told == "all" else told}
+        await self._client.run(
+            script("limit"),
+            [self._keys.meta(queue)],
+            self._moments.frozen(),
+            msgspec.json.encode(settings).decode(),
+        )
+
+    async def trim(self, queue: str, *, keep: int) -> None:
+        await self._client.call("XTRIM", self._keys.events(queue), "MAXLEN", keep)
+
+    async def close(self) -> None:
+        """End the connections on which readers wait."""
+        idle, self._idle = self._idle, {}
+        for loop, lines in idle.items():
+            if loop.is_closed():
+                continue
+            for line in lines:
+                await line.close()
+
+    async def _line(self, key: str) -> Line:
+        idle = self._idle.get(asyncio.get_running_loop(), [])
+        while idle:
+            line = idle.pop()
+            if not line.closed:
+                return line
+        return await self._client.line(key)
+
+
+def _events(found: list[Any] | None) -> list[EventRecord]:
+    if not found:
+        return []
+    return [_event(stream_id, fields) for stream_id, fields in found[0][1]]
+
+
+def _event(stream_id: str, fields: list[str]) -> EventRecord:
+    named = dict(zip(fields[::2], fields[1::2], strict=False))
+    at_ms = int(stream_id.partition("-")[0])
+    return EventRecord(_position(stream_id), at_ms, named.pop("event", ""), named)
+
+
+def _position(stream_id: str) -> int:
+    ms, _, sequence = stream_id.partition("-")
+    return (int(ms) << _SEQUENCE_BITS) + int(sequence)
+
+
+def _stream_id(position: int) -> str:
+    return f"{position >> _SEQUENCE_BITS}-{position & ((1 << _SEQUENCE_BITS) - 1)}"

@@ -1,0 +1,65 @@
+"""The only Python file that spells a key. The layout is BullMQ's; ours is under `toril`.
+
+| Key | Type | Contents |
+|---|---|---|
+| `<prefix>:<queue>:…` | | the layout of BullMQ (spec, section 1) |
+| `<prefix>::toril:queues` | set | names of queues that Toril has used |
+| `<prefix>::toril:here` | string | a name of the store, for two minutes: is another one the same? |
+| `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
+| `<prefix>::toril:{workers}:beats` | hash | worker id to when it was last heard of, and how it is |
+
+In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
+are told), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
+a move only); in a job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it
+stopped). They go when the queue or the job goes, whoever removes it. An empty part, as in
+`<prefix>::toril`, no queue can have.
+"""
+
+from __future__ import annotations
+
+import base64
+
+
+class Keys:
+    """The keys of all queues under one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.queues = f"{prefix}::toril:queues"
+        self.here = f"{prefix}::toril:here"
+        self.workers = f"{prefix}::toril:{{workers}}"
+        self.beats = f"{prefix}::toril:{{workers}}:beats"
+
+    def meta(self, queue: str) -> str:
+        """Return the key of a queue's settings, from which scripts make all its other keys."""
+        return f"{self.prefix}:{queue}:meta"
+
+    def marker(self, queue: str) -> str:
+        """Return the key on which idle workers sleep."""
+        return f"{self.prefix}:{queue}:marker"
+
+    def events(self, queue: str) -> str:
+        """Return the key of a queue's event stream."""
+        return f"{self.prefix}:{queue}:events"
+
+    def of(self, queue: str, suffix: str) -> str:
+        """Return any key of a queue: one of its own, or a job's."""
+        return f"{self.prefix}:{queue}:{suffix}"
+
+    def metas_pattern(self) -> str:
+        """Return a pattern for SCAN that finds the settings of all queues."""
+        return f"{_escaped(self.prefix)}:*:meta"
+
+    def queue_of_meta(self, key: str) -> str | None:
+        """Return the queue whose settings a key holds; None if it is no such key."""
+        name = key[len(self.prefix) + 1 : -len(":meta")]
+        return name if name and ":" not in name else None
+
+    def client_name(self, queue: str, worker_id: str) -> str:
+        """Return the connection name by which BullMQ lists a worker (spec, section 5.4)."""
+        encoded = base64.b64encode(queue.encode()).decode()
+        return f"{self.prefix}:{encoded}:w:{worker_id}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{char}" if char in "*?[]^\\" else char for char in text)

@@ -1,0 +1,57 @@
+"""Which queues this process uses: they are on the register, and fit to be used."""
+
+from __future__ import annotations
+
+import time
+
+from toril.backends.redis.client import Client
+from toril.backends.redis.keys import Keys
+from toril.core.errors import StoreForeignError
+from toril.version import VERSION
+
+AGAIN_S = 60.0
+"""The register may have been emptied (FLUSHALL): each queue is put on it again after so long."""
+
+
+class KnownQueues:
+    """Checks a queue when it is first used, and now and then again."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._until_s: dict[str, float] = {}
+
+    async def use(self, queue: str, *, add: bool = False) -> None:
+        """Make sure that a queue may be used.
+
+        Parameters:
+            queue: Its name.
+            add: It is about to be added to: it comes on the register.
+
+        Raises:
+            StoreForeignError: BullMQ 5 has set jobs of it aside, which its resume would lose.
+        """
+        key = f"+{queue}" if add else queue
+        if self._until_s.get(key, 0.0) > time.monotonic():
+            return
+        keys = self._keys
+        aside, version = await self._client.many(
+            [["EXISTS", keys.of(queue, "paused")], ["HGET", keys.meta(queue), "version"]]
+        )
+        if aside:
+            by = version or "a version of BullMQ before 6"
+            raise StoreForeignError(
+                f"{self._client.address.shown}: queue {queue!r} was paused by {by}, which has set"
+                " its jobs aside; with its own resume they would overwrite what is added now."
+                f" Stop what still uses that version, then run: toril resume {queue}"
+            )
+        if add:
+            await self._client.call("HSETNX", keys.meta(queue), "version", f"toril:{VERSION}")
+            await self._client.call("SADD", keys.queues, queue)
+        self._until_s[key] = time.monotonic() + AGAIN_S
+
+    async def forget(self, queue: str) -> None:
+        """Take a queue off the register: it is gone."""
+        self._until_s.pop(queue, None)
+        self._until_s.pop(f"+{queue}", None)
+        await self._client.call("SREM", self._keys.queues, queue)

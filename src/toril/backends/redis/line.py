@@ -1,0 +1,103 @@
+"""A connection apart, for commands that block: one caller, one command at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from toril.backends.redis.link import Link, NotWrittenError
+from toril.backends.redis.protocol import ReplyError, Word, pack
+from toril.backends.redis.replies import code, is_read_only
+from toril.core.errors import StoreUnreachableError, TorilError
+
+GUARD_S = 2.0
+"""How much longer than the server was asked to block its answer may take."""
+
+
+class Line:
+    """A connection to the server of one key. It is not made anew: who needs another opens one."""
+
+    def __init__(
+        self,
+        link: Link,
+        number: int,
+        *,
+        refusal: Callable[[Link, ReplyError], TorilError],
+        tell: Callable[[bytes], Awaitable[object]],
+    ) -> None:
+        """Take over an open connection.
+
+        Parameters:
+            link: The connection.
+            number: What the server calls it.
+            refusal: Makes an error of what the server refused.
+            tell: Sends the same server a command by another connection.
+        """
+        self.id = number
+        """What `CLIENT LIST` and `CLIENT UNBLOCK` call it."""
+        self.link = link
+        self._refusal = refusal
+        self._tell = tell
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more commands."""
+        return self.link.closed
+
+    async def call(self, *command: Word, timeout_s: float) -> Any:
+        """Send a command that may block, and return its reply.
+
+        A caller that is cancelled meanwhile closes the line: the answer would be somebody else's.
+
+        Parameters:
+            command: The command.
+            timeout_s: For how long the server was asked to block, in seconds.
+
+        Raises:
+            StoreUnreachableError: The line is closed; it broke, or nothing came in that time and
+                two seconds more. Open another one.
+        """
+        link = self.link
+        if link.closed:
+            raise self._closed("the line is closed")
+        try:
+            async with asyncio.timeout(timeout_s + GUARD_S):
+                return await link.send(pack(command))
+        except TimeoutError:
+            link.abort("no answer")
+            raise StoreUnreachableError(
+                f"{link.shown}: no answer within {timeout_s:g} s and {GUARD_S:g} s more. The"
+                " outcome of the call is unknown: it may have been done.",
+                sent=True,
+            ) from None
+        except asyncio.CancelledError:
+            link.abort("its caller gave up")
+            raise
+        except NotWrittenError:
+            raise self._closed("the connection was lost") from None
+        except ReplyError as error:
+            text = str(error)
+            if is_read_only(text) or code(text) in ("MOVED", "ASK"):
+                link.abort("the server has this key no more")
+            raise self._refusal(link, error) from None
+
+    def unblock_command(self) -> tuple[Word, ...]:
+        """Return the command that ends what it is blocked on, for another connection."""
+        return ("CLIENT", "UNBLOCK", self.id)
+
+    async def unblock(self) -> None:
+        """Have the server end the command that blocks now: it answers as if its time were over.
+
+        Raises:
+            BackendError: The server could not be told.
+        """
+        if not self.closed:
+            await self._tell(pack(("CLIENT", "UNBLOCK", self.id)))
+
+    async def close(self) -> None:
+        """Close it, from any loop. Twice is fine."""
+        await self.link.close("the line was closed")
+
+    def _closed(self, reason: str) -> StoreUnreachableError:
+        return StoreUnreachableError(f"{self.link.shown}: {reason}. Nothing was done.", sent=False)

@@ -1,0 +1,85 @@
+-- adopt: take over jobs from another store as they are; one whose id is taken is left out.
+--
+-- KEYS
+--   meta       hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   jobs...    string  for each: id, state, priority, moment_ms (when a delayed one is due, or one
+--                      has finished; else empty), number of words, number of log lines; then the
+--                      words (fields of its hash, each with its value) and the log lines
+-- RETURNS
+--   1 or, of one that was there already, 0 for each job, in order
+-- EMITS
+--   nothing
+-- COST
+--   about 5 commands a job and one more for every thousand log lines; O(log N) but for `wait`
+-- @include lib/open_queue
+-- @include lib/in_parts
+-- @include lib/emit
+-- @include lib/settle_meta
+-- @include lib/wake
+-- @include lib/wake_at
+-- @include lib/line_up
+-- @include lib/put_off
+-- @include lib/count_elsewhere
+local queue = open_queue(KEYS[1], ARGV[1])
+queue.events = 'none'  -- nothing happened to these jobs
+settle_meta(queue)
+local counter = tonumber(redis.call('GET', queue.base .. 'id')) or 0
+local highest = counter
+local answers, many = {}, { completed = 0, failed = 0, delayed = 0, ready = 0 }
+
+-- Behind those that ended in the same millisecond, by a fraction of one, as lib/settle does.
+local function keep(state, id, ended_ms)
+  local key = queue.base .. state
+  local last = redis.call('ZREVRANGEBYSCORE', key, string.format('(%.0f', ended_ms + 1), ended_ms,
+    'WITHSCORES', 'LIMIT', 0, 1)
+  local score = ended_ms
+  if last[2] then score = math.min(tonumber(last[2]) + 1 / 4096, ended_ms + 4095 / 4096) end
+  redis.call('ZADD', key, score, id)
+end
+
+local function place(id, state, priority, moment_ms)
+  if state == 'delayed' then
+    put_off(queue, id, moment_ms)
+  elseif state == 'completed' or state == 'failed' then
+    keep(state, id, moment_ms)
+  else
+    line_up(queue, id, priority, false)
+    state = 'ready'
+  end
+  many[state] = many[state] + 1
+end
+
+local index = 2
+while index <= #ARGV do
+  local id, state = ARGV[index], ARGV[index + 1]
+  local priority, moment_ms = tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
+  local first_word = index + 6
+  local first_line = first_word + tonumber(ARGV[index + 4])
+  local behind = first_line + tonumber(ARGV[index + 5])
+  local key = queue.base .. id
+  -- Above 10^15 it was no queue's number: those of new jobs do not go on from there.
+  if #id <= 15 and string.find(id, '^[1-9]%d*$') then highest = math.max(highest, tonumber(id)) end
+  local is_new = redis.call('EXISTS', key) == 0
+  if is_new then
+    redis.call('HSET', key, unpack(ARGV, first_word, first_line - 1))
+    if behind > first_line then
+      redis.call('DEL', key .. ':logs')
+      local lines = {}
+      for line = first_line, behind - 1 do lines[#lines + 1] = ARGV[line] end
+      in_parts(lines, function(...) redis.call('RPUSH', key .. ':logs', ...) end)
+    end
+    place(id, state, priority, moment_ms)
+  end
+  answers[#answers + 1] = is_new and 1 or 0
+  index = behind
+end
+
+if highest > counter then redis.call('SET', queue.base .. 'id', string.format('%.0f', highest)) end
+for _, state in ipairs({ 'completed', 'failed' }) do
+  if many[state] > 0 then count_elsewhere(queue, state, many[state]) end
+end
+if many.ready > 0 then wake(queue) end
+if many.delayed > 0 then wake_at(queue) end
+return answers

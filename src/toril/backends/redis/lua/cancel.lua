@@ -1,0 +1,49 @@
+-- cancel: stop a job for good; of one that runs its worker learns with its next renewal.
+--
+-- A running one also gets a deferred failure, so that whoever recovers it, a Node worker included,
+-- does not run it again.
+--
+-- KEYS
+--   meta       hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   id         string
+--   reason     string
+--   points     int     minutes of metrics to keep; 0: none
+-- RETURNS
+--   {'ok', state} | {'missing'} | {'wrong', state}
+-- EMITS
+--   failed waiting delayed
+-- COST
+--   O(log N); O(N) for a job in `wait`
+-- @include lib/open_queue
+-- @include lib/emit
+-- @include lib/wake
+-- @include lib/wake_at
+-- @include lib/line_up
+-- @include lib/put_off
+-- @include lib/add_job
+-- @include lib/release_parent
+-- @include lib/tell_parent
+-- @include lib/free_deduplication
+-- @include lib/count_finished
+-- @include lib/state_of
+local queue, id, reason = open_queue(KEYS[1], ARGV[1]), ARGV[2], ARGV[3]
+local key = queue.base .. id
+local state = state_of(queue, id)
+if not state then return { 'missing' } end
+if state == 'completed' or state == 'failed' then return { 'wrong', state } end
+if state == 'active' then
+  redis.call('HSET', key, 'toril:cancel', reason, 'defa', reason)
+  return { 'ok', state }
+end
+leave_state(queue, id, state)
+redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
+redis.call('HDEL', key, 'defa')
+redis.call('ZADD', queue.base .. 'failed', queue.now_ms, id)
+count_finished(queue, 'failed', 1, tonumber(ARGV[4]))
+local facts = redis.call('HMGET', key, 'parent', 'deid')
+if facts[1] then tell_parent_failed(queue, id, facts[1], reason) end
+if facts[2] then free_deduplication(queue, id, facts[2]) end
+emit(queue, 'failed', 'jobId', id, 'failedReason', reason, 'prev', state)
+return { 'ok', state }

@@ -1,0 +1,94 @@
+-- exchange: apply outcomes, then lease as many jobs as there is room for, queue by queue.
+--
+-- KEYS
+--   metas...     hash    <prefix>:<queue>:meta; all other keys of a queue share its beginning
+-- ARGV
+--   frozen_ms    int     epoch milliseconds in tests; empty: the server's time
+--   request      json    {token, worker, room, points, lost_tokens, claims}; a claim is {queue,
+--                        limit, lease_ms, rate_limit or false, rate_window_ms}; a queue is its
+--                        place among the keys, from 1; points are the minutes of metrics to keep
+--   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
+-- RETURNS
+--   {places of outcomes that came too late (from 1), claimed jobs, wait_ms or nil}
+--   a claimed job: {name, data, opts, ats, atm, timestamp, stc, defa, priority, id, queue, token,
+--   started_ms}; wait_ms: in so many milliseconds more may be claimable
+-- EMITS
+--   completed failed retries-exhausted waiting delayed active drained added duplicated
+-- COST
+--   about 5 commands an outcome and 4 a claim, 12 a queue; O(log N) in jobs waiting or finished
+-- @include lib/open_queue
+-- @include lib/remaining
+-- @include lib/in_parts
+-- @include lib/emit
+-- @include lib/settle_meta
+-- @include lib/wake
+-- @include lib/wake_at
+-- @include lib/line_up
+-- @include lib/put_off
+-- @include lib/promote_due
+-- @include lib/forget_job
+-- @include lib/add_job
+-- @include lib/read_new_job
+-- @include lib/add_new
+-- @include lib/release_parent
+-- @include lib/tell_parent
+-- @include lib/free_deduplication
+-- @include lib/remember_attempt
+-- @include lib/remember_trace
+-- @include lib/keep_finished
+-- @include lib/count_finished
+-- @include lib/holders
+-- @include lib/settle
+-- @include lib/take
+local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
+local token, worker, room, points = request[1], request[2], request[3], request[4]
+local lost_tokens, claims = request[5], request[6]
+
+local opened = {}
+local function queues(place)
+  if not opened[place] then opened[place] = open_queue(KEYS[place], frozen_ms) end
+  return opened[place]
+end
+
+local by_queue, order, place = {}, {}, 0
+for index = 3, #ARGV, 5 do
+  place = place + 1
+  local queue = tonumber(ARGV[index])
+  if not by_queue[queue] then
+    by_queue[queue] = {}
+    order[#order + 1] = queue
+  end
+  table.insert(by_queue[queue], {
+    place = place, id = ARGV[index + 1], token = ARGV[index + 2], text = ARGV[index + 3],
+    more_text = ARGV[index + 4],
+  })
+end
+
+local too_late, finished = {}, {}
+for _, queue in ipairs(order) do
+  local late, many = settle(queues(queue), by_queue[queue], #lost_tokens > 0, points, queues)
+  for _, which in ipairs(late) do too_late[#too_late + 1] = which end
+  if many > 0 then finished[#finished + 1] = queues(queue) end
+end
+
+local claimed, wait_ms = {}, nil
+if #lost_tokens > 0 then
+  local tokens = {}
+  for _, lost in ipairs(lost_tokens) do tokens[lost] = true end
+  for _, claim in ipairs(claims) do take_again(queues(claim[1]), claim[1], tokens, claimed) end
+end
+for _, claim in ipairs(claims) do
+  if room <= #claimed then break end
+  local asked = { limit = claim[2], lease_ms = claim[3], rate_limit = claim[4] or nil,
+    rate_window_ms = claim[5] }
+  local later_ms = take(queues(claim[1]), claim[1], asked, room - #claimed, token, worker, claimed)
+  if later_ms and (not wait_ms or later_ms < wait_ms) then wait_ms = later_ms end
+end
+
+for _, queue in ipairs(finished) do
+  if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized',
+    queue.base .. 'active', queue.base .. 'delayed') == 0 then
+    emit(queue, 'drained')
+  end
+end
+return { too_late, claimed, wait_ms or false }

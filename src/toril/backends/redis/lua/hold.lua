@@ -1,0 +1,28 @@
+-- hold: let no job of the queue start for a while, or end that.
+--
+-- KEYS
+--   meta         hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms    int     epoch milliseconds in tests; empty: the server's time
+--   duration_ms  int     milliseconds; 0 ends it
+-- RETURNS
+--   'ok'
+-- EMITS
+--   nothing
+-- COST
+--   O(1)
+-- @include lib/open_queue
+-- @include lib/settle_meta
+-- @include lib/wake
+local queue, duration_ms = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[2])
+local limiter = queue.base .. 'limiter'
+settle_meta(queue)
+if duration_ms > 0 then
+  redis.call('SET', limiter, '9007199254740991', 'PXAT', queue.now_ms + duration_ms)
+else
+  redis.call('DEL', limiter)
+  if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized') > 0 then
+    wake(queue)
+  end
+end
+return 'ok'

@@ -1,0 +1,39 @@
+-- keep_finished: apply a keep policy to one of the sets of finished jobs.
+--
+-- `room` is how many may go in this call beside those of the policy's surplus.
+local function drop_finished(queue, state, ids)
+  for _, id in ipairs(ids) do
+    if state == 'failed' then
+      local facts = redis.call('HMGET', queue.base .. id, 'parentKey')
+      if facts[1] then redis.call('SREM', facts[1] .. ':dependencies', queue.base .. id) end
+    end
+    redis.call('ZREM', queue.base .. state, id)
+    forget_job(queue, id)
+  end
+  return #ids
+end
+
+local function drop_older(queue, state, age_ms, room)
+  local ids = redis.call('ZRANGEBYSCORE', queue.base .. state, '-inf', queue.now_ms - age_ms,
+    'LIMIT', 0, room)
+  return drop_finished(queue, state, ids)
+end
+
+local function keep_finished(queue, state, keep_count, keep_age_ms, room)
+  local noted = keep_age_ms and string.format('%.0f', keep_age_ms) or false
+  if noted ~= queue.keep[state] then
+    -- Read by `trim`, for queues in which nothing finishes any more.
+    local field = state == 'completed' and 'toril:keepCompleted' or 'toril:keepFailed'
+    if noted then redis.call('HSET', queue.meta, field, noted)
+    else redis.call('HDEL', queue.meta, field) end
+    queue.keep[state] = noted
+  end
+  if keep_age_ms then drop_older(queue, state, keep_age_ms, room) end
+  if keep_count and keep_count > 0 then
+    local surplus = redis.call('ZCARD', queue.base .. state) - keep_count
+    if surplus > 0 then
+      drop_finished(queue, state,
+        redis.call('ZRANGE', queue.base .. state, 0, math.min(surplus, room) - 1))
+    end
+  end
+end

@@ -1,0 +1,29 @@
+-- release_parent: a parent whose children are done goes back in line, in its own queue.
+local function parent_of(queue, parent_text)
+  local parent = cjson.decode(parent_text)
+  local meta_key = parent.queueKey .. ':meta'
+  if meta_key == queue.meta then return parent, queue end
+  local frozen_ms = queue.event_id == '*' and '' or string.format('%.0f', queue.now_ms)
+  return parent, open_queue(meta_key, frozen_ms)
+end
+
+local function release_parent(queue, id)
+  local delay = redis.call('HMGET', queue.base .. id, 'delay', 'priority')
+  local delay_ms, priority = tonumber(delay[1]) or 0, tonumber(delay[2]) or 0
+  if delay_ms > 0 then
+    local due_ms = queue.now_ms + delay_ms
+    redis.call('ZADD', queue.base .. 'delayed', due_ms * 4096, id)
+    emit(queue, 'delayed', 'jobId', id, 'delay', string.format('%.0f', due_ms))
+    wake_at(queue)
+    return
+  end
+  line_up(queue, id, priority, priority == 0)
+  wake(queue)
+  emit(queue, 'waiting', 'jobId', id, 'prev', 'waiting-children')
+end
+
+local function release_waiting_parent(queue, id)
+  if redis.call('ZREM', queue.base .. 'waiting-children', id) == 1 then
+    release_parent(queue, id)
+  end
+end

@@ -1,0 +1,118 @@
+-- take: lease the next jobs of one queue to one worker.
+--
+-- Returns in how many ms to ask again, if something is known to become ready then.
+local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
+
+local function allowed(queue, claim, limit)
+  local key = queue.base .. 'limiter'
+  local rate = queue.rate_limit or claim.rate_limit
+  local used = tonumber(redis.call('GET', key)) or 0
+  if used > 0 then
+    local left_ms = remaining(queue, key)
+    if left_ms > 0 then
+      if used >= (rate or HOLD) or used >= HOLD then return 0, left_ms end
+    else
+      used = 0
+    end
+  end
+  if rate then limit = math.min(limit, rate - used) end
+  if queue.concurrency then
+    limit = math.min(limit, queue.concurrency - redis.call('LLEN', queue.base .. 'active'))
+  end
+  return limit, nil
+end
+
+local function pop(queue, limit)
+  local ids = {}
+  while #ids < limit do
+    local popped = redis.call('RPOP', queue.base .. 'wait', limit - #ids)
+    if not popped then break end
+    for _, id in ipairs(popped) do
+      -- Wake-up marks of very old versions; never a job.
+      if id ~= '0' and string.sub(id, 1, 2) ~= '0:' then ids[#ids + 1] = id end
+    end
+  end
+  if #ids < limit then
+    local popped = redis.call('ZPOPMIN', queue.base .. 'prioritized', limit - #ids)
+    for index = 1, #popped, 2 do ids[#ids + 1] = popped[index] end
+    if #ids < limit then redis.call('DEL', queue.base .. 'pc') end
+  end
+  return ids
+end
+
+local function count_starts(queue, claim, starts)
+  local key = queue.base .. 'limiter'
+  if starts == 0 then return end
+  if redis.call('INCRBY', key, starts) == starts then
+    -- With a limit of the worker's, the window is the worker's too (spec, section 3.9).
+    local window_ms = claim.rate_limit and claim.rate_window_ms or queue.rate_window_ms or 1000
+    redis.call('PEXPIREAT', key, queue.now_ms + window_ms)
+  end
+end
+
+local function start(queue, place, id, token, claim, worker)
+  local key = queue.base .. id
+  local job = redis.call('HMGET', key, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp', 'stc',
+    'defa', 'priority')
+  if not job[1] then return nil end
+  local attempt = (tonumber(job[4]) or 0) + 1
+  redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + claim.lease_ms)
+  if worker == '' then
+    redis.call('HSET', key, 'processedOn', queue.now_ms, 'ats', attempt)
+  else
+    redis.call('HSET', key, 'processedOn', queue.now_ms, 'ats', attempt, 'pb', worker)
+  end
+  emit(queue, 'active', 'jobId', id, 'prev', 'waiting')
+  job[4] = attempt
+  job[10], job[11], job[12], job[13] = id, place, token, queue.now_ms
+  return job
+end
+
+local function next_due(queue)
+  local first = redis.call('ZRANGE', queue.base .. 'delayed', 0, 0, 'WITHSCORES')
+  if not first[2] then return nil end
+  return math.max(0, math.floor(first[2] / 4096) - queue.now_ms)
+end
+
+local function take(queue, place, claim, room, token, worker, claimed)
+  promote_due(queue)
+  if queue.paused then return nil end
+  local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room))
+  if wait_ms then return wait_ms end
+  local ids = limit > 0 and pop(queue, limit) or {}
+  if #ids > 0 then
+    in_parts(ids, function(...) redis.call('LPUSH', queue.base .. 'active', ...) end)
+    local starts = 0
+    for _, id in ipairs(ids) do
+      local job = start(queue, place, id, token, claim, worker)
+      if job then
+        claimed[#claimed + 1] = job
+        if not job[8] then starts = starts + 1 end
+      else  -- its hash is gone: nothing is left of it but the id
+        redis.call('LREM', queue.base .. 'active', 1, id)
+      end
+    end
+    -- So that one wake-up reaches as many sleepers as there is work for.
+    redis.call('ZADD', queue.base .. 'marker', 0, '0')
+    if queue.rate_limit or claim.rate_limit then
+      count_starts(queue, claim, starts)
+      local _, left_ms = allowed(queue, claim, 1)
+      if left_ms then return left_ms end
+    end
+  end
+  return next_due(queue)
+end
+
+-- take_again: jobs that an earlier exchange claimed whose reply never arrived.
+local function take_again(queue, place, tokens, claimed)
+  for _, id in ipairs(redis.call('LRANGE', queue.base .. 'active', 0, -1)) do
+    local lock = redis.call('GET', queue.base .. id .. ':lock')
+    if lock and tokens[lock] then
+      local job = redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm',
+        'timestamp', 'stc', 'defa', 'priority')
+      local started = redis.call('HGET', queue.base .. id, 'processedOn')
+      job[10], job[11], job[12], job[13] = id, place, lock, started
+      claimed[#claimed + 1] = job
+    end
+  end
+end

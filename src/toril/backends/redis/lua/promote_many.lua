@@ -1,0 +1,19 @@
+-- promote_many: make delayed jobs ready now, soonest first.
+--
+-- KEYS
+--   meta       hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   limit      int     jobs in this call
+-- RETURNS
+--   how many
+-- EMITS
+--   waiting
+-- COST
+--   about 5 commands a job
+-- @include lib/open_queue
+-- @include lib/emit
+-- @include lib/wake
+-- @include lib/line_up
+-- @include lib/promote_due
+return promote_until(open_queue(KEYS[1], ARGV[1]), '+inf', ARGV[2])

@@ -1,0 +1,39 @@
+-- queue_info: the figures of one queue.
+--
+-- KEYS
+--   meta       hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+-- RETURNS
+--   {wait, prioritized, delayed, active, waiting-children, completed, failed, completed in all,
+--   failed in all, age of the next job in ms, paused, concurrency, rate limit, its window in ms,
+--   events, moving}; nothing if there is no such queue
+-- EMITS
+--   nothing
+-- COST
+--   O(1)
+-- @include lib/open_queue
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+local queue = open_queue(KEYS[1], ARGV[1])
+local base = queue.base
+local waiting = redis.call('LLEN', base .. 'wait')
+local next_id = redis.call('LINDEX', base .. 'wait', -1)
+  or redis.call('ZRANGE', base .. 'prioritized', 0, 0)[1]
+local age_ms = false
+if next_id then
+  local timestamp_ms = tonumber(redis.call('HGET', base .. next_id, 'timestamp'))
+  if timestamp_ms then age_ms = math.max(0, queue.now_ms - timestamp_ms) end
+end
+local completed, failed = redis.call('ZCARD', base .. 'completed'),
+  redis.call('ZCARD', base .. 'failed')
+local completed_total = tonumber(redis.call('HGET', base .. 'metrics:completed', 'count')) or 0
+local failed_total = tonumber(redis.call('HGET', base .. 'metrics:failed', 'count')) or 0
+return {
+  waiting + redis.call('LLEN', base .. 'paused'),
+  redis.call('ZCARD', base .. 'prioritized'), redis.call('ZCARD', base .. 'delayed'),
+  redis.call('LLEN', base .. 'active'), redis.call('ZCARD', base .. 'waiting-children'),
+  completed, failed, math.max(completed, completed_total), math.max(failed, failed_total),
+  age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
+  queue.rate_window_ms or false, queue.events,
+  queue.paused and redis.call('HEXISTS', KEYS[1], 'toril:moving') or 0,
+}

@@ -1,0 +1,100 @@
+-- recover: take back the jobs of one queue whose lease has ended, or whose worker is dead.
+--
+-- The stalled check of the layout: jobs marked in `stalled` at the last check that have lost their
+-- lock, and in the same pass those that were not marked yet; the rest is marked for the next check,
+-- which may be that of a Node worker. `stalled-check` tells Node that somebody has looked.
+--
+-- KEYS
+--   meta         hash  <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms    int   epoch milliseconds in tests; empty: the server's time
+--   max_stalled  int   how often a job survives this
+--   limit        int   jobs taken back in this call
+--   interval_ms  int   for how long others need not look; 0: look whether somebody did or not
+--   start        int   where in `active` to begin, from 0
+--   look         int   jobs to look at in this call
+--   dead...      string  ids of workers that are known to be dead
+-- RETURNS
+--   {where to go on, or -1 at the end, taken back: {id, 'waits' | 'fails'}}
+-- EMITS
+--   waiting stalled
+-- COST
+--   one command a job looked at, about 8 a job taken back
+-- @include lib/open_queue
+-- @include lib/in_parts
+-- @include lib/emit
+-- @include lib/wake
+-- @include lib/line_up
+-- @include lib/remember_attempt
+local queue = open_queue(KEYS[1], ARGV[1])
+local max_stalled, limit, interval_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])
+local check = queue.base .. 'stalled-check'
+if interval_ms > 0 and start == 0 then
+  if redis.call('EXISTS', check) == 1 then return { -1, {} } end
+  redis.call('SET', check, queue.now_ms, 'PXAT', queue.now_ms + interval_ms)
+end
+
+local active = queue.base .. 'active'
+local ids = redis.call('LRANGE', active, start, start + look - 1)
+if start == 0 then redis.call('DEL', queue.base .. 'stalled') end
+local locks = {}
+local keys = {}
+for index, id in ipairs(ids) do keys[index] = queue.base .. id .. ':lock' end
+in_parts(keys, function(...)
+  for _, lock in ipairs(redis.call('MGET', ...)) do locks[#locks + 1] = lock end
+end)
+
+local function is_dead(lock)
+  for index = 7, #ARGV do
+    local holder = ARGV[index] .. ':'
+    if string.sub(lock, 1, #holder) == holder then return true end
+  end
+  return false
+end
+
+local function take_back(id)
+  local key = queue.base .. id
+  local facts = redis.call('HMGET', key, 'name', 'priority', 'stc', 'ats', 'processedOn', 'pb',
+    'toril:cancel', 'rjk')
+  redis.call('LREM', active, 1, id)
+  redis.call('DEL', key .. ':lock')
+  if not facts[1] then return nil end
+  local stalled = redis.call('HINCRBY', key, 'stc', 1)
+  local reason = facts[7] or nil
+  if not reason and stalled > max_stalled
+    and not (facts[8] and redis.call('HEXISTS', queue.base .. 'repeat:' .. facts[8], 'ic') == 1) then
+    reason = 'job stalled more than allowable limit'
+  end
+  if reason then redis.call('HSET', key, 'defa', reason) end
+  remember_attempt(queue, id, cjson.encode({
+    number = tonumber(facts[4]) or 0, startedMs = tonumber(facts[5]) or queue.now_ms,
+    workerId = facts[6] or '', outcome = 'stalled',
+    error = 'its worker stopped renewing the lease',
+  }))
+  line_up(queue, id, tonumber(facts[2]) or 0, true)
+  emit(queue, 'waiting', 'jobId', id, 'prev', 'active')
+  emit(queue, 'stalled', 'jobId', id)
+  return { id, reason and 'fails' or 'waits' }
+end
+
+-- From the newest to the oldest, each to the front: the longest running one is the next to run.
+local taken, marked, looked, removed = {}, {}, 0, 0
+for index, id in ipairs(ids) do
+  if #taken >= limit then break end
+  looked = index
+  local lock = locks[index]
+  if lock and not is_dead(lock) then
+    marked[#marked + 1] = id
+  else
+    local answer = take_back(id)
+    removed = removed + 1
+    if answer then taken[#taken + 1] = answer end
+  end
+end
+in_parts(marked, function(...) redis.call('SADD', queue.base .. 'stalled', ...) end)
+if #taken > 0 then wake(queue) end
+if looked < #ids or #ids == look then
+  return { start + looked - removed, taken }
+end
+return { -1, taken }

@@ -1,0 +1,34 @@
+-- renew: lengthen the leases of jobs that a worker holds, each by its own time from now.
+--
+-- KEYS
+--   metas...   hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   holds...   string  five each: queue (its place among the keys), id, token, attempt, lease_ms
+-- RETURNS
+--   {places of holds that are lost (from 1), {place, reason} of those that are cancelled}
+-- EMITS
+--   nothing
+-- COST
+--   4 commands a job; O(active jobs) for one whose lock has expired
+-- @include lib/open_queue
+-- @include lib/holders
+local frozen_ms = ARGV[1]
+local opened, lost, cancelled = {}, {}, {}
+local place = 0
+for index = 2, #ARGV, 5 do
+  place = place + 1
+  local number = tonumber(ARGV[index])
+  if not opened[number] then opened[number] = open_queue(KEYS[number], frozen_ms) end
+  local queue, id, token = opened[number], ARGV[index + 1], ARGV[index + 2]
+  local key = queue.base .. id
+  if holds(queue, id, token, tonumber(ARGV[index + 3]), redis.call('GET', key .. ':lock')) then
+    redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + tonumber(ARGV[index + 4]))
+    redis.call('SREM', queue.base .. 'stalled', id)
+    local reason = redis.call('HGET', key, 'toril:cancel')
+    if reason then cancelled[#cancelled + 1] = { place, reason } end
+  else
+    lost[#lost + 1] = place
+  end
+end
+return { lost, cancelled }

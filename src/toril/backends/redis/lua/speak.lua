@@ -1,0 +1,42 @@
+-- speak: store progress and log lines of running attempts.
+--
+-- KEYS
+--   metas...   hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   said...    string  seven each: queue (its place among the keys), id, token, attempt, progress
+--                      (JSON, or empty), how many lines to keep, a JSON list of lines
+-- RETURNS
+--   places of what was said too late (from 1): it changed nothing
+-- EMITS
+--   progress
+-- COST
+--   up to 5 commands each
+-- @include lib/open_queue
+-- @include lib/emit
+-- @include lib/holders
+local frozen_ms = ARGV[1]
+local opened, lost = {}, {}
+local place = 0
+for index = 2, #ARGV, 7 do
+  place = place + 1
+  local number = tonumber(ARGV[index])
+  if not opened[number] then opened[number] = open_queue(KEYS[number], frozen_ms) end
+  local queue, id, progress = opened[number], ARGV[index + 1], ARGV[index + 4]
+  local key = queue.base .. id
+  local lock = redis.call('GET', key .. ':lock')
+  if holds(queue, id, ARGV[index + 2], tonumber(ARGV[index + 3]), lock) then
+    if progress ~= '' then
+      redis.call('HSET', key, 'progress', progress)
+      emit(queue, 'progress', 'jobId', id, 'data', progress)
+    end
+    local keep, lines = tonumber(ARGV[index + 5]), cjson.decode(ARGV[index + 6])
+    if #lines > 0 and keep > 0 then
+      redis.call('RPUSH', key .. ':logs', unpack(lines))
+      redis.call('LTRIM', key .. ':logs', -keep, -1)
+    end
+  else
+    lost[#lost + 1] = place
+  end
+end
+return lost

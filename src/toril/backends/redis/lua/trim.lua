@@ -1,0 +1,24 @@
+-- trim: remove finished jobs that are older than their queue keeps them.
+--
+-- KEYS
+--   meta       hash  <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms  int   epoch milliseconds in tests; empty: the server's time
+--   limit      int   jobs in this call
+-- RETURNS
+--   how many went
+-- EMITS
+--   nothing
+-- COST
+--   2 commands a job
+-- @include lib/open_queue
+-- @include lib/forget_job
+-- @include lib/keep_finished
+local queue = open_queue(KEYS[1], ARGV[1])
+local limit, removed = tonumber(ARGV[2]), 0
+for _, state in ipairs({ 'completed', 'failed' }) do
+  if queue.keep[state] and removed < limit then
+    removed = removed + drop_older(queue, state, tonumber(queue.keep[state]), limit - removed)
+  end
+end
+return removed

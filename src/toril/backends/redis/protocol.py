@@ -1,0 +1,32 @@
+"""Redis' protocol as bytes: the one place that imports `hiredis`, or says how to install it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from toril.core.errors import MissingExtraError
+
+try:
+    import hiredis
+except ImportError as error:
+    raise MissingExtraError(
+        "the Redis backend needs hiredis: pip install 'toril[redis]'"
+    ) from error
+
+Word = str | int | float | bytes
+"""A word of a command. Numbers travel as decimal text."""
+
+ReplyError = hiredis.ReplyError
+"""The server's own words for a refusal; `replies.translate` makes an error for callers of it."""
+ProtocolError = hiredis.ProtocolError
+"""What arrived is not Redis' protocol."""
+
+# Cast: its stub describes a tuple of one word.
+pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)
+"""Return a command as bytes. It takes a tuple and nothing else."""
+
+
+def reader() -> Any:
+    """Return a parser of replies: text as `str`, lists as `list`, errors as `ReplyError`."""
+    return hiredis.Reader(encoding="utf-8", errors="replace")

@@ -1,0 +1,128 @@
+"""From a script's answer to the engine's records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
+from toril.engine.states import State
+
+_LINE = msgspec.json.Decoder(dict[str, Any])
+
+
+def whole(text: str | int | None, default: int = 0) -> int:
+    """Return a number that a store holds as text; Node may have written a fraction."""
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return round(float(text))
+        except (ValueError, OverflowError):
+            return default
+
+
+def claimed(row: Sequence[Any], queues: Sequence[str]) -> Claimed:
+    """Return a claimed job from a row of `exchange.lua`."""
+    job_id = row[9]
+    return Claimed(
+        job_id,
+        job_id,
+        row[0],
+        row[1] or "{}",
+        row[2] or "{}",
+        whole(row[3]),
+        whole(row[4]),
+        whole(row[5]),
+        whole(row[6]),
+        row[7],
+        whole(row[8]),
+        queues[row[10] - 1],
+        row[11],
+        whole(row[12]),
+    )
+
+
+def job(row: Sequence[Any], queue: str) -> JobRecord:
+    """Return a job from a row of `read_job.lua` or `page.lua`."""
+    state = State(row[20])
+    processed_ms = None if row[12] is None else whole(row[12])
+    finished_ms = None if row[13] is None else whole(row[13])
+    started = whole(row[7])
+    attempts = history(row[17], row[18])
+    ended = processed_ms is not None and finished_ms is not None
+    last = (attempts[-1].number, attempts[-1].started_ms) if attempts else None
+    if ended and last != (started, processed_ms):  # a number alone may come again after a retry
+        # A success is not written twice, and a Node worker writes no history.
+        attempts.append(
+            Attempt(
+                number=started,
+                started_ms=processed_ms or 0,
+                ended_ms=finished_ms or 0,
+                worker_id=row[14] or "",
+                outcome=state.value,
+                error=row[11] if state is State.FAILED else None,
+            )
+        )
+        del attempts[:-MAX_HISTORY]
+    active = state is State.ACTIVE
+    cancel_reason = row[16] if active else None
+    return JobRecord(
+        id=row[19],
+        queue=queue,
+        name=row[0],
+        state=state,
+        data=row[1] or "{}",
+        opts=row[2] or "{}",
+        priority=whole(row[3]),
+        timestamp_ms=whole(row[4]),
+        delay_ms=whole(row[5]),
+        run_at_ms=None if row[21] is None else whole(row[21]),
+        attempts_made=whole(row[6]),
+        attempts_started=started,
+        stalled=whole(row[8]),
+        progress=row[9] or "0",
+        result=row[10],
+        failed_reason=None if state is State.COMPLETED else row[11],
+        processed_on_ms=processed_ms,
+        finished_on_ms=finished_ms,
+        worker_id=row[14],
+        lease_remaining_ms=None if row[22] is None else whole(row[22]),
+        deferred_failure=None if cancel_reason is not None else row[15],
+        cancel_reason=cancel_reason,
+        attempts=attempts,
+        data_bytes=len((row[1] or "{}").encode()),
+    )
+
+
+def history(lines: str | None, traces: str | None) -> list[Attempt]:
+    """Return a job's attempts, oldest first, each with its stack trace if one is kept."""
+    attempts: list[Attempt] = []
+    traced: list[Attempt] = []
+    for line in lines.split("\n") if lines else ():
+        ended, _, text = line.partition(" ")
+        try:
+            fields = _LINE.decode(text)
+        except msgspec.DecodeError:  # somebody else's field
+            continue
+        has_trace = fields.pop("traced", False)
+        attempt = msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt)
+        attempts.append(attempt)
+        if has_trace:
+            traced.append(attempt)
+    kept = stack_traces(traces)
+    for attempt, trace in zip(reversed(traced), reversed(kept), strict=False):
+        attempt.traceback = trace
+    return attempts
+
+
+def stack_traces(text: str | None) -> list[str]:
+    """Return the stack traces of a job, oldest first."""
+    try:
+        return msgspec.json.decode(text or "[]", type=list[str])
+    except msgspec.DecodeError:
+        return []

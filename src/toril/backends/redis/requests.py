@@ -1,0 +1,211 @@
+"""What scripts are sent, in the form in which they read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from toril.engine.contract.dispatch import Claim, Exchange
+from toril.engine.job import Attempt, Finished, NewJob, WholeJob
+from toril.engine.states import FINISHED, State
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Places:
+    """The queues that one script call is about, each by its place among the keys, from 1."""
+
+    __slots__ = ("_places", "names")
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._places: dict[str, int] = {}
+
+    def of(self, queue: str) -> int:
+        """Return the queue's place."""
+        place = self._places.get(queue)
+        if place is None:
+            self.names.append(queue)
+            place = self._places[queue] = len(self.names)
+        return place
+
+
+def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
+    """Return the arguments of a new job: name, data, options, placing."""
+    place = places.of(job.queue)
+    if (
+        place == 1
+        and job.job_id is None
+        and job.delay_ms == 0
+        and job.priority == 0
+        and not job.lifo
+        and job.timestamp_ms is None
+        and job.run_at_ms is None
+    ):
+        return job.name, job.data, job.opts, ""
+    placing = (
+        place,
+        job.job_id or False,
+        job.delay_ms,
+        job.priority,
+        job.lifo,
+        False if job.timestamp_ms is None else job.timestamp_ms,
+        False if job.run_at_ms is None else job.run_at_ms,
+    )
+    return job.name, job.data, job.opts, _encode(placing).decode()
+
+
+def exchange(
+    exchange: Exchange, token: str, *, points: int, lost_tokens: Sequence[str], places: Places
+) -> list[str | int]:
+    """Return the arguments of `exchange.lua` after the time."""
+    claims = [_claim(claim, places) for claim in exchange.claims]
+    arguments: list[str | int] = [""]
+    for outcome in exchange.outcomes:
+        completed = outcome.kind == "completed"
+        arguments += (
+            places.of(outcome.queue),
+            outcome.job_id,
+            outcome.token,
+            outcome.value if completed else outcome.reason or "null",
+            _completed(
+                outcome.attempt, outcome.attempts_made, outcome.keep_count, outcome.keep_age_ms
+            )
+            if completed and not outcome.follow_ups
+            else _ended(outcome, places),
+        )
+    request = (token, exchange.worker_id, exchange.room, points, lost_tokens, claims)
+    arguments[0] = _encode(request).decode()
+    return arguments
+
+
+def _claim(claim: Claim, places: Places) -> tuple[Any, ...]:
+    return (
+        places.of(claim.queue),
+        claim.limit,
+        claim.lease_ms,
+        False if claim.rate_limit is None else claim.rate_limit,
+        claim.rate_window_ms,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _completed(attempt: int, made: int, keep_count: int | None, keep_age_ms: int | None) -> str:
+    """Return the rest of a plain success: most jobs of a queue end with the same."""
+    return _encode(
+        ("completed", attempt, made, _or_false(keep_count), _or_false(keep_age_ms))
+    ).decode()
+
+
+def _ended(outcome: Finished, places: Places) -> str:
+    follow_ups: list[tuple[str, str, str, str]] | bool = False
+    if outcome.follow_ups:
+        # Their place is written out: the first queue of the call need not be theirs.
+        follow_ups = [
+            (*new_job(job, places)[:3], _placing(job, places)) for job in outcome.follow_ups
+        ]
+    line: str | bool = False
+    if outcome.kind != "completed":  # a success is seen from the job's own fields
+        line = _encode(
+            _AttemptLine(
+                number=outcome.attempt,
+                started_ms=outcome.started_ms,
+                worker_id=outcome.worker_id,
+                outcome=outcome.kind,
+                error=outcome.reason,
+                traced=outcome.traceback is not None,
+            )
+        ).decode()
+    return _encode(
+        (
+            outcome.kind,
+            outcome.attempt,
+            outcome.attempts_made,
+            _or_false(outcome.keep_count),
+            _or_false(outcome.keep_age_ms),
+            outcome.wait_ms,
+            _or_false(outcome.until_ms),
+            outcome.lifo,
+            outcome.exhausted,
+            line,
+            outcome.traceback or False,
+            follow_ups,
+        )
+    ).decode()
+
+
+def whole_job(job: WholeJob) -> list[str | int]:
+    """Return the arguments of a job that is adopted."""
+    record = job.record
+    moment_ms: str | int = ""
+    if record.state is State.DELAYED:
+        moment_ms = record.timestamp_ms + record.delay_ms
+        if record.run_at_ms is not None:
+            moment_ms = record.run_at_ms
+    elif record.state in FINISHED:
+        moment_ms = record.timestamp_ms
+        if record.finished_on_ms is not None:
+            moment_ms = record.finished_on_ms
+    history = record.history
+    traces = [attempt.traceback for attempt in history if attempt.traceback is not None]
+    fields: dict[str, str | int | None] = {
+        "name": record.name,
+        "data": record.data,
+        "opts": record.opts,
+        "timestamp": record.timestamp_ms,
+        "delay": record.delay_ms,
+        "priority": record.priority,
+        "ats": record.attempts_started or None,
+        "atm": record.attempts_made or None,
+        "stc": record.stalled or None,
+        "progress": None if record.progress == "0" else record.progress,
+        "returnvalue": record.result,
+        "failedReason": record.failed_reason,
+        "processedOn": record.processed_on_ms,
+        "finishedOn": moment_ms if record.state in FINISHED else None,
+        "pb": record.worker_id,
+        "defa": record.deferred_failure,
+        "toril:cancel": record.cancel_reason,
+        "toril:history": "\n".join(map(_past_attempt, history)) or None,
+        "stacktrace": _encode(traces).decode() if traces else None,
+    }
+    words = [word for pair in fields.items() if pair[1] is not None for word in pair]
+    return [
+        record.id, record.state, record.priority, moment_ms, len(words), len(job.log),
+        *words, *job.log,
+    ]  # fmt: skip
+
+
+def _past_attempt(attempt: Attempt) -> str:
+    line = _AttemptLine(
+        number=attempt.number,
+        started_ms=attempt.started_ms,
+        worker_id=attempt.worker_id,
+        outcome=attempt.outcome,
+        error=attempt.error,
+        traced=attempt.traceback is not None,
+    )
+    return f"{attempt.ended_ms} {_encode(line).decode()}"
+
+
+def _placing(job: NewJob, places: Places) -> str:
+    return new_job(job, places)[3] or f"[{places.of(job.queue)},false,0,0]"
+
+
+def _or_false(value: int | None) -> int | bool:
+    return False if value is None else value
+
+
+class _AttemptLine(msgspec.Struct, rename="camel", omit_defaults=True):
+    """An attempt as the store's history holds it; when it ended stands before it."""
+
+    number: int
+    started_ms: int
+    worker_id: str
+    outcome: str
+    error: str | None = None
+    traced: bool = False
+    """Its stack trace is among those of the job."""

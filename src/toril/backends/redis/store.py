@@ -1,0 +1,61 @@
+"""Puts the store on Redis together."""
+
+from __future__ import annotations
+
+from toril.backends.redis.address import Address
+from toril.backends.redis.client import Client
+from toril.backends.redis.counts import RedisCounts
+from toril.backends.redis.dispatch import RedisDispatch
+from toril.backends.redis.events import RedisEvents
+from toril.backends.redis.jobs import RedisJobs
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.lifecycle import RedisLifecycle
+from toril.backends.redis.limits import RedisLimits
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.wakeups import WakeUps
+from toril.backends.redis.workers import RedisWorkers
+from toril.core.clock import Clock
+from toril.engine.contract import Backend
+
+METRICS_POINTS = 10_080
+"""Minutes of metrics that a queue keeps: a week."""
+
+
+def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_POINTS) -> Backend:
+    """Return the store at an address. It is connected to when it is first used.
+
+    Parameters:
+        address: Where it is.
+        clock: The host's (`SystemClock`): scripts then take the time of the server. Any other, as
+            tests have it, is what they are told.
+        metrics_points: Minutes of metrics that each queue keeps; 0: none are written.
+    """
+    client = Client(address)
+    keys = Keys(address.prefix)
+    moments = Moments(clock)
+    known = KnownQueues(client, keys)
+    wake_ups = WakeUps(client, keys)
+    workers = RedisWorkers(client, keys, moments)
+    events = RedisEvents(client, keys, moments)
+
+    async def close() -> None:
+        await wake_ups.close()
+        await workers.close()
+        await events.close()
+        await client.close()
+
+    return Backend(
+        url=address.shown,
+        clock=clock,
+        jobs=RedisJobs(client, keys, moments, known, metrics_points=metrics_points),
+        dispatch=RedisDispatch(
+            client, keys, moments, known, wake_ups, workers, metrics_points=metrics_points
+        ),
+        events=events,
+        counts=RedisCounts(client, keys, moments),
+        limits=RedisLimits(client, keys, moments),
+        workers=workers,
+        lifecycle=RedisLifecycle(client, keys, close),
+        capabilities=frozenset({"shared_processes"}),
+    )

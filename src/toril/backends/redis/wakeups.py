@@ -1,0 +1,207 @@
+"""How idle workers sleep: blocked on the markers of their queues, which every producer writes.
+
+One connection blocks for all workers of an event loop (in a cluster: one for each slot), and only
+while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+
+from toril.backends.redis.client import Client, Line
+from toril.backends.redis.keys import Keys
+from toril.core.errors import BackendClosedError, BackendError
+
+LONGEST_S = 10.0
+"""A sleeper looks after so long, woken or not: limits that Node lifts write no marker."""
+TROUBLE_S = 0.5
+
+
+class WakeUps:
+    """The sleepers of every event loop."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._loops: dict[asyncio.AbstractEventLoop, _Sleepers] = {}
+
+    def version(self) -> int:
+        """Return what `wait` has to be told so that it misses nothing from now on."""
+        return self._sleepers().version
+
+    async def wait(self, queues: Sequence[str], seen: int, timeout_s: float) -> None:
+        """Return once a marker of the queues was written, or after a while."""
+        await self._sleepers().wait(queues, seen, min(timeout_s, LONGEST_S))
+
+    def wake(self) -> None:
+        """End all waits. Callable from any thread."""
+        for loop, sleepers in list(self._loops.items()):
+            with suppress(RuntimeError):  # that loop was closed; nobody is left to wake
+                loop.call_soon_threadsafe(sleepers.ring)
+
+    async def close(self) -> None:
+        """End what blocks."""
+        loops, self._loops = self._loops, {}
+        for loop, sleepers in loops.items():
+            if not loop.is_closed():
+                await sleepers.close()
+
+    def _sleepers(self) -> _Sleepers:
+        loop = asyncio.get_running_loop()
+        found = self._loops.get(loop)
+        if found is None:
+            self._loops = {kept: one for kept, one in self._loops.items() if not kept.is_closed()}
+            found = self._loops[loop] = _Sleepers(self._client, self._keys)
+        return found
+
+
+class _Sleepers:
+    """Those who sleep on one event loop."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self.version = 0
+        self._waiting: dict[asyncio.Future[None], Sequence[str]] = {}
+        self._watches: dict[int | None, _Watch] = {}
+
+    async def wait(self, queues: Sequence[str], seen: int, timeout_s: float) -> None:
+        if self.version != seen:
+            return
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting[future] = queues
+        timer = loop.call_later(timeout_s, _resolve, future)
+        watches = [self._watch(queue) for queue in queues]
+        for watch, queue in zip(watches, queues, strict=True):
+            watch.add(queue)
+        try:
+            await future
+        finally:
+            timer.cancel()
+            self._waiting.pop(future, None)
+            for watch, queue in zip(watches, queues, strict=True):
+                watch.remove(queue)
+
+    def ring(self) -> None:
+        """Wake all."""
+        self.version += 1
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting:
+            _resolve(future)
+
+    def has_waiting(self) -> bool:
+        """Whether anybody sleeps."""
+        return any(not future.done() for future in self._waiting)
+
+    async def close(self) -> None:
+        """End what blocks."""
+        self.ring()
+        watches, self._watches = self._watches, {}
+        for watch in watches.values():
+            await watch.close()
+
+    def _watch(self, queue: str) -> _Watch:
+        slot = self._client.slot(self._keys.marker(queue))
+        watch = self._watches.get(slot)
+        if watch is None:
+            watch = self._watches[slot] = _Watch(self._client, self._keys, self)
+        return watch
+
+
+class _Watch:
+    """One connection that blocks on the markers of those queues for which somebody sleeps."""
+
+    def __init__(self, client: Client, keys: Keys, sleepers: _Sleepers) -> None:
+        self._client = client
+        self._keys = keys
+        self._sleepers = sleepers
+        self._wanted: Counter[str] = Counter()
+        self._blocked_on: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+        self._line: Line | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unblocking: set[asyncio.Task[None]] = set()
+
+    def add(self, queue: str) -> None:
+        """Watch a queue."""
+        self._wanted[queue] += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        self._look_again()
+
+    def remove(self, queue: str) -> None:
+        """Watch it for one sleeper less."""
+        self._wanted[queue] -= 1
+        if self._wanted[queue] <= 0:
+            del self._wanted[queue]
+            self._look_again()
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._wanted.clear()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._line is not None:
+            await self._line.close()
+
+    def _look_again(self) -> None:
+        """Have the connection block on what is wanted now."""
+        self._changed.set()
+        if self._blocked_on and self._blocked_on != frozenset(self._wanted):
+            task = asyncio.get_running_loop().create_task(self._unblock())
+            self._unblocking.add(task)
+            task.add_done_callback(self._unblocking.discard)
+
+    async def _unblock(self) -> None:
+        line = self._line
+        # A sleeper that comes back at once finds the connection as it left it.
+        if line is None or not self._blocked_on or self._blocked_on == frozenset(self._wanted):
+            return
+        try:
+            await line.unblock()
+        except BackendError:
+            await line.close()
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            if not self._wanted:
+                await self._changed.wait()
+                continue
+            try:
+                await self._block()
+            except BackendClosedError:
+                return
+            except BackendError:
+                # Those who sleep find out by their own calls, and come back.
+                self._sleepers.ring()
+                await asyncio.sleep(TROUBLE_S)
+
+    async def _block(self) -> None:
+        if self._line is None or self._line.closed:
+            queue = next(iter(self._wanted))
+            self._line = await self._client.line(self._keys.marker(queue))
+        self._blocked_on = frozenset(self._wanted)
+        if not self._blocked_on:
+            return
+        try:
+            markers = [self._keys.marker(queue) for queue in sorted(self._blocked_on)]
+            popped = await self._line.call("BZPOPMIN", *markers, LONGEST_S, timeout_s=LONGEST_S)
+        finally:
+            self._blocked_on = frozenset()
+        if popped:
+            if not self._sleepers.has_waiting():
+                # Everybody left meanwhile: it belongs to a sleeper elsewhere.
+                await self._line.call("ZADD", popped[0], popped[2], popped[1], timeout_s=LONGEST_S)
+            self._sleepers.ring()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

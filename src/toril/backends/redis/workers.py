@@ -1,0 +1,151 @@
+"""The register of workers, and the connections by which BullMQ lists them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from toril.backends.redis.client import Client, Line
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.scripts import script
+from toril.core.errors import BackendError
+from toril.engine.contract.workers import WorkerRecord
+
+PRESENCE_S = 5.0
+"""Between two looks whether a worker's named connections are still there."""
+
+_DECODER = msgspec.json.Decoder(WorkerRecord)
+
+
+class Silent(NamedTuple):
+    """A worker that is known to be dead."""
+
+    id: str
+    queues: list[str]
+
+
+class RedisWorkers:
+    """The role `Workers`."""
+
+    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+        self._client = client
+        self._keys = keys
+        self._moments = moments
+        self._present: dict[str, asyncio.Task[None]] = {}
+
+    async def register(self, worker: WorkerRecord) -> None:
+        await self._client.run(
+            script("beat"),
+            [self._keys.workers, self._keys.beats],
+            self._moments.frozen(),
+            worker.id,
+            _report(worker.running, worker.quiet, worker.resident_bytes),
+            msgspec.json.encode(worker).decode(),
+        )
+        for queue in worker.queues:
+            await self._client.call("SADD", self._keys.queues, queue)
+        if worker.id not in self._present:
+            self._present[worker.id] = asyncio.get_running_loop().create_task(
+                self._stay_present(worker)
+            )
+
+    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+        known = self._client.run_blocking(
+            script("beat"),
+            [self._keys.workers, self._keys.beats],
+            self._moments.frozen(),
+            worker_id,
+            _report(running, quiet, resident_bytes),
+            "",
+        )
+        return known == 1
+
+    async def deregister(self, worker_id: str) -> None:
+        await self._leave(worker_id)
+        await self._client.many(
+            [["HDEL", self._keys.workers, worker_id], ["HDEL", self._keys.beats, worker_id]]
+        )
+
+    async def list(self) -> list[WorkerRecord]:
+        return sorted(
+            (worker for worker, is_dead in await self._all() if not is_dead),
+            key=lambda worker: (worker.started_ms, worker.id),
+        )
+
+    async def declare_dead(self, worker_id: str) -> None:
+        if await self._client.call("HEXISTS", self._keys.workers, worker_id):
+            await self._client.call("HSET", self._keys.beats, worker_id, "dead")
+
+    async def dead(self, heartbeat_s: float) -> list[Silent]:
+        """Return the workers that were silent for longer, or were declared dead."""
+        limit_ms = heartbeat_s * 1000
+        return [
+            Silent(worker.id, worker.queues)
+            for worker, is_dead in await self._all()
+            if is_dead or worker.beat_age_ms > limit_ms
+        ]
+
+    async def close(self) -> None:
+        """End the connections that show workers."""
+        for worker_id in list(self._present):
+            await self._leave(worker_id)
+
+    async def _all(self) -> list[tuple[WorkerRecord, bool]]:
+        now, described, beats = await self._client.run(
+            script("workers"), [self._keys.workers, self._keys.beats], self._moments.frozen()
+        )
+        heard = dict(zip(beats[::2], beats[1::2], strict=True))
+        found: list[tuple[WorkerRecord, bool]] = []
+        for worker_id, text in zip(described[::2], described[1::2], strict=True):
+            beat = heard.get(worker_id, "dead")
+            worker = _DECODER.decode(text)
+            if beat == "dead":
+                found.append((worker, True))
+                continue
+            at_ms, running, quiet, resident_bytes = beat.split(" ")
+            found.append(
+                (
+                    msgspec.structs.replace(
+                        worker,
+                        running=int(running),
+                        quiet=quiet == "quiet",
+                        resident_bytes=int(resident_bytes),
+                        beat_age_ms=max(0, int(now) - int(at_ms)),
+                    ),
+                    False,
+                )
+            )
+        return found
+
+    async def _stay_present(self, worker: WorkerRecord) -> None:
+        """Keep one connection per queue whose name tells BullMQ's `getWorkers` of the worker."""
+        lines: dict[str, Line] = {}
+        try:
+            while True:
+                for queue in worker.queues:
+                    line = lines.get(queue)
+                    if line is None or line.closed:
+                        name = self._keys.client_name(queue, worker.id)
+                        with suppress(BackendError):
+                            lines[queue] = await self._client.line(
+                                self._keys.meta(queue), name=name
+                            )
+                await asyncio.sleep(PRESENCE_S)
+        finally:
+            for line in lines.values():
+                await line.close()
+
+    async def _leave(self, worker_id: str) -> None:
+        task = self._present.pop(worker_id, None)
+        if task is not None and not task.get_loop().is_closed():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _report(running: int, quiet: bool, resident_bytes: int) -> str:
+    return f"{running} {'quiet' if quiet else 'open'} {resident_bytes}"

@@ -1,0 +1,160 @@
+"""`toril migrate`: moves queues with all their jobs from one store to another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import click
+
+from toril.app import App
+from toril.cli.access import known_queue
+from toril.cli.codes import DONE, STATE
+from toril.cli.options import json_option
+from toril.cli.output import BAD, DIM, WARN, Cell, Column, Counter, Output, plural
+from toril.engine.migration import MOVABLE, QueueMove
+from toril.engine.states import State
+
+COLUMNS = (
+    Column("QUEUE", cut=True),
+    Column("WAITING", right=True),
+    Column("PRIO", right=True),
+    Column("DELAYED", right=True),
+    Column("FAILED", right=True),
+    Column("DONE", right=True),
+    Column("LEFT", right=True),
+    Column("THEN"),
+)
+
+
+@click.command()
+@click.option("--from", "source", metavar="URL", required=True, help="The store to move from.")
+@click.option("--to", "target", metavar="URL", required=True, help="The store to move to.")
+@click.option(
+    "--queue", "queues", metavar="NAME", multiple=True, help="Which; more than once. Default: all."
+)
+@click.option("--force", is_flag=True, help="Although workers serve the queues.")
+@click.option("--dry-run", is_flag=True, help="Show what there is to move, and change nothing.")
+@json_option
+def migrate(
+    source: str, target: str, queues: tuple[str, ...], force: bool, dry_run: bool, as_json: bool
+) -> int:
+    """Move queues with all their jobs from one store to another.
+
+    Stop workers first. Jobs keep ids, order, attempts, logs and results; settings and totals go
+    with them. A queue is paused in both stores meanwhile; then it goes on in the target, unless it
+    was paused, and stays paused, empty, where it was. LEFT are jobs that could not be moved. Cut
+    short at any moment, it is run again and goes on.
+    """
+    counter = Counter("moved")
+    began_s = time.monotonic()
+
+    async def work() -> tuple[str, str, list[QueueMove]]:
+        async with App(source).existing() as old, App(target) as new:
+            for name in queues:
+                await known_queue(old, name)
+            try:
+                moves = await old.migrate_to(
+                    new, queues=queues or None, force=force, dry_run=dry_run, progress=counter
+                )
+            finally:
+                counter.end()
+            return old.backend().url, target if dry_run else new.backend().url, moves
+
+    old_url, new_url, moves = asyncio.run(work())
+    duration_s = time.monotonic() - began_s
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document(_facts(old_url, new_url, moves, duration_s, dry_run=dry_run))
+    else:
+        _tell(output, old_url, new_url, moves, duration_s, dry_run=dry_run)
+    return STATE if any(_left(move) for move in moves) else DONE
+
+
+def _facts(
+    source: str, target: str, moves: Sequence[QueueMove], duration_s: float, *, dry_run: bool
+) -> dict[str, object]:
+    total = sum(map(_moved, moves))
+    return {
+        "from": source,
+        "to": target,
+        "dry_run": dry_run,
+        "moved": total,
+        "left": sum(map(_left, moves)),
+        "duration_s": round(duration_s, 3),
+        "jobs_per_s": round(total / duration_s),
+        "queues": [
+            {
+                "queue": move.queue,
+                "moved": {str(state): move.moved[state] for state in MOVABLE},
+                "running": move.moved[State.ACTIVE],
+                "tied": move.tied,
+                "tied_id": move.tied_id,
+                "taken": move.taken,
+                "taken_id": move.taken_id,
+                "paused": move.paused,
+                "duration_s": round(move.duration_s, 3),
+            }
+            for move in moves
+        ],
+    }
+
+
+def _tell(
+    output: Output,
+    source: str,
+    target: str,
+    moves: Sequence[QueueMove],
+    duration_s: float,
+    *,
+    dry_run: bool,
+) -> None:
+    if not moves:
+        output.say(f"{source} has no queues.")
+        return
+    output.table(COLUMNS, [_row(move) for move in moves])
+    total = plural(sum(map(_moved, moves)), "job")
+    if dry_run:
+        output.say(f"{total} to move from {source} to {target}; nothing was changed.")
+        for move in moves:
+            if running := move.moved[State.ACTIVE]:
+                many = plural(running, "job")
+                output.say(f"{many} of {move.queue} run: stop workers first.", WARN)
+        return
+    for move in moves:
+        if move.tied:
+            output.say(
+                f"{plural(move.tied, 'job')} of {move.queue} stayed, such as {move.tied_id}: they"
+                " belong to a flow, a scheduler or a de-duplication id of BullMQ.",
+                WARN,
+            )
+        if move.taken:
+            output.say(
+                f"{plural(move.taken, 'job')} of {move.queue} stayed, such as {move.taken_id}: the"
+                " target has other jobs of these ids.",
+                WARN,
+            )
+    rate = sum(map(_moved, moves)) / duration_s
+    output.say(
+        f"{total} moved in {duration_s:.1f} s ({rate:,.0f} jobs/s), counted in both stores."
+        f" The queues stay paused in {source}."
+    )
+
+
+def _row(move: QueueMove) -> list[str]:
+    left = _left(move)
+    return [
+        move.queue,
+        *(Cell(f"{many:,}", "" if many else DIM) for many in map(move.moved.__getitem__, MOVABLE)),
+        Cell(f"{left:,}", BAD if left else DIM),
+        Cell("paused", WARN) if move.paused else "goes on",
+    ]
+
+
+def _moved(move: QueueMove) -> int:
+    return sum(move.moved[state] for state in MOVABLE)
+
+
+def _left(move: QueueMove) -> int:
+    return move.tied + move.taken

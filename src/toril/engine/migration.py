@@ -1,0 +1,346 @@
+"""Moves queues with all their jobs from one store to another, so that no job can run twice.
+
+A queue is paused in both stores first. Then, chunk by chunk, the target adopts its jobs, and the
+source removes them. A run that is killed in between leaves some of them in both; the next one goes
+on from there, as a job that the target has already is not adopted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError, MigrationError, WrongStateError
+from toril.engine.contract import Backend, JobFilter
+from toril.engine.contract.counts import QueueRecord
+from toril.engine.contract.jobs import JobPage
+from toril.engine.job import JobRecord, WholeJob
+from toril.engine.operator import CHUNK, Progress
+from toril.engine.states import READY, State
+from toril.engine.sweeper import HEARTBEAT_S, take_back
+from toril.engine.wire_options import is_tied
+
+FIRST_CHUNK = 50
+"""Jobs of the first chunk, whose size is not known."""
+CHUNK_BYTES = 4_000_000
+"""About what a chunk weighs at most: large jobs travel in smaller company."""
+
+MOVABLE = (State.WAIT, State.PRIORITIZED, State.DELAYED, State.FAILED, State.COMPLETED)
+
+_FOREVER = 1_000_000_000
+"""Stalls that a job survives here: it lost its worker to the move, so that is held against none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueMove:
+    """What became of one queue."""
+
+    queue: str
+    moved: dict[State, int]
+    """Jobs that left the source, by the state that they have in the target."""
+    tied: int
+    """Jobs that stayed behind: they belong to a flow, a scheduler or a de-duplication id of BullMQ,
+    which a move would cut."""
+    tied_id: str | None
+    """One of these."""
+    taken: int
+    """Jobs that stayed behind: the target has other jobs of these ids."""
+    taken_id: str | None
+    """One of these."""
+    paused: bool
+    """Whether it is paused in the target now. In the source it is."""
+    duration_s: float
+
+
+async def plan(source: Backend, queues: Sequence[str] | None) -> list[QueueMove]:
+    """Return what a move would find, as if it had been done. Changes nothing."""
+    return [
+        QueueMove(
+            queue=record.name,
+            moved={state: record.counts[state] for state in State},
+            tied=0,
+            tied_id=None,
+            taken=0,
+            taken_id=None,
+            paused=record.paused and not record.moving,
+            duration_s=0.0,
+        )
+        for record in await _records(source, queues)
+    ]
+
+
+async def move(
+    source: Backend,
+    target: Backend,
+    queues: Sequence[str] | None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> list[QueueMove]:
+    """Move queues.
+
+    Parameters:
+        source: Where they are.
+        target: Where to.
+        queues: Which. None: all.
+        force: Although workers serve them.
+        progress: Told how many jobs were moved so far.
+
+    Raises:
+        InvalidOptionError: There is no such queue, or the two are one store.
+        WrongStateError: Workers serve a queue, or jobs of it run.
+        MigrationError: A queue was not moved whole.
+    """
+    if await source.lifecycle.identity() == await target.lifecycle.identity():
+        raise InvalidOptionError(
+            f"{target.url} is the store that the jobs are in: name another to move them to"
+        )
+    names = [record.name for record in await _records(source, queues)]
+    if not force:
+        for store in (source, target):
+            await _refuse_workers(store, names)
+    await take_back(source.dispatch, max_stalled=_FOREVER)
+    for record in await _records(source, names):
+        _refuse_running(source, record)
+    done = 0
+
+    def count(many: int) -> None:
+        nonlocal done
+        done += many
+        if progress is not None:
+            progress(done)
+
+    return [await _QueueMover(source, target, name, count).run() for name in names]
+
+
+async def _records(store: Backend, queues: Sequence[str] | None) -> list[QueueRecord]:
+    found = {record.name: record for record in await store.counts.queues()}
+    for name in queues or ():
+        if name not in found:
+            raise InvalidOptionError(f"{store.url}: {unknown('queue', name, found)}")
+    return [found[name] for name in (found if queues is None else dict.fromkeys(queues))]
+
+
+async def _refuse_workers(store: Backend, names: Sequence[str]) -> None:
+    for worker in await store.workers.list():
+        served = sorted(set(worker.queues).intersection(names))
+        if served and worker.beat_age_ms <= HEARTBEAT_S * 1000:
+            raise WrongStateError(
+                f"worker {worker.id} of {store.url} serves queue {served[0]!r}: stop it first,"
+                " or force",
+                job_id="",
+                queue=served[0],
+            )
+
+
+def _refuse_running(store: Backend, record: QueueRecord) -> None:
+    if many := record.counts[State.ACTIVE]:
+        raise WrongStateError(
+            f"queue {record.name!r} of {store.url} has running jobs ({many}): stop its workers, and"
+            " let the leases of those that were killed end",
+            job_id="",
+            queue=record.name,
+        )
+
+
+class _QueueMover:
+    """The move of one queue."""
+
+    def __init__(self, source: Backend, target: Backend, name: str, count: Progress) -> None:
+        self._source = source
+        self._target = target
+        self._name = name
+        self._count = count
+        self._moved: Counter[State] = Counter()
+        self._expected: Counter[State] = Counter()
+        """What the target has to count."""
+        self._left: Counter[State] = Counter()
+        """What stays in the source."""
+        self._tied = self._taken = 0
+        self._tied_id: str | None = None
+        self._taken_id: str | None = None
+        self._many = FIRST_CHUNK
+
+    async def run(self) -> QueueMove:
+        """Move the queue, or go on with a move that was cut short."""
+        begun_s = asyncio.get_running_loop().time()
+        before, there = await self._source_record(), await self._target.counts.queue(self._name)
+        stays_paused = before.paused and not before.moving
+        if there is not None and not there.moving and before.paused and not _jobs(before):
+            return self._result(there.paused, begun_s)  # an earlier run has done all of it
+        await self._close(before, there)
+        self._expected.update((await self._target_record()).counts)
+        while await self._move_states():
+            pass  # until nothing is found any more: something may have been added meanwhile
+        await self._verify()
+        await self._open(stays_paused)
+        return self._result((await self._target_record()).paused, begun_s)
+
+    async def _close(self, before: QueueRecord, there: QueueRecord | None) -> None:
+        """Pause the queue in both stores, and bring its settings over."""
+        name, target = self._name, self._target
+        await target.limits.pause(name, moving=True)
+        # Not again for jobs that came to the source after the queue had moved.
+        if not before.moving or there is None or there.moving:
+            if before.concurrency is not None:
+                await target.limits.set_concurrency(name, before.concurrency)
+            if before.rate_limit is not None:
+                await target.limits.set_rate(name, before.rate_limit, before.rate_window_ms or 1000)
+            if before.events != "all":
+                await target.events.choose(name, before.events)
+        await self._source.limits.pause(name, moving=True)
+        try:
+            _refuse_running(self._source, await self._source_record())
+        except WrongStateError:  # one began just now
+            if not before.paused:
+                await self._source.limits.resume(name)
+            if there is None or not there.paused:
+                await target.limits.resume(name)
+            raise
+
+    async def _open(self, stays_paused: bool) -> None:
+        """Let the queue go on in the target, if it did in the source and nobody paused it here."""
+        source, target = await self._source_record(), self._target
+        await target.counts.raise_totals(
+            self._name, completed=source.completed_total, failed=source.failed_total
+        )
+        if stays_paused:
+            await target.limits.pause(self._name)
+        elif (await self._target_record()).moving:
+            await target.limits.resume(self._name)
+
+    async def _move_states(self) -> int:
+        """Move what is there; return how many jobs."""
+        self._tied = self._taken = 0
+        self._left.clear()
+        return sum([await self._move_state(state) for state in MOVABLE])
+
+    async def _move_state(self, state: State) -> int:
+        """Move the jobs of one state, from its first one on: what was moved is gone from there."""
+        moved = 0
+        after: str | None = None
+        while True:
+            page = await self._page(state, after, self._many)
+            gone = await self._move_jobs(state, page.jobs)
+            moved += gone
+            stays = len(page.jobs) - gone
+            if stays:  # go on behind those
+                page = await self._page(state, after, stays)
+            if stays or not page.jobs:
+                after = page.next
+                if after is None:
+                    return moved
+
+    async def _page(self, state: State, after: str | None, limit: int) -> JobPage:
+        return await self._source.jobs.page(
+            JobFilter(queue=self._name, state=state, limit=limit, after=after)
+        )
+
+    async def _move_jobs(self, state: State, found: Sequence[JobRecord]) -> int:
+        """Move jobs of one state; return how many."""
+        jobs: list[JobRecord] = []
+        for job in found:
+            if state is not State.COMPLETED and is_tied(job.opts):
+                self._tied, self._tied_id = self._tied + 1, job.id
+                self._left[state] += 1
+            else:
+                jobs.append(job)
+        if not jobs:
+            return 0
+        logs = await self._source.jobs.logs_many(self._name, [job.id for job in jobs])
+        whole = [WholeJob(job, log) for job, log in zip(jobs, logs, strict=True)]
+        self._fit_chunk(whole)
+        answers = await self._target.jobs.adopt(self._name, whole)
+        safe: list[JobRecord] = []
+        for job, adopted in zip(jobs, answers, strict=True):
+            if adopted:
+                self._expected[_place(job)] += 1
+            if adopted or await self._is_there(job):
+                safe.append(job)
+            else:
+                self._taken, self._taken_id = self._taken + 1, job.id
+                self._left[state] += 1
+        gone = await self._source.jobs.remove_many(self._name, state, [job.id for job in safe])
+        self._moved.update(_place(job) for job, went in zip(safe, gone, strict=True) if went)
+        self._count(sum(gone))
+        return sum(gone)
+
+    async def _is_there(self, job: JobRecord) -> bool:
+        """Whether the target's job of this id is this one, from a run that was cut short."""
+        other = await self._target.jobs.get(self._name, job.id)
+        return other is not None and (
+            (other.name, other.timestamp_ms, other.opts, other.data)
+            == (job.name, job.timestamp_ms, job.opts, job.data)
+        )
+
+    def _fit_chunk(self, jobs: Sequence[WholeJob]) -> None:
+        """Choose how many jobs come next by the weight of these."""
+        weight = sum(
+            len(job.record.data) + len(job.record.result or "") + sum(map(len, job.log))
+            for job in jobs
+        )
+        self._many = max(1, min(CHUNK, CHUNK_BYTES * len(jobs) // max(1, weight)))
+
+    async def _verify(self) -> None:
+        """Compare what both stores count with what should be there.
+
+        The target may have more: it takes new jobs all the time, and delayed ones come due.
+        """
+        source, target = await self._source_record(), await self._target_record()
+        extra_ready = sum(max(0, target.counts[ready] - self._expected[ready]) for ready in READY)
+        for state in State:
+            wanted, found = self._expected[state], target.counts[state]
+            if state is State.DELAYED:
+                found = min(wanted, found + extra_ready)
+            if found < wanted:
+                raise self._misfit(target.counts[state], state, self._target, f"{wanted} should be")
+            if source.counts[state] != self._left[state]:
+                text = f"{self._left[state]} should have been left"
+                raise self._misfit(source.counts[state], state, self._source, text)
+
+    def _misfit(self, found: int, state: State, store: Backend, wanted: str) -> MigrationError:
+        return MigrationError(
+            f"queue {self._name!r}, state {state}: {found} jobs are in {store.url} where {wanted}."
+            " It is paused in both stores. End what else is at work on it, and move it again."
+        )
+
+    def _result(self, paused: bool, begun_s: float) -> QueueMove:
+        return QueueMove(
+            queue=self._name,
+            moved={state: self._moved[state] for state in State},
+            tied=self._tied,
+            tied_id=self._tied_id,
+            taken=self._taken,
+            taken_id=self._taken_id,
+            paused=paused,
+            duration_s=asyncio.get_running_loop().time() - begun_s,
+        )
+
+    async def _source_record(self) -> QueueRecord:
+        return await _known(self._source, self._name)
+
+    async def _target_record(self) -> QueueRecord:
+        return await _known(self._target, self._name)
+
+
+async def _known(store: Backend, name: str) -> QueueRecord:
+    record = await store.counts.queue(name)
+    if record is None:
+        raise MigrationError(
+            f"queue {name!r} is gone from {store.url}: somebody has removed it meanwhile"
+        )
+    return record
+
+
+def _jobs(record: QueueRecord) -> int:
+    return sum(record.counts.values())
+
+
+def _place(job: JobRecord) -> State:
+    """Return the state that a job has in the target: BullMQ may leave a priority in `wait`."""
+    if job.state in READY:
+        return State.PRIORITIZED if job.priority else State.WAIT
+    return job.state

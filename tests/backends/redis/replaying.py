@@ -1,0 +1,302 @@
+"""Our side of a recorded step: BullMQ's verbs, done through the contract of a backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.backends.redis.replay import SHIFT_MS
+from tests.support.redis_clock import RedisClock
+from tests.support.redis_servers import RedisServer
+
+from toril.backends.redis.dispatch import RedisDispatch
+from toril.backends.redis.jobs import RedisJobs
+from toril.core.errors import InvalidOptionError, StoreForeignError, WrongStateError
+from toril.core.ids import check_job_id
+from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
+from toril.engine.contract.dispatch import Speech
+from toril.engine.job import Claimed, Finished, NewJob, OutcomeKind
+from toril.engine.states import State
+
+Q = "q1"
+LEASE_MS = 30_000
+NO_LIMIT = 1_000_000
+
+_SHORT_NAMES = {
+    "deduplication": "de",
+    "failParentOnFailure": "fpof",
+    "continueParentOnFailure": "cpof",
+    "ignoreDependencyOnFailure": "idof",
+    "removeDependencyOnFailure": "rdof",
+    "keepLogs": "kl",
+}
+
+
+class Unspoken:
+    """The result of a step that BullMQ answers with nothing that we could tell."""
+
+
+UNSPOKEN = Unspoken()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The result of a step that we refuse."""
+
+    why: str
+    """The word, or the name of the error."""
+
+
+class Replay:
+    """BullMQ's verbs, under their names in the recordings, on our backend."""
+
+    def __init__(self, backend: Backend, server: RedisServer, clock: RedisClock) -> None:
+        self.backend = backend
+        self.server = server
+        self.clock = clock
+        self.worker = ""
+        """The worker's name, which BullMQ's workers need not have."""
+        self.rate: tuple[int, int] | None = None
+        """The worker's own limit: so many in so many milliseconds."""
+        self.keep: dict[str, int | None] = {}
+        """The worker's own keep policy."""
+        self.keep_metrics(0)
+
+    def keep_metrics(self, points: int) -> None:
+        """Keep so many minutes of metrics: unlike ours, BullMQ's workers have to be told to."""
+        for role in (self.backend.dispatch, self.backend.jobs):
+            assert isinstance(role, RedisDispatch | RedisJobs)
+            role.metrics_points = points
+
+    def tick(self, ms: int) -> None:
+        """Let time pass."""
+        self.clock.advance(ms / 1000)
+
+    async def add(
+        self, name: str = "a", data: object = None, *, queue: str = Q, **options: Any
+    ) -> str | Refused:
+        """Add a job with options as Node's producers write them. `data` None: left out."""
+        wire: dict[str, Any] = {"attempts": 0}
+        for option, value in options.items():
+            wire[_SHORT_NAMES.get(option, option)] = value
+        if isinstance(backoff := options.get("backoff"), int):
+            wire["backoff"] = {"type": "fixed", "delay": backoff}
+        try:
+            job_id = options.get("jobId")
+            job = NewJob(
+                queue=queue,
+                name=name,
+                data=_text({} if data is None else data),
+                opts=json.dumps(wire),
+                job_id=None if job_id is None else check_job_id(job_id),
+                delay_ms=options.get("delay", 0),
+                priority=options.get("priority", 0),
+                lifo=options.get("lifo", False),
+                timestamp_ms=options.get("timestamp"),
+            )
+            (added,) = await self.backend.jobs.add([job])
+        except InvalidOptionError as error:
+            return Refused(type(error).__name__)
+        return added.job_id
+
+    async def exchange(
+        self, outcomes: Sequence[Finished] = (), *, queue: str | None = None
+    ) -> ExchangeReply:
+        """Hand over outcomes; take one job if `queue` says from where."""
+        claims = []
+        if queue is not None:
+            limits = {}
+            if self.rate is not None:
+                limits = {"rate_limit": self.rate[0], "rate_window_ms": self.rate[1]}
+            claims = [Claim(queue, 1, LEASE_MS, **limits)]
+        reply = await self.backend.dispatch.exchange(
+            Exchange(worker_id=self.worker, outcomes=outcomes, claims=claims, room=1)
+        )
+        for job in reply.claimed:
+            assert self.lock(job.id, job.queue) == job.token
+        return reply
+
+    async def take(self, queue: str = Q) -> dict[str, Any] | None:
+        """Take the next job and return what BullMQ says of one that was taken."""
+        claimed = (await self.exchange(queue=queue)).claimed
+        return _view(claimed[0]) if claimed else None
+
+    async def take_id(self, queue: str = Q) -> str | None:
+        """Take the next job and return its id."""
+        job = await self.take(queue)
+        return None if job is None else job["id"]
+
+    async def end(
+        self,
+        kind: OutcomeKind,
+        job_id: str,
+        *,
+        queue: str = Q,
+        token: str | None = None,
+        fetch: bool = False,
+        **fields: Any,
+    ) -> Any:
+        """Hand over how an attempt ended, as the worker that holds the job.
+
+        Returns:
+            What was taken next, where BullMQ says that.
+        """
+        counts = kind in ("completed", "failed", "retried")
+        made = int(self.field(job_id, "atm", queue) or 0) + counts
+        if kind in ("completed", "failed"):
+            fields = {**self.keep, **fields}
+        outcome = Finished(
+            queue=queue,
+            number=job_id,
+            job_id=job_id,
+            token=token or self.lock(job_id, queue) or "",
+            kind=kind,
+            attempt=int(self.field(job_id, "ats", queue) or 0),
+            attempts_made=made,
+            worker_id=self.worker,
+            started_ms=self.clock.now_ms(),
+            **fields,
+        )
+        reply = await self.exchange([outcome], queue=queue if fetch else None)
+        if reply.words != ["ok"]:
+            return Refused(reply.words[0])
+        return {"nextId": reply.claimed[0].id} if reply.claimed else UNSPOKEN
+
+    async def complete(self, job_id: str, value: object = None, **how: Any) -> Any:
+        """Complete a job."""
+        return await self.end("completed", job_id, value=_text(value), **how)
+
+    async def fail(
+        self,
+        job_id: str,
+        error: str,
+        *,
+        kind: str = "Error",
+        retry_ms: int | None = None,
+        queue: str = Q,
+        **how: Any,
+    ) -> Any:
+        """Fail an attempt: for good, or to be retried after a while."""
+        told: dict[str, Any] = {"reason": error, "traceback": f"{kind}: {error}\nand where"}
+        if retry_ms is not None:
+            return await self.end("retried", job_id, queue=queue, wait_ms=retry_ms, **told, **how)
+        made = int(self.field(job_id, "atm", queue) or 0) + 1
+        allowed = json.loads(self.field(job_id, "opts", queue) or "{}")["attempts"]
+        return await self.end(
+            "failed", job_id, queue=queue, exhausted=made >= allowed, **told, **how
+        )
+
+    async def say(self, job_id: str, *, progress: object) -> None:
+        """Report progress, as the worker that holds the job."""
+        attempt = int(self.field(job_id, "ats") or 0)
+        token = self.lock(job_id) or ""
+        said = Speech(Q, job_id, job_id, token, attempt, progress=_text(progress))
+        assert await self.backend.dispatch.speak([said]) == ["ok"]
+
+    async def extend_lock(self, job_id: str, lease_ms: int) -> int:
+        """Renew a lease, as the worker that holds the job."""
+        attempt = int(self.field(job_id, "ats") or 0)
+        hold = Hold(Q, job_id, self.lock(job_id) or "", lease_ms, attempt)
+        return 0 if self.backend.dispatch.renew(self.worker, [hold]).lost else 1
+
+    async def check_stalled(self) -> list[str]:
+        """Look for stalled jobs, as every worker does now and then; return the ids found."""
+        self.server.command("SADD", "bull::toril:queues", Q)
+        recovery = await self.backend.dispatch.recover(
+            max_stalled=1, heartbeat_s=60.0, limit=100, fresh_ms=30_000
+        )
+        return [job_id for _, job_id in recovery.recovered]
+
+    async def ids(
+        self, state: State, *, newest_first: bool = False, start: int = 0, limit: int = 100
+    ) -> list[str]:
+        """Return ids of a state, as a page of them."""
+        page = await self.backend.jobs.page(
+            JobFilter(
+                queue=Q,
+                state=state,
+                limit=limit,
+                after=str(start) if start else None,
+                newest_first=newest_first,
+            )
+        )
+        return [job.id for job in page.jobs]
+
+    async def refused(self, act: Awaitable[object]) -> Any:
+        """Do something that may be refused."""
+        try:
+            await act
+        except (WrongStateError, InvalidOptionError, StoreForeignError) as error:
+            return Refused(type(error).__name__)
+        return UNSPOKEN
+
+    def field(self, job_id: str, name: str, queue: str = Q) -> str | None:
+        """Return a field of a job's hash."""
+        found: str | None = self.server.command("HGET", f"bull:{queue}:{job_id}", name)
+        return found
+
+    def lock(self, job_id: str, queue: str = Q) -> str | None:
+        """Return the token of the claim that holds a job."""
+        found: str | None = self.server.command("GET", f"bull:{queue}:{job_id}:lock")
+        return found
+
+    def seed_flow(
+        self, parent: str, children: Sequence[str], *, name: str, child_name: str, **options: Any
+    ) -> None:
+        """Add a flow of `q1` with its children in `q2`, by plain commands: we have no flows."""
+        now_ms = self.clock.now_ms()
+
+        def put(queue: str, job_id: str, name: str, opts: dict[str, Any], *more: str) -> None:
+            self.server.command("INCR", f"bull:{queue}:id")
+            fields = {
+                "name": name,
+                "data": "{}",
+                "opts": json.dumps({"attempts": 0, "jobId": job_id, **opts}),
+                "timestamp": now_ms,
+                "delay": opts.get("delay", 0),
+                "priority": opts.get("priority", 0),
+            }
+            flat = [part for pair in fields.items() for part in pair]
+            self.server.command("HSET", f"bull:{queue}:{job_id}", *flat, *more)
+            tell(queue, "added", job_id, "name", name)
+
+        def tell(queue: str, event: str, job_id: str, *more: str) -> None:
+            stream = f"bull:{queue}:events"
+            self.server.command(
+                "XADD", stream, f"{now_ms}-*", "event", event, "jobId", job_id, *more
+            )
+
+        put("q1", parent, name, options)
+        self.server.command("ZADD", "bull:q1:waiting-children", now_ms, parent)
+        tell("q1", "waiting-children", parent)
+        for child in children:
+            origin = json.dumps({"id": parent, "queueKey": "bull:q1"})
+            link = {"parent": {"id": parent, "queue": "bull:q1"}}
+            put("q2", child, child_name, link, "parent", origin, "parentKey", f"bull:q1:{parent}")
+            self.server.command("LPUSH", "bull:q2:wait", child)
+            self.server.command("ZADD", "bull:q2:marker", 0, "0")
+            tell("q2", "waiting", child)
+            self.server.command("SADD", f"bull:q1:{parent}:dependencies", f"bull:q2:{child}")
+
+
+def _text(value: object) -> str:
+    """Return JSON text as Node writes it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _view(job: Claimed) -> dict[str, Any]:
+    view = {
+        "id": job.id,
+        "name": job.name,
+        "data": json.loads(job.data),
+        "attemptsMade": job.attempts_made,
+        "attemptsStarted": job.attempts_started,
+        "processedOn": job.started_ms - SHIFT_MS,
+        "priority": job.priority,
+        "stalledCounter": job.stalled,
+    }
+    if job.deferred_failure is not None:
+        view["deferredFailure"] = job.deferred_failure
+    return view

@@ -1,0 +1,174 @@
+"""The Lua files: a header that can be read, includes that exist, and code that compiles."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.house.tree import PACKAGE
+from tests.support.redis_servers import RedisServer
+
+from toril.backends.redis import scripts
+from toril.backends.redis.scripts import SECTIONS, parse_header, script
+
+LUA = PACKAGE / "backends" / "redis" / "lua"
+SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
+LIBS = sorted(path.stem for path in (LUA / "lib").glob("*.lua"))
+
+HEADER = """\
+-- claim: lease the next job.
+--
+-- More about it, over
+--   several lines.
+--
+-- KEYS
+--   meta     hash    what is kept
+--   lines... list    any number
+-- ARGV
+--   now_ms   int     epoch milliseconds, and this goes on
+--                    in the next line
+-- RETURNS
+--   {'ok'}
+-- EMITS
+--   nothing
+-- COST
+--   O(1)
+"""
+
+
+def source(name: str) -> str:
+    return (LUA / f"{name}.lua").read_text("utf-8")
+
+
+def test_there_are_scripts() -> None:
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_header_can_be_read(name: str) -> None:
+    sections = parse_header(name, source(name))
+
+    assert list(sections) == list(SECTIONS)
+    assert sections["KEYS"], "a script without a key has no place in a Cluster"
+    assert source(name).partition("\n")[0].endswith("."), "the first line is a sentence"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_names_of_keys_and_arguments_are_words_of_their_own(name: str) -> None:
+    found = script(name)
+
+    for names in (found.keys, found.args):
+        assert len(set(names)) == len(names)
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]*(\.\.\.)?", one) for one in names), names
+        assert not any(one.endswith("...") for one in names[:-1]), "only the last may be many"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_compiles(name: str, server: RedisServer) -> None:
+    found = script(name)
+
+    assert server.command("SCRIPT", "LOAD", found.text) == found.sha
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *(f"lib/{lib}" for lib in LIBS)])
+def test_only_whole_lines_are_comments(name: str) -> None:
+    """What is not sent is found line by line, so text over several lines could lose some."""
+    assert "[[" not in source(name)
+    assert "\\\n" not in source(name)
+
+
+def test_every_library_is_included_somewhere_and_includes_nothing() -> None:
+    included = {lib for name in SCRIPTS for lib in re.findall(r"@include lib/(\w+)", source(name))}
+
+    assert included == set(LIBS)
+    assert not [lib for lib in LIBS if "@include" in source(f"lib/{lib}")]
+
+
+@pytest.mark.parametrize("lib", LIBS)
+def test_library_opens_with_its_name_and_what_it_is_for(lib: str) -> None:
+    assert source(f"lib/{lib}").startswith(f"-- {lib}: ")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_includes_stand_in_lines_of_their_own_and_once(name: str) -> None:
+    includes = [line for line in source(name).splitlines() if "@include" in line]
+
+    assert all(re.fullmatch(r"-- @include lib/\w+", line) for line in includes)
+    assert len(set(includes)) == len(includes)
+
+
+def test_header_names_keys_and_arguments() -> None:
+    sections = parse_header("claim", HEADER)
+
+    assert [entry.split()[0] for entry in sections["KEYS"]] == ["meta", "lines..."]
+    assert [entry.split()[0] for entry in sections["ARGV"]] == ["now_ms"]
+    assert sections["RETURNS"] == ["{'ok'}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("-- claim: ", "-- claims: "), "expected its first line to begin with '-- claim: '"),
+        (("-- COST\n--   O(1)\n", ""), "lacks COST"),
+        (("--   meta     hash    what is kept\n--   lines... list    any number\n", ""), "KEYS"),
+        (("-- KEYS", "-- DROP"), "lacks KEYS"),
+    ],
+)
+def test_header_with_a_mistake_is_refused(change: tuple[str, str], complaint: str) -> None:
+    mistaken = HEADER.replace(*change)
+
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        parse_header("claim", mistaken)
+
+
+def test_sections_have_one_order() -> None:
+    lines = HEADER.splitlines(keepends=True)
+    swapped = "".join([*lines[:5], *lines[13:], *lines[5:13]])
+
+    with pytest.raises(ValueError, match="in order"):
+        parse_header("claim", swapped)
+
+
+class TestLoading:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Where the loader looks in place of the package."""
+        (tmp_path / "lua" / "lib").mkdir(parents=True)
+        monkeypatch.setattr(scripts, "files", lambda _: tmp_path)
+        return tmp_path / "lua"
+
+    def test_includes_come_first_in_order_and_comments_stay_here(self, folder: Path) -> None:
+        (folder / "lib" / "one.lua").write_text("-- one: 1.\nlocal one = 1\n")
+        (folder / "lib" / "two.lua").write_text("-- two: 2.\n\nlocal two = one + 1\n")
+        (folder / "claim.lua").write_text(
+            HEADER
+            + "-- @include lib/one\n-- @include lib/two\n\n  -- why\nreturn two -- as text: '--'\n"
+        )
+
+        found = scripts.script.__wrapped__("claim")
+
+        assert found.text == "local one = 1\nlocal two = one + 1\nreturn two -- as text: '--'\n"
+        assert (found.keys, found.args) == (("meta", "lines..."), ("now_ms",))
+        assert len(found.sha) == 40
+
+    def test_include_that_is_not_there_is_refused(self, folder: Path) -> None:
+        (folder / "claim.lua").write_text(f"{HEADER}-- @include lib/none\nreturn 1\n")
+
+        with pytest.raises(FileNotFoundError, match=r"none\.lua"):
+            scripts.script.__wrapped__("claim")
+
+    def test_script_is_read_once(self) -> None:
+        assert script(SCRIPTS[0]) is script(SCRIPTS[0])
+
+
+def test_number_of_keys_and_arguments_is_checked() -> None:
+    claim = scripts.Script(
+        name="claim", text="", sha="", keys=("meta", "lines..."), args=("now_ms",)
+    )
+
+    claim.check(1, 1)
+    claim.check(9, 1)
+    for keys, args in ((0, 1), (1, 0), (1, 2)):
+        with pytest.raises(TypeError, match=r"'claim': expected keys \(meta, lines\.\.\.\)"):
+            claim.check(keys, args)

@@ -1,0 +1,235 @@
+"""A real Redis server of the tests' own: new and empty, on this machine only, gone afterwards.
+
+Whatever becomes of the test, it ends: with its `with` block, or with the interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.support.packages import install
+from tests.support.ports import give_back_port, reserve_port
+from tests.support.redis_client import RedisClient, RedisReplyError
+from tests.support.waiting import wait_until_sync
+
+START_S = 20.0
+"""How long a server may take to answer on a busy machine."""
+_BINARIES = ("redis-server", "valkey-server")
+
+
+def redis_server_binary() -> str:
+    """Return the path of a Redis or Valkey server; install one if the machine has none."""
+    trouble = ""
+    found = _find_binary()
+    if found is None:
+        trouble = install("redis-server")
+        found = _find_binary()
+    assert found is not None, f"none of {', '.join(_BINARIES)} is on this machine: {trouble}"
+    return found
+
+
+def _find_binary() -> str | None:
+    return next(filter(None, map(shutil.which, _BINARIES)), None)
+
+
+class RedisServer:
+    """One server process."""
+
+    def __init__(self, folder: Path, port: int, options: Sequence[str], *, mode: str = "") -> None:
+        """Prepare a server; `start` is how to get a running one."""
+        self.folder = folder
+        self.port = port
+        self._options = tuple(options)
+        self._mode = mode
+        # A path of a socket may have 107 bytes; those of pytest's folders are often longer.
+        self._socket_folder = Path(tempfile.mkdtemp(prefix="toril-redis-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client = RedisClient(socket_path=self.socket_path)
+        atexit.register(self.stop)
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        port: int | None = None,
+    ) -> RedisServer:
+        """Start a server and return once it answers.
+
+        Parameters:
+            folder: Where it keeps its data and its log.
+            options: Of the command line, such as `("--appendonly", "yes")`. They outrank ours: no
+                snapshots, no append-only file.
+            port: Default: a free one.
+        """
+        server = cls(folder, reserve_port() if port is None else port, options)
+        try:
+            server.restart()
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    @property
+    def url(self) -> str:
+        """Return its URL, without database and options."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def socket_path(self) -> str:
+        """Return the path of the Unix socket that it listens on too."""
+        return str(self._socket_folder / "redis.sock")
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the running server."""
+        assert self._process is not None, "the server does not run"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether the process is there, be it paused."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Return what it has written to its log."""
+        path = self._log_path
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+    def command(self, *words: str | bytes | int | float) -> Any:
+        """Send one command and return its answer: text, an integer, None or a list of these."""
+        return self._client.command(*words)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with a prefix, sorted."""
+        return sorted(set(self._scan(prefix)))
+
+    def remove_keys(self, prefix: str) -> None:
+        """Remove the keys that begin with a prefix."""
+        for key in self._scan(prefix):
+            self.command("UNLINK", key)
+
+    def _scan(self, prefix: str) -> Iterator[str]:
+        pattern = literal(prefix) + "*"
+        cursor = "0"
+        while True:
+            cursor, found = self.command("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            yield from found
+            if cursor == "0":
+                return
+
+    def kill(self) -> None:
+        """Kill the process; what it had not written to disk is gone."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Halt the process: its connections stay open and nothing answers."""
+        assert self._process is not None, "the server does not run"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a halted process go on."""
+        assert self._process is not None, "the server does not run"
+        self._process.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Start the process again, on the same port and folder; end the running one first."""
+        self._end(signal.SIGTERM)
+        self._process = subprocess.Popen(
+            [*_dies_with_us(), redis_server_binary(), *self._arguments()],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+        wait_until_sync(self._answers, deadline_s=START_S, what=f"Redis on port {self.port}")
+
+    def stop(self) -> None:
+        """End the process, in order, and remove its socket. Twice is fine."""
+        atexit.unregister(self.stop)
+        self._end(signal.SIGTERM)
+        shutil.rmtree(self._socket_folder, ignore_errors=True)
+        give_back_port(self.port)
+
+    def __enter__(self) -> RedisServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def _log_path(self) -> Path:
+        return self.folder / f"redis-{self.port}.log"
+
+    def _arguments(self) -> list[str]:
+        first: list[str] = []
+        if self._mode == "sentinel":
+            first = [str(self.folder / "sentinel.conf"), "--sentinel"]
+        ours = {
+            "--port": str(self.port),
+            "--bind": "127.0.0.1",
+            "--unixsocket": self.socket_path,
+            "--unixsocketperm": "700",
+            "--dir": str(self.folder),
+            "--logfile": str(self._log_path),
+            "--daemonize": "no",
+        }
+        if self._mode != "sentinel":
+            ours |= {"--save": "", "--appendonly": "no"}
+        return [*first, *(word for pair in ours.items() for word in pair), *self._options]
+
+    def _answers(self) -> bool:
+        if not self.is_running:
+            # Without a log it failed before it could open it.
+            raise AssertionError(f"Redis on port {self.port} did not start: {self.log[-2000:]}")
+        try:
+            return bool(self.command("PING") == "PONG")
+        except (OSError, RedisReplyError):  # not there yet, or it loads its data
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        self._client.close()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(how)
+            process.send_signal(signal.SIGCONT)  # a halted one would not notice
+        try:
+            process.wait(timeout=START_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def literal(text: str) -> str:
+    """Return the pattern of Redis that matches exactly a text."""
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", text)
+
+
+def _dies_with_us() -> list[str]:
+    """Return what makes the kernel end a program when this one is killed, where there is such."""
+    # It is bound to the thread that starts the program; only the main one lives long enough.
+    is_main = threading.current_thread() is threading.main_thread()
+    if not sys.platform.startswith("linux") or not is_main:
+        return []
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]
