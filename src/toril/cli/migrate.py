@@ -50,8 +50,12 @@ def migrate(
     counter = Counter("moved")
     began_s = time.monotonic()
 
-    async def work() -> tuple[str, str, list[QueueMove]]:
-        async with App(source).existing() as old, App(target) as new:
+    async def work() -> tuple[str, str | None, list[QueueMove]]:
+        # What is removed here has to be on the disk there.
+        async with (
+            App(source, durability="full").existing() as old,
+            App(target, durability="full") as new,
+        ):
             for name in queues:
                 await known_queue(old, name)
             try:
@@ -60,26 +64,32 @@ def migrate(
                 )
             finally:
                 counter.end()
-            return old.backend().url, target if dry_run else new.backend().url, moves
+            return old.backend().url, None if dry_run else new.backend().url, moves
 
-    old_url, new_url, moves = asyncio.run(work())
+    here, there, moves = asyncio.run(work())
     duration_s = time.monotonic() - began_s
     output = Output(as_json=as_json)
     if as_json:
-        output.document(_facts(old_url, new_url, moves, duration_s, dry_run=dry_run))
+        output.document(_facts(here, there, moves, duration_s))
+    elif not moves:
+        output.say(f"{here} has no queues.")
     else:
-        _tell(output, old_url, new_url, moves, duration_s, dry_run=dry_run)
+        output.table(COLUMNS, [_row(move) for move in moves])
+        if there is None:
+            _tell_plan(output, here, moves)
+        else:
+            _tell(output, here, moves, duration_s)
     return STATE if any(_left(move) for move in moves) else DONE
 
 
 def _facts(
-    source: str, target: str, moves: Sequence[QueueMove], duration_s: float, *, dry_run: bool
+    here: str, there: str | None, moves: Sequence[QueueMove], duration_s: float
 ) -> dict[str, object]:
     total = sum(map(_moved, moves))
     return {
-        "from": source,
-        "to": target,
-        "dry_run": dry_run,
+        "from": here,
+        "to": there,
+        "dry_run": there is None,
         "moved": total,
         "left": sum(map(_left, moves)),
         "duration_s": round(duration_s, 3),
@@ -101,44 +111,33 @@ def _facts(
     }
 
 
-def _tell(
-    output: Output,
-    source: str,
-    target: str,
-    moves: Sequence[QueueMove],
-    duration_s: float,
-    *,
-    dry_run: bool,
-) -> None:
-    if not moves:
-        output.say(f"{source} has no queues.")
-        return
-    output.table(COLUMNS, [_row(move) for move in moves])
+def _tell_plan(output: Output, here: str, moves: Sequence[QueueMove]) -> None:
     total = plural(sum(map(_moved, moves)), "job")
-    if dry_run:
-        output.say(f"{total} to move from {source} to {target}; nothing was changed.")
-        for move in moves:
-            if running := move.moved[State.ACTIVE]:
-                many = plural(running, "job")
-                output.say(f"{many} of {move.queue} run: stop workers first.", WARN)
-        return
+    output.say(f"{total} of {here} would move; nothing was changed.")
+    for move in moves:
+        if running := move.moved[State.ACTIVE]:
+            what = plural(running, "running job")
+            output.say(f"{move.queue} has {what}: its workers have to be stopped first.", WARN)
+
+
+def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: float) -> None:
     for move in moves:
         if move.tied:
             output.say(
-                f"{plural(move.tied, 'job')} of {move.queue} stayed, such as {move.tied_id}: they"
-                " belong to a flow, a scheduler or a de-duplication id of BullMQ.",
+                f"{move.queue}: {plural(move.tied, 'job')} stayed, such as {move.tied_id}, tied by"
+                " BullMQ to a flow, a scheduler or a de-duplication id.",
                 WARN,
             )
         if move.taken:
             output.say(
-                f"{plural(move.taken, 'job')} of {move.queue} stayed, such as {move.taken_id}: the"
-                " target has other jobs of these ids.",
+                f"{move.queue}: {plural(move.taken, 'job')} stayed, such as {move.taken_id}, as the"
+                " target has another one of the same id.",
                 WARN,
             )
-    rate = sum(map(_moved, moves)) / duration_s
+    total = sum(map(_moved, moves))
     output.say(
-        f"{total} moved in {duration_s:.1f} s ({rate:,.0f} jobs/s), counted in both stores."
-        f" The queues stay paused in {source}."
+        f"{plural(total, 'job')} moved in {duration_s:.1f} s ({total / duration_s:,.0f} jobs/s),"
+        f" counted in both stores. In {here} the queues stay paused."
     )
 
 

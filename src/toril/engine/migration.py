@@ -291,20 +291,19 @@ class _QueueMover:
         """
         source, target = await self._source_record(), await self._target_record()
         extra_ready = sum(max(0, target.counts[ready] - self._expected[ready]) for ready in READY)
-        for state in State:
+        for state in MOVABLE:
             wanted, found = self._expected[state], target.counts[state]
-            if state is State.DELAYED:
-                found = min(wanted, found + extra_ready)
-            if found < wanted:
-                raise self._misfit(target.counts[state], state, self._target, f"{wanted} should be")
-            if source.counts[state] != self._left[state]:
-                text = f"{self._left[state]} should have been left"
-                raise self._misfit(source.counts[state], state, self._source, text)
+            came_due = extra_ready if state is State.DELAYED else 0
+            if found + came_due < wanted:
+                raise self._misfit(state, self._target, found, wanted)
+            wanted, found = self._left[state], source.counts[state]
+            if found != wanted:
+                raise self._misfit(state, self._source, found, wanted)
 
-    def _misfit(self, found: int, state: State, store: Backend, wanted: str) -> MigrationError:
+    def _misfit(self, state: State, store: Backend, found: int, wanted: int) -> MigrationError:
         return MigrationError(
-            f"queue {self._name!r}, state {state}: {found} jobs are in {store.url} where {wanted}."
-            " It is paused in both stores. End what else is at work on it, and move it again."
+            f"queue {self._name!r}, state {state}: {store.url} counts {found} where {wanted} should"
+            " be. It is paused in both stores. End what else is at work on it, and move it again."
         )
 
     def _result(self, paused: bool, begun_s: float) -> QueueMove:

@@ -90,9 +90,9 @@ async def test_first_callers_share_one_connection(connect: Connect, server: Redi
     client = connect(server.url)
     before = server.command("INFO", "stats")
 
-    await asyncio.gather(*(client.call("INCR", "n") for _ in range(100)))
+    await asyncio.gather(*(client.call("INCR", "n") for _ in range(5000)))
 
-    assert server.command("GET", "n") == "100"
+    assert server.command("GET", "n") == "5000"
     assert connections_made(server.command("INFO", "stats")) - connections_made(before) == 1
 
 
@@ -305,6 +305,7 @@ class TestLostConnections:
 
         assert done > 0
         assert unknown > 0
+        await client.close()
         await wait_until(lambda: "cmd=evalsha" not in server.command("CLIENT", "LIST"))
         assert done <= int(server.command("GET", "n")) <= done + unknown
 
@@ -960,6 +961,23 @@ class TestTls:
     async def test_missing_certificate_file_is_named(self, connect: Connect) -> None:
         with pytest.raises(InvalidOptionError, match=r"ssl_ca_certs='/no/such\.pem'"):
             await connect("rediss://localhost?ssl_ca_certs=/no/such.pem").call("PING")
+
+
+def test_missing_library_names_the_extra_that_brings_it() -> None:
+    program = """
+import sys
+sys.modules["hiredis"] = None
+from toril import MissingExtraError
+try:
+    import toril.backends.redis.client
+except MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert done.stdout == "the Redis backend needs hiredis: pip install 'toril[redis]'\n"
 
 
 def test_error_keeps_its_fields_through_pickling() -> None:

@@ -140,7 +140,8 @@ HOT = {
     "doctor_lapsed": "jobs_active",
 }
 SORTED = {
-    "lapsed", "list_active", "list_active_back", "jobs_read", "doctor_unserved", "worker_list",
+    "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "logs_read",
+    "doctor_unserved", "worker_list",
 }  # fmt: skip
 """What they sort is few: the jobs that run, those asked for, queues, workers."""
 

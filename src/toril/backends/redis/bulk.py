@@ -37,7 +37,6 @@ class Bulk:
         self._moments = moments
         self._known = known
         self.metrics_points = metrics_points
-        self._pending = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def retry_many(

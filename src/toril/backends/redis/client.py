@@ -15,13 +15,14 @@ from typing import Any
 
 from toril.backends.redis.address import Address, Place, show_place
 from toril.backends.redis.cluster import first_key, slot_of
-from toril.backends.redis.home import Home, Known
+from toril.backends.redis.home import Home
 from toril.backends.redis.line import Line
 from toril.backends.redis.link import NotWrittenError
 from toril.backends.redis.protocol import ReplyError, Word, pack
 from toril.backends.redis.scripts import Script
 from toril.backends.redis.server_info import ServerInfo
 from toril.backends.redis.thread import LoopThread
+from toril.backends.redis.ways import Known
 from toril.core.errors import BackendClosedError, InvalidOptionError
 
 __all__ = ["Client", "Line", "Node"]
@@ -75,7 +76,7 @@ class Client:
         """
         data = pack(command)
         home = self._homes.get(asyncio.get_running_loop()) or self._home()
-        link = home.link or home.nearby(first_key(command))
+        link = home.ways.link or home.ways.nearby(first_key(command))
         refused = None
         if link is not None and not link.full:
             try:
@@ -113,11 +114,11 @@ class Client:
         data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
         home = self._homes.get(asyncio.get_running_loop()) or self._home()
         key = keys[0] if keys else None
-        link = home.link
+        link = home.ways.link
         if link is None and self._known.slots is not None:
             if len(keys) > 1:
                 self._check_slots(keys)
-            link = home.nearby(key)
+            link = home.ways.nearby(key)
         refused = None
         if link is not None and not link.full:
             try:

@@ -28,7 +28,9 @@ ADD_CHUNK = 500
 class RedisJobs(Bulk):
     """The role `Jobs`."""
 
-    _pending: dict[asyncio.AbstractEventLoop, _Pending]
+    def __init__(self, *roles: Any, metrics_points: int) -> None:
+        super().__init__(*roles, metrics_points=metrics_points)
+        self._pending: dict[asyncio.AbstractEventLoop, _Pending] = {}
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:

@@ -172,7 +172,10 @@ def whole_job(job: WholeJob) -> list[str | int]:
         "toril:history": "\n".join(map(_past_attempt, history)) or None,
         "stacktrace": _encode(traces).decode() if traces else None,
     }
-    words = [word for pair in fields.items() if pair[1] is not None for word in pair]
+    words: list[str | int] = []
+    for name, value in fields.items():
+        if value is not None:
+            words += (name, value)
     return [
         record.id, record.state, record.priority, moment_ms, len(words), len(job.log),
         *words, *job.log,

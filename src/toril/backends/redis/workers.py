@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ class RedisWorkers:
             _report(running, quiet, resident_bytes),
             "",
         )
-        return known == 1
+        return bool(known == 1)
 
     async def deregister(self, worker_id: str) -> None:
         await self._leave(worker_id)
@@ -80,7 +81,7 @@ class RedisWorkers:
         if await self._client.call("HEXISTS", self._keys.workers, worker_id):
             await self._client.call("HSET", self._keys.beats, worker_id, "dead")
 
-    async def dead(self, heartbeat_s: float) -> list[Silent]:
+    async def dead(self, heartbeat_s: float) -> Sequence[Silent]:
         """Return the workers that were silent for longer, or were declared dead."""
         limit_ms = heartbeat_s * 1000
         return [
@@ -94,7 +95,7 @@ class RedisWorkers:
         for worker_id in list(self._present):
             await self._leave(worker_id)
 
-    async def _all(self) -> list[tuple[WorkerRecord, bool]]:
+    async def _all(self) -> Sequence[tuple[WorkerRecord, bool]]:
         now, described, beats = await self._client.run(
             script("workers"), [self._keys.workers, self._keys.beats], self._moments.frozen()
         )
