@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.faults.support import FULL, START_S, Say, Stage
+from tests.faults.support import FULL, START_S, Program, Say, Stage
 from tests.support.contract import HandWorker, job, line, outcome, records
 from tests.support.waiting import wait_until
 
@@ -81,6 +81,22 @@ async def opened(*urls: str) -> AsyncIterator[list[Backend]]:
         await backend.lifecycle.close()
 
 
+async def half_way(program: Program, source: Backend, target: Backend) -> None:
+    """Wait for a random moment of a move, or for its end.
+
+    What has arrived has not left at once: that is the moment that matters most.
+    """
+    arrived = random.randint(await many(target), JOBS)
+    left = random.randint(0, await many(source))
+
+    async def is_time() -> bool:
+        if not program.is_alive:
+            return True
+        return await many(target) > arrived or await many(source) < left
+
+    await wait_until(is_time, deadline_s=START_S + ROUND_S, what="the moment of the kill")
+
+
 @pytest.mark.timeout(ROUNDS * (KILLS + 1) * ROUND_S)
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 async def test_each_job_is_there_once_when_moves_are_killed(
@@ -97,25 +113,7 @@ async def test_each_job_is_there_once_when_moves_are_killed(
             words = ("migrate", "--from", here, "--to", there)
             for _ in range(KILLS):
                 program = stage.command(*words)
-                arrived = random.randrange(await many(target), JOBS + 1)
-                left = random.randrange(await many(source) + 1)
-                by_target = random.random() < 0.7
-
-                async def is_time(
-                    target: Backend = target,
-                    source: Backend = source,
-                    arrived: int = arrived,
-                    left: int = left,
-                    by_target: bool = by_target,
-                ) -> bool:
-                    # What has arrived has not yet left: in between is the moment that matters most.
-                    reached = await many(target) >= arrived if by_target else False
-                    return reached or await many(source) <= left
-
-                async def is_over(is_time=is_time, program=program) -> bool:  # type: ignore[no-untyped-def]
-                    return not program.is_alive or await is_time()
-
-                await wait_until(is_over, deadline_s=START_S + ROUND_S, what="the kill")
+                await half_way(program, source, target)
                 program.kill()
                 twice = await many(source) + await many(target) - JOBS
                 assert twice >= 0

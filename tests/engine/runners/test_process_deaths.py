@@ -13,7 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.engine.runners import child_tasks as tasks
-from tests.engine.runners.support import call, is_gone, lines, nowhere, opened, wait_until
+from tests.engine.runners.support import (
+    call,
+    is_gone,
+    lines,
+    nowhere,
+    opened,
+    own_children,
+    wait_until,
+)
 
 from toril.core.errors import ProcessDiedError, TorilError
 from toril.engine.context import Said
@@ -127,7 +135,7 @@ async def test_call_cancelled_while_its_child_starts_leaves_nothing() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await running
         assert slots.children() == []
-        assert psutil.Process().children(recursive=True) == []
+        assert own_children() == []
 
 
 async def test_call_cancelled_in_the_middle_of_a_large_payload_leaves_nothing() -> None:
