@@ -86,6 +86,15 @@ TRANSITIONS: tuple[Transition, ...] = (
         for state in State
     ),
     *(
+        arrow
+        for state in State
+        if state is not State.ACTIVE
+        for arrow in (
+            Transition(None, state, "migrate", None, "it comes from another store"),
+            Transition(state, None, "migrate", None, "it goes to another store"),
+        )
+    ),
+    *(
         Transition(state, None, "trim", None, "its keep policy says so")
         for state in (State.COMPLETED, State.FAILED)
     ),

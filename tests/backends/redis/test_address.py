@@ -139,7 +139,7 @@ def test_refusals_do_not_show_the_password(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        (f"redis://jo:{SECRET}@cache/1?prefix=my", "redis://cache:6379/1"),
+        (f"redis://jo:{SECRET}@cache/1?prefix=my", "redis://cache:6379/1?prefix=my"),
         (f"rediss://:{SECRET}@[::1]:7", "rediss://[::1]:7/0"),
         (f"unix://:{SECRET}@/run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
         (

@@ -15,6 +15,7 @@ from toril.core.errors import InvalidOptionError
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
+DEFAULT_PREFIX = "bull"
 
 Place = tuple[str, int]
 """A host and a port."""
@@ -74,7 +75,7 @@ class Address:
     cluster: bool = False
     """Whether it is known to be a Cluster. A server that turns out to be a node of one is taken
     for what it is anyway."""
-    prefix: str = "bull"
+    prefix: str = DEFAULT_PREFIX
     """What all keys begin with."""
     connect_timeout_s: float = 5.0
     """How long a call waits for a connection, in seconds."""
@@ -83,16 +84,22 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """Return the URL without user and password."""
-        security = "" if self.tls is None else "s"
-        if self.path is not None:
-            return f"unix://{self.path}?db={self.db}"
+        """Return the URL without user and password: what tells this store from others."""
+        scheme = "redis" if self.tls is None else "rediss"
         places = ",".join(show_place(place) for place in self.hosts)
-        if self.cluster:
-            return f"redis{security}+cluster://{places}"
-        if self.sentinel_service is not None:
-            return f"redis{security}+sentinel://{places}/{self.sentinel_service}/{self.db}"
-        return f"redis{security}://{places}/{self.db}"
+        options = []
+        if self.path is not None:
+            url = f"unix://{self.path}"
+            options.append(f"db={self.db}")
+        elif self.cluster:
+            url = f"{scheme}+cluster://{places}"
+        elif self.sentinel_service is not None:
+            url = f"{scheme}+sentinel://{places}/{self.sentinel_service}/{self.db}"
+        else:
+            url = f"{scheme}://{places}/{self.db}"
+        if self.prefix != DEFAULT_PREFIX:
+            options.append(f"prefix={self.prefix}")
+        return f"{url}?{'&'.join(options)}" if options else url
 
 
 def show_place(place: Place) -> str:
@@ -166,7 +173,7 @@ class _Parts:
         db = self._db()
         if self.kind == "cluster":
             self._check(db == 0, "database 0: a Cluster has no other")
-        prefix = self.options.get("prefix", "bull")
+        prefix = self.options.get("prefix", DEFAULT_PREFIX)
         self._check(prefix != "", "a prefix with at least one character")
         return Address(
             hosts=hosts,
