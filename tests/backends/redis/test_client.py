@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import pickle
@@ -820,13 +821,43 @@ class TestClosing:
     async def test_client_that_was_never_used_closes(self, connect: Connect) -> None:
         await connect("redis://nobody.invalid").close()
 
-    async def test_calls_under_way_end_when_it_closes(
-        self, connect: Connect, server: RedisServer, free_port: int
+    async def test_calls_under_way_are_answered_before_it_closes(
+        self, connect: Connect, server: RedisServer
     ) -> None:
         client = connect(server.url)
         await client.call("PING")
+        answers: list[int] = []
+
+        def work_elsewhere() -> None:
+            with contextlib.suppress(BackendClosedError):
+                while True:
+                    answers.append(client.run_blocking(INCREMENT, ["m"]))
+
+        thread = asyncio.create_task(asyncio.to_thread(work_elsewhere))
+        await wait_until(lambda: len(answers) > 10)
+        calls = [asyncio.create_task(client.run(INCREMENT, ["n"])) for _ in range(100)]
+        await asyncio.sleep(0)
+
+        await client.close()
+
+        assert await asyncio.gather(*calls) == list(range(1, 101))
+        await thread
+        assert server.command("GET", "m") == str(len(answers))
+
+    async def test_calls_that_take_too_long_end_when_it_closes(
+        self,
+        connect: Connect,
+        server: RedisServer,
+        free_port: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("toril.backends.redis.home.CLOSE_S", 0.1)
+        client = connect(server.url)
+        await client.call("PING")
         sent = asyncio.create_task(client.call("BLPOP", "list", 5))
-        await wait_until(lambda: "cmd=blpop" in server.command("CLIENT", "LIST"))
+        line = await client.line("list")
+        blocked = asyncio.create_task(line.call("BLPOP", "list", 5, timeout_s=5))
+        await wait_until(lambda: server.command("CLIENT", "LIST").count("cmd=blpop") == 2)
         lost = connect(f"redis://127.0.0.1:{free_port}")
         waiting = asyncio.create_task(lost.call("PING"))
         await asyncio.sleep(0)
@@ -834,8 +865,10 @@ class TestClosing:
         await client.close()
         await lost.close()
 
-        with pytest.raises(StoreUnreachableError, match="the client was closed"):
+        with pytest.raises(BackendClosedError, match="outcome is unknown"):
             await sent
+        with pytest.raises(BackendClosedError, match="outcome is unknown"):
+            await blocked
         with pytest.raises(BackendClosedError):
             await waiting
 

@@ -6,7 +6,7 @@ Read next: `link.py` (one connection), `home.py` (what is between a call and a c
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import concurrent.futures
 import gc
 import threading
 import warnings
@@ -15,7 +15,7 @@ from typing import Any
 
 from toril.backends.redis.address import Address, Place, show_place
 from toril.backends.redis.cluster import first_key, slot_of
-from toril.backends.redis.home import Home
+from toril.backends.redis.home import CLOSE_S, Home
 from toril.backends.redis.line import Line
 from toril.backends.redis.link import NotWrittenError
 from toril.backends.redis.protocol import ReplyError, Word, pack
@@ -182,19 +182,28 @@ class Client:
         )
 
     async def close(self) -> None:
-        """Close all connections of all loops, and the thread. Twice is fine."""
+        """Close all connections of all loops, and the thread. Twice is fine.
+
+        Calls under way get a moment to be answered; new ones raise `BackendClosedError`.
+        """
         with self._lock:
             self._closed = True
             homes, self._homes = self._homes, {}
         here = homes.pop(asyncio.get_running_loop(), None)
+        elsewhere = [
+            asyncio.run_coroutine_threadsafe(home.close_and_wait(), loop)
+            for loop, home in homes.items()
+            if loop.is_running()
+        ]
         for loop, home in homes.items():
             if loop.is_closed():
                 _bury([home])
-            else:
-                with contextlib.suppress(RuntimeError):  # it was closed this very moment
-                    loop.call_soon_threadsafe(home.close)
+            elif not loop.is_running():
+                loop.call_soon_threadsafe(home.close)
         if here is not None:
             await here.close_and_wait()
+        # A loop that is blocked does it later.
+        await asyncio.to_thread(concurrent.futures.wait, elsewhere, 2 * CLOSE_S)
         await asyncio.to_thread(self._thread.stop)
 
     def forget_loops(self) -> None:

@@ -27,6 +27,8 @@ from toril.core.errors import StoreUnreachableError, TorilError
 
 MAX_MENDED = {"NOSCRIPT": 3, "MOVED": 16, "ASK": 16, "TRYAGAIN": 8}
 """How often a command is sent again after a refusal of this kind. `TRYAGAIN` pauses between."""
+CLOSE_S = 2.0
+"""For how long calls under way are waited for when the client is closed, in seconds."""
 _ASKING = pack(("ASKING",))
 
 
@@ -169,7 +171,7 @@ class Home:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - only to spread
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         if self._closed:  # meanwhile
-            line.link.abort("the client was closed")
+            line.link.abort("the client was closed", by_us=True)
             self.ways.check_open()
         if not line.closed:
             line.link.on_lost = lambda: self._lines.discard(line)
@@ -187,8 +189,8 @@ class Home:
             self.ways.refresh_soon()
         return translate(text, link.shown, user=link.user)
 
-    def close(self) -> list[Link]:
-        """Close all connections and return those that were open."""
+    def close(self) -> None:
+        """Close all connections at once."""
         self._closed = True
         guard, self._guard = self._guard, None
         if guard is not None and not _is_running(guard):  # else it is what calls this
@@ -196,14 +198,26 @@ class Home:
                 guard.aclose().send(None)
         links = [*(line.link for line in self._lines), *self.ways.close()]
         for link in links:
-            link.abort("the client was closed")
-        return links
+            link.abort("the client was closed", by_us=True)
 
     async def close_and_wait(self) -> None:
-        """The same; return once the sockets are closed."""
-        links = self.close()
+        """Close once what is under way is answered, or was given a moment for it."""
+        self._closed = True
+        links = self.ways.close()
+        for line in tuple(self._lines):  # they block: what they wait for may never come
+            line.link.abort("the client was closed", by_us=True)
         for link in links:
-            await link.gone()
+            link.retire()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                for link in links:
+                    await link.gone()
+        except TimeoutError:
+            for link in links:
+                link.abort("the client was closed", by_us=True)
+                await link.gone()
+        finally:
+            self.close()
 
     def drop(self) -> list[object]:
         """Forget the connections of a loop that was closed, and return their transports."""

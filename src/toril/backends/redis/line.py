@@ -57,6 +57,7 @@ class Line:
         Raises:
             StoreUnreachableError: The line is closed; it broke, or nothing came in that time and
                 two seconds more. Open another one.
+            BackendClosedError: The client was closed meanwhile.
         """
         link = self.link
         if link.closed:

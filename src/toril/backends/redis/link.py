@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from toril.backends.redis.protocol import ProtocolError, ReplyError, reader
-from toril.core.errors import StoreUnreachableError
+from toril.core.errors import BackendClosedError, BackendError, StoreUnreachableError
 
 MAX_IN_FLIGHT = 4096
 """Calls under way on one connection; more wait. No more than these are unknown after a loss."""
@@ -95,13 +95,15 @@ class Link(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._last_chance = False
         self._reason = "it was closed"
+        self._by_us = False
         self._gone = loop.create_future()
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
         """Send one packed command; the future is its reply. Look at `full` before.
 
         The future raises `ReplyError` for a refusal, `NotWrittenError` if the connection ended
-        before the command left, `StoreUnreachableError` if it ended after that.
+        before the command left, `StoreUnreachableError` if it ended after that, and
+        `BackendClosedError` if that was the client's own doing.
         """
         future = self._loop.create_future()
         waiting = self._waiting
@@ -149,10 +151,16 @@ class Link(asyncio.BufferedProtocol):
             if not self._waiting:
                 self.abort(self._reason)
 
-    def abort(self, reason: str) -> None:
-        """Close at once. What is under way fails: its outcome is unknown."""
+    def abort(self, reason: str, *, by_us: bool = False) -> None:
+        """Close at once. What is under way fails: its outcome is unknown.
+
+        Parameters:
+            reason: Why, for the message.
+            by_us: Whether it was the client that was closed: a `BackendClosedError` then.
+        """
         if not self._gone.done() and self._transport is not None:
             self._reason = reason
+            self._by_us = by_us
             self._take_no_more()
             self._transport.abort()
 
@@ -322,7 +330,12 @@ class Link(asyncio.BufferedProtocol):
         poll.register(self._transport.get_extra_info("socket").fileno(), _HANG_UP)
         return bool(poll.poll(0))
 
-    def _unknown(self) -> StoreUnreachableError:
+    def _unknown(self) -> BackendError:
+        if self._by_us:
+            return BackendClosedError(
+                f"{self.shown}: the store was closed while a call was under way. Its outcome is"
+                " unknown: it may have been done."
+            )
         return StoreUnreachableError(
             f"{self.shown}: the connection was lost while a call was under way ({self._reason})."
             " Its outcome is unknown: it may have been done.",
