@@ -14,7 +14,7 @@ from toril.backends import open_backend
 from toril.engine.contract import Backend
 from toril.testing.clock import ManualClock
 
-BACKENDS = ("sqlite", "memory")
+BACKENDS = ("sqlite", "memory", "redis")
 GAPS: dict[str, dict[str, str]] = tomllib.loads(
     (Path(__file__).parent / "gaps.toml").read_text("utf-8")
 )

@@ -154,4 +154,6 @@ async def test_active_job_shows_who_holds_it_and_for_how_long(
     found = await record(backend, job_id)
     assert (found.worker_id, found.lease_remaining_ms) == ("worker-1", 18_000)
     clock.advance(20)
-    assert (await record(backend, job_id)).lease_remaining_ms == -2_000
+    # Redis lets go of a lock when it ends: since when is not known.
+    over_ms = -2_000 if "stopwatch" in backend.capabilities else 0
+    assert (await record(backend, job_id)).lease_remaining_ms == over_ms

@@ -143,7 +143,7 @@ class JobRecord(msgspec.Struct, kw_only=True):
     finished_on_ms: int | None
     worker_id: str | None
     lease_remaining_ms: int | None
-    """`active`: what is left of its lease. Negative: it has ended."""
+    """`active`: what is left of its lease. 0 or less: it has ended."""
     deferred_failure: str | None
     cancel_reason: str | None
     attempts: list[Attempt]

@@ -214,15 +214,9 @@ class Replay:
     ) -> list[str]:
         """Return ids of a state, as a page of them."""
         page = await self.backend.jobs.page(
-            JobFilter(
-                queue=Q,
-                state=state,
-                limit=limit,
-                after=str(start) if start else None,
-                newest_first=newest_first,
-            )
+            JobFilter(queue=Q, state=state, limit=start + limit, newest_first=newest_first)
         )
-        return [job.id for job in page.jobs]
+        return [job.id for job in page.jobs[start:]]
 
     async def refused(self, act: Awaitable[object]) -> Any:
         """Do something that may be refused."""

@@ -87,9 +87,11 @@ class Bulk:
         )
 
     async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
-        await self._known.use(queue, add=True)
+        await self._known.use(queue)
         arguments = [word for job in jobs for word in whole_job(job)]
-        return [answer == 1 for answer in await self._run("adopt", queue, *arguments)]
+        answers = await self._run("adopt", queue, *arguments)
+        await self._known.announce(queue)
+        return [answer == 1 for answer in answers]
 
     async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
         return [gone == 1 for gone in await self._run("remove_many", queue, state, *job_ids)]

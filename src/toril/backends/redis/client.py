@@ -162,21 +162,21 @@ class Client:
         Raises:
             StoreUnreachableError: Also if it took longer than `timeout_s`.
         """
-        self._check_open()
+        self.check_open()
         return self._thread.run(lambda: self.call(*command), timeout_s, self.address.shown)
 
     def many_blocking(
         self, commands: Sequence[Sequence[Word]], *, timeout_s: float = BLOCKING_S
     ) -> list[Any]:
         """`many` for a plain thread."""
-        self._check_open()
+        self.check_open()
         return self._thread.run(lambda: self.many(commands), timeout_s, self.address.shown)
 
     def run_blocking(
         self, script: Script, keys: Sequence[str], *args: Word, timeout_s: float = BLOCKING_S
     ) -> Any:
         """`run` for a plain thread."""
-        self._check_open()
+        self.check_open()
         return self._thread.run(
             lambda: self.run(script, keys, *args), timeout_s, self.address.shown
         )
@@ -218,11 +218,12 @@ class Client:
         self.forget_loops()
         loop = asyncio.get_running_loop()
         with self._lock:
-            self._check_open()
+            self.check_open()
             home = self._homes[loop] = Home(loop, self._known)
         return home
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `BackendClosedError` if it was closed."""
         if self._closed:
             raise BackendClosedError(f"{self.address.shown}: the store was closed")
 

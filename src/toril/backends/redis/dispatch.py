@@ -126,6 +126,7 @@ class RedisDispatch:
         self._wake_ups.wake()
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+        self._client.check_open()
         renewal = Renewal([], [])
         for group in self._by_slot(held):
             places = Places()

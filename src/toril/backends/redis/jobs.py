@@ -71,8 +71,15 @@ class RedisJobs(Bulk):
 
     async def _add_groups(self, jobs: Sequence[NewJob]) -> list[Added]:
         """Add jobs: together, or in a cluster by the slots of their queues."""
-        for queue in {job.queue: None for job in jobs}:
-            await self._known.use(queue, add=True)
+        queues = {job.queue: None for job in jobs}
+        for queue in queues:
+            await self._known.use(queue)
+        answers = await self._add_by_slot(jobs)
+        for queue in queues:
+            await self._known.announce(queue)
+        return answers
+
+    async def _add_by_slot(self, jobs: Sequence[NewJob]) -> list[Added]:
         if not self._client.clustered:
             return await self._add_together(jobs)
         groups: dict[int | None, list[int]] = {}
@@ -109,17 +116,16 @@ class RedisJobs(Bulk):
         return None if row is None else records.job(row, queue)
 
     async def page(self, wanted: JobFilter) -> JobPage:
-        start = _start(wanted.after)
-        rows, more = await self._run(
+        rows, *behind = await self._run(
             "page",
             wanted.queue,
             wanted.state,
-            start,
             wanted.limit,
             "yes" if wanted.newest_first else "no",
+            *_place(wanted.after),
         )
         jobs = [records.job(row, wanted.queue) for row in rows]
-        return JobPage(jobs, str(start + wanted.limit) if more else None)
+        return JobPage(jobs, "~".join(map(str, behind[0])) if behind else None)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
         answer = await self._run("remove", queue, job_id)
@@ -228,9 +234,19 @@ def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
     return WrongStateError(f"job {job_id!r} of queue {queue!r} {text}", job_id=job_id, queue=queue)
 
 
-def _start(cursor: str | None) -> int:
+def _place(cursor: str | None) -> tuple[str, str, str]:
+    """Return where a page begins: how many came before, score and id of the last one."""
     if cursor is None:
-        return 0
-    if not cursor.isdecimal():
+        return "0", "", ""
+    place, _, rest = cursor.partition("~")
+    score, separator, last = rest.partition("~")
+    if not (place.isdecimal() and separator and _is_score(score)):
         raise InvalidOptionError(f"after={cursor!r}: expected the `next` of the page before")
-    return int(cursor)
+    return place, score, last
+
+
+def _is_score(text: str) -> bool:
+    try:
+        return text == "" or float(text) >= 0
+    except ValueError:
+        return False

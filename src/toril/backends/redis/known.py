@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
-from toril.core.errors import StoreForeignError
+from toril.core.errors import BackendError, StoreForeignError
 from toril.version import VERSION
 
 AGAIN_S = 60.0
@@ -19,20 +20,16 @@ class KnownQueues:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._until_s: dict[str, float] = {}
+        self._fit_until_s: dict[str, float] = {}
+        self._announced_until_s: dict[str, float] = {}
 
-    async def use(self, queue: str, *, add: bool = False) -> None:
+    async def use(self, queue: str) -> None:
         """Make sure that a queue may be used.
-
-        Parameters:
-            queue: Its name.
-            add: It is about to be added to: it comes on the register.
 
         Raises:
             StoreForeignError: BullMQ 5 has set jobs of it aside, which its resume would lose.
         """
-        key = f"+{queue}" if add else queue
-        if self._until_s.get(key, 0.0) > time.monotonic():
+        if self._fit_until_s.get(queue, 0.0) > time.monotonic():
             return
         keys = self._keys
         aside, version = await self._client.many(
@@ -45,13 +42,19 @@ class KnownQueues:
                 " its jobs aside; with its own resume they would overwrite what is added now."
                 f" Stop what still uses that version, then run: toril resume {queue}"
             )
-        if add:
-            await self._client.call("HSETNX", keys.meta(queue), "version", f"toril:{VERSION}")
-            await self._client.call("SADD", keys.queues, queue)
-        self._until_s[key] = time.monotonic() + AGAIN_S
+        self._fit_until_s[queue] = time.monotonic() + AGAIN_S
+
+    async def announce(self, queue: str) -> None:
+        """Put a queue that was added to on the register. The jobs are there, whatever happens."""
+        if self._announced_until_s.get(queue, 0.0) > time.monotonic():
+            return
+        with suppress(BackendError):
+            await self._client.call("HSETNX", self._keys.meta(queue), "version", f"toril:{VERSION}")
+            await self._client.call("SADD", self._keys.queues, queue)
+            self._announced_until_s[queue] = time.monotonic() + AGAIN_S
 
     async def forget(self, queue: str) -> None:
         """Take a queue off the register: it is gone."""
-        self._until_s.pop(queue, None)
-        self._until_s.pop(f"+{queue}", None)
+        self._fit_until_s.pop(queue, None)
+        self._announced_until_s.pop(queue, None)
         await self._client.call("SREM", self._keys.queues, queue)

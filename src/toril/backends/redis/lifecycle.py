@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from toril.backends.redis.client import Client
+from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.keys import Keys
-from toril.engine.contract.lifecycle import Finding, Health
+from toril.engine.contract.lifecycle import Health
 
 IDENTITY_MS = 120_000
 """For how long a store has the same name: longer than the minute that was promised."""
@@ -16,15 +17,17 @@ IDENTITY_MS = 120_000
 class RedisLifecycle:
     """The role `Lifecycle`."""
 
-    def __init__(self, client: Client, keys: Keys, close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, doctor: Doctor, close: Callable[[], Awaitable[None]]
+    ) -> None:
         self._client = client
+        self._doctor = doctor
         self._keys = keys
         self._close = close
         self._closed = False
 
     async def check(self) -> Health:
-        await self._client.call("PING")
-        return Health([Finding("connection", "ok", f"{self._client.address.shown} answers")])
+        return Health(await self._doctor.findings())
 
     async def identity(self) -> str:
         # Not the server's own id: a proxy may hide it. It expires, so that a copy has another one.

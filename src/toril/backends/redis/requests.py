@@ -70,7 +70,7 @@ def exchange(
             places.of(outcome.queue),
             outcome.job_id,
             outcome.token,
-            outcome.value if completed else outcome.reason or "null",
+            outcome.value if completed else "null" if outcome.reason is None else outcome.reason,
             _completed(
                 outcome.attempt, outcome.attempts_made, outcome.keep_count, outcome.keep_age_ms
             )
@@ -131,7 +131,7 @@ def _ended(outcome: Finished, places: Places) -> str:
             outcome.lifo,
             outcome.exhausted,
             line,
-            outcome.traceback or False,
+            False if outcome.traceback is None else outcome.traceback,
             follow_ups,
         )
     ).decode()

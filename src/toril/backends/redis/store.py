@@ -6,6 +6,7 @@ from toril.backends.redis.address import Address
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.dispatch import RedisDispatch
+from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
@@ -13,6 +14,7 @@ from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.servers import admit
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.clock import Clock
@@ -32,12 +34,15 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         metrics_points: Minutes of metrics that each queue keeps; 0: none are written.
     """
     client = Client(address)
+    client.on_first_connect = admit
     keys = Keys(address.prefix)
     moments = Moments(clock)
     known = KnownQueues(client, keys)
     wake_ups = WakeUps(client, keys)
     workers = RedisWorkers(client, keys, moments)
     events = RedisEvents(client, keys, moments)
+    counts = RedisCounts(client, keys, moments)
+    doctor = Doctor(client, keys, moments, counts, workers)
 
     async def close() -> None:
         await wake_ups.close()
@@ -53,9 +58,9 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
             client, keys, moments, known, wake_ups, workers, metrics_points=metrics_points
         ),
         events=events,
-        counts=RedisCounts(client, keys, moments),
+        counts=counts,
         limits=RedisLimits(client, keys, moments),
         workers=workers,
-        lifecycle=RedisLifecycle(client, keys, close),
+        lifecycle=RedisLifecycle(client, keys, doctor, close),
         capabilities=frozenset({"shared_processes"}),
     )

@@ -15,6 +15,7 @@
 --   about 5 commands a job and one more for every thousand log lines; O(log N) but for `wait`
 -- @include lib/open_queue
 -- @include lib/in_parts
+-- @include lib/finish_in_order
 -- @include lib/emit
 -- @include lib/settle_meta
 -- @include lib/wake
@@ -29,21 +30,11 @@ local counter = tonumber(redis.call('GET', queue.base .. 'id')) or 0
 local highest = counter
 local answers, many = {}, { completed = 0, failed = 0, delayed = 0, ready = 0 }
 
--- Behind those that ended in the same millisecond, by a fraction of one, as lib/settle does.
-local function keep(state, id, ended_ms)
-  local key = queue.base .. state
-  local last = redis.call('ZREVRANGEBYSCORE', key, string.format('(%.0f', ended_ms + 1), ended_ms,
-    'WITHSCORES', 'LIMIT', 0, 1)
-  local score = ended_ms
-  if last[2] then score = math.min(tonumber(last[2]) + 1 / 4096, ended_ms + 4095 / 4096) end
-  redis.call('ZADD', key, score, id)
-end
-
 local function place(id, state, priority, moment_ms)
   if state == 'delayed' then
     put_off(queue, id, moment_ms)
   elseif state == 'completed' or state == 'failed' then
-    keep(state, id, moment_ms)
+    finish_in_order(queue, state, { id }, moment_ms)
   else
     line_up(queue, id, priority, false)
     state = 'ready'

@@ -26,6 +26,8 @@
 -- @include lib/release_parent
 -- @include lib/tell_parent
 -- @include lib/free_deduplication
+-- @include lib/in_parts
+-- @include lib/finish_in_order
 -- @include lib/count_finished
 -- @include lib/state_of
 local queue, id, reason = open_queue(KEYS[1], ARGV[1]), ARGV[2], ARGV[3]
@@ -40,7 +42,7 @@ end
 leave_state(queue, id, state)
 redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
 redis.call('HDEL', key, 'defa')
-redis.call('ZADD', queue.base .. 'failed', queue.now_ms, id)
+finish_in_order(queue, 'failed', { id }, queue.now_ms)
 count_finished(queue, 'failed', 1, tonumber(ARGV[4]))
 local facts = redis.call('HMGET', key, 'parent', 'deid')
 if facts[1] then tell_parent_failed(queue, id, facts[1], reason) end

@@ -28,6 +28,8 @@
 -- @include lib/release_parent
 -- @include lib/tell_parent
 -- @include lib/free_deduplication
+-- @include lib/in_parts
+-- @include lib/finish_in_order
 -- @include lib/state_of
 -- @include lib/is_scheduled
 -- @include lib/remove_job
@@ -37,7 +39,7 @@ local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])
 local key, removed, next_start = queue.base .. state, 0, -1
 
 if state == 'completed' or state == 'failed' then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', until_ms, 'LIMIT', 0, limit)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', ended_by(until_ms), 'LIMIT', 0, limit)) do
     redis.call('ZREM', key, id)
     remove_job(queue, id)
     removed = removed + 1

@@ -35,6 +35,7 @@
 -- @include lib/free_deduplication
 -- @include lib/remember_attempt
 -- @include lib/remember_trace
+-- @include lib/finish_in_order
 -- @include lib/keep_finished
 -- @include lib/count_finished
 -- @include lib/holders

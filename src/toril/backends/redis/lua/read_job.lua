@@ -13,6 +13,7 @@
 --   O(log N)
 -- @include lib/open_queue
 -- @include lib/state_of
+-- @include lib/remaining
 -- @include lib/read_job
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)

@@ -71,7 +71,7 @@ local function take_back(id)
     number = tonumber(facts[4]) or 0, startedMs = tonumber(facts[5]) or queue.now_ms,
     workerId = facts[6] or '', outcome = 'stalled',
     error = 'its worker stopped renewing the lease',
-  }))
+  }), queue.now_ms)
   line_up(queue, id, tonumber(facts[2]) or 0, true)
   emit(queue, 'waiting', 'jobId', id, 'prev', 'active')
   emit(queue, 'stalled', 'jobId', id)

@@ -17,6 +17,7 @@
 -- @include lib/wake
 -- @include lib/line_up
 -- @include lib/state_of
+-- @include lib/remember_attempt
 -- @include lib/revive
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)

@@ -14,7 +14,7 @@ local function drop_finished(queue, state, ids)
 end
 
 local function drop_older(queue, state, age_ms, room)
-  local ids = redis.call('ZRANGEBYSCORE', queue.base .. state, '-inf', queue.now_ms - age_ms,
+  local ids = redis.call('ZRANGEBYSCORE', queue.base .. state, '-inf', ended_by(queue.now_ms - age_ms),
     'LIMIT', 0, room)
   return drop_finished(queue, state, ids)
 end

@@ -1,17 +1,12 @@
 -- open_queue: what a script needs to know of one queue: the time, its settings, its key base.
 --
 -- `frozen_ms` is empty except in tests: then it is the time, and the server's own is not asked.
--- `skew_ms` is what must be added to a PTTL so that it counts from that time.
 local function open_queue(meta_key, frozen_ms)
-  local clock = redis.call('TIME')
-  local real_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
   local settings = redis.call('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed')
   local queue = {
     meta = meta_key,
     base = string.sub(meta_key, 1, -5),
-    now_ms = real_ms,
-    skew_ms = 0,
     event_id = '*',
     paused = settings[1],
     concurrency = tonumber(settings[2]),
@@ -21,9 +16,11 @@ local function open_queue(meta_key, frozen_ms)
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
   }
-  if frozen_ms ~= '' then
+  if frozen_ms == '' then
+    local clock = redis.call('TIME')
+    queue.now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  else
     queue.now_ms = tonumber(frozen_ms)
-    queue.skew_ms = real_ms - queue.now_ms
     queue.event_id = frozen_ms .. '-*'
   end
   return queue

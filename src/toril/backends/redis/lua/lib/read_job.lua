@@ -10,8 +10,7 @@ local function read_job(queue, id, state)
     local score = redis.call('ZSCORE', queue.base .. 'delayed', id)
     if score then job[22] = math.floor(score / 4096) end
   elseif state == 'active' then
-    local left_ms = redis.call('PTTL', key .. ':lock')
-    job[23] = left_ms < 0 and 0 or left_ms + queue.skew_ms
+    job[23] = remaining(queue, key .. ':lock')
   end
   return job
 end

@@ -1,10 +1,10 @@
 -- remember_attempt: append an attempt to the job's history, of which the newest 50 stay.
 --
 -- One line each: when it ended, then a JSON object (`engine/job.py`, Attempt).
-local function remember_attempt(queue, id, line)
+local function remember_attempt(queue, id, line, ended_ms)
   local key = queue.base .. id
   local history = redis.call('HGET', key, 'toril:history')
-  line = string.format('%.0f ', queue.now_ms) .. line
+  line = string.format('%.0f ', ended_ms) .. line
   if history then
     local _, lines = string.gsub(history, '\n', '\n')
     if lines >= 49 then history = string.sub(history, string.find(history, '\n', 1, true) + 1) end

@@ -1,9 +1,18 @@
 -- revive: a finished job goes back in line; its parent, if it has one, waits for it again.
 local function revive(queue, id, state, reset_attempts)
   local key = queue.base .. id
-  local facts = redis.call('HMGET', key, 'priority', 'parentKey')
+  local facts = redis.call('HMGET', key, 'priority', 'parentKey', 'ats', 'processedOn', 'pb',
+    'finishedOn')
+  if state == 'completed' and facts[4] and facts[6] then
+    -- Its last success was to be seen from the fields that go now.
+    remember_attempt(queue, id, cjson.encode({
+      number = tonumber(facts[3]) or 0, startedMs = tonumber(facts[4]), workerId = facts[5] or '',
+      outcome = 'completed',
+    }), tonumber(facts[6]))
+  end
   redis.call('ZREM', queue.base .. state, id)
-  redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa')
+  redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa',
+    'stc')
   if reset_attempts then redis.call('HDEL', key, 'atm', 'ats') end
   line_up(queue, id, tonumber(facts[1]) or 0, false)
   if facts[2] then

@@ -138,7 +138,7 @@ local function settle(queue, outcomes, again, points, queues)
     if not facts[1] or redis.call('LREM', queue.base .. 'active', -1, job.id) == 0 then
       too_late[#too_late + 1] = job.place
     else
-      if more.line then remember_attempt(queue, job.id, more.line) end
+      if more.line then remember_attempt(queue, job.id, more.line, queue.now_ms) end
       local kind, reason = more.kind, job.text
       if kind == 'completed' and guarded then
         local why = hindrance(queue, job)
@@ -158,8 +158,6 @@ local function settle(queue, outcomes, again, points, queues)
           if facts[3] then tell_parent_gone(queue, job.id, facts[3]) end
           forget_job(queue, job.id)
         else
-          -- Plain ms, and those that finish together keep their order by a fraction of one.
-          table.insert(done[kind], queue.now_ms + (#done[kind] / 2 % 4096) / 4096)
           table.insert(done[kind], job.id)
         end
         if kind == 'completed' and more.follow_ups then
@@ -177,9 +175,9 @@ local function settle(queue, outcomes, again, points, queues)
       end
     end
   end
-  for state, pairs_of in pairs(done) do
+  for state, ids in pairs(done) do
     if many[state] > 0 then
-      in_parts(pairs_of, function(...) redis.call('ZADD', queue.base .. state, ...) end)
+      if #ids > 0 then finish_in_order(queue, state, ids, queue.now_ms) end
       keep_finished(queue, state, policy[state].keep_count, policy[state].keep_age_ms,
         1000 + many[state])
       count_finished(queue, state, many[state], points)

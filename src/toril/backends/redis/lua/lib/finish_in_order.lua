@@ -1,0 +1,19 @@
+-- finish_in_order: put jobs into a set of finished ones, behind those that ended before them.
+--
+-- A score is the moment in ms; what ends in the same one is told apart by a fraction of it, so that
+-- it stays in its order. (2^41 ms and 12 bits of fraction fill a double.)
+local function finish_in_order(queue, state, ids, ended_ms)
+  local key = queue.base .. state
+  local last = redis.call('ZREVRANGEBYSCORE', key, string.format('(%.0f', ended_ms + 1), ended_ms,
+    'WITHSCORES', 'LIMIT', 0, 1)
+  local place = last[2] and (tonumber(last[2]) - ended_ms) * 4096 + 1 or 0
+  local words = {}
+  for index, id in ipairs(ids) do
+    words[#words + 1] = ended_ms + math.min(place + index - 1, 4095) / 4096
+    words[#words + 1] = id
+  end
+  in_parts(words, function(...) redis.call('ZADD', key, ...) end)
+end
+
+-- The upper bound of a range of scores for what has ended at a moment or before.
+local function ended_by(moment_ms) return string.format('(%.0f', moment_ms + 1) end
