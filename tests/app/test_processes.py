@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 from tests.app import process_tasks as tasks
 from tests.engine.working import working
+from tests.support.children import own_children
 from tests.support.waiting import wait_until
 
 from toril import App, Call, Context, JobFailedError, State
@@ -22,7 +23,7 @@ async def app() -> AsyncIterator[App]:
     yield tasks.app
     tasks.app._middleware.clear()
     await tasks.app.close()
-    assert psutil.Process().children(recursive=True) == []
+    assert own_children() == []
 
 
 async def test_values_go_there_and_come_back(app: App) -> None:
@@ -33,7 +34,7 @@ async def test_values_go_there_and_come_back(app: App) -> None:
     assert await product.result() == 21
     n, pid = await pair.result()
     assert n == 1
-    assert pid != psutil.Process().pid
+    assert pid != os.getpid()
 
 
 async def test_what_a_child_says_reaches_the_store(app: App) -> None:

@@ -186,7 +186,7 @@ class Model:
     def cancel(self, job: ModelJob, reason: str, now_ms: int) -> None:
         """Stop a job for good."""
         if job.state is State.ACTIVE:
-            job.cancelled = reason
+            job.cancelled = job.deferred = reason
         else:
             job.deferred = None
             self._finish(job, State.FAILED, "cancel", now_ms)

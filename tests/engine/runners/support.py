@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import psutil
+from tests.support.children import own_children
 
 from toril.core.codec import Json, encode_bytes
 from toril.engine.context import Facts, LineLogged, Said
@@ -65,19 +66,6 @@ def nowhere(said: Said) -> None:
 
 def lines(said: list[Said]) -> list[str]:
     return [one.line for one in said if isinstance(one, LineLogged)]
-
-
-def own_children() -> list[psutil.Process]:
-    """Return the processes below this one, without the servers that tests share."""
-    servers = ("redis-server", "valkey-server")
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if not child.name().startswith(servers):
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
 
 
 def only_pid(slots: ProcessSlots) -> int:

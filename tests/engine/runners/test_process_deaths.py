@@ -19,9 +19,9 @@ from tests.engine.runners.support import (
     lines,
     nowhere,
     opened,
-    own_children,
     wait_until,
 )
+from tests.support.children import own_children
 
 from toril.core.errors import ProcessDiedError, TorilError
 from toril.engine.context import Said

@@ -23,6 +23,7 @@ from tests.engine.runners.support import (
     opened,
     wait_until,
 )
+from tests.support.children import own_children
 
 from toril.core.codec import decode
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
@@ -331,7 +332,7 @@ async def test_close_ends_busy_children_and_their_calls() -> None:
         with pytest.raises(ProcessDiedError, match="SIGKILL: its worker closed"):
             await running
         assert slots.children() == []
-        assert psutil.Process().children(recursive=True) == []
+        assert own_children() == []
 
 
 async def test_close_kills_a_free_child_that_does_not_leave() -> None:

@@ -69,8 +69,6 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
             )
         )
         del attempts[:-MAX_HISTORY]
-    active = state is State.ACTIVE
-    cancel_reason = row[16] if active else None
     return JobRecord(
         id=row[19],
         queue=queue,
@@ -92,8 +90,8 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
         finished_on_ms=finished_ms,
         worker_id=row[14],
         lease_remaining_ms=None if row[22] is None else whole(row[22]),
-        deferred_failure=None if cancel_reason is not None else row[15],
-        cancel_reason=cancel_reason,
+        deferred_failure=row[15],
+        cancel_reason=row[16],
         attempts=attempts,
         data_bytes=len((row[1] or "{}").encode()),
     )

@@ -41,7 +41,7 @@ if state == 'active' then
 end
 leave_state(queue, id, state)
 redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
-redis.call('HDEL', key, 'defa')
+redis.call('HDEL', key, 'defa', 'toril:cancel')
 finish_in_order(queue, 'failed', { id }, queue.now_ms)
 count_finished(queue, 'failed', 1, tonumber(ARGV[4]))
 local facts = redis.call('HMGET', key, 'parent', 'deid')

@@ -1,4 +1,4 @@
--- job_cancel: note that a running job should stop.
+-- job_cancel: note that a running job should stop, and should not run again if it comes back.
 --
 -- PARAMS
 --   reason  text
@@ -7,4 +7,4 @@
 --   nothing
 -- COST
 --   one row
-UPDATE jobs SET cancel_reason = :reason WHERE number = :number;
+UPDATE jobs SET cancel_reason = :reason, deferred_failure = :reason WHERE number = :number;

@@ -11,7 +11,7 @@ local function revive(queue, id, state, reset_attempts)
     }), tonumber(facts[6]))
   end
   redis.call('ZREM', queue.base .. state, id)
-  redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa',
+  redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa', 'toril:cancel',
     'stc')
   if reset_attempts then redis.call('HDEL', key, 'atm', 'ats') end
   line_up(queue, id, tonumber(facts[1]) or 0, false)
