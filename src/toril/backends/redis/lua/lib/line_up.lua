@@ -18,6 +18,9 @@ local function in_front_of_priority(queue, priority, id)
       moved[#moved + 1] = { place + 1, here }
       place = place + 1
     end
+    -- The next at the end must not be given a place that is taken now.
+    local counter = tonumber(redis.call('GET', queue.base .. 'pc')) or 0
+    if counter < place - floor then redis.call('SET', queue.base .. 'pc', place - floor) end
     for index = #moved, 1, -1 do
       for _, member in ipairs(moved[index][2]) do
         redis.call('ZADD', key, moved[index][1], member)
