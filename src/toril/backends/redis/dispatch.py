@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -55,10 +56,14 @@ class RedisDispatch:
         self.metrics_points = metrics_points
         self._claims = itertools.count(1)
         self._lost_tokens: dict[str, list[str]] = {}
+        self._speaking: dict[str, set[asyncio.Future[None]]] = {}
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         for claim in exchange.claims:
             await self._known.use(claim.queue)
+        # What tasks have said must be there first: with their outcome they lose the right to it.
+        if speaking := self._speaking.get(exchange.worker_id):
+            await asyncio.wait(speaking)
         seen = self._wake_ups.version()
         if self._client.clustered:
             reply = await self._exchange_by_slot(exchange)
@@ -143,6 +148,18 @@ class RedisDispatch:
         return renewal
 
     async def speak(self, said: Sequence[Speech]) -> list[Word]:
+        if not said:
+            return []
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        speaking = self._speaking.setdefault(said[0].token.rpartition(":")[0], set())
+        speaking.add(done)
+        try:
+            return await self._speak(said)
+        finally:
+            speaking.discard(done)
+            done.set_result(None)
+
+    async def _speak(self, said: Sequence[Speech]) -> list[Word]:
         words: dict[int, Word] = {}
         for group in self._by_slot(list(enumerate(said)), key=lambda one: one[1].queue):
             places = Places()
