@@ -36,7 +36,7 @@ def keep_reloading(arguments: WorkerArguments) -> int:
         MissingExtraError: watchfiles is not installed.
     """
     try:
-        import watchfiles  # noqa: F401 - asked for now: later it is too late for a sentence
+        import watchfiles  # noqa: F401 - asked for while its lack can still be told
     except ImportError:
         raise MissingExtraError("--reload needs watchfiles: pip install 'toril[reload]'") from None
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say which files changed

@@ -60,7 +60,7 @@ class RedisDispatch:
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         for claim in exchange.claims:
-            await self._known.use(claim.queue)
+            await self._known.serve(claim.queue)
         # What tasks have said must be there first: with their outcome they lose the right to it.
         if speaking := self._speaking.get(exchange.worker_id):
             await asyncio.wait(speaking)

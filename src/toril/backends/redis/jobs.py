@@ -228,6 +228,8 @@ def _state(word: str) -> State:
 def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
     if state == "scheduled":
         text = "is the next one of its schedule; remove the schedule"
+    elif state == records.WAITING_CHILDREN:
+        text = "waits for its children; remove the flow with BullMQ"
     else:
         allowed = _ALLOWED.get(verb, "jobs that no worker holds")
         text = f"is {state}; only {allowed} can be {verb}"

@@ -21,10 +21,11 @@ class KnownQueues:
         self._client = client
         self._keys = keys
         self._fit_until_s: dict[str, float] = {}
+        self._served_until_s: dict[str, float] = {}
         self._announced_until_s: dict[str, float] = {}
 
     async def use(self, queue: str) -> None:
-        """Make sure that a queue may be used.
+        """Make sure that a queue may be added to.
 
         Raises:
             StoreForeignError: BullMQ 5 has set jobs of it aside, which its resume would lose.
@@ -44,6 +45,24 @@ class KnownQueues:
             )
         self._fit_until_s[queue] = time.monotonic() + AGAIN_S
 
+    async def serve(self, queue: str) -> None:
+        """Make sure that a worker may take the jobs of a queue.
+
+        Raises:
+            StoreForeignError: As `use`; or it has schedules of BullMQ, whose next job has to be
+                made by the worker that takes the one before, which ours does not do.
+        """
+        if self._served_until_s.get(queue, 0.0) > time.monotonic():
+            return
+        await self.use(queue)
+        if await self._client.call("EXISTS", self._keys.of(queue, "repeat")):
+            raise StoreForeignError(
+                f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ, which"
+                " would end with the first job that is worked here. Let Node's workers serve this"
+                " queue, or have the schedulers add to a queue of their own"
+            )
+        self._served_until_s[queue] = time.monotonic() + AGAIN_S
+
     async def announce(self, queue: str) -> None:
         """Put a queue that was added to on the register. The jobs are there, whatever happens."""
         if self._announced_until_s.get(queue, 0.0) > time.monotonic():
@@ -56,5 +75,6 @@ class KnownQueues:
     async def forget(self, queue: str) -> None:
         """Take a queue off the register: it is gone."""
         self._fit_until_s.pop(queue, None)
+        self._served_until_s.pop(queue, None)
         self._announced_until_s.pop(queue, None)
         await self._client.call("SREM", self._keys.queues, queue)

@@ -22,7 +22,7 @@ ReplyError = hiredis.ReplyError
 ProtocolError = hiredis.ProtocolError
 """What arrived is not Redis' protocol."""
 
-# Cast: its stub describes a tuple of one word.
+# Cast: hiredis types a command as a tuple of exactly one word.
 pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)
 """Return a command as bytes. It takes a tuple and nothing else."""
 

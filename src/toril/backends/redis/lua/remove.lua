@@ -28,7 +28,7 @@
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)
 if not state then return { 'missing' } end
-if state == 'active' then return { 'wrong', state } end
+if state == 'active' or state == 'waiting-children' then return { 'wrong', state } end
 if is_scheduled(queue, id) then return { 'wrong', 'scheduled' } end
 leave_state(queue, id, state)
 remove_job(queue, id)
