@@ -16,7 +16,13 @@ from toril.version import VERSION
 
 MARKS = {"ok": ("✓", GOOD), "warning": ("!", WARN), "error": ("✗", BAD)}
 
-EXTRAS = {"uvloop": "uvloop", "reload": "watchfiles", "media": "PIL", "pydantic": "pydantic"}
+EXTRAS = {
+    "redis": "hiredis",
+    "uvloop": "uvloop",
+    "reload": "watchfiles",
+    "media": "PIL",
+    "pydantic": "pydantic",
+}
 """Extra to a module that it brings."""
 
 

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.backends.redis.conftest import Connect
 from tests.backends.redis.scripting import INCREMENT, lua
+from tests.support.contract import HandWorker
 from tests.support.redis_servers import Cluster, RedisServer
 from tests.support.waiting import wait_until
 
+from toril.backends import open_backend
 from toril.backends.redis.address import parse
 from toril.backends.redis.client import Client
 from toril.backends.redis.cluster import (
@@ -30,6 +32,7 @@ from toril.core.errors import (
     StoreReadOnlyError,
     StoreUnreachableError,
 )
+from toril.engine.job import NewJob
 
 BOTH = lua("return redis.call('MGET', KEYS[1], KEYS[2])", keys=("a", "b"))
 
@@ -397,3 +400,25 @@ def test_loops_and_threads_share_what_is_known(cluster: Cluster) -> None:
     for key in keys:
         assert client.run_blocking(INCREMENT, [key]) == 41
     asyncio.run(client.close())
+
+
+async def test_script_does_not_run_half_while_its_slot_moves(tmp_path: Path) -> None:
+    """A job was taken off the line before the key of its hash was found to have moved."""
+    with Cluster.start(tmp_path) as cluster:
+        backend = open_backend(f"{cluster.url}?prefix={{jobs}}")
+        try:
+            await backend.jobs.add([NewJob(queue="paint", name="cars", data="{}")])
+            slot = cluster.slot_of("{jobs}:paint:meta")
+            target = next(node for node in cluster.servers if node is not cluster.owner(slot))
+            cluster.begin_move(slot, target)
+            cluster.move_keys(slot, target, at_most=2)
+            claiming = asyncio.create_task(HandWorker(backend).claim("paint"))
+            await asyncio.sleep(0.1)
+            assert not claiming.done()
+            cluster.move_keys(slot, target)
+            cluster.end_move(slot, target)
+
+            assert [one.id for one in await asyncio.wait_for(claiming, 20)] == ["1"]
+            assert target.command("LRANGE", "{jobs}:paint:active", 0, -1) == ["1"]
+        finally:
+            await backend.lifecycle.close()

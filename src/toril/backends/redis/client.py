@@ -27,6 +27,13 @@ from toril.core.errors import BackendClosedError, InvalidOptionError
 
 __all__ = ["Client", "Line", "Node"]
 
+NEVER_THERE = ":toril:none"
+"""End of a key that never exists, which in a Cluster scripts are given that make keys themselves.
+
+While a slot moves to another node, a server runs a command only if all its keys are there, and asks
+to try again otherwise. Keys that a script makes of a queue's `meta` the server cannot see: without
+this one it would run half, up to a key that has moved already.
+"""
 BLOCKING_S = 10.0
 """How long a call of a plain thread may take, in seconds."""
 
@@ -111,6 +118,8 @@ class Client:
             InvalidOptionError: In a Cluster: the keys lie in several slots.
         """
         script.check(len(keys), len(args))
+        if self._known.slots is not None and script.makes_keys:
+            keys = [*keys, f"{keys[0]}{NEVER_THERE}"]
         data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
         home = self._homes.get(asyncio.get_running_loop()) or self._home()
         key = keys[0] if keys else None

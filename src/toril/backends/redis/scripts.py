@@ -35,6 +35,11 @@ class Script:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_bounds", (*_bounds(self.keys), *_bounds(self.args)))
 
+    @property
+    def makes_keys(self) -> bool:
+        """Whether it uses keys that it is not given: those of a queue, made of its `meta`."""
+        return self.keys[:1] in (("meta",), ("metas...",))
+
     def check(self, keys: int, args: int) -> None:
         """Refuse a wrong number of keys or arguments.
 

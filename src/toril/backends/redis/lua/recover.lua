@@ -31,7 +31,8 @@ local max_stalled, limit, interval_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), to
 local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])
 local check = queue.base .. 'stalled-check'
 if interval_ms > 0 and start == 0 then
-  if redis.call('EXISTS', check) == 1 then return { -1, {} } end
+  local last_ms = tonumber(redis.call('GET', check))
+  if last_ms and math.abs(queue.now_ms - last_ms) < interval_ms then return { -1, {} } end
   redis.call('SET', check, queue.now_ms, 'PXAT', queue.now_ms + interval_ms)
 end
 
