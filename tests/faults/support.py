@@ -241,15 +241,16 @@ class Stage:
         return program
 
 
-def open_stage(folder: Path, store: Path | None = None) -> Stage:
-    """Return a stage in `folder`; the store may be elsewhere."""
+def open_stage(folder: Path, store: Path | None = None, *, url: str | None = None) -> Stage:
+    """Return a stage in `folder`; the store may be elsewhere, or on a server at `url`."""
     store = store or folder / "jobs.db"
-    url = f"sqlite:///{store}"
     environment = {
-        "TORIL_URL": url,
+        "TORIL_URL": url or f"sqlite:///{store}",
         "FAULTS_MARKS": str(folder / "marks"),
-        "FAULTS_CALENDAR": str(folder / "calendar"),
     }
+    if url is None:  # a server goes by its own calendar
+        environment["FAULTS_CALENDAR"] = str(folder / "calendar")
+    url = environment["TORIL_URL"]
     return Stage(folder, store, App(url), environment)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from tests.faults.support import FULL, Say, Stage, WorkerProgram
+from tests.faults.support import FULL, Say, Stage, WorkerProgram, open_stage
 from tests.support.waiting import wait_until
 
 ROUNDS, KILLS = (20, 3) if FULL else (2, 3)
@@ -19,6 +21,15 @@ SLOTS = {"loop": 40, "thread": 20, "process": 2}
 """Of a worker, as weights."""
 WORKERS = 3
 ROUND_S = 120.0
+
+
+@pytest.fixture(params=["file", "redis"])
+async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A store of each kind; every process on it ends with the test."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else None
+    stage = open_stage(tmp_path, url=url)
+    yield stage
+    await stage.close()
 
 
 def storm_worker(stage: Stage) -> WorkerProgram:
