@@ -6,7 +6,7 @@
 | `<prefix>::toril:queues` | set | names of queues that Toril has used |
 | `<prefix>::toril:here` | string | a name of the store, for two minutes: is another one the same? |
 | `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
-| `<prefix>::toril:{workers}:beats` | hash | worker id to when it was last heard of, and how it is |
+| `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
@@ -28,7 +28,10 @@ class Keys:
         self.queues = f"{prefix}::toril:queues"
         self.here = f"{prefix}::toril:here"
         self.workers = f"{prefix}::toril:{{workers}}"
-        self.beats = f"{prefix}::toril:{{workers}}:beats"
+
+    def beat(self, worker_id: str) -> str:
+        """Return the key of what a worker last said of itself."""
+        return f"{self.workers}:{worker_id}"
 
     def meta(self, queue: str) -> str:
         """Return the key of a queue's settings, from which scripts make all its other keys."""

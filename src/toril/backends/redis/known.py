@@ -33,15 +33,13 @@ class KnownQueues:
         if self._fit_until_s.get(queue, 0.0) > time.monotonic():
             return
         keys = self._keys
-        aside, version = await self._client.many(
-            [["EXISTS", keys.of(queue, "paused")], ["HGET", keys.meta(queue), "version"]]
-        )
-        if aside:
-            by = version or "a version of BullMQ before 6"
+        if await self._client.call("EXISTS", keys.of(queue, "paused")):
+            version = await self._client.call("HGET", keys.meta(queue), "version")
             raise StoreForeignError(
-                f"{self._client.address.shown}: queue {queue!r} was paused by {by}, which has set"
-                " its jobs aside; with its own resume they would overwrite what is added now."
-                f" Stop what still uses that version, then run: toril resume {queue}"
+                f"{self._client.address.shown}: queue {queue!r} was paused by"
+                f" {version or 'a version of BullMQ before 6'}, which has set its jobs aside; with"
+                " its own resume they would overwrite what is added now. Stop what still uses that"
+                f" version, then run: toril resume {queue}"
             )
         self._fit_until_s[queue] = time.monotonic() + AGAIN_S
 
@@ -54,13 +52,15 @@ class KnownQueues:
         """
         if self._served_until_s.get(queue, 0.0) > time.monotonic():
             return
-        await self.use(queue)
-        if await self._client.call("EXISTS", self._keys.of(queue, "repeat")):
-            raise StoreForeignError(
-                f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ, which"
-                " would end with the first job that is worked here. Let Node's workers serve this"
-                " queue, or have the schedulers add to a queue of their own"
-            )
+        schedules = self._keys.of(queue, "repeat")
+        if await self._client.call("EXISTS", self._keys.of(queue, "paused"), schedules):
+            await self.use(queue)
+            if await self._client.call("EXISTS", schedules):
+                raise StoreForeignError(
+                    f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ,"
+                    " which would end with the first job that is worked here. Let Node's workers"
+                    " serve this queue, or have the schedulers add to a queue of their own"
+                )
         self._served_until_s[queue] = time.monotonic() + AGAIN_S
 
     async def announce(self, queue: str) -> None:

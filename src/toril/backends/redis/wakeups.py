@@ -17,6 +17,10 @@ from toril.core.errors import BackendClosedError, BackendError
 
 LONGEST_S = 10.0
 """A sleeper looks after so long, woken or not: limits that Node lifts write no marker."""
+BLOCK_S = 20.0
+"""How long the server is asked to block."""
+BACK_SOON_S = 0.05
+"""For how long a connection goes on blocking for a sleeper that has left: it mostly comes back."""
 TROUBLE_S = 0.5
 
 
@@ -124,7 +128,8 @@ class _Watch:
         self._changed = asyncio.Event()
         self._line: Line | None = None
         self._task: asyncio.Task[None] | None = None
-        self._unblocking: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._unblocking: asyncio.Task[None] | None = None
 
     def add(self, queue: str) -> None:
         """Watch a queue."""
@@ -143,6 +148,8 @@ class _Watch:
     async def close(self) -> None:
         """End the connection."""
         self._wanted.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -153,15 +160,19 @@ class _Watch:
     def _look_again(self) -> None:
         """Have the connection block on what is wanted now."""
         self._changed.set()
+        if self._blocked_on and self._timer is None:
+            # A sleeper that comes back soon, as most do, finds the connection as it left it.
+            pause_s = 0.0 if self._wanted.keys() - self._blocked_on else BACK_SOON_S
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._compare)
+
+    def _compare(self) -> None:
+        self._timer = None
         if self._blocked_on and self._blocked_on != frozenset(self._wanted):
-            task = asyncio.get_running_loop().create_task(self._unblock())
-            self._unblocking.add(task)
-            task.add_done_callback(self._unblocking.discard)
+            self._unblocking = asyncio.get_running_loop().create_task(self._unblock())
 
     async def _unblock(self) -> None:
         line = self._line
-        # A sleeper that comes back at once finds the connection as it left it.
-        if line is None or not self._blocked_on or self._blocked_on == frozenset(self._wanted):
+        if line is None or not self._blocked_on:
             return
         try:
             await line.unblock()
@@ -192,7 +203,7 @@ class _Watch:
             return
         try:
             markers = [self._keys.marker(queue) for queue in sorted(self._blocked_on)]
-            popped = await self._line.call("BZPOPMIN", *markers, LONGEST_S, timeout_s=LONGEST_S)
+            popped = await self._line.call("BZPOPMIN", *markers, BLOCK_S, timeout_s=BLOCK_S)
         finally:
             self._blocked_on = frozenset()
         if popped:

@@ -19,6 +19,9 @@ from toril.engine.contract.workers import WorkerRecord
 PRESENCE_S = 5.0
 """Between two looks whether a worker's named connections are still there."""
 
+DAY_MS = 86_400_000
+"""For how long a beat is kept; what is left of it tells its age."""
+
 _DECODER = msgspec.json.Decoder(WorkerRecord)
 
 
@@ -39,13 +42,12 @@ class RedisWorkers:
         self._present: dict[str, asyncio.Task[None]] = {}
 
     async def register(self, worker: WorkerRecord) -> None:
-        await self._client.run(
-            script("beat"),
-            [self._keys.workers, self._keys.beats],
-            self._moments.frozen(),
-            worker.id,
-            _report(worker.running, worker.quiet, worker.resident_bytes),
-            msgspec.json.encode(worker).decode(),
+        report = _report(worker.running, worker.quiet, worker.resident_bytes)
+        await self._client.many(
+            [
+                ["SET", self._keys.beat(worker.id), report, *self._for_a_day()],
+                ["HSET", self._keys.workers, worker.id, msgspec.json.encode(worker).decode()],
+            ]
         )
         for queue in worker.queues:
             await self._client.call("SADD", self._keys.queues, queue)
@@ -55,20 +57,19 @@ class RedisWorkers:
             )
 
     def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
-        known = self._client.run_blocking(
-            script("beat"),
-            [self._keys.workers, self._keys.beats],
-            self._moments.frozen(),
-            worker_id,
+        answer = self._client.call_blocking(
+            "SET",
+            self._keys.beat(worker_id),
             _report(running, quiet, resident_bytes),
-            "",
+            "XX",
+            *self._for_a_day(),
         )
-        return bool(known == 1)
+        return answer is not None
 
     async def deregister(self, worker_id: str) -> None:
         await self._leave(worker_id)
         await self._client.many(
-            [["HDEL", self._keys.workers, worker_id], ["HDEL", self._keys.beats, worker_id]]
+            [["HDEL", self._keys.workers, worker_id], ["DEL", self._keys.beat(worker_id)]]
         )
 
     async def list(self) -> list[WorkerRecord]:
@@ -78,8 +79,7 @@ class RedisWorkers:
         )
 
     async def declare_dead(self, worker_id: str) -> None:
-        if await self._client.call("HEXISTS", self._keys.workers, worker_id):
-            await self._client.call("HSET", self._keys.beats, worker_id, "dead")
+        await self._client.call("DEL", self._keys.beat(worker_id))
 
     async def dead(self, heartbeat_s: float) -> Sequence[Silent]:
         """Return the workers that were silent for longer, or were declared dead."""
@@ -96,31 +96,31 @@ class RedisWorkers:
             await self._leave(worker_id)
 
     async def _all(self) -> Sequence[tuple[WorkerRecord, bool]]:
-        now, described, beats = await self._client.run(
-            script("workers"), [self._keys.workers, self._keys.beats], self._moments.frozen()
+        """Return the workers on the register, and whether each is known to be dead."""
+        rows = await self._client.run(
+            script("workers"), [self._keys.workers], self._moments.frozen()
         )
-        heard = dict(zip(beats[::2], beats[1::2], strict=True))
         found: list[tuple[WorkerRecord, bool]] = []
-        for worker_id, text in zip(described[::2], described[1::2], strict=True):
-            beat = heard.get(worker_id, "dead")
-            worker = _DECODER.decode(text)
-            if beat == "dead":
+        for described, report, left_ms in rows:
+            worker = _DECODER.decode(described)
+            if report is None:
                 found.append((worker, True))
                 continue
-            at_ms, running, quiet, resident_bytes = beat.split(" ")
-            found.append(
-                (
-                    msgspec.structs.replace(
-                        worker,
-                        running=int(running),
-                        quiet=quiet == "quiet",
-                        resident_bytes=int(resident_bytes),
-                        beat_age_ms=max(0, int(now) - int(at_ms)),
-                    ),
-                    False,
-                )
+            running, quiet, resident_bytes = report.split(" ")
+            now = msgspec.structs.replace(
+                worker,
+                running=int(running),
+                quiet=quiet == "quiet",
+                resident_bytes=int(resident_bytes),
+                beat_age_ms=max(0, DAY_MS - left_ms),
             )
+            found.append((now, False))
         return found
+
+    def _for_a_day(self) -> tuple[str, int]:
+        """Return the end of a beat's key, as an option of SET."""
+        frozen = self._moments.frozen()
+        return ("PXAT", int(frozen) + DAY_MS) if frozen else ("PX", DAY_MS)
 
     async def _stay_present(self, worker: WorkerRecord) -> None:
         """Keep one connection per queue whose name tells BullMQ's `getWorkers` of the worker."""

@@ -1,6 +1,8 @@
 -- open_queue: what a script needs to know of one queue: the time, its settings, its key base.
 --
 -- `frozen_ms` is empty except in tests: then it is the time, and the server's own is not asked.
+local server_ms
+
 local function open_queue(meta_key, frozen_ms)
   local settings = redis.call('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed')
@@ -17,8 +19,11 @@ local function open_queue(meta_key, frozen_ms)
     keep = { completed = settings[7], failed = settings[8] },
   }
   if frozen_ms == '' then
-    local clock = redis.call('TIME')
-    queue.now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+    if not server_ms then
+      local clock = redis.call('TIME')
+      server_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+    end
+    queue.now_ms = server_ms
   else
     queue.now_ms = tonumber(frozen_ms)
     queue.event_id = frozen_ms .. '-*'

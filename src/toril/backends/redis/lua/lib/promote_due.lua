@@ -13,6 +13,14 @@ local function promote_until(queue, score, limit)
   return #ids
 end
 
+-- Returns in how many ms the next one is due, if there is one.
 local function promote_due(queue)
-  return promote_until(queue, (queue.now_ms + 1) * 4096 - 1, 1000)
+  local key, due = queue.base .. 'delayed', (queue.now_ms + 1) * 4096 - 1
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if first[2] and tonumber(first[2]) <= due then
+    promote_until(queue, due, 1000)
+    first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  end
+  if not first[2] then return nil end
+  return math.max(0, math.floor(first[2] / 4096) - queue.now_ms)
 end

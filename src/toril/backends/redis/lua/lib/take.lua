@@ -24,6 +24,10 @@ end
 
 local function pop(queue, limit)
   local ids = {}
+  if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized',
+    queue.base .. 'pc') == 0 then
+    return ids
+  end
   while #ids < limit do
     local popped = redis.call('RPOP', queue.base .. 'wait', limit - #ids)
     if not popped then break end
@@ -68,14 +72,8 @@ local function start(queue, place, id, token, claim, worker)
   return job
 end
 
-local function next_due(queue)
-  local first = redis.call('ZRANGE', queue.base .. 'delayed', 0, 0, 'WITHSCORES')
-  if not first[2] then return nil end
-  return math.max(0, math.floor(first[2] / 4096) - queue.now_ms)
-end
-
 local function take(queue, place, claim, room, token, worker, claimed)
-  promote_due(queue)
+  local due_ms = promote_due(queue)
   if queue.paused then return nil end
   local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room))
   if wait_ms then return wait_ms end
@@ -100,7 +98,7 @@ local function take(queue, place, claim, room, token, worker, claimed)
       if left_ms then return left_ms end
     end
   end
-  return next_due(queue)
+  return due_ms
 end
 
 -- take_again: jobs that an earlier exchange claimed whose reply never arrived.
