@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from toril.backends.pending import Pending
 from toril.backends.redis import records
 from toril.backends.redis.bulk import Bulk
 from toril.backends.redis.requests import Places, new_job
 from toril.backends.redis.scripts import script
+from toril.backends.refusals import not_found
 from toril.core.errors import (
     BackendError,
     InvalidOptionError,
     JobError,
-    JobNotFoundError,
     WrongStateError,
 )
 from toril.engine.contract.jobs import JobFilter, JobPage
@@ -30,7 +31,7 @@ class RedisJobs(Bulk):
 
     def __init__(self, *roles: Any, metrics_points: int) -> None:
         super().__init__(*roles, metrics_points=metrics_points)
-        self._pending: dict[asyncio.AbstractEventLoop, _Pending] = {}
+        self._pending: dict[asyncio.AbstractEventLoop, Pending] = {}
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
@@ -39,7 +40,7 @@ class RedisJobs(Bulk):
         future: asyncio.Future[Added] = loop.create_future()
         pending = self._pending.get(loop)
         if pending is None:
-            pending = self._pending[loop] = _Pending([], [])
+            pending = self._pending[loop] = Pending([], [])
             loop.call_soon(self._send, loop)
         pending.jobs.append(jobs[0])
         pending.futures.append(future)
@@ -54,7 +55,7 @@ class RedisJobs(Bulk):
             self._tasks.add(task := loop.create_task(self._add_pending(pending)))
             task.add_done_callback(self._tasks.discard)
 
-    async def _add_pending(self, pending: _Pending) -> None:
+    async def _add_pending(self, pending: Pending) -> None:
         try:
             answers = await self._add_groups(pending.jobs)
         except BackendError as error:
@@ -65,7 +66,7 @@ class RedisJobs(Bulk):
                 return
             # One of them cannot be sent: each on its own, so that only that one is refused.
             for job, future in zip(*pending, strict=True):
-                await self._add_pending(_Pending([job], [future]))
+                await self._add_pending(Pending([job], [future]))
         else:
             pending.succeed(answers)
 
@@ -174,34 +175,6 @@ class RedisJobs(Bulk):
         if many < 0:
             raise not_found(queue, job_id)
         return many
-
-
-class _Pending(NamedTuple):
-    """Jobs that were added in this turn of an event loop, and who waits for them."""
-
-    jobs: list[NewJob]
-    futures: list[asyncio.Future[Added]]
-
-    def succeed(self, answers: Sequence[Added]) -> None:
-        """Hand each his answer."""
-        for future, answer in zip(self.futures, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
-
-    def fail(self, error: BaseException) -> None:
-        """Hand each the error."""
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
-
-
-def not_found(queue: str, job_id: str) -> JobNotFoundError:
-    """Return the error for a job that is not there."""
-    return JobNotFoundError(
-        f"queue {queue!r} has no job {job_id!r}: it was removed, or the id or queue is another",
-        job_id=job_id,
-        queue=queue,
-    )
 
 
 _ALLOWED = {

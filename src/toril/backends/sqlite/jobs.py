@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
+from toril.backends.pending import Pending
+from toril.backends.refusals import not_found
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.bulk import Bulk, remove_jobs
 from toril.backends.sqlite.lookup import (
     Found,
     find,
     find_many,
-    not_found,
     places,
     read,
     require_job,
@@ -40,7 +40,7 @@ class SqliteJobs(Bulk):
         super().__init__(writer)
         self._reader = reader
         self._clock = clock
-        self._pending: dict[asyncio.AbstractEventLoop, _Pending] = {}
+        self._pending: dict[asyncio.AbstractEventLoop, Pending] = {}
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
@@ -49,7 +49,7 @@ class SqliteJobs(Bulk):
         future: asyncio.Future[Added] = loop.create_future()
         pending = self._pending.get(loop)
         if pending is None:
-            pending = self._pending[loop] = _Pending([], [])
+            pending = self._pending[loop] = Pending([], [])
             loop.call_soon(self._send, loop)
         pending.jobs.append(jobs[0])
         pending.futures.append(future)
@@ -63,7 +63,7 @@ class SqliteJobs(Bulk):
         if pending is not None:
             self._add_together(pending)
 
-    def _add_together(self, pending: _Pending) -> None:
+    def _add_together(self, pending: Pending) -> None:
         try:
             added = self._writer.start(lambda transaction: add_jobs(transaction, pending.jobs))
         except BackendError as error:
@@ -71,7 +71,7 @@ class SqliteJobs(Bulk):
         else:
             added.add_done_callback(lambda added: self._answer(pending, added))
 
-    def _answer(self, pending: _Pending, added: asyncio.Future[list[Added]]) -> None:
+    def _answer(self, pending: Pending, added: asyncio.Future[list[Added]]) -> None:
         error = added.exception()
         if error is None:
             pending.succeed(added.result())
@@ -80,7 +80,7 @@ class SqliteJobs(Bulk):
         else:
             # One of them cannot be stored: each on its own, so that only that one is refused.
             for job, future in zip(*pending, strict=True):
-                self._add_together(_Pending([job], [future]))
+                self._add_together(Pending([job], [future]))
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
         def question(view: View) -> JobRecord | None:
@@ -266,25 +266,6 @@ def append_log(transaction: Transaction, number: int, lines: Sequence[str], keep
     kept = min(kept + len(lines), keep)
     transaction.run("log_trim", number, last - keep)
     return int(kept)
-
-
-class _Pending(NamedTuple):
-    """Jobs that were added in this turn of an event loop, and who waits for them."""
-
-    jobs: list[NewJob]
-    futures: list[asyncio.Future[Added]]
-
-    def succeed(self, answers: Sequence[Added]) -> None:
-        """Hand each his answer."""
-        for future, answer in zip(self.futures, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
-
-    def fail(self, error: BaseException) -> None:
-        """Hand each the error."""
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
 
 
 def _find(view: View, queue: str, job_id: str) -> Found | None:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from toril.backends.refusals import not_found
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
-from toril.core.errors import JobNotFoundError, WrongStateError
+from toril.core.errors import WrongStateError
 from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
 from toril.engine.states import State
 
@@ -92,15 +93,6 @@ def require_job(
             queue=queue,
         )
     return row, found
-
-
-def not_found(queue: str, job_id: str) -> JobNotFoundError:
-    """Return the error for a job that is not there."""
-    return JobNotFoundError(
-        f"queue {queue!r} has no job {job_id!r}: it was removed, or the id or queue is another",
-        job_id=job_id,
-        queue=queue,
-    )
 
 
 def places(
