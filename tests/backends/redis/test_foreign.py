@@ -116,3 +116,17 @@ async def test_server_that_evicts_is_warned_of(
 
     assert "CONFIG SET maxmemory-policy noeviction" in caplog.text
     assert {one.subject: one.grade for one in health.findings}["eviction"] == "warning"
+
+
+async def test_delayed_id_whose_job_is_gone_leaves_nothing_behind(
+    backend: Backend, redis_server: RedisServer, redis_prefix: str
+) -> None:
+    """It left a hash with nothing but a delay, for ever."""
+    base = f"{redis_prefix}:{Q}"
+    await backend.jobs.add([job()])
+    redis_server.command("ZADD", f"{base}:delayed", 4096, "gone")
+
+    claimed = await HandWorker(backend).claim(limit=5)
+
+    assert len(claimed) == 1
+    assert redis_server.command("EXISTS", f"{base}:gone", f"{base}:delayed") == 0

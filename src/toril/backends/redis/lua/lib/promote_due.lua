@@ -4,10 +4,12 @@ local function promote_until(queue, score, limit)
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', score, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     redis.call('ZREM', key, id)
-    local priority = tonumber(redis.call('HGET', queue.base .. id, 'priority')) or 0
-    line_up(queue, id, priority, false)
-    emit(queue, 'waiting', 'jobId', id, 'prev', 'delayed')
-    redis.call('HSET', queue.base .. id, 'delay', 0)
+    local facts = redis.call('HMGET', queue.base .. id, 'name', 'priority')
+    if facts[1] then  -- else its hash is gone: nothing was left of it but the id
+      line_up(queue, id, tonumber(facts[2]) or 0, false)
+      emit(queue, 'waiting', 'jobId', id, 'prev', 'delayed')
+      redis.call('HSET', queue.base .. id, 'delay', 0)
+    end
   end
   if #ids > 0 then wake(queue) end
   return #ids
