@@ -13,12 +13,13 @@ from toril.backends.redis import records, requests
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import StoreUnreachableError
+from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.contract.dispatch import (
     Exchange,
     ExchangeReply,
@@ -44,6 +45,7 @@ class RedisDispatch:
         known: KnownQueues,
         wake_ups: WakeUps,
         workers: RedisWorkers,
+        lost: LostExchanges,
         *,
         metrics_points: int,
     ) -> None:
@@ -54,8 +56,8 @@ class RedisDispatch:
         self._wake_ups = wake_ups
         self._workers = workers
         self.metrics_points = metrics_points
+        self._lost = lost
         self._claims = itertools.count(1)
-        self._lost_tokens: dict[str, list[str]] = {}
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
@@ -68,13 +70,16 @@ class RedisDispatch:
         if self._client.clustered:
             reply = await self._exchange_by_slot(exchange)
         else:
-            reply = await self._exchange(exchange)
+            reply = await self._exchange(exchange, self._token(exchange))
         reply.seen = seen
         return reply
 
-    async def _exchange(self, exchange: Exchange) -> ExchangeReply:
-        token = f"{exchange.worker_id}:{next(self._claims)}"
-        lost_tokens = self._lost_tokens.get(exchange.worker_id, ())
+    def _token(self, exchange: Exchange) -> str:
+        return f"{exchange.worker_id}:{next(self._claims)}"
+
+    async def _exchange(self, exchange: Exchange, token: str) -> ExchangeReply:
+        worker_id, queues = exchange.worker_id, _queues(exchange)
+        lost_tokens = self._lost.of(worker_id, queues)
         places = Places()
         arguments = requests.exchange(
             exchange, token, points=self.metrics_points, lost_tokens=lost_tokens, places=places
@@ -88,12 +93,10 @@ class RedisDispatch:
             )
         except StoreUnreachableError as error:
             if error.sent:
-                # What became of it is not known: the next exchange asks for what it has claimed,
-                # and does not take an outcome that arrived for one that came too late.
-                self._lost_tokens[exchange.worker_id] = [*lost_tokens, token]
+                self._lost.add(worker_id, queues, token)
             raise
         if lost_tokens:
-            del self._lost_tokens[exchange.worker_id]
+            self._lost.found(worker_id, [claim.queue for claim in exchange.claims])
         words: list[Word] = ["ok"] * len(exchange.outcomes)
         for place in late:
             words[place - 1] = "lease_lost"
@@ -103,11 +106,10 @@ class RedisDispatch:
     async def _exchange_by_slot(self, exchange: Exchange) -> ExchangeReply:
         """Exchange with each slot in turn: a script cannot reach over several."""
         whole = ExchangeReply(["lease_lost"] * len(exchange.outcomes), [], None, 0)
-        queues = {outcome.queue: None for outcome in exchange.outcomes}
-        queues.update({claim.queue: None for claim in exchange.claims})
         slots: dict[int | None, set[str]] = {}
-        for queue in queues:
+        for queue in _queues(exchange):
             slots.setdefault(self._client.slot(self._keys.meta(queue)), set()).add(queue)
+        done: list[tuple[set[str], list[str]]] = []
         for names in slots.values():
             places = [index for index, one in enumerate(exchange.outcomes) if one.queue in names]
             part = Exchange(
@@ -116,7 +118,16 @@ class RedisDispatch:
                 [claim for claim in exchange.claims if claim.queue in names],
                 exchange.room - len(whole.claimed),
             )
-            reply = await self._exchange(part)
+            token = self._token(exchange)
+            done.append((names, [*self._lost.of(exchange.worker_id, names), token]))
+            try:
+                reply = await self._exchange(part, token)
+            except BackendError:
+                # The caller gets nothing of what went well, so for it those replies are lost too.
+                for theirs, tokens in done[:-1]:
+                    for earlier in tokens:
+                        self._lost.add(exchange.worker_id, theirs, earlier)
+                raise
             for index, word in zip(places, reply.words, strict=True):
                 whole.words[index] = word
             whole.claimed += reply.claimed
@@ -259,3 +270,10 @@ class RedisDispatch:
             queue = one.queue if key is None else key(one)
             groups.setdefault(self._client.slot(self._keys.meta(queue)), []).append(one)
         return list(groups.values())
+
+
+def _queues(exchange: Exchange) -> list[str]:
+    """Return the queues that an exchange is about, each once."""
+    names = [outcome.queue for outcome in exchange.outcomes]
+    names += [claim.queue for claim in exchange.claims]
+    return list(dict.fromkeys(names))

@@ -13,6 +13,7 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
+from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.servers import admit
 from toril.backends.redis.wakeups import WakeUps
@@ -39,7 +40,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     moments = Moments(clock)
     known = KnownQueues(client, keys)
     wake_ups = WakeUps(client, keys)
-    workers = RedisWorkers(client, keys, moments)
+    lost = LostExchanges()
+    workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments)
     counts = RedisCounts(client, keys, moments)
     doctor = Doctor(client, keys, moments, counts, workers)
@@ -55,7 +57,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         clock=clock,
         jobs=RedisJobs(client, keys, moments, known, metrics_points=metrics_points),
         dispatch=RedisDispatch(
-            client, keys, moments, known, wake_ups, workers, metrics_points=metrics_points
+            client, keys, moments, known, wake_ups, workers, lost, metrics_points=metrics_points
         ),
         events=events,
         counts=counts,

@@ -11,6 +11,7 @@ import msgspec
 
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError
@@ -35,10 +36,11 @@ class Silent(NamedTuple):
 class RedisWorkers:
     """The role `Workers`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, lost: LostExchanges) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
+        self._lost = lost
         self._present: dict[str, asyncio.Task[None]] = {}
 
     async def register(self, worker: WorkerRecord) -> None:
@@ -68,6 +70,10 @@ class RedisWorkers:
 
     async def deregister(self, worker_id: str) -> None:
         await self._leave(worker_id)
+        if self._lost.forget(worker_id):
+            # It may hold jobs that it never heard of: others need not await their leases.
+            await self.declare_dead(worker_id)
+            return
         await self._client.many(
             [["HDEL", self._keys.workers, worker_id], ["DEL", self._keys.beat(worker_id)]]
         )

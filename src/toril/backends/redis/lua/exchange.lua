@@ -76,7 +76,11 @@ local claimed, wait_ms = {}, nil
 if #lost_tokens > 0 then
   local tokens = {}
   for _, lost in ipairs(lost_tokens) do tokens[lost] = true end
-  for _, claim in ipairs(claims) do take_again(queues(claim[1]), claim[1], tokens, claimed) end
+  local looked = {}
+  for _, claim in ipairs(claims) do  -- several may be for one queue
+    if not looked[claim[1]] then take_again(queues(claim[1]), claim[1], tokens, claimed) end
+    looked[claim[1]] = true
+  end
 end
 for _, claim in ipairs(claims) do
   if room <= #claimed then break end

@@ -1,0 +1,44 @@
+"""Exchanges whose reply never came: what they have claimed is asked for again.
+
+What became of such a call is not known. The next exchange names its token: the store then hands out
+once more what was claimed with it, and does not take an outcome that arrived for one that came too
+late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class LostExchanges:
+    """The tokens of lost exchanges, by worker and queue, until their claims were found again."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, dict[str, list[str]]] = {}
+
+    def add(self, worker_id: str, queues: Iterable[str], token: str) -> None:
+        """Remember an exchange that may have claimed jobs of these queues."""
+        mine = self._tokens.setdefault(worker_id, {})
+        for queue in queues:
+            mine.setdefault(queue, []).append(token)
+
+    def of(self, worker_id: str, queues: Iterable[str]) -> list[str]:
+        """Return the tokens of the lost exchanges with any of these queues, oldest first."""
+        mine = self._tokens.get(worker_id)
+        if mine is None:
+            return []
+        return list(dict.fromkeys(token for queue in queues for token in mine.get(queue, ())))
+
+    def found(self, worker_id: str, queues: Iterable[str]) -> None:
+        """Forget them: what was claimed of these queues is in the worker's hands."""
+        mine = self._tokens.get(worker_id)
+        if mine is None:
+            return
+        for queue in queues:
+            mine.pop(queue, None)
+        if not mine:
+            del self._tokens[worker_id]
+
+    def forget(self, worker_id: str) -> bool:
+        """Forget all of a worker that ends; return whether there were any."""
+        return self._tokens.pop(worker_id, None) is not None
