@@ -82,6 +82,15 @@ class Sentinels(_Group):
         port = self._primary_port()
         return next(server for server in self._data if server.port != port)
 
+    def copy_all(self) -> None:
+        """Return once the replica has everything that was written before this call."""
+        written = _offset(self.primary, "master_repl_offset")
+        wait_until_sync(
+            lambda: _offset(self.replica, "slave_repl_offset") >= written,
+            deadline_s=SETTLE_S,
+            what="the replica to have it all",
+        )
+
     def failover(self) -> RedisServer:
         """Have the sentinels swap primary and replica; return the new primary."""
         before, after = self.primary, self.replica
@@ -111,7 +120,8 @@ class Sentinels(_Group):
         copy.restart()
         self._data = [primary, copy]
         wait_until_sync(
-            lambda: "master_link_status:up" in copy.command("INFO", "replication"),
+            # Until the primary says so itself it sends the replica nothing of what is written.
+            lambda: "state=online" in primary.command("INFO", "replication"),
             deadline_s=SETTLE_S,
             what="the replica to follow",
         )
@@ -283,6 +293,12 @@ def _started(group: G, start: Callable[[G], None]) -> G:
 
 def _pairs(flat: list[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _offset(server: RedisServer, name: str) -> int:
+    """Return how far a server has come in what is copied, in bytes."""
+    lines = server.command("INFO", "replication").splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).partition(":")[2])
 
 
 def _role(server: RedisServer) -> str | None:
