@@ -10,7 +10,7 @@ from tests.cli.support import PATIENCE_S, Terminal
 from tests.support.waiting import wait_until_sync
 
 from toril.cli.codes import DONE, ERROR, STORE, USAGE
-from toril.cli.worker import WorkerArguments, queue_list
+from toril.cli.worker_arguments import WorkerArguments, queue_list
 
 
 def test_worker_says_what_it_works_on(terminal: Terminal) -> None:

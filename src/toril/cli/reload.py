@@ -18,10 +18,12 @@ from toril.cli.codes import DONE
 from toril.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from toril.cli.worker import WorkerArguments
+    from toril.cli.worker_arguments import WorkerArguments
 
 log = logging.getLogger("toril.cli")
 
+RELOAD_SHUTDOWN_S = 5.0
+"""How long a change lets running jobs go on, unless `--shutdown` says it."""
 MARGIN_S = 12.0
 """How long the old worker may take after its deadline, before it is killed."""
 QUIET_MS = 200
@@ -40,8 +42,6 @@ def keep_reloading(arguments: WorkerArguments) -> int:
     except ImportError:
         raise MissingExtraError("--reload needs watchfiles: pip install 'toril[reload]'") from None
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say which files changed
-    from toril.cli.worker import RELOAD_SHUTDOWN_S
-
     if arguments.shutdown_s is None:
         arguments = replace(arguments, shutdown_s=RELOAD_SHUTDOWN_S)
     return asyncio.run(Reloader(arguments, Path.cwd()).run())

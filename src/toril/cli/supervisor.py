@@ -24,7 +24,7 @@ from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 
 if TYPE_CHECKING:
-    from toril.cli.worker import WorkerArguments
+    from toril.cli.worker_arguments import WorkerArguments
 
 log = logging.getLogger("toril.cli")
 

@@ -1,90 +1,21 @@
 """`toril worker`: runs an app's jobs until it is told to stop.
 
 One worker in this process, or with `--processes` (supervisor.py) and `--reload` (reload.py) this
-command again in child processes. What its signals mean is `Signals`.
+command again in child processes. What its signals mean is `worker_signals.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any, Literal
 
 import click
 
-from toril.cli.codes import DONE, ERROR, USAGE, RefusedError
+from toril.cli.codes import DONE, USAGE, RefusedError
 from toril.cli.options import duration, url_option
-
-log = logging.getLogger("toril.cli")
-
-Loop = Literal["auto", "asyncio", "uvloop"]
-
-RELOAD_SHUTDOWN_S = 5.0
-"""With `--reload`: how long a change lets running jobs go on, unless `--shutdown` says it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerArguments:
-    """What follows `toril worker`, checked; children get the same."""
-
-    target: str
-    concurrency: int | None
-    queues: Sequence[str] | Mapping[str, int] | None
-    profile: str | None
-    url: str | None
-    shutdown_s: float | None
-    loop: Loop
-    log_format: Literal["text", "json"]
-    log_level: str | None
-
-    def words(self) -> list[str]:
-        """Return them as words of a command line."""
-        queues = None
-        if self.queues is not None:
-            weighted = self.queues.items() if isinstance(self.queues, Mapping) else None
-            queues = ",".join(
-                (f"{name}={weight}" for name, weight in weighted)
-                if weighted is not None
-                else self.queues
-            )
-        options = {
-            "--concurrency": self.concurrency,
-            "--queues": queues,
-            "--profile": self.profile,
-            "--url": self.url,
-            "--shutdown": None if self.shutdown_s is None else f"{self.shutdown_s:f}s",
-            "--loop": self.loop,
-            "--log-format": self.log_format,
-            "--log-level": self.log_level,
-        }
-        given = {name: value for name, value in options.items() if value is not None}
-        return [self.target, *(f"{name}={value}" for name, value in given.items())]
-
-
-def queue_list(value: str) -> Sequence[str] | Mapping[str, int]:
-    """Return the queues of `a,b`, or the weights of `a=3,b=1`.
-
-    Raises:
-        BadParameter: It is neither.
-    """
-    names = [part.strip() for part in value.split(",") if part.strip()]
-    weighted = [name.rpartition("=") for name in names]
-    if not names:
-        raise click.BadParameter("expected names, such as mail,reports or mail=3,reports=1.")
-    if not any(separator for _, separator, _ in weighted):
-        return names
-    if not all(weight.isdecimal() and int(weight) >= 1 for _, _, weight in weighted):
-        raise click.BadParameter(
-            f"{value!r}: expected a weight from 1 for each queue, such as mail=3,reports=1, or for"
-            " none."
-        )
-    return {name: int(weight) for name, _, weight in weighted}
+from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
 
 
 @click.command()
@@ -208,6 +139,7 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
 
 async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) -> int:
     from toril.cli.lifecycle import say_started, say_stopped
+    from toril.cli.worker_signals import WorkerSignals
 
     async with app:
         worker = app.worker(
@@ -219,8 +151,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
         # Before anything else: it may die at any moment from here on.
         tell = partial(_tell, announce_fd, worker.id, app.url, worker.options.shutdown_s)
         tell("starting")
-        signals = Signals(worker)
-        signals.install()
+        WorkerSignals(worker).install()
         running = asyncio.ensure_future(worker.run())
         ready = asyncio.ensure_future(worker.ready())
         await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -247,53 +178,6 @@ def _tell(
 
     if fd is not None:
         announce(fd, Announcement(worker_id, url, shutdown_s, stage))
-
-
-class Signals:
-    """What a worker's signals mean.
-
-    Plain signal handlers, not the loop's: these run also while a task blocks the loop, so that a
-    third signal always gets through.
-    """
-
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
-        self._loop = asyncio.get_running_loop()
-        self._stops = 0
-
-    def install(self) -> None:
-        """Take SIGTERM, SIGINT, SIGUSR1, and SIGHUP unless it is ignored (nohup)."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._stop)
-        signal.signal(signal.SIGUSR1, self._quiet)
-
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        self._stops += 1
-        if self._stops > 2:
-            # Whatever runs is taken back by the next worker, once this one is silent.
-            os._exit(ERROR)
-        self._soon(self._stop_worker, signal.Signals(number).name, self._stops > 1)
-
-    def _stop_worker(self, name: str, now: bool) -> None:
-        from toril.cli.lifecycle import say_stopping
-
-        say_stopping(self._worker, name, now=now)
-        self._worker.stop()
-
-    def _quiet(self, _number: int, _frame: FrameType | None) -> None:
-        self._soon(self._quiet_worker)
-
-    def _quiet_worker(self) -> None:
-        from toril.cli.lifecycle import say_quiet
-
-        self._worker.quiet()
-        say_quiet(self._worker)
-
-    def _soon(self, call: Callable[..., None], *arguments: object) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(call, *arguments)
 
 
 def loop_factory(loop: Loop) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,0 +1,59 @@
+"""What the signals of `toril worker` mean: stop, stop now, leave at once, take no more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from toril.cli.codes import ERROR
+from toril.cli.lifecycle import say_quiet, say_stopping
+
+if TYPE_CHECKING:
+    from toril.engine.worker import Worker
+
+
+class WorkerSignals:
+    """What a worker's signals mean.
+
+    Plain signal handlers, not the loop's: these run also while a task blocks the loop, so that a
+    third signal always gets through.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._stops = 0
+
+    def install(self) -> None:
+        """Take SIGTERM, SIGINT, SIGUSR1, and SIGHUP unless it is ignored (nohup)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._stop)
+        signal.signal(signal.SIGUSR1, self._quiet)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._stops += 1
+        if self._stops > 2:
+            # Whatever runs is taken back by the next worker, once this one is silent.
+            os._exit(ERROR)
+        self._soon(self._stop_worker, signal.Signals(number).name, self._stops > 1)
+
+    def _stop_worker(self, name: str, now: bool) -> None:
+        say_stopping(self._worker, name, now=now)
+        self._worker.stop()
+
+    def _quiet(self, _number: int, _frame: FrameType | None) -> None:
+        self._soon(self._quiet_worker)
+
+    def _quiet_worker(self) -> None:
+        self._worker.quiet()
+        say_quiet(self._worker)
+
+    def _soon(self, call: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
