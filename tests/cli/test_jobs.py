@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.cli.support import Terminal
 
+from toril.backends import open_backend
 from toril.cli.codes import DONE, STATE, USAGE
 from toril.cli.jobs import unseen
+from toril.engine.job import NewJob
 
 
 @pytest.fixture
@@ -83,6 +87,24 @@ def test_show_tells_how_a_job_failed(mail: Terminal) -> None:
 
 def test_show_tells_the_result(mail: Terminal) -> None:
     assert 'result    "sent to jo"' in mail.here("jobs", "show", "mail", "1").out
+
+
+def test_show_leaves_the_attempts_to_the_task_where_the_producer_said_none(
+    terminal: Terminal,
+) -> None:
+    """As jobs of a Node producer are: it read "0 of 0"."""
+
+    async def add() -> None:
+        backend = open_backend(terminal.url)
+        job = NewJob(queue="mail", name="greet", data="{}", opts='{"attempts":0}')
+        await backend.jobs.add([job])
+        await backend.lifecycle.close()
+
+    asyncio.run(add())
+
+    words = terminal.here("jobs", "show", "mail", "1").out
+
+    assert "attempts  0 of as many as its task allows\n" in words
 
 
 def test_what_a_job_holds_cannot_control_the_terminal(terminal: Terminal) -> None:

@@ -187,7 +187,9 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
 
 def _facts(info: JobInfo) -> list[tuple[str, str]]:
     options = info.options if isinstance(info.options, dict) else {}
-    tries = f"{info.attempts_made} of {options.get('attempts', 1)}"
+    # Node writes 0 where the producer said nothing.
+    allowed = options.get("attempts", 1) or "as many as its task allows"
+    tries = f"{info.attempts_made} of {allowed}"
     extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
     if extra > 0:
         tries += f", and {plural(extra, 'start')} given back or lost"
