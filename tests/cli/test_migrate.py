@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.cli.support import Terminal
+from tests.support.contract import card
 
 from toril import App
 from toril.cli.codes import DONE, STATE, STORE, USAGE
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import NewJob
 
 
@@ -102,11 +102,7 @@ def test_dry_run_tells_of_running_jobs(terminal: Terminal) -> None:
 def test_migrate_refuses_a_queue_that_a_worker_serves(terminal: Terminal) -> None:
     fill(terminal)
     to = target_of(terminal)
-    record = WorkerRecord(
-        id="w-1", host="host", pid=17, queues=["mail"], concurrency=1, running=0, started_ms=1,
-        beat_age_ms=0, quiet=False, resident_bytes=0, version="0",
-    )  # fmt: skip
-    terminal.ask(lambda app: app.backend().workers.register(record))
+    terminal.ask(lambda app: app.backend().workers.register(card("w-1", "mail")))
 
     refused = terminal.here("migrate", "--from", terminal.url, "--to", to)
     forced = terminal.here("migrate", "--from", terminal.url, "--to", to, "--force")

@@ -8,6 +8,7 @@ from tests.support.contract import (
     Q,
     add,
     add_one,
+    card,
     counts,
     job,
     line,
@@ -19,7 +20,6 @@ from tests.support.contract import (
 
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Recovery, Renewal
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
@@ -33,21 +33,7 @@ async def sweep(backend: Backend, *, max_stalled: int = 1, limit: int = 100) -> 
 
 async def register(backend: Backend, worker_id: str) -> None:
     """Announce a worker."""
-    await backend.workers.register(
-        WorkerRecord(
-            id=worker_id,
-            host="here",
-            pid=1,
-            queues=[Q],
-            concurrency=10,
-            running=0,
-            started_ms=1,
-            beat_age_ms=0,
-            quiet=False,
-            resident_bytes=1,
-            version="1",
-        )
-    )
+    await backend.workers.register(card(worker_id))
 
 
 async def test_renewing_lengthens_the_lease_from_now(

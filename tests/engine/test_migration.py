@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.support.contract import HandWorker, check_counts, job, line, outcome, told
+from tests.support.contract import HandWorker, card, check_counts, job, line, outcome, told
 from tests.support.redis_servers import RedisServer
 
 from toril import App, JobOptions, RateLimit, Settings
@@ -17,7 +17,6 @@ from toril.backends import open_backend
 from toril.core.errors import InvalidOptionError, MigrationError, WrongStateError
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.jobs import JobPage
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import WholeJob
 from toril.engine.migration import MOVABLE, QueueMove, move
 from toril.engine.operator import CHUNK
@@ -369,20 +368,13 @@ async def test_run_that_ends_in_a_paused_queue_leaves_it_paused(stores: Stores) 
             return
 
 
-def worker_record(worker_id: str, *queues: str) -> WorkerRecord:
-    return WorkerRecord(
-        id=worker_id, host="host", pid=17, queues=list(queues), concurrency=1, running=0,
-        started_ms=1, beat_age_ms=0, quiet=False, resident_bytes=0, version="0",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("end", ["source", "target"])
 async def test_queue_that_a_worker_serves_is_not_moved_unless_forced(
     stores: Stores, end: str
 ) -> None:
     await stores.source.jobs.add([job(Q), job("other")])
     busy: Backend = getattr(stores, end)
-    await busy.workers.register(worker_record("w-1", Q))
+    await busy.workers.register(card("w-1", Q))
 
     with pytest.raises(WrongStateError, match=r"w-1 of .* serves queue 'paint'"):
         await move_all(stores)
@@ -431,7 +423,7 @@ async def test_job_that_begins_at_the_last_moment_stops_the_move(stores: Stores)
 
 async def test_job_of_a_dead_worker_goes_back_in_line_and_over(stores: Stores) -> None:
     await stores.source.jobs.add([job(Q), job(Q)])
-    await stores.source.workers.register(worker_record("worker-1", Q))
+    await stores.source.workers.register(card("worker-1", Q))
     claimed = await HandWorker(stores.source).claim_one(Q)
     await stores.source.workers.declare_dead("worker-1")
 

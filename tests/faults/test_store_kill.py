@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.contract import HandWorker, check_counts, counts, line
+from tests.support.contract import HandWorker, card, check_counts, counts, line
 
 from toril.backends import open_backend
 from toril.engine.contract import Backend, JobFilter
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import JobRecord
 from toril.engine.states import State
 
@@ -169,19 +168,5 @@ async def _active(backend: Backend) -> list[JobRecord]:
 
 
 async def _declare_dead(backend: Backend, worker_id: str) -> None:
-    await backend.workers.register(
-        WorkerRecord(
-            id=worker_id,
-            host="here",
-            pid=1,
-            queues=["q"],
-            concurrency=1,
-            running=0,
-            started_ms=1,
-            beat_age_ms=0,
-            quiet=False,
-            resident_bytes=0,
-            version="1",
-        )
-    )
+    await backend.workers.register(card(worker_id, "q"))
     await backend.workers.declare_dead(worker_id)

@@ -8,6 +8,7 @@ from typing import Any
 
 from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
 from toril.engine.contract.dispatch import Renewal, Speech, Word
+from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import Added, Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.states import State
 
@@ -114,6 +115,23 @@ def speech(claimed: Claimed, **fields: Any) -> Speech:
         claimed.token,
         claimed.attempts_started,
         **fields,
+    )
+
+
+def card(worker_id: str, *queues: str) -> WorkerRecord:
+    """Return what a worker says of itself when it begins. It serves the queue of most tests."""
+    return WorkerRecord(
+        id=worker_id,
+        host="here",
+        pid=1,
+        queues=list(queues or (Q,)),
+        concurrency=1,
+        running=0,
+        started_ms=1,
+        beat_age_ms=0,
+        quiet=False,
+        resident_bytes=0,
+        version="test",
     )
 
 

@@ -7,14 +7,23 @@ from pathlib import Path
 
 import pytest
 from tests.backends.redis.conftest import Connect
-from tests.support.contract import HandWorker, add, add_one, counts, job, line, outcome, record
+from tests.support.contract import (
+    HandWorker,
+    add,
+    add_one,
+    card,
+    counts,
+    job,
+    line,
+    outcome,
+    record,
+)
 from tests.support.redis_servers import Cluster, Proxy, RedisServer
 
 from toril.backends import open_backend
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.contract import Backend, Claim, Exchange
-from toril.engine.contract.workers import WorkerRecord
 from toril.engine.states import State
 from toril.engine.sweeper import take_back
 
@@ -159,20 +168,3 @@ def queues_apart(cluster: Cluster) -> tuple[str, str]:
     home = cluster.node_for(f"bull:{first}:meta")
     other = next(name for name in names if cluster.node_for(f"bull:{name}:meta") is not home)
     return first, other
-
-
-def card(worker_id: str) -> WorkerRecord:
-    """Return what a worker says of itself when it begins."""
-    return WorkerRecord(
-        id=worker_id,
-        host="here",
-        pid=1,
-        queues=["paint"],
-        concurrency=1,
-        running=0,
-        started_ms=0,
-        beat_age_ms=0,
-        quiet=False,
-        resident_bytes=0,
-        version="test",
-    )

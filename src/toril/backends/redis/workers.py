@@ -14,7 +14,7 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
-from toril.core.errors import BackendError
+from toril.core.errors import BackendError, StoreFullError
 from toril.engine.contract.workers import WorkerRecord
 
 PRESENCE_S = 5.0
@@ -59,14 +59,14 @@ class RedisWorkers:
             )
 
     def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
-        answer = self._client.call_blocking(
-            "SET",
-            self._keys.beat(worker_id),
-            _report(running, quiet, resident_bytes),
-            "XX",
-            *self._for_a_day(),
-        )
-        return answer is not None
+        key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
+        report = _report(running, quiet, resident_bytes)
+        try:
+            return self._client.call_blocking("SET", key, report, "XX", *for_a_day) is not None
+        except StoreFullError:
+            # What is said is not taken now, but that it was said: nobody takes us for dead.
+            word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
+            return bool(self._client.call_blocking(word, key, for_a_day[1]))
 
     async def deregister(self, worker_id: str) -> None:
         await self._leave(worker_id)

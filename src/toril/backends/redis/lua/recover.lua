@@ -33,12 +33,15 @@ local check = queue.base .. 'stalled-check'
 if interval_ms > 0 and start == 0 then
   local last_ms = tonumber(redis.call('GET', check))
   if last_ms and math.abs(queue.now_ms - last_ms) < interval_ms then return { -1, {} } end
-  redis.call('SET', check, queue.now_ms, 'PXAT', queue.now_ms + interval_ms)
+end
+if start == 0 then
+  -- The removal first: after it a server whose memory is full takes the rest, too.
+  redis.call('DEL', queue.base .. 'stalled')
+  if interval_ms > 0 then redis.call('SET', check, queue.now_ms, 'PXAT', queue.now_ms + interval_ms) end
 end
 
 local active = queue.base .. 'active'
 local ids = redis.call('LRANGE', active, start, start + look - 1)
-if start == 0 then redis.call('DEL', queue.base .. 'stalled') end
 local locks = {}
 local keys = {}
 for index, id in ipairs(ids) do keys[index] = queue.base .. id .. ':lock' end

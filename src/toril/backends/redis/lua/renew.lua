@@ -23,8 +23,9 @@ for index = 2, #ARGV, 5 do
   local queue, id, token = opened[number], ARGV[index + 1], ARGV[index + 2]
   local key = queue.base .. id
   if holds(queue, id, token, tonumber(ARGV[index + 3]), redis.call('GET', key .. ':lock')) then
-    redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + tonumber(ARGV[index + 4]))
+    -- The removal first: after it a server whose memory is full takes the rest, too.
     redis.call('SREM', queue.base .. 'stalled', id)
+    redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + tonumber(ARGV[index + 4]))
     local reason = redis.call('HGET', key, 'toril:cancel')
     if reason then cancelled[#cancelled + 1] = { place, reason } end
   else
