@@ -638,6 +638,18 @@ class TestLines:
         assert line.closed
         await wait_until(lambda: f"id={line.id} " not in server.command("CLIENT", "LIST"))
 
+    async def test_line_of_a_closed_client_says_so(
+        self, connect: Connect, server: RedisServer
+    ) -> None:
+        """It said that the server could not be reached."""
+        client = connect(server.url)
+        line = await client.line("list")
+
+        await client.close()
+
+        with pytest.raises(BackendClosedError):
+            await line.call("BLPOP", "list", 1, timeout_s=1)
+
     async def test_line_to_nowhere_says_so(self, connect: Connect, free_port: int) -> None:
         client = connect(f"redis://127.0.0.1:{free_port}", connect_timeout_s=0.2)
 

@@ -9,7 +9,7 @@ from typing import Any
 from toril.backends.redis.link import Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, Word, pack
 from toril.backends.redis.replies import code, is_read_only
-from toril.core.errors import StoreUnreachableError, TorilError
+from toril.core.errors import BackendClosedError, BackendError, StoreUnreachableError, TorilError
 
 GUARD_S = 2.0
 """How much longer than the server was asked to block its answer may take."""
@@ -100,5 +100,8 @@ class Line:
         """Close it, from any loop. Twice is fine."""
         await self.link.close("the line was closed")
 
-    def _closed(self, reason: str) -> StoreUnreachableError:
-        return StoreUnreachableError(f"{self.link.shown}: {reason}. Nothing was done.", sent=False)
+    def _closed(self, reason: str) -> BackendError:
+        shown = self.link.shown
+        if self.link.by_us:
+            return BackendClosedError(f"{shown}: the store was closed")
+        return StoreUnreachableError(f"{shown}: {reason}. Nothing was done.", sent=False)

@@ -95,7 +95,8 @@ class Link(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._last_chance = False
         self._reason = "it was closed"
-        self._by_us = False
+        self.by_us = False
+        """It was closed with the client."""
         self._gone = loop.create_future()
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
@@ -160,7 +161,7 @@ class Link(asyncio.BufferedProtocol):
         """
         if not self._gone.done() and self._transport is not None:
             self._reason = reason
-            self._by_us = by_us
+            self.by_us = by_us
             self._take_no_more()
             self._transport.abort()
 
@@ -331,7 +332,7 @@ class Link(asyncio.BufferedProtocol):
         return bool(poll.poll(0))
 
     def _unknown(self) -> BackendError:
-        if self._by_us:
+        if self.by_us:
             return BackendClosedError(
                 f"{self.shown}: the store was closed while a call was under way. Its outcome is"
                 " unknown: it may have been done."
