@@ -19,7 +19,7 @@ from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
-from toril.engine.contract import Backend, Health
+from toril.engine.contract import Backend, Health, Repair
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
@@ -257,8 +257,29 @@ class App(TaskMaker):
         return await move(self.backend(), target.backend(), queues, force=force, progress=progress)
 
     async def check(self) -> Health:
-        """Look the store over; changes nothing."""
+        """Look the store over; changes nothing. Its `repairs` are what `repair` would do.
+
+        Raises:
+            BackendError: It cannot be looked at; the message says why and what to do.
+        """
         return await self.backend().lifecycle.check()
+
+    async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
+        """Mend what `check` has found.
+
+        Whatever has settled by itself meanwhile, or is held by a worker, is left alone.
+
+        Parameters:
+            repairs: `Health.repairs`, or some of them.
+            max_stalled: As in `worker`: how often a job may lose its worker before it is failed.
+
+        Returns:
+            What was done.
+
+        Raises:
+            BackendError: The store went away. What was done until then stays: check again.
+        """
+        return await self.backend().lifecycle.repair(repairs, max_stalled=max_stalled)
 
     def worker(
         self,

@@ -59,6 +59,10 @@ class Screen:
             assert time.monotonic() < until_s, f"{text!r} is not in:\n{self.text}"
             assert self._read(), f"it ended without {text!r}:\n{self.text}"
 
+    def types(self, text: str) -> None:
+        """Type a text, as its user would."""
+        os.write(self.fd, text.encode())
+
     def ends(self) -> int:
         """Wait for its end and return its exit code."""
         until_s = time.monotonic() + PATIENCE_S

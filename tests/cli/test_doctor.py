@@ -1,4 +1,4 @@
-"""`toril doctor` and `toril workers`: what they find."""
+"""`toril doctor` and `toril workers`: what they find, and what the first one mends."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import signal
 from typing import Any
 
 import pytest
+from tests.cli.screen import Screen
 from tests.cli.support import Terminal
+from tests.support.contract import HandWorker, job
+from tests.support.redis_servers import RedisServer
 
-from toril.cli.codes import DONE, ERROR
+from toril import App
+from toril.cli.codes import DONE, ERROR, INTERRUPTED, USAGE
 from toril.engine.contract.lifecycle import Finding, Health
+
+ACT = "mail: put back in line 1 job whose lease has ended (1)"
 
 
 def test_doctor_of_a_healthy_store(terminal: Terminal) -> None:
@@ -52,6 +58,127 @@ def test_doctor_ends_with_1_when_something_is_wrong(
     assert result.code == ERROR
     assert "✗ integrity: 3 problems" in result.out
     assert terminal.here("doctor", "--json").json["ok"] is False
+
+
+def lose_a_worker(terminal: Terminal) -> str:
+    """Leave a job that runs under a lease which has ended; return its id."""
+    job_id = terminal.add("mail", "send", {"to": "jo"})
+
+    async def claim(app: App) -> None:
+        await HandWorker(app.backend(), lease_ms=1).claim_one("mail")
+
+    terminal.ask(claim)
+    return job_id
+
+
+def test_doctor_names_what_mends(terminal: Terminal) -> None:
+    job_id = lose_a_worker(terminal)
+
+    words = terminal.here("doctor")
+    document = terminal.here("doctor", "--json").json
+
+    assert words.code == DONE
+    assert "! leases: jobs whose lease has ended: 1" in words.out
+    assert "toril doctor --repair" in words.out
+    assert document["repairs"] == [
+        {"queue": "mail", "act": "take_back", "job_ids": ["1"], "state": None, "text": ACT}
+    ]
+    assert document["repaired"] is None
+    assert terminal.state("mail", job_id) == "active"
+
+
+def test_repair_without_a_yes_shows_what_it_would_do(terminal: Terminal) -> None:
+    job_id = lose_a_worker(terminal)
+
+    words = terminal.run("doctor", "--repair")
+    data = terminal.run("doctor", "--repair", "--json")
+
+    assert (words.code, data.code) == (USAGE, USAGE)
+    assert words.out.endswith(f"A repair would:\n  {ACT}\n")
+    assert "Do 1 repair? Nothing was changed so far. Nobody can be asked here: give --yes." in (
+        words.err
+    )
+    assert [act["text"] for act in data.json["repairs"]] == [ACT]
+    assert data.json["repaired"] is None
+    assert ACT in data.err
+    assert terminal.state("mail", job_id) == "active"
+
+
+def test_repair_mends_and_looks_again(terminal: Terminal) -> None:
+    job_id = lose_a_worker(terminal)
+
+    result = terminal.run("doctor", "--repair", "--yes")
+
+    assert result.code == DONE
+    shown, done = result.out.split("A repair would:")
+    assert "! leases" in shown
+    assert done.startswith(f"\n  {ACT}\n\nDone:\n✓ {ACT}\n\nA second look:\n")
+    assert "leases" not in done.partition("A second look:")[2]
+    assert terminal.state("mail", job_id) == "wait"
+    again = terminal.here("doctor", "--repair")
+    assert again.code == DONE
+    assert again.out.endswith("There is nothing to repair.\n")
+
+
+def test_repair_tells_in_json_what_it_did(terminal: Terminal) -> None:
+    job_id = lose_a_worker(terminal)
+
+    done = terminal.here("doctor", "--repair", "--yes", "--json")
+    again = terminal.here("doctor", "--repair", "--yes", "--json")
+
+    assert (done.code, done.err) == (DONE, "")
+    assert done.json["repaired"] == done.json["repairs"]
+    assert done.json["ok"] is True
+    subjects = {finding["subject"]: finding["grade"] for finding in done.json["findings"]}
+    assert subjects["leases"] == "ok"
+    assert (again.json["repairs"], again.json["repaired"]) == ([], None)
+    assert terminal.state("mail", job_id) == "wait"
+
+
+def test_repair_asks_first(terminal: Terminal) -> None:
+    job_id = lose_a_worker(terminal)
+
+    for answer, code, state in (("n", INTERRUPTED, "active"), ("y", DONE, "wait")):
+        with Screen(terminal, "doctor", "--repair") as screen:
+            screen.shows("[y/N]")
+            assert ACT in screen.text
+            assert terminal.state("mail", job_id) == "active"
+            screen.types(f"{answer}\n")
+            assert screen.ends() == code
+        assert terminal.state("mail", job_id) == state
+
+
+def test_yes_without_a_repair_is_refused(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+
+    result = terminal.here("doctor", "--yes")
+
+    assert result.code == USAGE
+    assert "--yes belongs to --repair" in result.err
+
+
+def test_repair_ends_with_1_while_something_is_wrong(
+    terminal: Terminal, redis_server: RedisServer, redis_prefix: str, redis_url: str
+) -> None:
+    async def fill(app: App) -> None:
+        await app.backend().jobs.add([job("mail"), job("old")])
+
+    terminal.url = redis_url
+    terminal.ask(fill)
+    redis_server.command("DEL", f"{redis_prefix}:mail:wait")
+    redis_server.command("RENAME", f"{redis_prefix}:old:wait", f"{redis_prefix}:old:paused")
+
+    found = terminal.here("doctor", "--url", redis_url)
+    mended = terminal.here("doctor", "--url", redis_url, "--repair", "--yes")
+    terminal.here("resume", "old", "--url", redis_url)
+    after = terminal.here("doctor", "--url", redis_url)
+
+    assert (found.code, mended.code, after.code) == (ERROR, ERROR, DONE)
+    assert "✗ strays of mail: jobs in no state" in found.out
+    assert "✓ mail: put into wait 1 job that is in no state (1)" in mended.out
+    second_look = mended.out.partition("A second look:")[2]
+    assert "✗ version of old" in second_look
+    assert "strays" not in second_look
 
 
 def test_workers_are_listed_while_they_are_alive(terminal: Terminal) -> None:

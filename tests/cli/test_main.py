@@ -95,6 +95,7 @@ LOOKING = [
     ["events", "mail"],
     ["top", "--once"],
     ["doctor"],
+    ["doctor", "--repair", "--yes"],
 ]
 
 

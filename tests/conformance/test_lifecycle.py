@@ -1,4 +1,4 @@
-"""Opening, closing and looking after a store."""
+"""Opening, closing, looking after and mending a store."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line
+from tests.support.contract import HandWorker, Q, add, add_one, counts, job, line, record, told
 
 from toril.backends import open_backend
 from toril.core.errors import BackendClosedError
-from toril.engine.contract import Backend
+from toril.engine.contract import Backend, Repair
 from toril.engine.contract.dispatch import Speech
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
 SOON_S = 10.0
+TAKE_BACK = Repair(Q, "take_back", ["1"])
 
 
 async def test_closing_twice_and_at_once_is_fine(open_another: Callable[[], Backend]) -> None:
@@ -43,6 +44,7 @@ CALLS: dict[str, Callable[[Backend], Awaitable[object]]] = {
     "read": lambda backend: backend.events.read(Q, after=0, limit=1, wait_s=5),
     "list": lambda backend: backend.workers.list(),
     "check": lambda backend: backend.lifecycle.check(),
+    "repair": lambda backend: backend.lifecycle.repair([TAKE_BACK], max_stalled=1),
     "renew": lambda backend: asyncio.to_thread(backend.dispatch.renew, "w", []),
     "beat": lambda backend: asyncio.to_thread(
         backend.workers.beat, "w", running=1, quiet=False, resident_bytes=1
@@ -65,10 +67,9 @@ async def test_those_who_sleep_are_woken_by_the_close(open_another: Callable[[],
     """The watcher could miss the end, and the close then waited for it for ever."""
     for _ in range(20):
         backend = open_another()
-        worker = HandWorker(backend)
+        seen = (await HandWorker(backend).ask(Q)).seen
 
-        async def sleep(backend: Backend = backend, worker: HandWorker = worker) -> None:
-            seen = (await worker.ask(Q)).seen
+        async def sleep(backend: Backend = backend, seen: int = seen) -> None:
             await backend.dispatch.wait([Q], seen, timeout_s=60)
 
         async def read(backend: Backend = backend) -> None:
@@ -123,6 +124,8 @@ async def test_check_finds_nothing_wrong_with_a_store_in_order(
 
     assert health.ok
     assert all(finding.text for finding in health.findings)
+    assert health.repairs == []
+    assert await backend.lifecycle.repair(health.repairs, max_stalled=1) == []
 
 
 async def test_check_warns_of_jobs_that_no_worker_serves(backend: Backend) -> None:
@@ -134,6 +137,17 @@ async def test_check_warns_of_jobs_that_no_worker_serves(backend: Backend) -> No
     assert any(
         finding.grade == "warning" and "lonely" in finding.subject for finding in health.findings
     )
+
+
+async def test_check_says_nothing_of_a_paused_queue_that_no_worker_serves(
+    backend: Backend,
+) -> None:
+    await add_one(backend, "quiet")
+    await backend.limits.pause("quiet")
+
+    health = await backend.lifecycle.check()
+
+    assert not [finding for finding in health.findings if "quiet" in finding.subject]
 
 
 async def test_check_warns_of_leases_that_have_ended(
@@ -148,6 +162,118 @@ async def test_check_warns_of_leases_that_have_ended(
     }
 
     assert grades["leases"] == "warning"
+
+
+async def test_look_plans_and_changes_nothing(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    first_id, second_id, other_id = await add(backend, job(), job(), job("other"))
+    for queue in (Q, Q, "other"):
+        await worker.claim_one(queue)
+    clock.advance(31)
+    events = await told(backend)
+
+    first = await backend.lifecycle.check()
+    again = await backend.lifecycle.check()
+
+    assert first.repairs == again.repairs
+    assert [(one.queue, one.act, sorted(one.job_ids)) for one in first.repairs] == [
+        ("other", "take_back", [other_id]),
+        (Q, "take_back", [first_id, second_id]),
+    ]
+    assert first.repairs[1].text.startswith(f"{Q}: put back in line 2 jobs whose lease has ended (")
+    assert await told(backend) == events
+    assert await counts(backend) == {State.ACTIVE: 2}
+
+
+async def test_repair_takes_back_whose_lease_has_ended(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    lapsed, waiting = await add(backend, job(priority=2), job(priority=2))
+    claimed = await worker.claim_one()
+    clock.advance(31)
+    plan = (await backend.lifecycle.check()).repairs
+
+    done = await backend.lifecycle.repair(plan, max_stalled=1)
+
+    assert done == plan == [Repair(Q, "take_back", [lapsed])]
+    assert await line(backend, State.PRIORITIZED) == [lapsed, waiting]
+    assert [attempt.outcome for attempt in (await record(backend, lapsed)).history] == ["stalled"]
+    assert [name for name, _ in (await told(backend))[-2:]] == ["waiting", "stalled"]
+    assert await worker.end(claimed, "completed") == "lease_lost"
+    health = await backend.lifecycle.check()
+    assert health.repairs == []
+    assert {one.grade for one in health.findings if one.subject == "leases"} == {"ok"}
+    assert await backend.lifecycle.repair(plan, max_stalled=1) == []
+
+
+async def test_repair_leaves_other_queues_alone(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await add(backend, job(), job("other"))
+    await worker.claim(Q, "other", limit=1)
+    clock.advance(31)
+
+    await backend.lifecycle.repair([TAKE_BACK], max_stalled=1)
+
+    assert await counts(backend) == {State.WAIT: 1}
+    assert await counts(backend, "other") == {State.ACTIVE: 1}
+
+
+@pytest.mark.needs("stopwatch")
+async def test_lease_from_before_the_host_was_restarted_has_ended(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await add_one(backend)
+    await worker.claim_one()
+    clock.restart_host()
+
+    (done,) = await backend.lifecycle.repair([TAKE_BACK], max_stalled=1)
+
+    assert done == TAKE_BACK
+
+
+async def test_repair_leaves_what_is_held(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await add(backend, job(), job())
+    renewed, lapsed = await worker.claim(limit=2)
+    clock.advance(31)
+    plan = (await backend.lifecycle.check()).repairs
+    worker.renew(renewed)
+    await backend.workers.declare_dead(worker.id)
+
+    done = await backend.lifecycle.repair(plan, max_stalled=1)
+
+    assert [one.job_ids for one in done] == [[lapsed.id]]
+    assert await line(backend, State.ACTIVE) == [renewed.id]
+    assert await worker.end(renewed, "completed") == "ok"
+
+
+async def test_job_that_is_taken_back_too_often_fails_without_another_run(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await add_one(backend)
+    await worker.claim_one()
+    clock.advance(31)
+
+    await backend.lifecycle.repair([TAKE_BACK], max_stalled=0)
+
+    assert (await worker.claim_one()).deferred_failure == "job stalled more than allowable limit"
+
+
+async def test_many_are_taken_back_in_several_steps(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    ids = await add(backend, *(job() for _ in range(1200)))
+    await worker.claim(limit=1200)
+    clock.advance(31)
+
+    (done,) = await backend.lifecycle.repair([TAKE_BACK], max_stalled=1)
+
+    assert sorted(done.job_ids) == sorted(ids)
+    assert await counts(backend) == {State.WAIT: 1200}
+    assert (await line(backend, State.WAIT))[:3] == ids[:3]
 
 
 @pytest.mark.needs("shared_processes")

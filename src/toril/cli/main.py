@@ -34,7 +34,7 @@ COMMANDS = {
     "events": ("events:events", "Print what happened, and what happens."),
     "top": ("top:top", "Watch queues and workers, live."),
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
-    "doctor": ("doctor:doctor", "Look the installation and the store over."),
+    "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }
 """Command to `module:function` in this package, and what it is for."""
 

@@ -59,6 +59,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_ready(State.ACTIVE, "snooze", "the task asked for another run at once"),
     *_ready(State.ACTIVE, "release", "a stopping worker gives it back"),
     *_ready(State.ACTIVE, "recover", "its lease has ended, or its worker is dead"),
+    *_ready(None, "repair", "it was found in no state, unfinished"),
+    Transition(None, State.DELAYED, "repair", "delayed", "it was found in no state, not yet due"),
+    *(
+        Transition(None, state, "repair", None, "it was found in no state, though it has ended")
+        for state in FINISHED
+    ),
     *_ready(State.FAILED, "retry_finished", "an operator tries it again"),
     *_ready(State.COMPLETED, "retry_finished", "an operator runs it again"),
     Transition(State.WAIT, State.PRIORITIZED, "change_priority", None, "an operator re-orders"),

@@ -141,7 +141,7 @@ HOT = {
 }
 SORTED = {
     "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "logs_read",
-    "doctor_unserved", "worker_list",
+    "doctor_lapsed", "doctor_unserved", "worker_list",
 }  # fmt: skip
 """What they sort is few: the jobs that run, those asked for, queues, workers."""
 

@@ -24,6 +24,11 @@ class RedisCounts:
         self._moments = moments
 
     async def queues(self) -> list[QueueRecord]:
+        records = [await self.queue(name) for name in await self.names()]
+        return [record for record in records if record is not None]
+
+    async def names(self) -> list[str]:
+        """Return the names of all queues that are known, some of which may be gone."""
         names = set(await self._client.call("SMEMBERS", self._keys.queues))
         for node in await self._client.nodes():
             if await node.call("DBSIZE") <= SCAN_UP_TO:
@@ -35,8 +40,7 @@ class RedisCounts:
                     names.update(filter(None, map(self._keys.queue_of_meta, keys)))
                     if cursor == "0":
                         break
-        records = [await self.queue(name) for name in sorted(names)]
-        return [record for record in records if record is not None]
+        return sorted(names)
 
     async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
         await self._client.run(

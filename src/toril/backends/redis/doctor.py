@@ -1,4 +1,7 @@
-"""Looks a store on Redis over: servers, clocks, leases, orphans, queues that nobody serves."""
+"""Looks a store on Redis over: servers, clocks, leases, orphans, queues that nobody serves.
+
+Read next: `survey.py` (the jobs), `servers.py` (the servers).
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,17 @@ from collections.abc import Sequence
 from toril.backends.redis import servers
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
+from toril.backends.redis.damage import leases
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
-from toril.backends.redis.scripts import script
 from toril.backends.redis.server_info import parse_info
+from toril.backends.redis.survey import Survey
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import BackendError
 from toril.engine.contract.counts import QueueRecord
-from toril.engine.contract.lifecycle import Finding
-from toril.engine.states import READY, State
+from toril.engine.contract.lifecycle import Finding, Health
+from toril.engine.states import READY
 
-LOOK_CHUNK = 500
-"""Jobs in one call: about 2 ms of the server's time."""
-LOOK_AT_MOST = 10_000
-"""Jobs of each state of a queue that are looked at."""
-LARGE_BYTES = 1 << 20
-"""A payload above this slows every command beside it."""
 CLOCK_MS = 1_000
 """How far the host's clock may be from the server's."""
 
@@ -38,15 +36,17 @@ class Doctor:
         moments: Moments,
         counts: RedisCounts,
         workers: RedisWorkers,
+        survey: Survey,
     ) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
         self._counts = counts
         self._workers = workers
+        self._survey = survey
 
-    async def findings(self) -> list[Finding]:
-        """Return everything that is to be said."""
+    async def health(self) -> Health:
+        """Return everything that is to be said, and what can be mended; `Lifecycle.check`."""
         found: list[Finding] = []
         for node in await self._client.nodes():
             info = parse_info(await node.call("INFO"), node.name)
@@ -54,12 +54,32 @@ class Doctor:
             found.append(servers.persistence(info))
             found += servers.replication(info)
         found += await self._clock()
-        queues = await self._counts.queues()
-        surveys = [await self._survey(queue) for queue in queues]
-        found.append(_leases([one for survey in surveys for one in survey.unlocked]))
-        for survey in surveys:
-            found += survey.findings()
-        return found + await self._unserved(queues)
+        names = await self._counts.names()
+        scattered = [name for name in names if self._is_scattered(name)]
+        found += self._slots(scattered)
+        names = [name for name in names if name not in scattered]
+        damages = await self._survey.look(names)
+        found.append(leases(damages))
+        for damage in damages:
+            found += damage.findings()
+        found += await self._unserved([await self._counts.queue(name) for name in names])
+        return Health(found, [repair for damage in damages for repair in damage.repairs()])
+
+    def _is_scattered(self, queue: str) -> bool:
+        """Whether the keys of a queue lie in several slots of a Cluster."""
+        some = (self._keys.of(queue, name) for name in ("meta", "wait", "active", "events"))
+        return len(set(map(self._client.slot, some))) > 1
+
+    def _slots(self, scattered: Sequence[str]) -> list[Finding]:
+        """Say whether queues can be used in a Cluster; nothing outside of one."""
+        if not self._client.clustered:
+            return []
+        text = (
+            "the keys of this queue lie in several slots, so that nothing can be done with it. Put"
+            " braces around the prefix, as in ?prefix={jobs}, or around the queue's name"
+        )
+        found = [Finding(f"slots of {queue}", "error", text) for queue in scattered]
+        return found or [Finding("slots", "ok", "the keys of each queue lie in one slot")]
 
     async def _clock(self) -> list[Finding]:
         if self._moments.frozen():
@@ -76,26 +96,7 @@ class Doctor:
             return [Finding("clock", "warning", text)]
         return [Finding("clock", "ok", f"{apart_ms} ms from the server's")]
 
-    async def _survey(self, queue: QueueRecord) -> _Survey:
-        survey = _Survey(queue.name)
-        for state in State:
-            start, looked = 0, LOOK_CHUNK
-            while looked == LOOK_CHUNK and start < LOOK_AT_MOST:
-                missing, unlocked, large, looked = await self._client.run(
-                    script("survey"),
-                    [self._keys.meta(queue.name)],
-                    state,
-                    start,
-                    LOOK_CHUNK,
-                    LARGE_BYTES,
-                )
-                survey.missing += missing
-                survey.unlocked += [f"{queue.name}/{job_id}" for job_id in unlocked]
-                survey.large += large
-                start += looked
-        return survey
-
-    async def _unserved(self, queues: Sequence[QueueRecord]) -> list[Finding]:
+    async def _unserved(self, queues: Sequence[QueueRecord | None]) -> list[Finding]:
         """Queues that have jobs in line, and no worker: neither ours nor Node's."""
         served = {queue for worker in await self._workers.list() for queue in worker.queues}
         names: set[str] = set()
@@ -107,6 +108,8 @@ class Doctor:
             names = set()
         found = []
         for queue in queues:
+            if queue is None or queue.paused:
+                continue
             waiting = sum(queue.counts[state] for state in READY)
             node_name = f"name={self._keys.client_name(queue.name, '')}".removesuffix(":w:")
             if not waiting or queue.name in served:
@@ -119,45 +122,3 @@ class Doctor:
             )
             found.append(Finding(f"queue {queue.name}", "warning", text))
         return found
-
-
-class _Survey:
-    """What is odd about the jobs of one queue."""
-
-    def __init__(self, queue: str) -> None:
-        self.queue = queue
-        self.missing: list[str] = []
-        self.unlocked: list[str] = []
-        self.large: list[str] = []
-
-    def findings(self) -> list[Finding]:
-        """Return what is to be said."""
-        found = []
-        if self.missing:
-            text = (
-                f"ids in line whose job is gone: {_some(self.missing)}; workers pass over them when"
-                " they come to them"
-            )
-            found.append(Finding(f"orphans of {self.queue}", "warning", text))
-        if self.large:
-            text = (
-                f"payloads above {LARGE_BYTES >> 20} MiB: {_some(self.large)}; store the data"
-                " elsewhere and pass its address"
-            )
-            found.append(Finding(f"payloads of {self.queue}", "warning", text))
-        return found
-
-
-def _leases(unlocked: list[str]) -> Finding:
-    if unlocked:
-        text = (
-            f"jobs whose lease has ended: {_some(unlocked)}; the next worker that starts takes them"
-            " back"
-        )
-        return Finding("leases", "warning", text)
-    return Finding("leases", "ok", "every running job is held by a live lease")
-
-
-def _some(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:3])
-    return f"{len(ids)} ({shown}{', …' if len(ids) > 3 else ''})"

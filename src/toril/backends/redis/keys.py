@@ -19,6 +19,13 @@ from __future__ import annotations
 
 import base64
 
+from toril.core.ids import RESERVED_JOB_IDS
+
+PARTS = frozenset({"lock", "logs", "dependencies", "processed", "failed", "unsuccessful"})
+"""What a job has beside its hash, each under `<id>:<part>`."""
+FAMILIES = frozenset({"de", "dn", "metrics", "repeat"})
+"""With what keys of a queue begin that have a part too, and are no job's."""
+
 
 class Keys:
     """The keys of all queues under one prefix."""
@@ -48,6 +55,24 @@ class Keys:
     def of(self, queue: str, suffix: str) -> str:
         """Return any key of a queue: one of its own, or a job's."""
         return f"{self.prefix}:{queue}:{suffix}"
+
+    def job_of(self, key: str) -> tuple[str, str] | None:
+        """Return the queue of a job's key and what is behind it: `<id>` or `<id>:<part>`.
+
+        By its form it is a job's; what it holds is not known here. None: it is one of the layout's
+        own, or of no queue.
+        """
+        queue, _, rest = key[len(self.prefix) + 1 :].partition(":")
+        job_id, colon, part = rest.partition(":")
+        if not queue or not job_id or job_id in RESERVED_JOB_IDS:
+            return None
+        if colon and (part not in PARTS or job_id in FAMILIES):
+            return None
+        return queue, rest
+
+    def all_pattern(self) -> str:
+        """Return a pattern for SCAN that finds the keys of all queues, and others."""
+        return f"{_escaped(self.prefix)}:*"
 
     def metas_pattern(self) -> str:
         """Return a pattern for SCAN that finds the settings of all queues."""

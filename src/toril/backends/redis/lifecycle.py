@@ -1,14 +1,15 @@
-"""Closing the store, and looking it over."""
+"""Closing the store, looking it over, and mending it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.keys import Keys
-from toril.engine.contract.lifecycle import Health
+from toril.backends.redis.repairs import Repairs
+from toril.engine.contract.lifecycle import Health, Repair
 
 IDENTITY_MS = 120_000
 """For how long a store has the same name: longer than the minute that was promised."""
@@ -18,16 +19,25 @@ class RedisLifecycle:
     """The role `Lifecycle`."""
 
     def __init__(
-        self, client: Client, keys: Keys, doctor: Doctor, close: Callable[[], Awaitable[None]]
+        self,
+        client: Client,
+        keys: Keys,
+        doctor: Doctor,
+        repairs: Repairs,
+        close: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._doctor = doctor
+        self._repairs = repairs
         self._keys = keys
         self._close = close
         self._closed = False
 
     async def check(self) -> Health:
-        return Health(await self._doctor.findings())
+        return await self._doctor.health()
+
+    async def repair(self, repairs: Sequence[Repair], *, max_stalled: int) -> list[Repair]:
+        return await self._repairs.carry_out(repairs, max_stalled=max_stalled)
 
     async def identity(self) -> str:
         # Not the server's own id: a proxy may hide it. It expires, so that a copy has another one.

@@ -15,7 +15,10 @@ from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.servers import admit
+from toril.backends.redis.strays import Strays
+from toril.backends.redis.survey import Survey
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.clock import Clock
@@ -44,7 +47,9 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments)
     counts = RedisCounts(client, keys, moments)
-    doctor = Doctor(client, keys, moments, counts, workers)
+    survey = Survey(client, keys, Strays(client, keys, moments))
+    doctor = Doctor(client, keys, moments, counts, workers, survey)
+    repairs = Repairs(client, keys, moments)
 
     async def close() -> None:
         await wake_ups.close()
@@ -63,6 +68,6 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         counts=counts,
         limits=RedisLimits(client, keys, moments),
         workers=workers,
-        lifecycle=RedisLifecycle(client, keys, doctor, close),
+        lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes"}),
     )

@@ -1,4 +1,4 @@
-"""The store as a whole: looking it over, closing it."""
+"""The store as a whole: looking it over, mending it, closing it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.recovery import take_back_lapsed
+from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
-from toril.engine.contract.lifecycle import Finding, Health
+from toril.engine.contract.lifecycle import PLAN_AT_MOST, Finding, Health, Repair
 
 LOW_ROOM_BYTES = 1 << 30
 """Room on the disk below which there is a warning: 1 GiB."""
@@ -21,13 +24,23 @@ LOW_ROOM_BYTES = 1 << 30
 WAL_RESET_FIXED = (3, 51, 3)
 """Before this version two writers could damage a file at a checkpoint (sqlite.org, 2026-03)."""
 
+REPAIR_CHUNK = 500
+"""Jobs in one transaction of a repair."""
+
 
 class SqliteLifecycle:
-    """The role `Lifecycle`."""
+    """The role `Lifecycle`.
 
-    def __init__(self, path: str, reader: Reader, clock: Clock, close: Callable[[], None]) -> None:
+    A job and its state are one row here, so that one cannot be there without the other: a lease
+    that has ended is all that there can be to mend.
+    """
+
+    def __init__(
+        self, path: str, reader: Reader, writer: Writer, clock: Clock, close: Callable[[], None]
+    ) -> None:
         self._path = path
         self._reader = reader
+        self._writer = writer
         self._clock = clock
         self._close = close
         self._name = secrets.token_hex(16)
@@ -36,8 +49,28 @@ class SqliteLifecycle:
         findings = [_library()]
         if self._path != ":memory:":
             findings += await asyncio.to_thread(_room, Path(self._path))
-        findings += await self._reader.ask(self._contents)
-        return Health(findings)
+        contents, lapsed = await self._reader.ask(self._contents)
+        return Health(findings + contents, lapsed)
+
+    async def repair(self, repairs: Sequence[Repair], *, max_stalled: int) -> list[Repair]:
+        done: list[Repair] = []
+        for queue in dict.fromkeys(one.queue for one in repairs if one.act == "take_back"):
+            ids = await self._take_back(queue, max_stalled)
+            if ids:
+                done.append(Repair(queue, "take_back", ids))
+        return done
+
+    async def _take_back(self, queue: str, max_stalled: int) -> list[str]:
+        ids: list[str] = []
+        while True:
+            taken = await self._writer.run(
+                lambda transaction: take_back_lapsed(
+                    transaction, queue, max_stalled=max_stalled, limit=REPAIR_CHUNK
+                )
+            )
+            ids += taken
+            if len(taken) < REPAIR_CHUNK:
+                return ids
 
     async def identity(self) -> str:
         if self._path == ":memory:":
@@ -48,17 +81,9 @@ class SqliteLifecycle:
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
-    def _contents(self, view: View) -> list[Finding]:
-        return [_integrity(view), *self._orphans(view), *_unserved(view)]
-
-    def _orphans(self, view: View) -> list[Finding]:
-        lapsed = view.run("doctor_lapsed", self._clock.steady_ms())[0][0]
-        if lapsed:
-            text = (
-                f"jobs whose lease has ended: {lapsed}; the next worker that starts takes them back"
-            )
-            return [Finding("leases", "warning", text)]
-        return [Finding("leases", "ok", "every running job is held by a live lease")]
+    def _contents(self, view: View) -> tuple[list[Finding], list[Repair]]:
+        lapsed = view.run("doctor_lapsed", self._clock.steady_ms())
+        return [_integrity(view), _leases(lapsed), *_unserved(view)], _take_backs(lapsed)
 
 
 def _library() -> Finding:
@@ -89,6 +114,25 @@ def _integrity(view: View) -> Finding:
         text = f"{len(problems)} problems, the first: {problems[0]}. Restore a backup"
         return Finding("integrity", "error", text)
     return Finding("integrity", "ok", "the file is whole")
+
+
+def _leases(lapsed: Sequence[tuple[Any, ...]]) -> Finding:
+    if lapsed:
+        text = (
+            f"jobs whose lease has ended: {len(lapsed)}; the next worker that starts takes them"
+            " back, and so does toril doctor --repair"
+        )
+        return Finding("leases", "warning", text)
+    return Finding("leases", "ok", "every running job is held by a live lease")
+
+
+def _take_backs(lapsed: Sequence[tuple[Any, ...]]) -> list[Repair]:
+    by_queue: dict[str, list[str]] = {}
+    for _, queue, job_id, *_ in lapsed:
+        by_queue.setdefault(queue, []).append(job_id)
+    return [
+        Repair(queue, "take_back", ids[:PLAN_AT_MOST]) for queue, ids in sorted(by_queue.items())
+    ]
 
 
 def _unserved(view: View) -> list[Finding]:

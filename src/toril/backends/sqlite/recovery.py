@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +27,29 @@ def recover_jobs(
     silent_since_ms = steady_ms - round(heartbeat_s * 1000)
     transaction.flush()
     lapsed = transaction.run("lapsed", steady_ms, silent_since_ms, limit)
+    recovery = _put_back(transaction, lapsed, max_stalled)
+    if len(lapsed) < limit:
+        transaction.run("workers_bury", silent_since_ms, steady_ms)
+    return recovery
+
+
+def take_back_lapsed(
+    transaction: Transaction, queue: str, *, max_stalled: int, limit: int
+) -> list[str]:
+    """Put up to `limit` jobs of a queue whose lease has ended at the front of their line.
+
+    The latest first: where there are more, the next call puts the longest running in front. A job
+    of a dead worker stays if its lease has not ended. Returns the ids.
+    """
+    transaction.flush()
+    rows = transaction.run("doctor_lapsed", transaction.steady_ms)
+    lapsed = [row for row in rows if row[1] == queue][-limit:]
+    return [job_id for _, job_id in _put_back(transaction, lapsed, max_stalled).recovered]
+
+
+def _put_back(
+    transaction: Transaction, lapsed: Sequence[tuple[Any, ...]], max_stalled: int
+) -> Recovery:
     recovered: list[tuple[str, str]] = []
     quarantined: list[tuple[str, str]] = []
     moves: list[tuple[Any, ...]] = []
@@ -60,8 +84,6 @@ def recover_jobs(
     if moves:
         transaction.run("move", msgspec.json.encode(moves).decode())
         transaction.readied = True
-    if len(lapsed) < limit:
-        transaction.run("workers_bury", silent_since_ms, steady_ms)
     return Recovery(recovered, quarantined)
 
 

@@ -73,7 +73,7 @@ def open_sqlite(
         counts=SqliteCounts(writer, reader, clock),
         limits=SqliteLimits(writer),
         workers=SqliteWorkers(writer, reader, clock),
-        lifecycle=SqliteLifecycle(path, reader, clock, close),
+        lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )
 

@@ -14,7 +14,7 @@ from toril.engine.contract.counts import Counts
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Hold
 from toril.engine.contract.events import Events
 from toril.engine.contract.jobs import JobFilter, Jobs
-from toril.engine.contract.lifecycle import Health, Lifecycle
+from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
 from toril.engine.contract.workers import Workers
 
@@ -32,6 +32,7 @@ __all__ = [
     "Jobs",
     "Lifecycle",
     "Limits",
+    "Repair",
     "Workers",
 ]
 

@@ -1,0 +1,157 @@
+"""What is wrong with the jobs of one queue, in words: what was found, and what mends it.
+
+Pure: `survey.py` and `strays.py` look and note here, `repairs.py` mends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from toril.engine.contract.lifecycle import PLAN_AT_MOST, Finding, Repair
+from toril.engine.states import FINISHED
+
+LARGE_BYTES = 1 << 20
+"""A payload above this slows every command beside it."""
+MENDS = "toril doctor --repair"
+
+
+class Ids:
+    """Ids of jobs, each once, in the order in which they were found; at most `PLAN_AT_MOST`."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def note(self, ids: Iterable[str]) -> None:
+        """Add those that there is room for."""
+        for one in ids:
+            if len(self._ids) >= PLAN_AT_MOST:
+                return
+            self._ids[one] = None
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def all(self) -> list[str]:
+        """Return them."""
+        return list(self._ids)
+
+    def __str__(self) -> str:
+        """Return how many, and the first three: `4 (7, 9, 12, …)`."""
+        shown = ", ".join(self.all()[:3])
+        many = f"{len(self):,}" + (" or more" if len(self) >= PLAN_AT_MOST else "")
+        return f"{many} ({shown}{', …' if len(self) > 3 else ''})"
+
+
+class Damage:
+    """What is wrong with the jobs of one queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        self.aside = 0
+        """Jobs that a BullMQ before 6 has set aside when it paused the queue."""
+        self.unlocked = Ids()
+        """Active ones that no lock holds."""
+        self.large = Ids()
+        """Those with a payload above `LARGE_BYTES`."""
+        self.rests = Ids()
+        """Those that are gone, but not with all that was theirs."""
+        self._gone: dict[str, Ids] = {}
+        self._strays: dict[str, Ids] = {}
+
+    def note_gone(self, state: str, ids: Iterable[str]) -> None:
+        """Note ids in a state whose job is gone."""
+        _of(self._gone, state).note(ids)
+
+    def note_stray(self, state: str, job_id: str) -> None:
+        """Note a job that is in no state, and in which it should be."""
+        _of(self._strays, state).note([job_id])
+
+    def findings(self) -> list[Finding]:
+        """Return what is to be said, but for leases."""
+        found: list[Finding] = []
+
+        def say(what: str, text: str, grade: Literal["warning", "error"] = "warning") -> None:
+            found.append(Finding(f"{what} of {self.queue}", grade, text))
+
+        if self.aside:
+            say(
+                "version",
+                f"a BullMQ before 6 has paused the queue and set {self.aside:,} of its jobs aside;"
+                " until they are back, nothing is added, worked or mended here. Stop what still"
+                f" uses that version; toril resume {self.queue} then brings them back and lets jobs"
+                " start",
+                "error",
+            )
+        if gone := _all(self._gone):
+            say("orphans", f"ids whose job is gone: {gone}; {MENDS} removes them")
+        if strays := _all(self._strays):
+            have_ended = {state for state, _ in _sorted(self._strays)} <= set(FINISHED)
+            say(
+                "strays",
+                f"jobs in no state, which nobody will find: {strays}; {MENDS} puts them where they"
+                " belong",
+                "warning" if have_ended else "error",
+            )
+        if self.rests:
+            say(
+                "rests",
+                f"jobs that are gone, but for log lines and the like: {self.rests}; {MENDS} removes"
+                " these",
+            )
+        if self.large:
+            say(
+                "payloads",
+                f"payloads above {LARGE_BYTES >> 20} MiB: {self.large}; store the data elsewhere"
+                " and pass its address",
+            )
+        return found
+
+    def repairs(self) -> list[Repair]:
+        """Return what would mend it, in the order in which to do it.
+
+        Ids first: a recovery takes out those of `active` as well, and does not say so.
+        """
+        if self.aside:  # what goes in line now, version 5 may overwrite
+            return []
+        queue = self.queue
+        found = [
+            Repair(queue, "remove_ids", ids.all(), state) for state, ids in _sorted(self._gone)
+        ]
+        if self.unlocked:
+            found.append(Repair(queue, "take_back", self.unlocked.all()))
+        found += [
+            Repair(queue, "restore", ids.all(), state) for state, ids in _sorted(self._strays)
+        ]
+        if self.rests:
+            found.append(Repair(queue, "remove_rest", self.rests.all()))
+        return found
+
+
+def leases(damages: Iterable[Damage]) -> Finding:
+    """Say how it stands with the leases of all queues."""
+    unlocked = Ids()
+    for damage in damages:
+        unlocked.note(f"{damage.queue}/{job_id}" for job_id in damage.unlocked.all())
+    if unlocked:
+        text = (
+            f"jobs whose lease has ended: {unlocked}; the next worker that starts takes them back,"
+            f" and so does {MENDS}"
+        )
+        return Finding("leases", "warning", text)
+    return Finding("leases", "ok", "every running job is held by a live lease")
+
+
+def _of(by_state: dict[str, Ids], state: str) -> Ids:
+    return by_state.setdefault(state, Ids())
+
+
+def _sorted(by_state: dict[str, Ids]) -> list[tuple[str, Ids]]:
+    return [(state, by_state[state]) for state in sorted(by_state) if by_state[state]]
+
+
+def _all(by_state: dict[str, Ids]) -> Ids:
+    together = Ids()
+    for _, ids in _sorted(by_state):
+        together.note(ids.all())
+    return together

@@ -1,0 +1,53 @@
+"""Looks over what the states of a queue list, and over all its jobs, in small steps.
+
+What a state lists is here; what no state lists is in `strays.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toril.backends.redis.client import Client
+from toril.backends.redis.damage import Damage
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.scripts import script
+from toril.backends.redis.strays import Strays
+from toril.engine.states import State
+
+LOOK_CHUNK = 500
+"""Jobs in one call: about 1 ms of the server's time."""
+NODES_STATES = ("waiting-children", "paused")
+"""Where only BullMQ puts jobs: parents of its flows and, before version 6, paused ones."""
+
+
+class Survey:
+    """Looks queues over; changes nothing."""
+
+    def __init__(self, client: Client, keys: Keys, strays: Strays) -> None:
+        self._client = client
+        self._keys = keys
+        self._strays = strays
+
+    async def look(self, queues: Sequence[str]) -> list[Damage]:
+        """Return what is wrong with each queue.
+
+        Raises:
+            BackendError: The server went away, or does not let this user look.
+        """
+        damages = [await self._lines(queue) for queue in queues]
+        await self._strays.look({damage.queue: damage for damage in damages})
+        return damages
+
+    async def _lines(self, queue: str) -> Damage:
+        damage = Damage(queue)
+        damage.aside = await self._client.call("LLEN", self._keys.of(queue, "paused"))
+        for state in (*map(str, State), *NODES_STATES):
+            start, looked = 0, LOOK_CHUNK
+            while looked == LOOK_CHUNK:
+                gone, unlocked, looked = await self._client.run(
+                    script("survey"), [self._keys.meta(queue)], state, start, LOOK_CHUNK
+                )
+                damage.note_gone(state, gone)
+                damage.unlocked.note(unlocked)
+                start += looked
+        return damage

@@ -1,0 +1,38 @@
+"""What a server says of itself, and what is to be said of that."""
+
+from __future__ import annotations
+
+import pytest
+
+from toril.backends.redis.server_info import parse_info
+from toril.backends.redis.servers import LAG_BYTES, persistence, replication
+
+
+@pytest.mark.parametrize(
+    ("info", "grade"),
+    [
+        ("aof_enabled:1\r\n", "ok"),
+        ("aof_enabled:1\r\naof_last_write_status:err\r\n", "error"),
+        ("aof_enabled:0\r\n", "warning"),
+        ("aof_enabled:0\r\nrdb_last_bgsave_status:err\r\n", "error"),
+    ],
+)
+def test_what_survives_a_restart_is_said(info: str, grade: str) -> None:
+    assert persistence(parse_info(info, "here")).grade == grade
+
+
+@pytest.mark.parametrize(
+    ("state", "behind", "grade"),
+    [("online", 10, "ok"), ("online", LAG_BYTES + 1, "warning"), ("wait_bgsave", 0, "warning")],
+)
+def test_replicas_that_are_behind_are_warned_of(state: str, behind: int, grade: str) -> None:
+    info = parse_info(
+        f"master_repl_offset:99999999\r\n"
+        f"slave0:ip=10.0.0.2,port=6379,state={state},offset={99999999 - behind},lag=0\r\n",
+        "here",
+    )
+
+    (found,) = replication(info)
+
+    assert (found.subject, found.grade) == ("replica 10.0.0.2:6379", grade)
+    assert f"{behind} bytes behind" in found.text
