@@ -19,6 +19,7 @@ from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
+from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
@@ -55,7 +56,7 @@ class App(TaskMaker):
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | object | None = None,
         *,
         durability: Literal["full", "normal"] | None = None,
         clock: Clock | None = None,
@@ -64,8 +65,10 @@ class App(TaskMaker):
         """Make an app. The store is opened when it is first needed.
 
         Parameters:
-            url: Where jobs live: `sqlite:///path`, `sqlite://:memory:` or a path. Default:
-                `TORIL_URL`, `toril.toml`, or `toril.db` in the working directory.
+            url: Where jobs live: `sqlite:///path`, `sqlite://:memory:` or a path; `redis://host`
+                and its kin (`open_backend` has all); or a client of redis-py, of which the settings
+                are taken, not the connections. Default: `TORIL_URL`, `toril.toml`, or `toril.db` in
+                the working directory.
             durability: `full` (default): what was acknowledged survives a loss of power. `normal`:
                 it survives the end of the process.
             clock: What time it is. Default: the host's. Tests pass one that they move.
@@ -75,7 +78,7 @@ class App(TaskMaker):
             InvalidSettingError: The environment or the file holds nonsense.
         """
         self.settings = settings or Settings.load()
-        self.url = url or self.settings.url
+        self.url: str | object = self.settings.url if url is None or url == "" else url
         self.durability = durability or self.settings.durability
         self._clock = clock
         self._create = True
@@ -88,7 +91,8 @@ class App(TaskMaker):
         self._producer = Producer(self.backend)
 
     def __repr__(self) -> str:
-        return f"App({self.url!r})"
+        where = without_password(self.url) if isinstance(self.url, str) else self.url
+        return f"App({where!r})"
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
+import pytest
 from tests.cli.support import PATIENCE_S, Running, Terminal, alive
+from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until_sync
 
+from toril import App
 from toril.cli.children import death_words
 from toril.cli.codes import DONE, ERROR, USAGE
 
@@ -137,3 +143,37 @@ def test_deaths_are_said_in_words() -> None:
     assert death_words(3) == "ended with code 3"
     assert death_words(-9) == "was killed by SIGKILL"
     assert death_words(-200) == "was killed by signal 200"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server whose keys are all ours: a client in place of a URL has no prefix."""
+    with RedisServer.start(tmp_path) as server:
+        yield server
+
+
+def test_processes_of_an_app_with_a_client_of_its_own_are_kept(
+    terminal: Terminal, server: RedisServer
+) -> None:
+    """The process that keeps them has no client: it cannot tell the store of a death."""
+    (terminal.folder / "own.py").write_text(
+        "from redis.asyncio import Redis\n"
+        "from toril import App\n"
+        f"app = App(Redis(port={server.port}))\n"
+        "@app.task(queue='mail')\n"
+        "async def greet() -> None: ...\n"
+    )
+    supervisor = terminal.start("worker", "own:app", "--processes", "2")
+    supervisor.says("started: Toril", times=2)
+
+    async def registered() -> list[int]:
+        async with App(server.url) as app:
+            return [worker.pid for worker in await app.workers()]
+
+    killed = asyncio.run(registered())[0]
+    os.kill(killed, signal.SIGKILL)
+
+    supervisor.says(f"the jobs of worker process {killed} come back once it is missed")
+    supervisor.says("started: Toril", times=3)
+    supervisor.tell(signal.SIGTERM)
+    assert supervisor.ends() == DONE

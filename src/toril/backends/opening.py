@@ -62,8 +62,9 @@ def open_backend(
 
 def _open_redis(url: object, clock: Clock | None) -> Backend:
     try:
-        from toril.backends.redis.address import from_client, parse  # late, as above
+        from toril.backends.redis.own_client import from_client  # late, as above
         from toril.backends.redis.store import open_redis
+        from toril.backends.redis.urls import parse
     except ImportError as error:
         if error.name != "hiredis":
             raise

@@ -47,5 +47,5 @@ async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
         known = [each.name for each in await app.queues()]
         close = nearest(name, known)
         hint = f"did you mean {close!r}?" if close else "see toril queues"
-        raise RefusedError(f"{app.url} has no queue {name!r}: {hint}", STATE)
+        raise RefusedError(f"{app.backend().url} has no queue {name!r}: {hint}", STATE)
     return queue, info

@@ -23,8 +23,9 @@ class Announcement(msgspec.Struct, frozen=True):
     """What a child writes, a JSON object a line."""
 
     worker_id: str
-    url: str
-    """Where its jobs live. May hold a password; the pipe is private."""
+    url: str | None
+    """Where its jobs live. May hold a password; the pipe is private. None: it cannot be said, since
+    the app was given a client in place of a URL."""
     shutdown_s: float
     """How long it lets running jobs go on when told to stop."""
     stage: Literal["starting", "ready", "done"] = "starting"

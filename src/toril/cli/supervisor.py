@@ -123,6 +123,9 @@ class Supervisor:
         """Give back the jobs of one that died."""
         if child.said is None:  # before it had any
             return
+        if child.said.url is None:
+            log.warning("the jobs of worker process %d come back once it is missed", child.pid)
+            return
         try:
             async with App(child.said.url).existing() as app:
                 jobs = await app.declare_dead(child.said.worker_id)
@@ -157,7 +160,9 @@ class Supervisor:
             child.tell(number)
 
 
-async def _is_shared(url: str) -> bool:
+async def _is_shared(url: str | None) -> bool:
     """Whether several processes may use the store."""
+    if url is None:  # a client of a server
+        return True
     async with App(url) as app:
         return "shared_processes" in app.backend().capabilities

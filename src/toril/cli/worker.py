@@ -149,7 +149,8 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             shutdown=arguments.shutdown_s,
         )
         # Before anything else: it may die at any moment from here on.
-        tell = partial(_tell, announce_fd, worker.id, app.url, worker.options.shutdown_s)
+        url = app.url if isinstance(app.url, str) else None
+        tell = partial(_tell, announce_fd, worker.id, url, worker.options.shutdown_s)
         tell("starting")
         WorkerSignals(worker).install()
         running = asyncio.ensure_future(worker.run())
@@ -169,7 +170,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
 def _tell(
     fd: int | None,
     worker_id: str,
-    url: str,
+    url: str | None,
     shutdown_s: float,
     stage: Literal["starting", "ready", "done"],
 ) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.support.redis_servers import RedisServer
 
-from toril.backends.redis.address import Address, parse
+from toril.backends.redis.address import Address
 from toril.backends.redis.client import Client
+from toril.backends.redis.urls import parse
 
 Connect = Callable[..., Client]
 

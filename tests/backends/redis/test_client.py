@@ -24,9 +24,9 @@ from tests.support.proxy import Proxy
 from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until, wait_until_sync
 
-from toril.backends.redis.address import parse
 from toril.backends.redis.client import Client
 from toril.backends.redis.server_info import ServerInfo
+from toril.backends.redis.urls import parse
 from toril.core.errors import (
     BackendClosedError,
     BackendError,
@@ -766,7 +766,7 @@ class TestThreadsAndLoops:
     def test_forked_process_makes_connections_of_its_own(self, server: RedisServer) -> None:
         program = f"""
 import asyncio, os
-from toril.backends.redis.address import parse
+from toril.backends.redis.urls import parse
 from toril.backends.redis.client import Client
 
 client = Client(parse({server.url!r}))

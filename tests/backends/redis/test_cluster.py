@@ -16,7 +16,6 @@ from tests.support.redis_servers import Cluster, RedisServer
 from tests.support.waiting import wait_until
 
 from toril.backends import open_backend
-from toril.backends.redis.address import parse
 from toril.backends.redis.client import Client
 from toril.backends.redis.cluster import (
     first_key,
@@ -26,6 +25,7 @@ from toril.backends.redis.cluster import (
     slot_of,
 )
 from toril.backends.redis.server_info import ServerInfo
+from toril.backends.redis.urls import parse
 from toril.core.errors import (
     BackendError,
     InvalidOptionError,

@@ -1,13 +1,11 @@
-"""URLs and other people's clients, and what is refused in them."""
+"""URLs, and what is refused in them."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
-from toril.backends.redis.address import Address, Tls, from_client, parse
+from toril.backends.redis.address import Address, Tls
+from toril.backends.redis.urls import parse
 from toril.core.errors import InvalidOptionError
 
 SECRET = "hunter2"
@@ -154,133 +152,3 @@ def test_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
 
     assert address.shown == shown
     assert SECRET not in repr(address)
-
-
-class Connection: ...
-
-
-class SSLConnection: ...
-
-
-class UnixDomainSocketConnection: ...
-
-
-class SentinelManagedConnection: ...
-
-
-class SentinelManagedSSLConnection: ...
-
-
-def pool_of(kind: type, **settings: Any) -> Any:
-    """Return what `client.connection_pool` looks like in redis-py."""
-    settings.setdefault("socket_timeout", 5)
-    settings.setdefault("credential_provider", None)
-    return SimpleNamespace(connection_class=kind, connection_kwargs=settings)
-
-
-def test_client_of_one_server_is_taken_over() -> None:
-    pool = pool_of(Connection, host="cache", port=6380, db=2, username="jo", password="pw")
-
-    address = from_client(SimpleNamespace(connection_pool=pool))
-
-    assert address == Address(hosts=(("cache", 6380),), db=2, username="jo", password="pw")
-
-
-def test_client_with_little_said_is_taken_over_with_the_usual() -> None:
-    pool = pool_of(Connection, username=None, password=None)
-
-    address = from_client(SimpleNamespace(connection_pool=pool))
-
-    assert address == Address(hosts=(("localhost", 6379),))
-
-
-def test_client_with_tls_is_taken_over() -> None:
-    pool = pool_of(
-        SSLConnection,
-        host="cache",
-        port=6380,
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-        ssl_ca_certs="/ca.pem",
-        ssl_certfile=None,
-        ssl_keyfile=None,
-        ssl_ca_data=None,
-    )
-
-    address = from_client(SimpleNamespace(connection_pool=pool))
-
-    assert address == Address(hosts=(("cache", 6380),), tls=Tls(ca_certs="/ca.pem"))
-
-
-@pytest.mark.parametrize("requirement", ["none", None, 0])
-def test_client_that_trusts_everybody_is_taken_over(requirement: object) -> None:
-    pool = pool_of(SSLConnection, host="cache", ssl_cert_reqs=requirement)
-
-    address = from_client(SimpleNamespace(connection_pool=pool))
-
-    assert address.tls == Tls(verify=False, check_hostname=False)
-
-
-def test_client_of_a_socket_is_taken_over() -> None:
-    pool = pool_of(UnixDomainSocketConnection, path="/run/redis.sock", db=1)
-
-    assert from_client(SimpleNamespace(connection_pool=pool)) == Address(
-        path="/run/redis.sock", db=1
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "tls"), [(SentinelManagedConnection, None), (SentinelManagedSSLConnection, Tls())]
-)
-def test_client_behind_sentinels_is_taken_over(kind: type, tls: Tls | None) -> None:
-    sentinels = [
-        SimpleNamespace(connection_pool=pool_of(Connection, host=host, port=1, password="spw"))
-        for host in "ab"
-    ]
-    pool = pool_of(kind, password="pw", db=3)
-    pool.service_name = "main"
-    pool.sentinel_manager = SimpleNamespace(sentinels=sentinels)
-
-    address = from_client(SimpleNamespace(connection_pool=pool))
-
-    assert address == Address(
-        hosts=(("a", 1), ("b", 1)),
-        db=3,
-        password="pw",
-        tls=tls,
-        sentinel_service="main",
-        sentinel_password="spw",
-    )
-
-
-def test_client_of_a_cluster_is_taken_over() -> None:
-    nodes = SimpleNamespace(
-        startup_nodes={
-            "a:1": SimpleNamespace(host="a", port=1),
-            "b:2": SimpleNamespace(host="b", port=2),
-        },
-        connection_kwargs={"password": "pw", "connection_class": SSLConnection},
-    )
-
-    address = from_client(SimpleNamespace(nodes_manager=nodes))
-
-    assert address == Address(hosts=(("a", 1), ("b", 2)), cluster=True, password="pw", tls=Tls())
-
-
-def test_other_things_are_refused() -> None:
-    with pytest.raises(InvalidOptionError, match="client=dict: expected a client of redis-py"):
-        from_client({})
-
-
-@pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [
-        ({"credential_provider": object()}, "credential provider"),
-        ({"ssl_ca_data": "PEM"}, "ssl_ca_data cannot be taken over"),
-    ],
-)
-def test_client_that_does_what_we_cannot_is_refused(
-    settings: dict[str, Any], complaint: str
-) -> None:
-    with pytest.raises(InvalidOptionError, match=complaint):
-        from_client(SimpleNamespace(connection_pool=pool_of(SSLConnection, **settings)))

@@ -1,0 +1,31 @@
+"""Passwords in URLs are not shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from toril import App
+from toril.core.redact import without_password
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///toril.db", "sqlite:///toril.db"),
+        ("jobs.db", "jobs.db"),
+        ("redis://cache:6380/2?prefix=a", "redis://cache:6380/2?prefix=a"),
+        ("redis://jo@cache", "redis://jo@cache"),
+        ("redis://jo:hunter2@cache", "redis://jo:***@cache"),
+        ("redis://:hun@t:er/2@cache/1", "redis://:***@cache/1"),
+        (
+            "redis+sentinel://a,b/main?sentinel_password=hunter2&db=3",
+            "redis+sentinel://a,b/main?sentinel_password=***&db=3",
+        ),
+    ],
+)
+def test_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+def test_app_does_not_show_its_password() -> None:
+    assert repr(App("redis://:hunter2@cache")) == "App('redis://:***@cache')"
