@@ -23,7 +23,7 @@ log = logging.getLogger("toril.worker")
 
 LONGEST_TICK_S = 1.0
 """Between two looks: how soon a cancellation from elsewhere is seen."""
-BEAT_S = 5.0
+BEAT_S = 7.5
 """Between two heartbeats."""
 BLOCKED_S = 1.0
 """A loop that does not turn for so long is reported."""
@@ -90,8 +90,8 @@ class LeaseKeeper:
                 self._watch_loop()
                 self._renew()
                 if time.monotonic() >= next_beat_s:
-                    next_beat_s = time.monotonic() + BEAT_S
                     self._beat()
+                    next_beat_s = time.monotonic() + BEAT_S
             except BackendError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
                 with suppress(RuntimeError):  # the loop was closed: the process is ending

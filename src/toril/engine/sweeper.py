@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from toril.core.errors import BackendError
@@ -15,7 +16,9 @@ log = logging.getLogger("toril.worker")
 CHUNK = 500
 """Jobs in one call."""
 HEARTBEAT_S = 20.0
-"""A worker that was silent for longer is dead: four beats missed."""
+"""A worker that was silent for longer is dead: two beats missed."""
+TRIM_S = 60.0
+"""Between two looks for finished jobs that are kept no longer: busy queues see to it themselves."""
 
 
 class Sweeper:
@@ -33,6 +36,7 @@ class Sweeper:
         self._every_s = every_s
         self._max_stalled = max_stalled
         self._stalled = stalled
+        self._trim_at_s = 0.0
 
     async def run(self) -> None:
         """Sweep at once and then again and again, until cancelled."""
@@ -52,8 +56,10 @@ class Sweeper:
             stalled=self._stalled,
             fresh_ms=round(self._every_s * 1000),
         )
-        while await self._dispatch.trim(limit=CHUNK) == CHUNK:
-            pass
+        if time.monotonic() >= self._trim_at_s:
+            while await self._dispatch.trim(limit=CHUNK) == CHUNK:
+                pass
+            self._trim_at_s = time.monotonic() + TRIM_S
 
 
 async def take_back(

@@ -32,6 +32,8 @@ from toril.engine.contract.dispatch import (
 
 LOOK_CHUNK = 1000
 """Active jobs that one call of a sweep looks at."""
+NAMES_HOLD_S = 60.0
+"""For how long sweeps go by the queues that were on the register: an idle worker costs little."""
 
 
 class RedisDispatch:
@@ -195,7 +197,8 @@ class RedisDispatch:
     ) -> Recovery:
         dead = await self._workers.dead(heartbeat_s)
         theirs = {queue for worker in dead for queue in worker.queues}
-        queues = sorted({*await self._client.call("SMEMBERS", self._keys.queues), *theirs})
+        names = await self._known.names(NAMES_HOLD_S if fresh_ms else 0.0)
+        queues = sorted({*names, *theirs})
         recovery = Recovery([], [])
         for queue in queues:
             await self._recover_queue(
@@ -246,7 +249,7 @@ class RedisDispatch:
 
     async def trim(self, *, limit: int) -> int:
         removed = 0
-        for queue in sorted(await self._client.call("SMEMBERS", self._keys.queues)):
+        for queue in sorted(await self._known.names(NAMES_HOLD_S)):
             if removed < limit:
                 removed += await self._client.run(
                     script("trim"),

@@ -23,6 +23,8 @@ class KnownQueues:
         self._fit_until_s: dict[str, float] = {}
         self._served_until_s: dict[str, float] = {}
         self._announced_until_s: dict[str, float] = {}
+        self._names: set[str] = set()
+        self._names_read_s = float("-inf")
 
     async def use(self, queue: str) -> None:
         """Make sure that a queue may be added to.
@@ -72,9 +74,23 @@ class KnownQueues:
             await self._client.call("SADD", self._keys.queues, queue)
             self._announced_until_s[queue] = time.monotonic() + AGAIN_S
 
+    async def names(self, hold_s: float) -> set[str]:
+        """Return the queues of the register, as they were up to `hold_s` ago, and those used here.
+
+        Only a call that lets them be old, as routine does, is answered from what another such call
+        has read.
+        """
+        if time.monotonic() - self._names_read_s < hold_s:
+            return {*self._names, *self._announced_until_s, *self._served_until_s}
+        names = set(await self._client.call("SMEMBERS", self._keys.queues))
+        if hold_s > 0:
+            self._names, self._names_read_s = names, time.monotonic()
+        return names
+
     async def forget(self, queue: str) -> None:
         """Take a queue off the register: it is gone."""
         self._fit_until_s.pop(queue, None)
         self._served_until_s.pop(queue, None)
         self._announced_until_s.pop(queue, None)
+        self._names.discard(queue)
         await self._client.call("SREM", self._keys.queues, queue)

@@ -15,9 +15,9 @@ from toril.backends.redis.client import Client, Line
 from toril.backends.redis.keys import Keys
 from toril.core.errors import BackendClosedError, BackendError
 
-LONGEST_S = 10.0
+LONGEST_S = 15.0
 """A sleeper looks after so long, woken or not: limits that Node lifts write no marker."""
-BLOCK_S = 20.0
+BLOCK_S = 30.0
 """How long the server is asked to block."""
 BACK_SOON_S = 0.05
 """For how long a connection goes on blocking for a sleeper that has left: it mostly comes back."""
