@@ -64,6 +64,32 @@ def test_what_was_said_of_a_job_is_read_back(said: JobOptions, policy: RetryPoli
         assert came == wrote
 
 
+@given(options, policies)
+def test_task_that_is_not_known_here_decides_what_was_not_said(
+    said: JobOptions, policy: RetryPolicy
+) -> None:
+    wire = to_wire(said, None)
+
+    retry = from_wire(wire).retry(policy)
+    assert retry.backoff == (said.backoff or policy.backoff)
+    base_s = policy.base_s if said.backoff_s is None else said.backoff_s
+    assert retry.base_s == pytest.approx(base_s, abs=0.0006)
+    jitter = policy.jitter_ratio if said.jitter_ratio is None else said.jitter_ratio
+    assert retry.jitter_ratio == jitter
+
+
+@given(options)
+def test_backoff_is_whole_for_bullmq_or_not_there(said: JobOptions) -> None:
+    """A job whose wait had no kind was left hanging by workers on Node."""
+    backoff = msgspec.json.decode(to_wire(said, None)).get("backoff")
+
+    nothing = (said.backoff, said.backoff_s, said.jitter_ratio) == (None, None, None)
+    assert (backoff is None) == nothing
+    if backoff is not None:
+        assert backoff["type"] in ("fixed", "exponential")
+        assert backoff["delay"] >= 0
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "3", '"x"', "{", "true", '{"attempts": null}'])
 def test_text_that_holds_no_options_means_none(text: str) -> None:
     assert from_wire(text) == WireOptions()

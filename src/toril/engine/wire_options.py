@@ -16,7 +16,9 @@ from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
 KEEP_LOGS = 1000
 """Newest log lines kept of a job that does not say."""
 
-
+_SAID = "toril:said"
+"""In a stored backoff: which of its fields the job itself says. The others are for BullMQ, which
+needs them; here the task decides them."""
 _TIES = frozenset({"parent", "repeat", "de"})
 
 
@@ -114,6 +116,9 @@ def from_wire(text: str) -> WireOptions:
         backoff = {"type": "fixed", "delay": backoff}
     if not isinstance(backoff, dict):
         backoff = {}
+    said = backoff.get(_SAID)
+    if isinstance(said, list):
+        backoff = {name: value for name, value in backoff.items() if name in said}
     kind = backoff.get("type")
     delay_ms, jitter = _number(backoff.get("delay")), _number(backoff.get("jitter"))
     return WireOptions(
@@ -130,18 +135,22 @@ def from_wire(text: str) -> WireOptions:
 
 
 def _backoff(options: JobOptions, policy: RetryPolicy | None) -> dict[str, Any]:
-    kind, base_s, jitter_ratio = options.backoff, options.backoff_s, options.jitter_ratio
-    if policy is not None:
-        kind = kind or policy.backoff
-        base_s = policy.base_s if base_s is None else base_s
-        jitter_ratio = policy.jitter_ratio if jitter_ratio is None else jitter_ratio
-    backoff: dict[str, Any] = {}
-    if kind is not None:
-        backoff["type"] = kind
-    if base_s is not None:
-        backoff["delay"] = round(base_s * 1000)
-    if jitter_ratio:
-        backoff["jitter"] = jitter_ratio
+    said: dict[str, Any] = {
+        "type": options.backoff,
+        "delay": None if options.backoff_s is None else round(options.backoff_s * 1000),
+        "jitter": options.jitter_ratio,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if policy is None and not said:
+        return {}
+    rest = policy or RetryPolicy()
+    backoff: dict[str, Any] = {"type": rest.backoff, "delay": round(rest.base_s * 1000)}
+    if policy is not None and policy.jitter_ratio:
+        backoff["jitter"] = policy.jitter_ratio
+    backoff |= said
+    if policy is None and not {"type", "delay"} <= said.keys():
+        # A worker of BullMQ leaves a job hanging whose wait has no kind, or a kind no wait.
+        backoff[_SAID] = sorted(said)
     return backoff
 
 
