@@ -75,8 +75,7 @@ examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py
 
 .PHONY: bench
-bench: $(READY) ## figures of this machine: no thresholds, medians of five
-	$(BIN)/python -m pip install --quiet --group bench
+bench: $(READY) ## figures of this machine on SQLite and Redis, beside their peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: check
@@ -88,4 +87,4 @@ build: $(READY) ## wheel and source archive
 
 .PHONY: clean
 clean: ## remove everything that a command here made
-	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .hypothesis .mypy_cache .ruff_cache .coverage*

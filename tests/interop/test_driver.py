@@ -7,7 +7,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.support.node import INTEROP, Node, NodeError, node_modules
+from tests.support.bullmq import INTEROP, BullMQError
+from tests.support.node import Node, node_modules
 from tests.support.redis_servers import Cluster, RedisServer
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
@@ -65,7 +66,7 @@ async def test_jobs_are_taken_and_ended_by_hand(node: Node, redis_server: RedisS
     assert taken["id"] == job_id
     assert await node.take("paint", "token-2") is None
     assert await node.extend_lock(job_id, "token-1", 60_000) == 1
-    with pytest.raises(NodeError, match="Lock mismatch") as refused:
+    with pytest.raises(BullMQError, match="Lock mismatch") as refused:
         await node.complete(job_id, "token-2")
     assert refused.value.code == -6
     await node.fail(job_id, "token-1", "no paint")
@@ -120,7 +121,7 @@ async def test_killed_node_leaves_its_job_active(node: Node, redis_server: Redis
 
     await node.kill()
 
-    with pytest.raises(NodeError, match="Node has ended"):
+    with pytest.raises(BullMQError, match="Node has ended"):
         await node.counts("paint")
 
 

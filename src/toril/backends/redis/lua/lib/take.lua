@@ -12,6 +12,9 @@ local function allowed(queue, claim, limit)
     if left_ms > 0 then
       if used >= (rate or HOLD) or used >= HOLD then return 0, left_ms end
     else
+      -- The last millisecond of a window: what starts in it belongs to the next one, and would go
+      -- uncounted with this key. (Without an end it is none of a window's: it limits nobody.)
+      if redis.call('PTTL', key) ~= -1 then redis.call('DEL', key) end
       used = 0
     end
   end
