@@ -1,1 +1,1 @@
-"""Figures of this machine: what Toril does in a second, beside its nearest peer. No thresholds."""
+"""Figures of this machine: what Toril does in a second, beside its nearest peers. No thresholds."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
-from benchmarks.order import Order
-from benchmarks.plan import Row, Source
+from benchmarks.order import Peer
+from benchmarks.peers import TITLES
+from benchmarks.rows import Better, Row, Source
 from benchmarks.runs import Found
+from benchmarks.sections import PEERS
 
 OVERLOAD_DRIFT_MS = 100.0
 """A latency that grows by more than this within a run is a queue that only gets longer."""
@@ -30,6 +31,14 @@ class Series(msgspec.Struct, frozen=True):
         return cls(statistics.median(values), min(values), max(values), len(values))
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """A peer's figure in a line."""
+
+    series: Series
+    advantage: float | None
+    """How many times better Toril's median is; below 1: worse. None: not to be compared."""
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the table, filled in."""
 
@@ -37,51 +46,70 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     title: str
     unit: str
-    better: Literal["more", "less"]
+    better: Better
     toril: Series | None
-    huey: Series | None
-    advantage: float | None
-    """How many times better Toril's median is; below 1: worse."""
-    note: str | None
+    peers: dict[Peer, Compared]
+    """Those that have a figure."""
+    notes: list[str]
+
+    def series(self, who: Peer) -> Series | None:
+        """Return anybody's figure."""
+        if who == "toril":
+            return self.toril
+        return self.peers[who].series if who in self.peers else None
 
 
 def figures_of(all_found: Sequence[Found]) -> list[Figure]:
-    """Return all figures, and a line for the best of each peer at processing."""
+    """Return all figures, and in each section a line for the best of everybody at processing."""
     figures: list[Figure] = []
     for found in all_found:
         group = found.group
         figures += [_figure(row, found) for row in group.rows]
-        of_section = [figure for figure in figures if figure.section == group.section]
-        if group.name == "process-1000" and (best := _best(of_section)) is not None:
-            figures.append(best)
+        if group.name == "process-1000":
+            processing = [
+                one
+                for one in figures
+                if one.section == group.section.name and one.group.startswith("process-")
+            ]
+            best = _best(processing, PEERS[group.section.store])
+            figures += [] if best is None else [best]
     return figures
 
 
 def _figure(row: Row, found: Found) -> Figure:
-    ours, theirs = _series(row.ours, found), _series(row.theirs, found)
-    orders = [source.order for source in (row.ours, row.theirs) if source]
-    failed = [order.label for order in orders if order in found.failures]
-    overloaded = [order.label for order in orders if _overloaded(order, found)]
-    note = row.note
-    if failed:
-        note = f"failed: {', '.join(failed)}"
-    elif overloaded:
-        note = f"could not keep up with the rate, so no ratio: {', '.join(overloaded)}"
+    ours = _series(row.ours, found)
+    rival = None if row.ours is not None and _overloaded(row.ours, found) else ours
+    peers: dict[Peer, Compared] = {}
+    for peer, source in row.theirs.items():
+        series = _series(source, found)
+        if series is not None:
+            against = None if _overloaded(source, found) else rival
+            peers[peer] = Compared(series, _advantage(against, series, row.better))
     return Figure(
-        section=found.group.section,
+        section=found.group.section.name,
         group=found.group.name,
         title=row.title,
         unit=row.unit,
         better=row.better,
         toril=ours,
-        huey=theirs,
-        advantage=None if overloaded else _advantage(ours, theirs, row.better),
-        note=note,
+        peers=peers,
+        notes=_notes(row, found),
     )
 
 
-def _overloaded(order: Order, found: Found) -> bool:
-    answers = found.answers.get(order, [])
+def _notes(row: Row, found: Found) -> list[str]:
+    notes = [] if row.note is None else [row.note]
+    failed = [one.order.label for one in row.sources if one.order in found.failures]
+    if failed:
+        notes.append(f"failed: {', '.join(failed)}")
+    late = [one.order.label for one in row.sources if _overloaded(one, found)]
+    if late:
+        notes.append(f"could not keep up with the rate, so no ratio: {', '.join(late)}")
+    return notes
+
+
+def _overloaded(source: Source, found: Found) -> bool:
+    answers = found.answers.get(source.order, [])
     return any(values.get("drift_ms", 0.0) > OVERLOAD_DRIFT_MS for values in answers)
 
 
@@ -92,38 +120,34 @@ def _series(source: Source | None, found: Found) -> Series | None:
     return Series.of([values[source.value] for values in answers]) if answers else None
 
 
-def _advantage(
-    ours: Series | None, theirs: Series | None, better: Literal["more", "less"]
-) -> float | None:
-    if ours is None or theirs is None:
+def _advantage(ours: Series | None, theirs: Series, better: Better) -> float | None:
+    if ours is None:
         return None
     above, below = (ours, theirs) if better == "more" else (theirs, ours)
     return above.median / below.median if below.median else None
 
 
-def _best(figures: Sequence[Figure]) -> Figure | None:
+def _best(processing: Sequence[Figure], peers: Sequence[Peer]) -> Figure | None:
     """Return the fastest of each, so that nobody is judged at a concurrency that does not suit."""
-    processing = [figure for figure in figures if figure.group.startswith("process-")]
-    ours = max((f for f in processing if f.toril), key=_toril_median, default=None)
-    theirs = max((f for f in processing if f.huey), key=_huey_median, default=None)
-    if ours is None or theirs is None:
+    fastest: dict[Peer, tuple[Series, str]] = {}
+    for who in ("toril", *peers):
+        lines = [(found, one.title) for one in processing if (found := one.series(who))]
+        if lines:
+            fastest[who] = max(lines, key=lambda line: line[0].median)
+    if "toril" not in fastest or len(fastest) == 1:
         return None
+    ours, _ = fastest["toril"]
     return Figure(
-        section=ours.section,
+        section=processing[0].section,
         group="process-best",
-        title="process, each peer at its best",
+        title="process, each at its best",
         unit="jobs/s",
         better="more",
-        toril=ours.toril,
-        huey=theirs.huey,
-        advantage=_advantage(ours.toril, theirs.huey, "more"),
-        note=f"Toril at “{ours.title}”, Huey at “{theirs.title}”",
+        toril=ours,
+        peers={
+            who: Compared(series, _advantage(ours, series, "more"))
+            for who, (series, _) in fastest.items()
+            if who != "toril"
+        },
+        notes=[", ".join(f"{TITLES[who]} at “{title}”" for who, (_, title) in fastest.items())],
     )
-
-
-def _toril_median(figure: Figure) -> float:
-    return figure.toril.median if figure.toril else 0.0
-
-
-def _huey_median(figure: Figure) -> float:
-    return figure.huey.median if figure.huey else 0.0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
-import sqlite3
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,11 @@ import apsw
 import msgspec
 
 from benchmarks.loop import loop_name
+from benchmarks.order import Peer, Store
+from benchmarks.peers import TITLES, find_peers, version_of
+from benchmarks.sections import PEERS
 from benchmarks.storage import Storage
+from benchmarks.stores import redis_in_words
 from toril import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,41 +30,52 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu: str
     memory: str
     kernel: str
-    storage: str
     python: str
-    toril: str
-    huey: str | None
-    """None: not installed."""
+    stores: dict[Store, str]
+    """Those that are measured."""
+    toril: dict[Store, str]
+    """Its version, and what it stands on there."""
+    peers: dict[Peer, str]
+    """Those that are installed."""
     load: str
 
-    def lines(self) -> list[str]:
-        """Return it as a Markdown list."""
+    def lines(self, store: Store) -> list[str]:
+        """Return what matters to a store's figures, as a Markdown list."""
+        peers = [f"* {TITLES[p]}: {self.peers.get(p, 'not installed')}" for p in PEERS[store]]
         return [
             f"* Date: {self.date}",
             f"* Machine: {self.cpu}, {self.memory}; {self.kernel}",
-            f"* Stores: {self.storage}",
+            f"* Store: {self.stores[store]}",
             f"* Python: {self.python}",
-            f"* Toril: {self.toril}",
-            f"* Huey: {self.huey or 'not installed'}",
+            f"* Toril: {self.toril[store]}",
+            *peers,
             f"* Load when it began: {self.load}",
         ]
 
 
-def describe(storage: Storage) -> Machine:
-    """Return what this machine is, and how busy at the moment."""
+def describe(storage: Storage, stores: Sequence[Store]) -> Machine:
+    """Return what this machine is, and how busy at the moment.
+
+    Raises:
+        MissingServerError: Redis is to be measured, and there is none.
+    """
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0]
     busy = "; other work ran beside it, so the figures are worth little" if load > cores / 2 else ""
+    ours = f"{__version__}{_commit()}"
+    below = f"apsw {apsw.apsw_version()} with SQLite {apsw.sqlite_lib_version()}"
+    in_words: dict[Store, str] = {}
+    for store in stores:
+        in_words[store] = f"SQLite on {storage}" if store == "sqlite" else redis_in_words()
     return Machine(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         cpu=f"{_cpu()}, {cores} cores",
         memory=f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         kernel=f"{platform.system()} {platform.release()}",
-        storage=str(storage),
         python=f"{platform.python_implementation()} {platform.python_version()}, {loop_name()}",
-        toril=f"{__version__}{_commit()}, apsw {apsw.apsw_version()} with SQLite"
-        f" {apsw.sqlite_lib_version()}",
-        huey=_huey(),
+        stores=in_words,
+        toril={"sqlite": f"{ours}, {below}", "redis": f"{ours}, hiredis {version_of('hiredis')}"},
+        peers=find_peers(peer for store in stores for peer in PEERS[store]),
         load=f"{load:.1f} on {cores} cores{busy}",
     )
 
@@ -75,14 +89,6 @@ def available_bytes() -> int:
     except OSError:
         pass
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def _huey() -> str | None:
-    try:
-        version = importlib.metadata.version("huey")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return f"{version}, sqlite3 with SQLite {sqlite3.sqlite_version}"
 
 
 def _cpu() -> str:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-Peer = Literal["toril", "huey"]
+Peer = Literal["toril", "huey", "bullmq_node", "bullmq_python"]
+Store = Literal["sqlite", "redis"]
 Durability = Literal["full", "normal"]
 Place = Literal["loop", "thread", "process"]
 
@@ -20,7 +21,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     peer: Peer
     work: str
     """`module.function` of the peer's figures: `adding.alone`."""
-    durability: Durability
+    store: Store
+    durability: Durability = "full"
+    """Of a file. A server has been told its own."""
     jobs: int = 0
     """How many jobs are measured, the warm-up not counted."""
     warm_up: int = 0
@@ -35,14 +38,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that are added in a second, on a fixed schedule."""
     backlogs: tuple[int, int] = (0, 0)
     """Jobs in line while claims are timed."""
+    queues: int = 1
+    """How many queues are served."""
     duration_s: float = 0.0
     """How long to watch."""
 
     @property
     def label(self) -> str:
         """A few words for people who wait."""
-        words = [self.peer, self.work, self.durability]
+        words = [self.peer, self.work, self.durability if self.store == "sqlite" else self.store]
         if self.work == "processing.backlog":
-            place = self.run_in if self.peer == "toril" else "thread"
-            words.append(f"{place} × {self.concurrency:,}")
+            if self.peer == "toril":
+                words.append(self.run_in)
+            words.append(f"× {self.concurrency:,}")
+        if self.queues > 1:
+            words.append(f"{self.queues} queues")
         return " ".join(words)

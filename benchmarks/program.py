@@ -14,15 +14,21 @@ import msgspec
 from benchmarks import document
 from benchmarks.figures import figures_of
 from benchmarks.machine import available_bytes, describe
-from benchmarks.order import Durability
+from benchmarks.order import Durability, Store
 from benchmarks.plan import Planner
 from benchmarks.runs import run_groups
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.storage import find_storage
+from benchmarks.stores import MissingServerError
 from benchmarks.table import report
 
 RUNS = 5
 QUICK_RUNS = 1
+STORES: dict[str, list[Store]] = {
+    "sqlite": ["sqlite"],
+    "redis": ["redis"],
+    "both": ["sqlite", "redis"],
+}
 DURABILITIES: dict[str, list[Durability]] = {
     "full": ["full"],
     "normal": ["normal"],
@@ -37,6 +43,7 @@ class Options:
     quick: bool
     runs: int
     only: Sequence[str]
+    stores: Sequence[Store]
     durabilities: Sequence[Durability]
     folder: Path | None
     json: Path | None
@@ -65,16 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = _options(parser, arguments)
     storage = find_storage(options.folder)
-    machine = describe(storage)
-    planner = Planner(
-        sizes=options.sizes,
-        with_huey=machine.huey is not None,
-        memory_bytes=available_bytes(),
-    )
     try:
-        groups = planner.groups(options.durabilities, options.only)
+        machine = describe(storage, options.stores)
+        planner = Planner(sizes=options.sizes, peers=machine.peers, memory_bytes=available_bytes())
+        groups = planner.groups(options.stores, options.durabilities, options.only)
+        stores = list(dict.fromkeys(group.section.store for group in groups))
         if options.document is not None:
-            document.check(options.document)
+            document.check(options.document, stores)
+    except MissingServerError as error:
+        parser.error(f"{error}; without Redis there is --store sqlite")
     except ValueError as error:
         parser.error(str(error))
     begin_s = time.monotonic()
@@ -84,14 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("interrupted; nothing was written")
         return 130
     figures = figures_of(found)
-    text = report(machine, figures, how=options.how)
-    print(text, end="")
+    reports = {store: report(machine, figures, store, how=options.how) for store in stores}
+    print("\n".join(reports.values()), end="")
     _tell(f"took {(time.monotonic() - begin_s) / 60:.1f} minutes")
     if options.json is not None:
         content = {"machine": machine, "how": options.how, "figures": figures}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
     if options.document is not None:
-        document.write(options.document, text)
+        for store, text in reports.items():
+            document.write(options.document, store, text)
     return 1 if any(group.failures for group in found) else 0
 
 
@@ -110,6 +117,7 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
         quick=given.quick,
         runs=runs,
         only=given.only,
+        stores=STORES[given.store],
         durabilities=DURABILITIES[given.durability],
         folder=given.directory,
         json=given.json,
@@ -121,16 +129,20 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure Toril on this machine, beside Huey on SQLite, and print a table.",
+        description="Measure Toril on this machine and print a table: beside Huey on SQLite, beside"
+        " BullMQ on Redis.",
     )
-    parser.add_argument("--quick", action="store_true", help="an impression in about two minutes")
+    parser.add_argument("--quick", action="store_true", help="an impression in about six minutes")
     parser.add_argument(
         "--runs", type=int, metavar="N", help=f"default: {RUNS}; with --quick {QUICK_RUNS}"
     )
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="add, process-100, pickup, claim, …"
     )
-    parser.add_argument("--durability", choices=list(DURABILITIES), default="both")
+    parser.add_argument("--store", choices=list(STORES), default="both")
+    parser.add_argument(
+        "--durability", choices=list(DURABILITIES), default="both", help="of SQLite's file"
+    )
     parser.add_argument(
         "--directory",
         type=Path,
@@ -139,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the table between the marks of a document"
+        "--write", type=Path, metavar="FILE", help="put the tables between the marks of a document"
     )
     parser.add_argument("--jobs-scale", type=float, default=1.0, help=argparse.SUPPRESS)
     return parser

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.isolated import MeasurementError, measure
 from benchmarks.order import Order, Values
-from benchmarks.plan import Group
+from benchmarks.rows import Group
+from benchmarks.stores import fresh_store
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ def run_groups(
     all_found = []
     for number, group in enumerate(groups, start=1):
         times = 1 if group.once else runs
-        tell(f"[{number}/{len(groups)}] {group.name}, {group.section}, runs: {times}")
+        tell(f"[{number}/{len(groups)}] {group.name}, {group.section.name}, runs: {times}")
         found = Found(group)
         for _ in range(times):
             for order in group.orders:
@@ -47,9 +47,9 @@ def run_groups(
 
 
 def _run(order: Order, found: Found, folder: Path, tell: Callable[[str], None]) -> None:
-    with tempfile.TemporaryDirectory(prefix="toril-bench-", dir=folder) as store:
+    with fresh_store(order.store, folder) as where:
         try:
-            values = measure(order, Path(store))
+            values = measure(order, where)
         except MeasurementError as error:
             found.failures[order] = str(error)
             tell(f"  failed: {error}")

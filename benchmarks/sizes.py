@@ -21,19 +21,29 @@ class Sizes:
     process: dict[tuple[Place, int], int]
     """By where they run, and how many at once. What is not here is not measured."""
     huey_process: int
+    bullmq_python_process: int
     pick_up: int
     pick_up_warm_up: int
     per_s: int
     exchanges: int
     backlogs: tuple[int, int]
     memory: int
+    redis_memory: int
+    stored: int
     idle_s: float
+    redis_idle_s: float
+    """As long as what comes round least often, or it is not seen."""
+    idle_queues: int = 50
     scale: float = 1.0
     """A share of all that, for a test that only wants to see the program work."""
 
     def jobs(self, count: int, least: int = 10) -> int:
         """Return a number of jobs, scaled."""
         return max(least, round(count * self.scale))
+
+    def seconds(self, duration_s: float) -> float:
+        """Return how long to watch, scaled."""
+        return max(0.1, duration_s * self.scale)
 
 
 FULL = Sizes(
@@ -55,13 +65,17 @@ FULL = Sizes(
         ("process", 100): 4_000,
     },
     huey_process=5_000,
+    bullmq_python_process=5_000,
     pick_up=2_000,
     pick_up_warm_up=200,
     per_s=200,
     exchanges=200,
     backlogs=(1_000, 1_000_000),
     memory=1_000_000,
+    redis_memory=100_000,
+    stored=100_000,
     idle_s=20.0,
+    redis_idle_s=60.0,
 )
 QUICK = Sizes(
     add_alone=400,
@@ -81,11 +95,15 @@ QUICK = Sizes(
         ("process", 10): 1_000,
     },
     huey_process=1_000,
+    bullmq_python_process=1_000,
     pick_up=500,
     pick_up_warm_up=100,
     per_s=200,
     exchanges=50,
     backlogs=(1_000, 100_000),
     memory=50_000,
+    redis_memory=10_000,
+    stored=20_000,
     idle_s=5.0,
+    redis_idle_s=15.0,
 )

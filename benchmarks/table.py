@@ -1,4 +1,4 @@
-"""The report in Markdown: the machine, a table for each durability, the notes."""
+"""The report in Markdown: the machine, a table for each section, the notes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Sequence
 
 from benchmarks.figures import Figure, Series
 from benchmarks.machine import Machine
+from benchmarks.order import Store
+from benchmarks.peers import TITLES
+from benchmarks.sections import PEERS, SECTIONS
 
-SECTIONS = {
-    "full": "Durability `full`: an acknowledged job survives a loss of power",
-    "normal": "Durability `normal`: an acknowledged job survives the end of the process",
-    "worker": "A worker by itself",
-}
 DASH = "–"
 
 
-def report(machine: Machine, figures: Sequence[Figure], *, how: str) -> str:
-    """Return the report.
+def report(machine: Machine, figures: Sequence[Figure], store: Store, *, how: str) -> str:
+    """Return the report on one store.
 
     Parameters:
         machine: What was measured on.
-        figures: In the order in which they are shown.
+        figures: In the order in which they are shown; those of other stores are passed over.
+        store: Which.
         how: A sentence on runs and sizes.
     """
     notes: list[str] = []
-    parts = ["\n".join([*machine.lines(), f"* How: {how}"])]
-    if machine.huey is None:
-        parts.append("Huey is not installed, so its column is empty. `make bench` installs it.")
-    for section, title in SECTIONS.items():
-        lines = [_line(figure, notes) for figure in figures if figure.section == section]
-        if lines:
-            head = "| Figure | Unit | Toril | Huey | Toril is better by |\n|---|---|---:|---:|---:|"
-            parts.append(f"**{title}**\n\n" + "\n".join([head, *lines]))
+    parts = ["\n".join([*machine.lines(store), f"* How: {how}"])]
+    for peer in PEERS[store]:
+        if peer not in machine.peers:
+            parts.append(f"{TITLES[peer]} is not installed, so its column is empty.")
+    for section in SECTIONS:
+        found = [figure for figure in figures if figure.section == section.name]
+        if section.store == store and found:
+            lines = [_head(store), *(_line(figure, store, notes) for figure in found)]
+            parts.append(f"**{section.title}**\n\n" + "\n".join(lines))
     if notes:
         parts.append("\n".join(f"{index}. {note}" for index, note in enumerate(notes, start=1)))
     return "\n\n".join(parts) + "\n"
@@ -45,14 +45,25 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _line(figure: Figure, notes: list[str]) -> str:
+def _head(store: Store) -> str:
+    names = ["Figure", "Unit", "Toril"]
+    for peer in PEERS[store]:
+        names += [TITLES[peer], "Toril is better by"]
+    return f"| {' | '.join(names)} |\n|---|---|{'---:|' * (len(names) - 2)}"
+
+
+def _line(figure: Figure, store: Store, notes: list[str]) -> str:
     title = figure.title
-    if figure.note is not None:
-        if figure.note not in notes:
-            notes.append(figure.note)
-        title += f" ({notes.index(figure.note) + 1})"
-    better = DASH if figure.advantage is None else f"{number(figure.advantage)} ×"
-    cells = [title, figure.unit, _cell(figure.toril), _cell(figure.huey), better]
+    for note in figure.notes:
+        if note not in notes:
+            notes.append(note)
+        title += f" ({notes.index(note) + 1})"
+    cells = [title, figure.unit, _cell(figure.toril)]
+    for peer in PEERS[store]:
+        compared = figure.peers.get(peer)
+        advantage = None if compared is None else compared.advantage
+        cells.append(_cell(figure.series(peer)))
+        cells.append(DASH if advantage is None else f"{number(advantage)} ×")
     return f"| {' | '.join(cells)} |"
 
 

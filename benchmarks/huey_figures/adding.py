@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from benchmarks.huey_figures.stage import Stage
 from benchmarks.order import Order, Values
 
 
-def alone(order: Order, folder: Path) -> Values:
+def alone(order: Order, where: str) -> Values:
     """One producer in a loop. No consumer runs."""
-    stage = Stage(order, folder)
+    stage = Stage(order, where)
     for i in range(order.warm_up):
         stage.noop(i)
     begin_s = time.perf_counter()

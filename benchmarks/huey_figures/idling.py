@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from benchmarks.huey_figures.stage import Stage, consuming
 from benchmarks.order import Order, Values
@@ -12,9 +11,9 @@ SETTLE_S = 2.0
 """As for Toril."""
 
 
-def worker(order: Order, folder: Path) -> Values:
+def worker(order: Order, where: str) -> Values:
     """CPU seconds per minute of all threads of a consumer's process, after its last job."""
-    stage = Stage(order, folder)
+    stage = Stage(order, where)
     with consuming(stage, order.concurrency):
         stage.expect(order.warm_up)
         for i in range(order.warm_up):

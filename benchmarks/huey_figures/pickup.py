@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import msgspec
 
 from benchmarks.huey_figures.stage import Stage, consuming
 from benchmarks.isolated import measure
-from benchmarks.latencies import percentiles_ms
+from benchmarks.latencies import Sample
 from benchmarks.order import Order, Values
 from benchmarks.pace import due_moments_ns
 
 POLL_S = 0.02
 
 
-def one_process(order: Order, folder: Path) -> Values:
+def one_process(order: Order, where: str) -> list[Sample]:
     """The producer in a thread beside those of the consumer."""
-    stage = Stage(order, folder)
+    stage = Stage(order, where)
     with consuming(stage, order.concurrency):
         thread = threading.Thread(target=_send, args=(stage, order), name="schedule", daemon=True)
         thread.start()
         thread.join()
         _await_all(stage, order)
-    return percentiles_ms(stage.samples, warm_up=order.warm_up)
+    return stage.samples
 
 
-def two_processes(order: Order, folder: Path) -> Values:
+def two_processes(order: Order, where: str) -> list[Sample]:
     """The consumer here, the producer in another process."""
-    stage = Stage(order, folder)
+    stage = Stage(order, where)
     with consuming(stage, order.concurrency):
-        measure(msgspec.structs.replace(order, work="pickup.produce"), folder)
+        measure(msgspec.structs.replace(order, work="pickup.produce"), where)
         _await_all(stage, order)
-    return percentiles_ms(stage.samples, warm_up=order.warm_up)
+    return stage.samples
 
 
-def produce(order: Order, folder: Path) -> Values:
+def produce(order: Order, where: str) -> Values:
     """The producer of `two_processes`."""
-    _send(Stage(order, folder), order)
+    _send(Stage(order, where), order)
     return {"jobs": order.warm_up + order.jobs}
 
 

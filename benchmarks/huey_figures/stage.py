@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from huey import SqliteHuey
@@ -23,9 +22,9 @@ POLLING_S = 0.001
 class Stage:
     """Huey, and the two tasks."""
 
-    def __init__(self, order: Order, folder: Path) -> None:
+    def __init__(self, order: Order, where: str) -> None:
         self.huey: Any = SqliteHuey(
-            "bench", filename=str(folder / "huey.db"), fsync=order.durability == "full"
+            "bench", filename=f"{where}/huey.db", fsync=order.durability == "full"
         )
         self.samples: list[Sample] = []
         self.noop: Callable[..., Any] = self.huey.task(name="noop")(self._noop)

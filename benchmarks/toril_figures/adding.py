@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks.order import Order, Values
@@ -12,19 +11,19 @@ from benchmarks.toril_figures.stage import add, opened
 from toril import Task
 
 
-async def alone(order: Order, folder: Path) -> Values:
+async def alone(order: Order, where: str) -> Values:
     """One producer, which awaits each job."""
-    return await _adding(order, folder)
+    return await _adding(order, where)
 
 
-async def concurrent(order: Order, folder: Path) -> Values:
+async def concurrent(order: Order, where: str) -> Values:
     """Many producers in one process, each of which awaits its own jobs."""
-    return await _adding(order, folder)
+    return await _adding(order, where)
 
 
-async def bulk(order: Order, folder: Path) -> Values:
+async def bulk(order: Order, where: str) -> Values:
     """One call of `enqueue_many`."""
-    async with opened(order, folder) as app:
+    async with opened(order, where) as app:
         task = app.find_task("noop-loop")
         await task.enqueue_many([{"i": i} for i in range(order.warm_up)])
         payloads = [{"i": i} for i in range(order.jobs)]
@@ -33,15 +32,15 @@ async def bulk(order: Order, folder: Path) -> Values:
         return {"per_s": order.jobs / (time.perf_counter() - begin_s)}
 
 
-async def fill(order: Order, folder: Path) -> Values:
+async def fill(order: Order, where: str) -> Values:
     """Add a backlog, for a measurement in another process."""
-    async with opened(order, folder) as app:
+    async with opened(order, where) as app:
         await add(app.find_task("noop-loop"), order.jobs)
     return {"jobs": order.jobs}
 
 
-async def _adding(order: Order, folder: Path) -> Values:
-    async with opened(order, folder) as app:
+async def _adding(order: Order, where: str) -> Values:
+    async with opened(order, where) as app:
         task = app.find_task("noop-loop")
         await _produce(task, order.warm_up, order.producers)
         begin_s = time.perf_counter()

@@ -6,7 +6,6 @@ The one figure below the public face: a worker would hide the store's share behi
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from benchmarks.order import Order, Values
 from benchmarks.toril_figures.noops import QUEUE
@@ -23,11 +22,11 @@ LEASE_MS = 3_600_000
 """Longer than any measurement: nothing is recovered meanwhile."""
 
 
-async def rates(order: Order, folder: Path) -> Values:
+async def rates(order: Order, where: str) -> Values:
     """Claims and adds per second at two backlogs, and how many times longer the second takes."""
     small, large = order.backlogs
     exchanges, warm_up = order.jobs // BATCH, order.warm_up // BATCH
-    async with opened(order, folder) as app:
+    async with opened(order, where) as app:
         await add(app.find_task("noop-loop"), small)
         claims_small, adds_small = await _rates(app, exchanges, warm_up)
         await add(app.find_task("noop-loop"), large - small)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from benchmarks.order import Order
@@ -19,9 +18,14 @@ CHUNK = 20_000
 
 
 @asynccontextmanager
-async def opened(order: Order, folder: Path) -> AsyncIterator[App]:
-    """Give an app on the store in a folder. Nothing of the environment is heeded."""
-    url = f"sqlite:///{folder / 'toril.db'}"
+async def opened(order: Order, where: str) -> AsyncIterator[App]:
+    """Give an app on the store. Nothing of the environment is heeded.
+
+    Parameters:
+        order: What is measured.
+        where: The folder of a store, or the URL of a server.
+    """
+    url = f"sqlite:///{where}/toril.db" if order.store == "sqlite" else where
     app = App(url, durability=order.durability, settings=Settings())
     app.include(bundle)
     async with app:
@@ -29,9 +33,11 @@ async def opened(order: Order, folder: Path) -> AsyncIterator[App]:
 
 
 @asynccontextmanager
-async def working(app: App, concurrency: int) -> AsyncIterator[asyncio.Task[None]]:
+async def working(
+    app: App, concurrency: int, queues: Sequence[str] = (QUEUE,)
+) -> AsyncIterator[asyncio.Task[None]]:
     """Give a worker at work, with the defaults in all but its concurrency."""
-    worker = app.worker(queues=[QUEUE], concurrency=concurrency)
+    worker = app.worker(queues=queues, concurrency=concurrency)
     running = asyncio.create_task(worker.run())
     ready = asyncio.create_task(worker.ready())
     await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)

@@ -2,66 +2,86 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from benchmarks.document import BEGIN, END, check, write
+from benchmarks.commands import count
+from benchmarks.document import check, marks, write
 from benchmarks.figures import Series, figures_of
 from benchmarks.latencies import percentile, percentiles_ms
-from benchmarks.plan import Group, Planner
+from benchmarks.order import Peer, Store
+from benchmarks.plan import Planner
+from benchmarks.rows import Group
 from benchmarks.runs import Found
+from benchmarks.sections import PEERS
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.table import number
+from tests.support.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-HAS_HUEY = importlib.util.find_spec("huey") is not None
+ALL: list[Peer] = list(get_args(Peer))
 ONLY_DASHES = {"process, process task, 100 at once", "process, process task, 1,000 at once"}
 """What the quick form leaves out."""
+SCALE = 0.01
+"""Of the quick form's jobs."""
 GIB = 2**30
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--jobs-scale", "0.01", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    trial = ["--quick", "--jobs-scale", str(SCALE)]
+    command = [sys.executable, "-m", "benchmarks", *trial, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
-def planned(*only: str, memory_bytes: int = 64 * GIB, with_huey: bool = True) -> list[Group]:
-    planner = Planner(sizes=FULL, with_huey=with_huey, memory_bytes=memory_bytes)
-    return planner.groups(["full", "normal"], only)
+def planned(
+    store: Store, *only: str, memory_bytes: int = 64 * GIB, peers: list[Peer] = ALL
+) -> list[Group]:
+    planner = Planner(sizes=FULL, peers=peers, memory_bytes=memory_bytes)
+    return planner.groups([store], ["full", "normal"], only)
 
 
-@pytest.mark.timeout(120)
-def test_every_figure_is_there_and_is_a_number(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)  # the first run may have to install BullMQ for Node
+@pytest.mark.parametrize("store", get_args(Store))
+def test_every_figure_is_there_and_is_a_number(store: Store, tmp_path: Path) -> None:
     facts, document = tmp_path / "figures.json", tmp_path / "page.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    begin, end = marks(store)
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
 
-    done = run("--durability", "normal", "--json", str(facts), "--write", str(document))
+    done = run(
+        *("--store", store, "--durability", "normal"),
+        *("--json", str(facts), "--write", str(document)),
+    )
 
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(facts.read_text())
     figures = found["figures"]
-    groups = Planner(sizes=QUICK, with_huey=HAS_HUEY, memory_bytes=64 * GIB).groups(["normal"], [])
-    assert {figure["group"] for figure in figures} >= {group.name for group in groups}
+    planner = Planner(sizes=replace(QUICK, scale=SCALE), peers=ALL, memory_bytes=64 * GIB)
+    groups = planner.groups([store], ["normal"], [])
+    assert {figure["group"] for figure in figures} == {group.name for group in groups} | {
+        "process-best"
+    }
+    expected = {row.title: set(row.theirs) for group in groups for row in group.rows}
     for figure in figures:
         if figure["title"] in ONLY_DASHES:
             assert figure["toril"] is None
-            assert figure["note"]
+            assert figure["notes"]
             continue
-        values = [figure["toril"][name] for name in ("median", "least", "most")]
+        all_series = [figure["toril"], *(one["series"] for one in figure["peers"].values())]
+        values = [series[name] for series in all_series for name in ("median", "least", "most")]
         assert all(math.isfinite(value) and value >= 0 for value in values), figure
-    compared = [figure for figure in figures if figure["advantage"] is not None]
-    assert bool(compared) == HAS_HUEY
+        assert set(figure["peers"]) == expected.get(figure["title"], set(PEERS[store]))
+    assert any(one["advantage"] for figure in figures for one in figure["peers"].values())
     assert f"* Date: {found['machine']['date']}" in done.stdout
     assert "nothing but a trial of the program" in done.stdout
     page = document.read_text()
-    assert page.startswith(f"before\n{BEGIN}\n")
-    assert page.endswith(f"{END}\nafter\n")
+    assert page.startswith(f"before\n{begin}\n")
+    assert page.endswith(f"{end}\nafter\n")
     assert done.stdout.strip() in page
     assert "old" not in page
 
@@ -77,50 +97,79 @@ def test_a_document_without_marks_is_refused_before_anything_is_measured(tmp_pat
     document = tmp_path / "page.md"
     document.write_text("no marks\n")
 
-    done = run("--write", str(document))
+    done = run("--store", "redis", "--write", str(document))
 
     assert done.returncode == 2
-    assert "benchmarks: begin" in done.stderr
+    assert "benchmarks on redis: begin" in done.stderr
     assert document.read_text() == "no marks\n"
 
 
 def test_the_documentation_has_the_marks() -> None:
-    check(ROOT / "docs" / "benchmarks.md")
+    check(ROOT / "docs" / "benchmarks.md", get_args(Store))
 
 
-def test_writing_twice_leaves_one_report(tmp_path: Path) -> None:
+def test_writing_twice_leaves_one_report_and_that_of_the_other_store(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
-    document.write_text(f"{BEGIN}{END}")
+    (sqlite, end), (redis, last) = marks("sqlite"), marks("redis")
+    document.write_text(f"{sqlite}{end}\n{redis}{last}")
 
-    write(document, "first\n")
-    write(document, "second\n")
+    write(document, "redis", "its own\n")
+    write(document, "sqlite", "first\n")
+    write(document, "sqlite", "second\n")
 
-    assert document.read_text() == f"{BEGIN}\n\nsecond\n\n{END}"
+    expected = f"{sqlite}\n\nsecond\n\n{end}\n{redis}\n\nits own\n\n{last}"
+    assert document.read_text() == expected
 
 
 def test_names_choose_whole_groups() -> None:
-    assert {group.name for group in planned("process-1")} == {"process-1"}
-    assert {group.name for group in planned("pickup")} == {"pickup-one", "pickup-two"}
-    assert [group.section for group in planned("claim")] == ["full", "normal"]
+    assert {group.name for group in planned("sqlite", "process-1")} == {"process-1"}
+    assert {group.name for group in planned("redis", "pickup")} == {"pickup-one", "pickup-two"}
+    assert [group.section.name for group in planned("sqlite", "claim")] == ["full", "normal"]
     with pytest.raises(ValueError, match="there is none"):
-        planned("proc")
+        planned("redis", "proc")
 
 
-def test_both_peers_have_their_turn_in_a_group() -> None:
-    (full, normal) = planned("process-10")
+def test_what_is_measured_on_a_file_is_measured_on_a_server() -> None:
+    on_redis = {group.name for group in planned("redis")}
+
+    assert {group.name for group in planned("sqlite")} - on_redis == {"idle"}
+    assert on_redis >= {"idle-one", "idle-many"}
+
+
+def test_all_peers_have_their_turn_in_a_group() -> None:
+    (full, normal) = planned("sqlite", "process-10")
+    (redis,) = planned("redis", "process-10")
 
     assert [order.peer for order in full.orders] == ["toril", "huey", "toril", "toril"]
     assert {order.durability for order in normal.orders} == {"normal"}
+    beside = ["toril", "bullmq_node", "bullmq_python", "toril", "toril"]
+    assert [order.peer for order in redis.orders] == beside
 
 
 def test_a_peer_that_is_not_installed_is_left_out() -> None:
-    groups = planned(with_huey=False)
+    groups = planned("redis", peers=["bullmq_node"])
 
-    assert {order.peer for group in groups for order in group.orders} == {"toril"}
+    assert {order.peer for group in groups for order in group.orders} == {"toril", "bullmq_node"}
+
+
+def test_an_idle_worker_is_watched_for_as_long_as_what_it_does_once_a_minute() -> None:
+    (_, many) = planned("redis", "idle")
+
+    assert {order.duration_s for order in many.orders} == {60.0}
+    assert {order.queues for order in many.orders} == {50}
+
+
+def test_commands_of_scripts_are_told_from_those_of_clients(tmp_path: Path) -> None:
+    script = 'for i = 1, 10 do redis.call("SET", "x", i) end'
+
+    with RedisServer.start(tmp_path) as server:
+        calls, sent = count(server.url, lambda: server.command("EVAL", script, 0))
+
+    assert (calls, sent) == (11, 1)
 
 
 def test_child_processes_need_memory() -> None:
-    (group, _) = planned("process-100", memory_bytes=GIB)
+    (group, _) = planned("sqlite", "process-100", memory_bytes=GIB)
 
     assert group.rows[-1].ours is None
     assert group.rows[-1].note == "100 child processes need about 6.2 GiB; 1.0 GiB were free"
@@ -143,17 +192,29 @@ def test_the_warm_up_is_the_earliest_samples_and_not_the_first_to_arrive() -> No
 
 
 def test_a_peer_that_cannot_keep_up_has_no_ratio() -> None:
-    (group, _) = planned("pickup-two")
-    ours, theirs = group.orders
+    (group,) = planned("redis", "pickup-two")
+    ours, node, python = group.orders
     falling_behind = percentiles_ms([(due, due * 10_000_000) for due in range(100)], warm_up=0)
     steady = percentiles_ms([(due, 1_000_000) for due in range(100)], warm_up=0)
+    answers = {ours: [steady], node: [falling_behind], python: [steady]}
 
-    figure = figures_of([Found(group, answers={ours: [steady], theirs: [falling_behind]})])[0]
+    figure = figures_of([Found(group, answers=answers)])[0]
 
-    assert figure.advantage is None
-    assert figure.huey is not None
-    assert figure.note is not None
-    assert "could not keep up" in figure.note
+    assert figure.peers["bullmq_node"].advantage is None
+    assert figure.peers["bullmq_python"].advantage == 1.0
+    assert figure.notes == [f"could not keep up with the rate, so no ratio: {node.label}"]
+
+
+def test_a_peer_that_failed_has_a_dash_and_a_note() -> None:
+    (group,) = planned("redis", "add-alone")
+    ours, node, python = group.orders
+    answers = {ours: [{"per_s": 30.0}], python: [{"per_s": 10.0}]}
+
+    (figure,) = figures_of([Found(group, answers=answers, failures={node: "it broke"})])
+
+    assert figure.peers.keys() == {"bullmq_python"}
+    assert figure.peers["bullmq_python"].advantage == 3.0
+    assert figure.notes == [f"failed: {node.label}"]
 
 
 def test_a_series_is_the_median_with_least_and_most() -> None:

@@ -1,0 +1,1 @@
+"""The same of BullMQ for Python, with the settings that `docs/benchmarks.md` gives reasons for."""
