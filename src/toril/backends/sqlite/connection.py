@@ -140,11 +140,11 @@ def _check_place(path: str, create: bool) -> None:
 
 def _check_owner(connection: apsw.Connection, path: str) -> None:
     """Refuse files of other programs before anything is changed in them."""
-    owner = connection.execute("PRAGMA application_id").fetchall()[0][0]
-    if owner == APPLICATION_ID:
-        return
+    # In this order: whoever makes the file right now writes both at once, so that what has tables
+    # has its owner by the time of the second look. The other way round it was taken for foreign.
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()[0][0]
-    if owner != 0 or tables != 0:
+    owner = connection.execute("PRAGMA application_id").fetchall()[0][0]
+    if owner != APPLICATION_ID and (owner != 0 or tables != 0):
         raise StoreForeignError(
             f"{path}: this database belongs to another program. Give Toril a file of its own;"
             " this one was left as it is."
