@@ -36,6 +36,8 @@ class Load:
         self.app = App(url)
         self.acknowledged: dict[str, tuple[float, float]] = {}
         """When each job was asked for the last time, and when the answer came, in seconds."""
+        self.troubles: list[BackendError] = []
+        """What producers were told while they tried."""
         self.runs: collections.Counter[str] = collections.Counter()
         self.last_run_s = 0.0
         self._sleep_s = sleep_s
@@ -61,7 +63,8 @@ class Load:
                 try:
                     await queue.add("run", {"key": key}, JobOptions(job_id=key))
                     self.acknowledged[key] = asked_s, time.monotonic()
-                except BackendError:
+                except BackendError as error:
+                    self.troubles.append(error)
                     await asyncio.sleep(0.02)
             await asyncio.sleep(0.001)
 
@@ -189,7 +192,10 @@ async def test_half_open_connection_is_given_up(redis_url: str, redis_server: Re
         url = redis_url.replace(str(redis_server.port), str(proxy.url_port), 1)
         async with under_load(f"{url}&answer_timeout_s=1") as load:
             proxy.freeze()
-            await asyncio.sleep(1.5)
+            await wait_until(
+                lambda: any("no answer for 1 s" in str(error) for error in load.troubles),
+                what="the connection to be given up",
+            )
             proxy.thaw()
             await goes_on(load, 10)
 
