@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         WrongStateError,
     )
     from toril.engine.context import Context
+    from toril.engine.deduplication import Deduplication
     from toril.engine.events import EventName, EventRecord
     from toril.engine.handle import Job
     from toril.engine.hooks import HookEvent
@@ -79,6 +80,7 @@ __all__ = [
     "Call",
     "Cancel",
     "Context",
+    "Deduplication",
     "EventName",
     "EventRecord",
     "Fail",
@@ -161,6 +163,7 @@ _HOMES = {
         "WrongStateError",
     ),
     "toril.engine.context": ("Context",),
+    "toril.engine.deduplication": ("Deduplication",),
     "toril.engine.events": (
         "EventName",
         "EventRecord",

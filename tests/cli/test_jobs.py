@@ -141,6 +141,25 @@ def test_add_takes_options(terminal: Terminal) -> None:
     assert again.out == "Nothing added: mail has a job mine already.\n"
 
 
+def test_add_gives_way_to_the_job_that_holds_its_deduplication_id(terminal: Terminal) -> None:
+    once = ["--deduplicate", "jo's welcome", "--for", "1h"]
+
+    terminal.here("jobs", "add", "mail", "send", *once)
+    again = terminal.here("jobs", "add", "mail", "send", *once)
+
+    assert again.out == 'Nothing added: job 1 of mail holds "jo\'s welcome".\n'
+    assert terminal.info("mail", "1").options["de"] == {"id": "jo's welcome", "ttl": 3_600_000}
+    assert "dedup id  jo's welcome" in terminal.here("jobs", "show", "mail", "1").out
+
+    freed = terminal.here("jobs", "free-id", "mail", "jo's welcome")
+    nothing = terminal.here("jobs", "free-id", "mail", "jo's welcome")
+
+    assert freed.out == '"jo\'s welcome" is free in mail.\n'
+    assert nothing.code == STATE
+    assert "no job of queue 'mail' holds" in nothing.err
+    assert "added to mail" in terminal.here("jobs", "add", "mail", "send", *once).out
+
+
 def test_add_reads_stdin_and_files(terminal: Terminal) -> None:
     (terminal.folder / "payload.json").write_text('{"to": "file"}')
 
@@ -159,6 +178,9 @@ def test_add_reads_stdin_and_files(terminal: Terminal) -> None:
         (["--priority", "huge"], "urgent, high, normal, low"),
         (["--delay", "soon"], "5m"),
         (["--id", "7"], "expected an id that is not an integer"),
+        (["--for", "5m"], "give both"),
+        (["--deduplicate", ""], "deduplication id='': expected 1 to 512"),
+        (["--deduplicate", "x", "--for", "0s"], "ttl_s=0.0: expected seconds, from 0.001"),
     ],
 )
 def test_add_refuses_what_makes_no_sense(

@@ -114,7 +114,7 @@ def test_migrate_refuses_a_queue_that_a_worker_serves(terminal: Terminal) -> Non
 
 
 def test_jobs_that_stay_are_told_and_no_success(terminal: Terminal) -> None:
-    tied, taken = '{"de":{"id":"once"}}', '"another"'
+    tied, taken = '{"parent":{"id":"1","queue":"bull:flows"}}', '"another"'
 
     async def prepare(app: App) -> None:
         await app.backend().jobs.add(

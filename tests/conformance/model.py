@@ -7,7 +7,9 @@ A job is known by its label, the order of its arrival. Every move is checked aga
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+from toril.engine.deduplication import DeduplicationRule
 from toril.engine.states import FINISHED, READY, State, may
 
 LEASE_MS = 30_000
@@ -36,6 +38,16 @@ class ModelJob:
     history: list[str] = field(default_factory=list)
 
 
+@dataclass
+class ModelHold:
+    """A de-duplication id that a job holds."""
+
+    label: int
+    ends_ms: int | None
+    aside: dict[str, Any] | None = None
+    """How to add the job that was put aside."""
+
+
 class ModelQueue:
     """One queue."""
 
@@ -47,6 +59,7 @@ class ModelQueue:
         self.active: list[ModelJob] = []
         self.finished: dict[State, list[ModelJob]] = {State.COMPLETED: [], State.FAILED: []}
         self.totals = {State.COMPLETED: 0, State.FAILED: 0}
+        self.holds: dict[str, ModelHold] = {}
 
     def labels(self, state: State) -> list[int]:
         """Return the jobs of a state in its order."""
@@ -59,6 +72,14 @@ class ModelQueue:
         else:
             found = sorted(self.finished[state], key=lambda job: (job.finished_ms, job.label))
         return [job.label for job in found]
+
+
+class ModelAnswer(NamedTuple):
+    """What became of a new job."""
+
+    added: ModelJob | None
+    holder: ModelJob | None = None
+    """Whose id is the answer; None: of the one that has the id that the caller chose."""
 
 
 class Model:
@@ -80,18 +101,70 @@ class Model:
         delay_ms: int,
         lifo: bool,
         now_ms: int,
-    ) -> ModelJob | None:
-        """Add a job and return it; None: its id is taken."""
+        rule: DeduplicationRule | None = None,
+    ) -> ModelAnswer:
+        """Add a job, unless its id is taken, or another one holds its de-duplication id."""
         self.queues[queue].known = True
         if own_id is not None and self.find(queue, own_id) is not None:
-            return None
+            return ModelAnswer(None)
         job = ModelJob(len(self.jobs), queue, own_id, priority)
+        if rule is not None:
+            how = {"own_id": own_id, "priority": priority, "delay_ms": delay_ms, "lifo": lifo}
+            holder = self._deduplicate(job, rule, how, now_ms)
+            if holder is not None:
+                return ModelAnswer(None, holder)
         self.jobs[job.label] = job
         if delay_ms > 0:
             self._delay(job, now_ms + delay_ms, "add")
         else:
             self._line_up(job, "add", front=lifo)
-        return job
+        return ModelAnswer(job)
+
+    def hold(self, queue: str, deduplication_id: str, now_ms: int) -> ModelHold | None:
+        """Return who holds an id."""
+        hold = self.queues[queue].holds.get(deduplication_id)
+        return hold if hold and (hold.ends_ms is None or hold.ends_ms > now_ms) else None
+
+    def _deduplicate(
+        self, new: ModelJob, rule: DeduplicationRule, how: dict[str, Any], now_ms: int
+    ) -> ModelJob | None:
+        """Return the job that a new one gives way to."""
+        holds = self.queues[new.queue].holds
+        hold = self.hold(new.queue, rule.id, now_ms)
+        ends_ms = None if rule.hold_ms is None else now_ms + rule.hold_ms
+        if hold is None:
+            holds[rule.id] = ModelHold(new.label, ends_ms)
+            return None
+        known = self.jobs[hold.label]
+        # What is there by its id now: of a job that is gone, an id of the caller's may have been
+        # given to another one.
+        holder = known if known.own_id is None else self.find(new.queue, known.own_id)
+        state = None if holder is None else holder.state
+        if rule.keep_last_if_active and state is State.ACTIVE:
+            hold.ends_ms, hold.aside = None, how
+        elif rule.replace:
+            if holder is None or state is not State.DELAYED:
+                return known
+            self.remove(holder)
+            left_ms = hold.ends_ms if rule.hold_ms is not None and not rule.extend else ends_ms
+            holds[rule.id] = ModelHold(new.label, left_ms)
+            return None
+        elif rule.extend:
+            hold.ends_ms = ends_ms
+        if rule.reschedule and holder is not None and state is State.DELAYED:
+            self.change_delay(holder, now_ms + how["delay_ms"])
+        return known
+
+    def _let_go(self, job: ModelJob, now_ms: int) -> None:
+        """A job has finished: what it holds for no time is free, and the one aside is added."""
+        holds = self.queues[job.queue].holds
+        for deduplication_id, hold in list(holds.items()):
+            if hold.label == job.label and hold.ends_ms is None:
+                del holds[deduplication_id]
+                if hold.aside is not None:
+                    added = self.add(job.queue, now_ms=now_ms, **hold.aside).added
+                    if added is not None:
+                        holds[deduplication_id] = ModelHold(added.label, None)
 
     def find(self, queue: str, own_id: str) -> ModelJob | None:
         """Return the job that has an id of its caller's now."""
@@ -227,6 +300,7 @@ class Model:
         self.change_delay(job, due_ms)
 
     def _finish(self, job: ModelJob, state: State, verb: str, now_ms: int) -> None:
+        self._let_go(job, now_ms)
         self._move(job, state, verb)
         job.finished_ms = now_ms
         queue = self.queues[job.queue]
@@ -249,6 +323,10 @@ class Model:
             queue.finished[before].remove(job)
         if after is State.ACTIVE:
             queue.active.append(job)
+        if verb == "remove":
+            for deduplication_id, hold in list(queue.holds.items()):
+                if hold.label == job.label:
+                    del queue.holds[deduplication_id]
         job.state = after
 
     @staticmethod

@@ -20,6 +20,7 @@ from tests.support.contract import (
 from tests.support.waiting import wait_until
 
 from toril.engine.contract import Backend
+from toril.engine.deduplication import DeduplicationRule
 from toril.engine.events import EventName, EventRecord, EventsTold
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
@@ -271,6 +272,8 @@ async def live(
     jobs = backend.jobs
     ids = await add(backend, job(queue), job(queue, job_id="own"), job(queue, delay_ms=3_600_000))
     await add_one(backend, queue, job_id="own")
+    twice = job(queue, delay_ms=3_600_000, deduplication=DeduplicationRule("twice"))
+    ids += await add(backend, twice, twice)
     plain, own = await worker.claim(queue, limit=2)
     await backend.dispatch.speak([speech(plain, progress="5")])
     await worker.end(plain, "completed", value="7")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from tests.support.redis_servers import RedisServer
 from toril.backends import open_backend
 from toril.core.errors import JobNotFoundError, TorilError, WrongStateError
 from toril.engine.contract import Backend
+from toril.engine.deduplication import DeduplicationRule
 from toril.engine.job import MAX_HISTORY, Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.states import FINISHED, State
 from toril.testing.clock import ManualClock
@@ -39,12 +41,27 @@ queues = st.sampled_from(["a", "a", "a", "b"])
 picks = st.integers(0, 10_000)
 limits = st.integers(1, 4)
 priorities = st.sampled_from([0, 0, 1, 5])
+rules = st.one_of(
+    st.none(),
+    st.none(),
+    st.none(),
+    st.builds(
+        DeduplicationRule,
+        id=st.just("d"),
+        ttl_ms=st.sampled_from([None, None, 1_500, 50_000]),
+        extend=st.booleans(),
+        replace=st.booleans(),
+        reschedule=st.booleans(),
+        keep_last_if_active=st.sampled_from([False, False, True]),
+    ),
+)
 new_jobs = st.fixed_dictionaries(
     {
         "own_id": st.sampled_from([None, None, None, "x", "007"]),
         "priority": priorities,
         "delay_ms": st.sampled_from([0, 0, 0, 1, 1_000, 40_000]),
         "lifo": st.booleans(),
+        "rule": rules,
     }
 )
 
@@ -102,6 +119,7 @@ class Stores(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.mkdtemp()
         self.clock = self.make_clock()
+        self.asides = 0
         self.model = Model(QUEUES)
         self.runner = asyncio.Runner()
         self.driven = [
@@ -185,29 +203,35 @@ class Stores(RuleBasedStateMachine):
     @rule(queue=queues, specs=st.lists(new_jobs, min_size=1, max_size=4))
     def add(self, queue: str, specs: list[dict[str, Any]]) -> None:
         now_ms = self.clock.now_ms()
-        labels = []
+        expected = []
         for spec in specs:
-            job = self.model.add(queue, now_ms=now_ms, **spec)
-            labels.append(None if job is None else job.label)
+            if spec["rule"] is not None and spec["rule"].keep_last_if_active:
+                self.asides += 1  # so that we know the id of the one that is put aside
+                spec["own_id"] = f"last {self.asides}"
+            expected.append(self.model.add(queue, now_ms=now_ms, **spec))
         jobs = [
             NewJob(
                 queue=queue,
                 name="n",
                 data="{}",
+                opts=msgspec.json.encode(_stored(spec)).decode(),
                 job_id=spec["own_id"],
                 priority=spec["priority"],
                 delay_ms=spec["delay_ms"],
                 lifo=spec["lifo"],
+                deduplication=spec["rule"],
             )
             for spec in specs
         ]
         for driven, answers in zip(
             self.driven, self.each(lambda one: one.backend.jobs.add(jobs)), strict=True
         ):
-            for label, answer in zip(labels, answers, strict=True):
-                assert answer.duplicate == (label is None)
-                if label is not None:
-                    driven.ids[label] = answer.job_id
+            for (added, holder), answer in zip(expected, answers, strict=True):
+                assert answer.duplicate == (added is None)
+                if added is not None:
+                    driven.ids[added.label] = answer.job_id
+                elif holder is not None:
+                    assert answer.job_id == driven.ids[holder.label]
 
     @rule(queue=queues, limit=limits, ends=st.lists(ends, max_size=3), keep=keeps)
     def work(self, queue: str, limit: int, ends: list[End], keep: int | None) -> None:
@@ -496,6 +520,10 @@ class Stores(RuleBasedStateMachine):
         self.runner.run(self._compare())
 
     async def _compare(self) -> None:
+        for job in self.model.jobs.values():
+            for driven in self.driven:  # one that was put aside: nobody was told when it was added
+                if job.own_id is not None:
+                    driven.ids.setdefault(job.label, job.own_id)
         await asyncio.gather(*(self._compare_one(driven) for driven in self.driven))
 
     async def _compare_one(self, driven: Driven) -> None:
@@ -503,6 +531,9 @@ class Stores(RuleBasedStateMachine):
         assert sorted(found) == [name for name in QUEUES if self.model.queues[name].known]
         for name, queue in found.items():
             mine = self.model.queues[name]
+            hold = self.model.hold(name, "d", self.clock.now_ms())
+            held_by = None if hold is None else driven.ids[hold.label]
+            assert await driven.backend.jobs.deduplicating(name, "d") == held_by
             expected = {state: mine.labels(state) for state in State}
             assert queue.counts == {state: len(labels) for state, labels in expected.items()}
             assert (queue.paused, queue.completed_total, queue.failed_total) == (
@@ -522,6 +553,13 @@ class Stores(RuleBasedStateMachine):
                         assert found_labels == labels, state
                     for label, job in zip(found_labels, jobs, strict=True):
                         _compare_job(self.model.jobs[label], job)
+
+
+def _stored(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored options: by them a job is added that was put aside."""
+    rule = spec["rule"]
+    wire = {"priority": spec["priority"], "delay": spec["delay_ms"], "lifo": spec["lifo"]}
+    return wire if rule is None else {**wire, "de": {"id": rule.id}}
 
 
 def _compare_job(job: ModelJob, found: JobRecord) -> None:

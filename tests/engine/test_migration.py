@@ -17,6 +17,7 @@ from toril.backends import open_backend
 from toril.core.errors import InvalidOptionError, MigrationError, WrongStateError
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.jobs import JobPage
+from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.job import WholeJob
 from toril.engine.migration import MOVABLE, QueueMove, move
 from toril.engine.operator import CHUNK
@@ -456,7 +457,6 @@ async def test_unknown_queue_is_refused_with_the_nearest(stores: Stores) -> None
 TIES = (
     '{"parent":{"id":"1","queue":"bull:flows"}}',
     '{"repeat":{"every":1000,"count":2},"repeatJobKey":"tick"}',
-    '{"de":{"id":"once"}}',
 )
 
 
@@ -464,9 +464,9 @@ async def test_jobs_that_bullmq_has_tied_stay_where_they_are(stores: Stores) -> 
     for number in range(120):
         await stores.source.jobs.add(
             [
-                job(Q, job_id=f"t{number}", opts=TIES[number % 3]),
+                job(Q, job_id=f"t{number}", opts=TIES[number % 2]),
                 job(Q, job_id=f"free{number}", opts='{"attempts":3}', data='{"parent":1}'),
-                job(Q, job_id=f"p{number}", opts=TIES[number % 3], priority=2),
+                job(Q, job_id=f"p{number}", opts=TIES[number % 2], priority=2),
             ]
         )
 
@@ -479,6 +479,30 @@ async def test_jobs_that_bullmq_has_tied_stay_where_they_are(stores: Stores) -> 
     assert await line(stores.source, State.WAIT, Q) == [f"t{number}" for number in range(120)]
     assert await line(stores.target, State.WAIT, Q) == [f"free{number}" for number in range(120)]
     assert not await paused(stores.target)
+
+
+async def test_jobs_keep_their_deduplication_ids(stores: Stores) -> None:
+    rules = [DeduplicationRule("plain"), DeduplicationRule("timed", ttl_ms=3_600_000)]
+    await stores.source.jobs.add(
+        [
+            job(Q, job_id=rule.id, opts=f'{{"de":{{"id":"{rule.id}"}}}}', deduplication=rule)
+            for rule in rules
+        ]
+    )
+
+    (found,) = await move_all(stores)
+
+    assert (found.moved[State.WAIT], found.tied) == (2, 0)
+    answers = await stores.target.jobs.add([job(Q, deduplication=rule) for rule in rules])
+    assert [(answer.job_id, answer.duplicate) for answer in answers] == [
+        ("plain", True),
+        ("timed", True),
+    ]
+    held = await stores.target.jobs.held_ids(Q, ["plain", "timed"])
+    assert held[0] == HeldId("plain", None)
+    assert held[1] is not None
+    assert 3_500_000 < (held[1].left_ms or 0) <= 3_600_000
+    assert await stores.source.jobs.deduplicating(Q, "timed") is None
 
 
 async def test_what_a_tied_job_left_behind_goes_over(stores: Stores) -> None:

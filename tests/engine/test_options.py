@@ -57,6 +57,7 @@ def worker(**options: Any) -> WorkerOptions:
         (JobOptions, "backoff_s", -1),
         (JobOptions, "jitter_ratio", 2),
         (JobOptions, "keep_logs", -1),
+        (JobOptions, "deduplication", "my report"),
         (RateLimit, "limit", 0),
         (RateLimit, "limit", 1.5),
         (worker, "queues", []),

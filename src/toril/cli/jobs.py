@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,8 +11,9 @@ import click
 from toril.app import App
 from toril.cli.access import ask, known_queue
 from toril.cli.codes import STATE, RefusedError
+from toril.cli.jobs_add import add, free_id
 from toril.cli.main import SuggestingGroup
-from toril.cli.options import duration, priority, store_options
+from toril.cli.options import store_options
 from toril.cli.output import (
     BAD,
     DIM,
@@ -35,12 +34,11 @@ from toril.cli.output import (
     short_duration,
     styled,
 )
-from toril.core.codec import decode, encode_text
+from toril.core.codec import encode_text
 from toril.core.errors import TorilError
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
 from toril.engine.operator import Progress
-from toril.engine.options import JobOptions
 from toril.engine.queue import Page, Queue
 from toril.engine.states import FINISHED, State
 
@@ -201,6 +199,8 @@ def _facts(info: JobInfo) -> list[tuple[str, str]]:
         facts.append(("due", moment_text(info.run_at)))
     if info.priority:
         facts.append(("priority", str(info.priority)))
+    if info.deduplication_id is not None:
+        facts.append(("dedup id", info.deduplication_id))
     if info.state is State.ACTIVE:
         lease = "" if info.lease_remaining_s is None else f", lease {info.lease_remaining_s:.0f} s"
         facts.append(("runs on", f"{info.worker_id or '-'} since {ago(info.processed_at)}{lease}"))
@@ -273,54 +273,8 @@ def unseen(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
     return now
 
 
-@jobs.command("add")
-@click.argument("queue")
-@click.argument("name")
-@click.argument("data", metavar="[JSON]", default="{}")
-@click.option("--delay", type=duration, metavar="TIME", default=0.0, help="Run no sooner: 5m, 12h.")
-@click.option("--priority", "rank", type=priority, default="0", help="urgent, high, normal, low.")
-@click.option("--id", "job_id", help="An id of your own; a second job with it is not added.")
-@click.option("--attempts", type=click.IntRange(min=1), help="Attempts in all. Default: 1.")
-@store_options
-def add(
-    queue: str,
-    name: str,
-    data: str,
-    delay: float,
-    rank: int,
-    job_id: str | None,
-    attempts: int | None,
-    url: str | None,
-    as_json: bool,
-) -> None:
-    """Add a job called NAME to QUEUE.
-
-    JSON is its payload, such as '{"to": "jo@example.com"}'; `-` reads it from stdin, @FILE from a
-    file. It is checked against the task when it runs.
-    """
-    options = JobOptions(job_id=job_id, delay_s=delay, priority=rank, max_attempts=attempts)
-    payload = _payload(data)
-    job = ask(url, lambda app: app.queue(queue).add(name, payload, options), create=True)
-    sentence = f"Job {job.id} added to {queue}."
-    if job.duplicate:
-        sentence = f"Nothing added: {queue} has a job {job.id} already."
-    facts = {"id": job.id, "queue": queue, "name": name, "duplicate": job.duplicate}
-    Output(as_json=as_json).done(facts, sentence)
-
-
-def _payload(text: str) -> Any:
-    source = "JSON"
-    if text == "-":
-        source, text = "stdin", sys.stdin.read()
-    elif text.startswith("@"):
-        source, text = text[1:], Path(text[1:]).read_text("utf-8")
-    try:
-        return decode(text)
-    except ValueError as error:
-        raise click.UsageError(
-            f"{source}: {printable(text[:60])!r} is not JSON: {error}."
-            """ Quote it for the shell: '{"key": "value"}'."""
-        ) from None
+jobs.add_command(add)
+jobs.add_command(free_id)
 
 
 @jobs.command("retry")

@@ -125,7 +125,7 @@ def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: flo
         if move.tied:
             output.say(
                 f"{move.queue}: {plural(move.tied, 'job')} stayed, such as {move.tied_id}, tied by"
-                " BullMQ to a flow, a scheduler or a de-duplication id.",
+                " BullMQ to a flow or a scheduler.",
                 WARN,
             )
         if move.taken:

@@ -36,6 +36,9 @@ class EventName(StrEnum):
     """`jobId`, `prev`."""
     DUPLICATED = "duplicated"
     """A job of that id was there already. `jobId`."""
+    DEDUPLICATED = "deduplicated"
+    """A job was not added, since another one holds its de-duplication id; or it has taken that
+    one's place. `jobId`: the one that stays; `deduplicationId`; `deduplicatedJobId`: the other."""
     DRAINED = "drained"
     """Nothing waits and nothing runs."""
     PAUSED = "paused"

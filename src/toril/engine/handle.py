@@ -37,7 +37,8 @@ class Job(Generic[R]):
         self.id = job_id
         self.queue = queue
         self.duplicate = duplicate
-        """A job of this id was there already: nothing was added."""
+        """Nothing was added: a job of this id was there already, or this one holds the
+        de-duplication id."""
         self._producer = producer
         self._decode = decode_result or decode
 

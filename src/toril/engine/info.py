@@ -45,6 +45,8 @@ class JobInfo:
     """What is stored of its options, decoded: BullMQ's words."""
     priority: int
     """0: none."""
+    deduplication_id: str | None
+    """The de-duplication id that it was added with."""
     created_at: datetime
     delay_s: float
     run_at: datetime | None
@@ -83,6 +85,7 @@ class JobInfo:
             data_bytes=record.data_bytes,
             options=_value(record.opts),
             priority=record.priority,
+            deduplication_id=record.deduplication_id,
             created_at=moment(record.timestamp_ms),
             delay_s=record.delay_ms / 1000,
             run_at=_moment(record.run_at_ms),

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from toril.engine.deduplication import DeduplicationRule, HeldId, id_in
 from toril.engine.states import State
 
 MAX_HISTORY = 50
@@ -34,6 +35,7 @@ class NewJob(msgspec.Struct, kw_only=True, gc=False):
     lifo: bool = False
     timestamp_ms: int | None = None
     """When it was made. None: the store's now."""
+    deduplication: DeduplicationRule | None = None
 
 
 class Added(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +43,8 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
     job_id: str
     duplicate: bool = False
-    """A job of that id was there already; nothing was added."""
+    """Nothing was added: a job of that id was there already, or one that holds its de-duplication
+    id, which then is this one."""
 
 
 class Claimed(msgspec.Struct, array_like=True, gc=False):
@@ -151,6 +154,11 @@ class JobRecord(msgspec.Struct, kw_only=True):
     data_bytes: int
 
     @property
+    def deduplication_id(self) -> str | None:
+        """The de-duplication id that it was added with."""
+        return id_in(self.opts)
+
+    @property
     def history(self) -> list[Attempt]:
         """The attempts that a store writes down; a final success shows in the job's own fields."""
         last = self.attempts[-1] if self.attempts else None
@@ -170,3 +178,5 @@ class WholeJob(msgspec.Struct, frozen=True):
     record: JobRecord
     log: list[str]
     """Oldest line first."""
+    held: HeldId | None = None
+    """The de-duplication id that it holds."""

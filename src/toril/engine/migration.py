@@ -42,8 +42,8 @@ class QueueMove:
     moved: dict[State, int]
     """Jobs that left the source, by the state that they have in the target."""
     tied: int
-    """Jobs that stayed behind: they belong to a flow, a scheduler or a de-duplication id of BullMQ,
-    which a move would cut."""
+    """Jobs that stayed behind: they belong to a flow or a scheduler of BullMQ, which a move would
+    cut."""
     tied_id: str | None
     """One of these."""
     taken: int
@@ -251,7 +251,8 @@ class _QueueMover:
         if not jobs:
             return 0
         logs = await self._source.jobs.logs_many(self._name, [job.id for job in jobs])
-        whole = [WholeJob(job, log) for job, log in zip(jobs, logs, strict=True)]
+        held = await self._source.jobs.held_ids(self._name, [job.id for job in jobs])
+        whole = [WholeJob(*parts) for parts in zip(jobs, logs, held, strict=True)]
         self._fit_chunk(whole)
         answers = await self._target.jobs.adopt(self._name, whole)
         safe: list[JobRecord] = []

@@ -14,6 +14,7 @@ from typing import get_args
 from toril.core.checks import require
 from toril.core.durations import seconds
 from toril.engine.contract import Backend
+from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventsTold
 from toril.engine.options import RateLimit
 from toril.engine.states import FINISHED, State
@@ -54,6 +55,17 @@ class Operator:
         """Let no job start for a while (seconds). 0 ends it."""
         duration_s = seconds(duration, "duration")
         await self._open().limits.hold(self.name, duration_ms=round(duration_s * 1000))
+
+    async def release_deduplication(self, deduplication_id: str) -> bool:
+        """Let the next job have a de-duplication id; return whether one held it.
+
+        A job that was put aside for it stays so until the holder has finished.
+
+        Raises:
+            InvalidOptionError: It can be no such id.
+        """
+        check_deduplication_id(deduplication_id)
+        return await self._open().jobs.release_deduplication(self.name, deduplication_id)
 
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written from now on, whoever causes them. A new queue writes all.

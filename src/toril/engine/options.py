@@ -11,6 +11,7 @@ from typing import Literal
 from toril.core.checks import is_whole, require
 from toril.core.durations import require_seconds
 from toril.core.ids import check_job_id
+from toril.engine.deduplication import Deduplication
 
 MAX_PRIORITY = 2_097_151
 """The largest priority that BullMQ's score can hold (spec, section 1.4)."""
@@ -99,6 +100,8 @@ class JobOptions:
 
     job_id: str | None = None
     """An id of the caller's own. A second job with it is not added. None: the queue gives one."""
+    deduplication: Deduplication | None = None
+    """Add it only if no other job holds its de-duplication id. None: add it in any case."""
     delay_s: float = 0.0
     """Run no sooner than so many seconds from now."""
     run_at: datetime | None = None
@@ -125,6 +128,12 @@ class JobOptions:
     def __post_init__(self) -> None:
         if self.job_id is not None:
             check_job_id(self.job_id)
+        require(
+            self.deduplication is None or isinstance(self.deduplication, Deduplication),
+            "deduplication",
+            self.deduplication,
+            "a Deduplication, or None",
+        )
         require_seconds(self.delay_s, "delay_s")
         if self.run_at is not None:
             require(not self.delay_s, "run_at", self.run_at, "either run_at or delay_s, not both")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from toril.core.clock import epoch_ms
 from toril.engine.contract import Backend
+from toril.engine.deduplication import rule
 from toril.engine.job import Added, NewJob
 from toril.engine.options import JobOptions
 from toril.engine.portal import Portal
@@ -29,7 +30,7 @@ def new_job(queue: str, name: str, data: str, options: JobOptions, wire: str) ->
         options: Checked options.
         wire: The same as they are stored.
     """
-    run_at = options.run_at
+    run_at, deduplication = options.run_at, options.deduplication
     return NewJob(
         queue=queue,
         name=name,
@@ -40,6 +41,7 @@ def new_job(queue: str, name: str, data: str, options: JobOptions, wire: str) ->
         run_at_ms=None if run_at is None else epoch_ms(run_at),
         priority=options.priority,
         lifo=options.lifo,
+        deduplication=None if deduplication is None else rule(deduplication),
     )
 
 

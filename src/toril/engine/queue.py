@@ -9,6 +9,7 @@ from toril.core.checks import require
 from toril.core.codec import Json, encode_text
 from toril.core.errors import PayloadTooLargeError
 from toril.engine.contract.jobs import JobFilter
+from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventRecord
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
@@ -75,6 +76,18 @@ class Queue(Operator):
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not."""
         return Job(self._producer, self.name, job_id)
+
+    async def deduplicating_job(self, deduplication_id: str) -> Job[Any] | None:
+        """Return the job that holds a de-duplication id; None if the next one may have it.
+
+        The job may be gone already, if it holds the id for a time.
+
+        Raises:
+            InvalidOptionError: It can be no such id.
+        """
+        check_deduplication_id(deduplication_id)
+        job_id = await self._open().jobs.deduplicating(self.name, deduplication_id)
+        return None if job_id is None else self.job(job_id)
 
     async def info(self) -> QueueInfo | None:
         """Return the queue's figures; None if nothing is known of it."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from toril.core.durations import LONGEST_S
+from toril.engine import deduplication
 from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
 
 KEEP_LOGS = 1000
@@ -19,7 +20,7 @@ KEEP_LOGS = 1000
 _SAID = "toril:said"
 """In a stored backoff: which of its fields the job itself says. The others are for BullMQ, which
 needs them; here the task decides them."""
-_TIES = frozenset({"parent", "repeat", "de"})
+_TIES = frozenset({"parent", "repeat"})
 
 
 class WireOptions(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class WireOptions(msgspec.Struct, frozen=True):
 def is_tied(text: str) -> bool:
     """Whether a job's stored options tie it to what only BullMQ knows.
 
-    That is a flow's parent, a scheduler or a de-duplication id.
+    That is a flow's parent, or a scheduler.
     """
     if not any(f'"{word}"' in text for word in _TIES):
         return False
@@ -90,6 +91,8 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
         wire["lifo"] = True
     if options.job_id is not None:
         wire["jobId"] = options.job_id
+    if options.deduplication is not None:
+        wire["de"] = deduplication.to_wire(options.deduplication)
     if options.keep_completed is not None:
         wire["removeOnComplete"] = _keep_to_wire(options.keep_completed)
     if options.keep_failed is not None:

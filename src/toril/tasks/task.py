@@ -17,6 +17,7 @@ from toril.core.codec import convert, decode, encode_text
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTooLargeError
 from toril.engine.context import Context
+from toril.engine.deduplication import Deduplication
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
 from toril.engine.options import (
@@ -101,6 +102,7 @@ class Task(Generic[P, R]):
         self,
         *,
         job_id: str | None = None,
+        deduplication: Deduplication | None = None,
         delay: float | timedelta | None = None,
         run_at: datetime | None = None,
         priority: int | None = None,
@@ -119,6 +121,7 @@ class Task(Generic[P, R]):
 
         Parameters:
             job_id: An id of the caller's own; a second job with it is not added.
+            deduplication: Add it only if no other job holds its de-duplication id.
             delay: Seconds (or a timedelta) until it may run.
             run_at: A moment (aware) in place of `delay`.
             priority: Lower runs first; 0: none, which runs before all others.
@@ -136,6 +139,7 @@ class Task(Generic[P, R]):
         """
         given = {
             "job_id": job_id,
+            "deduplication": deduplication,
             "delay_s": None if delay is None else seconds(delay, "delay"),
             "run_at": run_at,
             "priority": priority,

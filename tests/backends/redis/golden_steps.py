@@ -159,9 +159,6 @@ DIFFERENT = {
 """Steps after which our state or answer is not BullMQ's, why, and where."""
 
 _FLOWS = "The contract adds no flows; those of Node's producers are released all the same."
-_DEDUPLICATION = (
-    "The contract de-duplicates no adds; the ids that Node's producers took are freed all the same."
-)
 _READING = "The contract does not read this."
 
 WITHOUT_COUNTERPART = {
@@ -176,25 +173,6 @@ WITHOUT_COUNTERPART = {
         (f"11-flow-{mode}", "add flow"): _FLOWS
         for mode in ("continue", "default", "fail-parent", "ignore", "remove")
     },
-    **{
-        ("12-dedup", title): _DEDUPLICATION
-        for title in (
-            "simple: first",
-            "simple: second",
-            "ttl: first",
-            "ttl: second",
-            "debounce: first (delay+ttl+extend+replace)",
-            "debounce: second replaces",
-            "extend without replace: first",
-            "extend without replace: second",
-            "keepLast: first",
-            "keepLast: active; second stored aside",
-            "keepLast: third overwrites",
-            "removeDeduplicationKey",
-            "reschedule option (6.7): first",
-            "reschedule option (6.7): second",
-        )
-    },
     ("19-bulk-moves", "removeChildDependency C3"): _FLOWS,
     ("19-bulk-moves", "completed child C1 attached to a new parent"): _FLOWS,
     ("19-bulk-moves", "three level tree"): _FLOWS,
@@ -205,7 +183,6 @@ WITHOUT_COUNTERPART = {
     ("20-getters", "dependencies page"): _FLOWS,
     ("20-getters", "flow tree"): _FLOWS,
     ("20-getters", "prometheus"): _READING,
-    ("21-prefix", "add with parent in another queue of the same prefix"): _DEDUPLICATION,
 }
 """Steps that cannot be said in the words of the contract, and why."""
 
@@ -733,7 +710,45 @@ for mode in ("continue", "default", "fail-parent", "ignore", "remove"):
     child_fails(mode)
 
 
-# 12: de-duplication ids that Node's producers took
+# 12: de-duplication
+
+
+def deduplicates(title: str, name: str, deduplication: dict[str, Any], **options: Any) -> None:
+    """Say that a step adds a job that another one may hold up."""
+    adds("12-dedup", title, name, {"n": name}, deduplication=deduplication, **options)
+
+
+_DEBOUNCE = {"id": "e", "replace": True, "ttl": 5000, "extend": True}
+_KEEP_LAST = {"id": "k", "keepLastIfActive": True}
+
+deduplicates("simple: first", "s1", {"id": "s"})
+deduplicates("simple: second", "s2", {"id": "s"})
+deduplicates("ttl: first", "t1", {"id": "t", "ttl": 60_000})
+deduplicates("ttl: second", "t2", {"id": "t", "ttl": 60_000})
+deduplicates("debounce: first (delay+ttl+extend+replace)", "e1", _DEBOUNCE, delay=5000)
+deduplicates("debounce: second replaces", "e2", _DEBOUNCE, delay=5000)
+deduplicates("extend without replace: first", "x1", {"id": "x", "ttl": 9000, "extend": True})
+deduplicates("extend without replace: second", "x2", {"id": "x", "ttl": 20_000, "extend": True})
+deduplicates("keepLast: third overwrites", "k3", _KEEP_LAST, priority=3)
+deduplicates("reschedule option (6.7): first", "r1", {"id": "r", "reschedule": True}, delay=5000)
+deduplicates("reschedule option (6.7): second", "r2", {"id": "r", "reschedule": True}, delay=9000)
+
+
+@step("12-dedup", "keepLast: first")
+async def take_and_add(we: Replay) -> Any:
+    assert await we.take_id() == "7"
+    return await we.add("k1", {"n": "k1"}, deduplication=_KEEP_LAST)
+
+
+@step("12-dedup", "keepLast: active; second stored aside")
+async def add_while_the_holder_runs(we: Replay) -> Any:
+    assert await we.take_id() == "9"
+    return await we.add("k2", {"n": "k2"}, deduplication=_KEEP_LAST)
+
+
+@step("12-dedup", "removeDeduplicationKey")
+async def release(we: Replay) -> Any:
+    return int(await we.backend.jobs.release_deduplication(Q, "t"))
 
 
 @step(
@@ -1100,6 +1115,11 @@ async def read_meta(we: Replay) -> Any:
 
 
 # 21: a prefix with a hash tag, a queue name with a space
+
+
+@step("21-prefix", "add with parent in another queue of the same prefix")
+async def add_deduplicated(we: Replay) -> Any:
+    return await we.add("x", queue="my queue", deduplication={"id": "a:b c"})
 
 
 @step("21-prefix", "trimEvents(0)")

@@ -17,6 +17,7 @@ from toril.core.errors import InvalidOptionError, StoreForeignError, WrongStateE
 from toril.core.ids import check_job_id
 from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
 from toril.engine.contract.dispatch import Speech
+from toril.engine.deduplication import DeduplicationRule
 from toril.engine.job import Claimed, Finished, NewJob, OutcomeKind
 from toril.engine.states import State
 
@@ -95,6 +96,7 @@ class Replay:
                 priority=options.get("priority", 0),
                 lifo=options.get("lifo", False),
                 timestamp_ms=options.get("timestamp"),
+                deduplication=_rule(options.get("deduplication")),
             )
             (added,) = await self.backend.jobs.add([job])
         except InvalidOptionError as error:
@@ -273,6 +275,19 @@ class Replay:
             self.server.command("ZADD", "bull:q2:marker", 0, "0")
             tell("q2", "waiting", child)
             self.server.command("SADD", f"bull:q1:{parent}:dependencies", f"bull:q2:{child}")
+
+
+def _rule(said: dict[str, Any] | None) -> DeduplicationRule | None:
+    if said is None:
+        return None
+    return DeduplicationRule(
+        id=said["id"],
+        ttl_ms=said.get("ttl"),
+        extend=said.get("extend", False),
+        replace=said.get("replace", False),
+        reschedule=said.get("reschedule", False),
+        keep_last_if_active=said.get("keepLastIfActive", False),
+    )
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from toril.backends.redis import records
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
@@ -13,6 +14,7 @@ from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import whole_job
 from toril.backends.redis.scripts import script
 from toril.core.errors import JobError, WrongStateError
+from toril.engine.deduplication import HeldId
 from toril.engine.job import WholeJob
 from toril.engine.states import FINISHED, State
 
@@ -85,6 +87,9 @@ class Bulk:
         return await self._client.many(
             [["LRANGE", self._keys.of(queue, f"{job_id}:logs"), 0, -1] for job_id in job_ids]
         )
+
+    async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
+        return [records.held(row) for row in await self._run("read_held", queue, *job_ids)]
 
     async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
         await self._known.use(queue)

@@ -158,6 +158,14 @@ class RedisJobs(Bulk):
         answer = await self._run("cancel", queue, job_id, reason, self.metrics_points)
         return _done(answer, queue, job_id, "cancelled")
 
+    async def deduplicating(self, queue: str, deduplication_id: str) -> str | None:
+        holder: str | None = await self._run("read_deduplication", queue, deduplication_id)
+        return holder
+
+    async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
+        held: int = await self._run("release_deduplication", queue, deduplication_id)
+        return held == 1
+
     async def logs(
         self, queue: str, job_id: str, *, start: int, limit: int
     ) -> tuple[list[str], int]:

@@ -11,8 +11,9 @@
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
 a move only); in a job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it
-stopped). They go when the queue or the job goes, whoever removes it. An empty part, as in
-`<prefix>::toril`, no queue can have.
+stopped); in a job that was put aside (`dn:`): `toril:runAt` (no sooner than when, ms). They go when
+the queue or the job goes, whoever removes it. An empty part, as in `<prefix>::toril`, no queue can
+have.
 """
 
 from __future__ import annotations

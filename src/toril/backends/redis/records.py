@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from toril.core.errors import WrongStateError
+from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
 
@@ -135,3 +136,14 @@ def stack_traces(text: str | None) -> list[str]:
         return msgspec.json.decode(text or "[]", type=list[str])
     except msgspec.DecodeError:
         return []
+
+
+def held(row: Sequence[Any]) -> HeldId | None:
+    """Return the de-duplication id that a job holds, from `read_held.lua`."""
+    if not row:
+        return None
+    aside = None
+    if row[2] is not None:
+        name, data, opts, job_id, run_at_ms = row[2]
+        aside = Aside(job_id, name, data, opts, None if run_at_ms is None else int(run_at_ms))
+    return HeldId(row[0], row[1], aside)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from toril.engine.contract.dispatch import Claim, Exchange
+from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.job import Attempt, Finished, NewJob, WholeJob
 from toril.engine.states import FINISHED, State
 
@@ -44,6 +45,7 @@ def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
         and not job.lifo
         and job.timestamp_ms is None
         and job.run_at_ms is None
+        and job.deduplication is None
     ):
         return job.name, job.data, job.opts, ""
     placing = (
@@ -54,8 +56,20 @@ def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
         job.lifo,
         False if job.timestamp_ms is None else job.timestamp_ms,
         False if job.run_at_ms is None else job.run_at_ms,
+        False if job.deduplication is None else _deduplication(job.deduplication),
     )
     return job.name, job.data, job.opts, _encode(placing).decode()
+
+
+def _deduplication(rule: DeduplicationRule) -> tuple[Any, ...]:
+    return (
+        rule.id,
+        _or_false(rule.ttl_ms),
+        rule.extend,
+        rule.replace,
+        rule.reschedule,
+        rule.keep_last_if_active,
+    )
 
 
 def exchange(
@@ -171,15 +185,26 @@ def whole_job(job: WholeJob) -> list[str | int]:
         "toril:cancel": record.cancel_reason,
         "toril:history": "\n".join(map(_past_attempt, history)) or None,
         "stacktrace": _encode(traces).decode() if traces else None,
+        "deid": record.deduplication_id,
     }
     words: list[str | int] = []
     for name, value in fields.items():
         if value is not None:
             words += (name, value)
     return [
-        record.id, record.state, record.priority, moment_ms, len(words), len(job.log),
+        record.id, record.state, record.priority, moment_ms, _hold(job.held), len(words),
+        len(job.log),
         *words, *job.log,
     ]  # fmt: skip
+
+
+def _hold(held: HeldId | None) -> str:
+    if held is None:
+        return ""
+    aside: tuple[Any, ...] | bool = False
+    if (one := held.aside) is not None:
+        aside = (one.name, one.data, one.opts, one.job_id, _or_false(one.run_at_ms))
+    return _encode((held.id, _or_false(held.left_ms), aside)).decode()
 
 
 def _past_attempt(attempt: Attempt) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from toril.backends.sqlite.deduplicating import deduplicate
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.events import EventName
 from toril.engine.job import Added, NewJob
@@ -35,6 +36,16 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
                 queue.say(EventName.DUPLICATED, job_id)
                 answers.append(Added(job_id, duplicate=True))
                 continue
+        if job.deduplication is not None:
+            _store(transaction, rows)  # its id may be that of one of these
+            rows = []
+            holder = deduplicate(transaction, queue, number, shown_id, job)
+            if holder is not None:
+                answers.append(Added(holder, duplicate=True))
+                number += 1
+                continue
+            taken = _taken_ids(transaction, jobs)  # it may have taken the place of one
+        if job_id is not None:
             taken.add((queue.id, job_id))
         queue.say(
             EventName.ADDED, shown_id, named.get(name) or named.setdefault(name, {"name": name})
@@ -60,10 +71,14 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         answers.append(Added(shown_id))
         number += 1
         ticket += 1
+    _store(transaction, rows)
+    return answers
+
+
+def _store(transaction: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
         transaction.run("jobs_add", msgspec.json.encode(rows).decode())
         transaction.readied = True  # a delayed one too: those who sleep must look at the time
-    return answers
 
 
 def ready_state(priority: int) -> State:

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.adding import ready_state
+from toril.backends.sqlite.deduplicating import adopt_hold
 from toril.backends.sqlite.lookup import find_many, number_of
 from toril.backends.sqlite.transaction import Transaction
+from toril.engine.deduplication import HeldId
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.states import FINISHED, READY, State
 
@@ -38,6 +40,7 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
     answers: list[bool] = []
     rows: list[tuple[Any, ...]] = []
     lines: list[tuple[int, int, str]] = []
+    held: list[tuple[int, str, HeldId]] = []
     for index, (job, number) in enumerate(zip(jobs, numbers, strict=True)):
         record = job.record
         answers.append(there[index] is None and record.id not in seen)
@@ -50,6 +53,8 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
         state = ready_state(record.priority) if record.state in READY else record.state
         rows.append((number, row.id, custom_id, state.value, ticket + index, *_columns(record)))
         lines += [(number, place, line) for place, line in enumerate(job.log, start=1)]
+        if job.held is not None:
+            held.append((number, record.id, job.held))
         row.moved(None, state)
         row.completed_total += state is State.COMPLETED
         row.failed_total += state is State.FAILED
@@ -58,6 +63,8 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
         transaction.run("jobs_adopt", msgspec.json.encode(rows).decode())
     if lines:
         transaction.run("logs_add", msgspec.json.encode(lines).decode())
+    for number, job_id, one in held:
+        adopt_hold(transaction, row, number, job_id, one)
     return answers
 
 

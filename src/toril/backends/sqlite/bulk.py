@@ -9,6 +9,7 @@ import msgspec
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.adopting import adopt_jobs
 from toril.backends.sqlite.lookup import Place, find_many, places
+from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.errors import JobError, WrongStateError
@@ -139,16 +140,6 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
         transaction.run("line_up", _places(transaction, found))
         _lined_up(transaction, row, found, State.DELAYED)
     return len(found)
-
-
-def remove_jobs(
-    transaction: Transaction, row: QueueRow, state: State, numbers: Sequence[int]
-) -> None:
-    """Remove jobs of one state, with their logs. No event."""
-    listing = msgspec.json.encode(numbers).decode()
-    transaction.run("logs_remove", listing)
-    transaction.run("remove", listing)
-    row.moved(state, None, len(numbers))
 
 
 def _remove_some(

@@ -10,7 +10,9 @@ import msgspec
 from toril.backends.pending import Pending
 from toril.backends.refusals import not_found
 from toril.backends.sqlite.adding import add_jobs, ready_state
-from toril.backends.sqlite.bulk import Bulk, remove_jobs
+from toril.backends.sqlite.asides import let_go
+from toril.backends.sqlite.bulk import Bulk
+from toril.backends.sqlite.deduplicating import held_by, holder_of
 from toril.backends.sqlite.lookup import (
     Found,
     find,
@@ -20,11 +22,13 @@ from toril.backends.sqlite.lookup import (
     require_job,
 )
 from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.errors import BackendError, InvalidOptionError
 from toril.engine.contract.jobs import JobFilter, JobPage
+from toril.engine.deduplication import HeldId
 from toril.engine.events import EventName
 from toril.engine.job import Added, JobRecord, NewJob
 from toril.engine.states import FINISHED, READY, State
@@ -214,6 +218,7 @@ class SqliteJobs(Bulk):
             transaction.run("move", msgspec.json.encode([move]).decode())
             row.moved(found.state, State.FAILED)
             row.failed_total += 1
+            let_go(transaction, row, found.number)
             row.say(
                 EventName.FAILED,
                 found.id,
@@ -222,6 +227,40 @@ class SqliteJobs(Bulk):
             return found.state
 
         return await self._writer.run(transition)
+
+    async def deduplicating(self, queue: str, deduplication_id: str) -> str | None:
+        def question(view: View) -> str | None:
+            rows = view.run("queue_get", queue)
+            if not rows:
+                return None
+            now_ms = self._clock.now_ms()
+            held = view.run("deduplication_get", rows[0][0], deduplication_id, now_ms)
+            return held[0][1] if held else None
+
+        return await self._reader.ask(question)
+
+    async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
+        def transition(transaction: Transaction) -> bool:
+            row = transaction.known_queue(queue)
+            held = row is not None and holder_of(transaction, row, deduplication_id) is not None
+            if row is not None and held:
+                transaction.run("deduplication_release", row.id, deduplication_id)
+            return held
+
+        return await self._writer.run(transition)
+
+    async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
+        def question(view: View) -> list[HeldId | None]:
+            rows = view.run("queue_get", queue)
+            if not rows:
+                return [None] * len(job_ids)
+            numbers = [
+                None if job is None else job[0] for job in find_many(view, rows[0][0], job_ids)
+            ]
+            held = held_by(view, rows[0][0], numbers, self._clock.now_ms())
+            return [None if number is None else held.get(number) for number in numbers]
+
+        return await self._reader.ask(question)
 
     async def logs(
         self, queue: str, job_id: str, *, start: int, limit: int

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.adding import add_jobs, ready_state
-from toril.backends.sqlite.bulk import remove_jobs
+from toril.backends.sqlite.asides import let_go
+from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.contract.dispatch import Word
 from toril.engine.events import EventName
@@ -52,6 +53,8 @@ def settle(
         row = rows.get(outcome.queue)
         if row is None:
             row = rows[outcome.queue] = transaction.queue(outcome.queue)
+        if row.deduplicates and outcome.kind in ("completed", "failed"):
+            let_go(transaction, row, number)
         if outcome.kind == "completed":
             done.append((number, outcome.attempts_made, outcome.value))
             _complete(transaction, row, outcome)
@@ -67,7 +70,7 @@ def settle(
     if moves:
         transaction.run("move", msgspec.json.encode(moves).decode())
     for (queue, state), finished in gone.items():
-        remove_jobs(transaction, rows[queue], state, finished)
+        remove_jobs(transaction, rows[queue], state, finished, evicted=True)
     for (queue, state), outcome in keeps.items():
         _trim(transaction, rows[queue], state, outcome, len(outcomes))
     if any(row.concurrency is not None for row in rows.values()):
@@ -154,5 +157,5 @@ def trim_oldest(
     text = transaction.value("finished_find", row.id, state.value, until_ms, limit)
     found = msgspec.json.decode(text, type=list[tuple[int, str, int]])
     if found:
-        remove_jobs(transaction, row, state, [number for number, _, _ in found])
+        remove_jobs(transaction, row, state, [number for number, _, _ in found], evicted=True)
     return len(found)

@@ -40,6 +40,7 @@ class QueueRow:
         "completed_total",
         "concurrency",
         "counts",
+        "deduplicates",
         "event_last",
         "events",
         "failed_total",
@@ -76,6 +77,8 @@ class QueueRow:
     keep_completed_age_ms: int | None
     keep_failed_age_ms: int | None
     told: EventsTold
+    deduplicates: int
+    """Whether a job of it holds a de-duplication id, or once did."""
     untold: frozenset[EventName]
 
     def __init__(self, row: tuple[Any, ...]) -> None:
@@ -97,9 +100,10 @@ class QueueRow:
             self.keep_completed_age_ms,
             self.keep_failed_age_ms,
             told,
-        ) = row[:17]
+            self.deduplicates,
+        ) = row[:18]
         self.choose(told)
-        self.counts: dict[State, int] = dict(zip(_COUNTED, row[17:], strict=True))
+        self.counts: dict[State, int] = dict(zip(_COUNTED, row[18:], strict=True))
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
@@ -143,6 +147,7 @@ class QueueRow:
             self.keep_completed_age_ms,
             self.keep_failed_age_ms,
             self.told,
+            self.deduplicates,
             *self.counts.values(),
         )
 
@@ -223,6 +228,8 @@ class Transaction:
         del self._queues[queue.name]
         del self._saved[queue.name]
         self.run("events_trim", queue.id, queue.event_last)
+        if queue.deduplicates:
+            self.run("deduplications_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from toril.engine.deduplication import HeldId
 from toril.engine.job import Added, JobRecord, NewJob, WholeJob
 from toril.engine.states import State
 
@@ -42,7 +43,9 @@ class Jobs(Protocol):
         """Add jobs, all or none; one answer each, in order.
 
         A job whose id is taken is not added again, its event is `duplicated`. The ids are checked
-        by the caller. Calls made in the same turn of the event loop may travel together.
+        by the caller. Calls made in the same turn of the event loop may travel together. Nor is one
+        added whose de-duplication id another job holds, unless its rule says so; the answer then
+        names the holder, the event is `deduplicated`.
         """
         ...
 
@@ -154,6 +157,17 @@ class Jobs(Protocol):
         """
         ...
 
+    async def deduplicating(self, queue: str, deduplication_id: str) -> str | None:
+        """Return the id of the job that holds a de-duplication id, or None."""
+        ...
+
+    async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
+        """Let the next job have a de-duplication id; return whether one held it.
+
+        A job that was put aside for it stays aside: it is added when the holder has finished.
+        """
+        ...
+
     async def logs(
         self, queue: str, job_id: str, *, start: int, limit: int
     ) -> tuple[list[str], int]:
@@ -176,6 +190,10 @@ class Jobs(Protocol):
         """Return all log lines of each job, oldest first; none of a job that is not there."""
         ...
 
+    async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
+        """Return the de-duplication id that each job holds; None of one that holds none."""
+        ...
+
     async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
         """Take over jobs from another store as they are, all or none; one answer each, in order.
 
@@ -183,7 +201,8 @@ class Jobs(Protocol):
         end of the line that their priority says, in the order given, delayed ones behind those due
         in the same millisecond; finished ones add to the queue's totals. Numbers that the queue
         gives to new jobs go on above those of the jobs. Why a job was cancelled is told of active
-        ones only and may be dropped; `active` is refused by the caller. No events.
+        ones only and may be dropped; `active` is refused by the caller. A de-duplication id is
+        theirs here too, unless another job holds it. No events.
 
         Returns:
             False: a job of that id is there; it was not touched.

@@ -1,4 +1,4 @@
--- add: add jobs to one queue or several; a job whose id is taken is not added again.
+-- add: add jobs to one queue or several, unless their ids are taken, or their de-duplication ids.
 --
 -- KEYS
 --   metas...   hash    <prefix>:<queue>:meta
@@ -6,13 +6,15 @@
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 --   jobs...    string  four each: name, data (JSON), opts (JSON), placing: empty for a plain job
 --                      of the first queue, else JSON [queue, id or false, delay_ms, priority, lifo,
---                      timestamp_ms or false, run_at_ms or false]
+--                      timestamp_ms or false, run_at_ms or false, deduplication or false];
+--                      that is [id, ttl_ms or false, extend, replace, reschedule, keep_last]
 -- RETURNS
---   one id for each job, in order; of one that was there already {id}
+--   one id for each job, in order; {id} of the one that is there in its place
 -- EMITS
---   added waiting delayed duplicated
+--   added waiting delayed duplicated deduplicated removed
 -- COST
---   6 commands a job; O(log N) for a delayed or prioritized one
+--   6 commands a job, 3 more for one with a de-duplication id; O(log N) for a delayed or
+--   prioritized one
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/settle_meta
@@ -21,6 +23,14 @@
 -- @include lib/line_up
 -- @include lib/put_off
 -- @include lib/add_job
+-- @include lib/forget_job
+-- @include lib/release_parent
+-- @include lib/tell_parent
+-- @include lib/free_deduplication
+-- @include lib/remove_job
+-- @include lib/remaining
+-- @include lib/deduplication_holder
+-- @include lib/deduplicate
 -- @include lib/read_new_job
 -- @include lib/add_new
 local frozen_ms = ARGV[1]

@@ -5,8 +5,10 @@
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 --   jobs...    string  for each: id, state, priority, moment_ms (when a delayed one is due, or one
---                      has finished; else empty), number of words, number of log lines; then the
---                      words (fields of its hash, each with its value) and the log lines
+--                      has finished; else empty), hold, number of words, number of log lines; then
+--                      the words (fields of its hash, each with its value) and the log lines. hold
+--                      is empty, or of the de-duplication id that the job holds [id, left_ms or
+--                      false, false or [name, data, opts, id, run_at_ms or false] of a job aside]
 -- RETURNS
 --   1 or, of one that was there already, 0 for each job, in order
 -- EMITS
@@ -23,6 +25,8 @@
 -- @include lib/line_up
 -- @include lib/put_off
 -- @include lib/count_elsewhere
+-- @include lib/remaining
+-- @include lib/deduplication_holder
 local queue = open_queue(KEYS[1], ARGV[1])
 queue.events = 'none'  -- nothing happened to these jobs
 settle_meta(queue)
@@ -42,13 +46,28 @@ local function place(id, state, priority, moment_ms)
   many[state] = many[state] + 1
 end
 
+local function hold(id, text)
+  local held = cjson.decode(text)
+  if deduplication_holder(queue, held[1]) then return end
+  local key, aside_key = queue.base .. 'de:' .. held[1], queue.base .. 'dn:' .. held[1]
+  redis.call('SET', key, id)
+  if held[2] then redis.call('PEXPIREAT', key, queue.now_ms + held[2]) end
+  redis.call('DEL', aside_key)
+  local aside = held[3]
+  if aside then
+    redis.call('HSET', aside_key, 'name', aside[1], 'data', aside[2], 'opts', aside[3],
+      'jid', aside[4])
+    if aside[5] then redis.call('HSET', aside_key, 'toril:runAt', aside[5]) end
+  end
+end
+
 local index = 2
 while index <= #ARGV do
   local id, state = ARGV[index], ARGV[index + 1]
   local priority, moment_ms = tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
-  local first_word = index + 6
-  local first_line = first_word + tonumber(ARGV[index + 4])
-  local behind = first_line + tonumber(ARGV[index + 5])
+  local first_word = index + 7
+  local first_line = first_word + tonumber(ARGV[index + 5])
+  local behind = first_line + tonumber(ARGV[index + 6])
   local key = queue.base .. id
   -- Above 10^15 it was no queue's number: those of new jobs do not go on from there.
   if #id <= 15 and string.find(id, '^[1-9]%d*$') then highest = math.max(highest, tonumber(id)) end
@@ -62,6 +81,7 @@ while index <= #ARGV do
       in_parts(lines, function(...) redis.call('RPUSH', key .. ':logs', ...) end)
     end
     place(id, state, priority, moment_ms)
+    if ARGV[index + 4] ~= '' then hold(id, ARGV[index + 4]) end
   end
   answers[#answers + 1] = is_new and 1 or 0
   index = behind

@@ -14,6 +14,7 @@
 --   started_ms}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
+--   deduplicated removed
 -- COST
 --   about 5 commands an outcome and 4 a claim, 12 a queue; O(log N) in jobs waiting or finished
 -- @include lib/open_queue
@@ -28,11 +29,14 @@
 -- @include lib/promote_due
 -- @include lib/forget_job
 -- @include lib/add_job
--- @include lib/read_new_job
--- @include lib/add_new
 -- @include lib/release_parent
 -- @include lib/tell_parent
 -- @include lib/free_deduplication
+-- @include lib/remove_job
+-- @include lib/deduplication_holder
+-- @include lib/deduplicate
+-- @include lib/read_new_job
+-- @include lib/add_new
 -- @include lib/remember_attempt
 -- @include lib/remember_trace
 -- @include lib/finish_in_order

@@ -17,6 +17,7 @@
 --   keep_completed_age_ms  int
 --   keep_failed_age_ms     int
 --   told                   text
+--   deduplicates           int
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
@@ -44,6 +45,7 @@ UPDATE queues
        keep_completed_age_ms = :keep_completed_age_ms,
        keep_failed_age_ms = :keep_failed_age_ms,
        told = :told,
+       deduplicates = :deduplicates,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,

@@ -5,14 +5,18 @@ local function free_deduplication(queue, id, deduplication_id)
   local key = queue.base .. 'de:' .. deduplication_id
   if redis.call('GET', key) == id and redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
   local aside = queue.base .. 'dn:' .. deduplication_id
-  local stored = redis.call('HMGET', aside, 'name', 'data', 'opts', 'jid')
+  local stored = redis.call('HMGET', aside, 'name', 'data', 'opts', 'jid', 'toril:runAt')
   if not stored[1] then return end
   redis.call('DEL', aside)
   redis.call('INCR', queue.base .. 'id')
+  if redis.call('EXISTS', queue.base .. stored[4]) == 1 then  -- another job has its id meanwhile
+    emit(queue, 'duplicated', 'jobId', stored[4])
+    return
+  end
   local options = cjson.decode(stored[3] or '{}')
   add_job(queue, stored[4], {
     name = stored[1], data = stored[2], opts = stored[3], priority = options.priority or 0,
-    delay_ms = options.delay or 0, lifo = options.lifo,
+    delay_ms = options.delay or 0, lifo = options.lifo, run_at_ms = tonumber(stored[5]),
   }, { 'deid', deduplication_id })
   redis.call('SET', key, stored[4])
 end

@@ -1,0 +1,59 @@
+"""Holders of de-duplication ids that have finished let go; what was put aside for one is added."""
+
+from __future__ import annotations
+
+import msgspec
+
+from toril.backends.sqlite.adding import add_jobs
+from toril.backends.sqlite.lookup import find
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.engine.deduplication import Aside
+from toril.engine.job import NewJob
+
+
+class _Placing(msgspec.Struct):
+    """Where stored options want a job."""
+
+    priority: int = 0
+    delay: float = 0
+    lifo: bool = False
+
+
+def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
+    """Free the id of a job that has finished, unless it is held for a time."""
+    if not row.deduplicates:
+        return
+    held = transaction.run("deduplications_held", f"[{number}]", row.id)
+    for _, deduplication_id, ends_ms, text in held:
+        if ends_ms is not None:
+            continue
+        transaction.run("deduplication_release", row.id, deduplication_id)
+        if text is not None:
+            _add(transaction, row, deduplication_id, msgspec.json.decode(text, type=Aside))
+
+
+def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: Aside) -> None:
+    """Add a job that was put aside: it has the id that its producer was not told of."""
+    (answer,) = add_jobs(transaction, [_new_job(aside, row.name)])
+    if answer.duplicate:  # somebody else's job has this id meanwhile
+        return
+    found = find(transaction, row.id, aside.job_id)
+    assert found is not None  # noqa: S101 - it was just added
+    transaction.run(
+        "deduplication_set", row.id, deduplication_id, found.number, found.id, None, None
+    )
+
+
+def _new_job(aside: Aside, queue: str) -> NewJob:
+    placing = msgspec.json.decode(aside.opts, type=_Placing)
+    return NewJob(
+        queue=queue,
+        name=aside.name,
+        data=aside.data,
+        opts=aside.opts,
+        job_id=aside.job_id,
+        delay_ms=round(placing.delay) if aside.run_at_ms is None else 0,
+        run_at_ms=aside.run_at_ms,
+        priority=placing.priority,
+        lifo=placing.lifo,
+    )

@@ -1,0 +1,159 @@
+"""De-duplication ids of new jobs: who may have one, and what becomes of the others.
+
+What happens when a holder finishes: `asides.py`. Rules: spec, section 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from toril.backends.sqlite.lookup import Found, find
+from toril.backends.sqlite.reader import View
+from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.engine.deduplication import Aside, DeduplicationRule, HeldId
+from toril.engine.events import EventName
+from toril.engine.job import NewJob
+from toril.engine.states import State
+
+TRIM_MANY = 2
+"""Ids whose time is over that each new one clears away, so that they cannot pile up."""
+
+
+class Holder(NamedTuple):
+    """Who holds an id."""
+
+    number: int
+    job_id: str
+    ends_ms: int | None
+    aside: str | None
+
+
+def holder_of(transaction: Transaction, row: QueueRow, deduplication_id: str) -> Holder | None:
+    """Return the job that holds an id, which may be gone while a time runs; None: nobody."""
+    if not row.deduplicates:
+        return None
+    rows = transaction.run("deduplication_get", row.id, deduplication_id, transaction.now_ms)
+    return Holder(*rows[0]) if rows else None
+
+
+def held_by(
+    view: View, queue_id: int, numbers: Sequence[int | None], now_ms: int
+) -> dict[int, HeldId]:
+    """Return the ids that jobs hold, by their numbers."""
+    held: dict[int, HeldId] = {}
+    listing = msgspec.json.encode([number for number in numbers if number is not None]).decode()
+    for number, deduplication_id, ends_ms, text in view.run(
+        "deduplications_held", listing, queue_id
+    ):
+        if ends_ms is None or ends_ms > now_ms:
+            aside = None if text is None else msgspec.json.decode(text, type=Aside)
+            left_ms = None if ends_ms is None else ends_ms - now_ms
+            held[number] = HeldId(deduplication_id, left_ms, aside)
+    return held
+
+
+def deduplicate(
+    transaction: Transaction, row: QueueRow, number: int, job_id: str, job: NewJob
+) -> str | None:
+    """Let a new job take its id. Returns the job that holds it, if the new one gives way.
+
+    All jobs that were added before have to be stored.
+    """
+    rule = job.deduplication
+    assert rule is not None  # noqa: S101 - the caller has looked
+    row.deduplicates = 1
+    transaction.run("deduplications_trim", row.id, transaction.now_ms, TRIM_MANY)
+    holder = holder_of(transaction, row, rule.id)
+    if holder is None:
+        _hold(transaction, row, rule, number, job_id)
+        return None
+    found = find(transaction, row.id, holder.job_id)
+    state = None if found is None else found.state
+    if rule.keep_last_if_active and state is State.ACTIVE:
+        _put_aside(transaction, row, holder, rule, job_id, job)
+    elif rule.replace:
+        if found is None or state is not State.DELAYED:
+            return holder.job_id
+        _take_place(transaction, row, holder, found, rule, number, job_id)
+        return None
+    elif rule.extend:
+        _hold(transaction, row, rule, holder.number, holder.job_id, aside=holder.aside)
+    _say(row, holder.job_id, rule, job_id)
+    if rule.reschedule and found is not None and state is State.DELAYED:
+        _reschedule(transaction, row, found, job)
+    return holder.job_id
+
+
+def adopt_hold(
+    transaction: Transaction, row: QueueRow, number: int, job_id: str, held: HeldId
+) -> None:
+    """Let a job that comes from another store hold its id here, unless another one does."""
+    row.deduplicates = 1
+    if holder_of(transaction, row, held.id) is None:
+        ends_ms = None if held.left_ms is None else transaction.now_ms + held.left_ms
+        aside = None if held.aside is None else msgspec.json.encode(held.aside).decode()
+        transaction.run("deduplication_set", row.id, held.id, number, job_id, ends_ms, aside)
+
+
+def _hold(
+    transaction: Transaction,
+    row: QueueRow,
+    rule: DeduplicationRule,
+    number: int,
+    job_id: str,
+    aside: str | None = None,
+) -> None:
+    ends_ms = None if rule.hold_ms is None else transaction.now_ms + rule.hold_ms
+    transaction.run("deduplication_set", row.id, rule.id, number, job_id, ends_ms, aside)
+
+
+def _put_aside(
+    transaction: Transaction,
+    row: QueueRow,
+    holder: Holder,
+    rule: DeduplicationRule,
+    job_id: str,
+    job: NewJob,
+) -> None:
+    """Keep the newest of the jobs that come while the holder runs. It now holds to its end."""
+    aside = Aside(
+        job_id=job_id, name=job.name, data=job.data, opts=job.opts, run_at_ms=job.run_at_ms
+    )
+    text = msgspec.json.encode(aside).decode()
+    transaction.run("deduplication_set", row.id, rule.id, holder.number, holder.job_id, None, text)
+
+
+def _take_place(
+    transaction: Transaction,
+    row: QueueRow,
+    holder: Holder,
+    found: Found,
+    rule: DeduplicationRule,
+    number: int,
+    job_id: str,
+) -> None:
+    remove_jobs(transaction, row, State.DELAYED, [found.number])
+    if rule.hold_ms is not None and not rule.extend:  # its time goes on
+        transaction.run("deduplication_set", row.id, rule.id, number, job_id, holder.ends_ms, None)
+    else:
+        _hold(transaction, row, rule, number, job_id)
+    row.say(EventName.REMOVED, holder.job_id, {"prev": State.DELAYED.value})
+    _say(row, job_id, rule, holder.job_id)
+
+
+def _reschedule(transaction: Transaction, row: QueueRow, found: Found, job: NewJob) -> None:
+    timestamp_ms = transaction.now_ms if job.timestamp_ms is None else job.timestamp_ms
+    due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+    delay_ms = max(0, due_ms - timestamp_ms)
+    transaction.run("job_delay", due_ms, transaction.tickets(1), delay_ms, found.number)
+    row.say(EventName.DELAYED, found.id, {"delay": str(due_ms)})
+    transaction.readied = True
+
+
+def _say(row: QueueRow, stays: str, rule: DeduplicationRule, goes: str) -> None:
+    more = {"deduplicationId": rule.id, "deduplicatedJobId": goes}
+    row.say(EventName.DEDUPLICATED, stays, more)

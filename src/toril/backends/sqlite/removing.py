@@ -1,0 +1,31 @@
+"""Removing jobs with all that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.engine.states import State
+
+
+def remove_jobs(
+    transaction: Transaction,
+    row: QueueRow,
+    state: State,
+    numbers: Sequence[int],
+    *,
+    evicted: bool = False,
+) -> None:
+    """Remove jobs of one state, with their logs. No event.
+
+    They let go of their de-duplication ids; not if `evicted` by a keep policy, as a time that an id
+    is held for goes on when its job has finished.
+    """
+    listing = msgspec.json.encode(numbers).decode()
+    transaction.run("logs_remove", listing)
+    transaction.run("remove", listing)
+    if row.deduplicates and not evicted:
+        transaction.run("deduplications_drop", listing, row.id)
+    row.moved(state, None, len(numbers))
