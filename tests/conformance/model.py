@@ -70,7 +70,9 @@ class ModelQueue:
         elif state is State.ACTIVE:
             found = sorted(self.active, key=lambda job: (job.started_ms, job.label))
         else:
-            found = sorted(self.finished[state], key=lambda job: (job.finished_ms, job.label))
+            found = sorted(
+                self.finished.get(state, []), key=lambda job: (job.finished_ms, job.label)
+            )
         return [job.label for job in found]
 
 

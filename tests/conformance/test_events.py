@@ -27,7 +27,7 @@ from toril.testing.clock import ManualClock
 
 LONG_S = 30.0
 SOON_S = 5.0
-ORDINARY = ("added", "waiting", "delayed", "active", "drained")
+ORDINARY = ("added", "waiting", "delayed", "waiting-children", "active", "drained")
 
 
 async def obliterate(backend: Backend) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from toril.engine.events import EventName
-from toril.engine.states import FINISHED, READY, TRANSITIONS, State, may
+from toril.engine.states import FINISHED, LOOSE, READY, TRANSITIONS, State, may
 
 
 def test_every_state_is_reached_and_every_state_is_left() -> None:
@@ -40,3 +40,12 @@ def test_a_job_that_runs_goes_only_with_its_whole_queue() -> None:
     }
     assert all(may(state, None) for state in State if state is not State.ACTIVE)
     assert all(may(State.ACTIVE, state) for state in FINISHED)
+
+
+def test_what_waits_for_its_children_goes_only_with_its_whole_queue() -> None:
+    gone = [a.verb for a in TRANSITIONS if (a.before, a.after) == (State.WAITING_CHILDREN, None)]
+    assert gone == ["obliterate"]
+
+
+def test_nothing_holds_a_loose_job() -> None:
+    assert set(State) - set(LOOSE) == {State.ACTIVE, State.WAITING_CHILDREN}

@@ -14,6 +14,8 @@ from toril.engine.states import State
 
 Q = "paint"
 """The queue of most tests."""
+REACHED = [state for state in State if state is not State.WAITING_CHILDREN]
+"""States to which the contract's verbs can bring a job; to the other one only BullMQ does."""
 
 
 def job(queue: str = Q, name: str = "cars", data: str = "{}", **fields: Any) -> NewJob:

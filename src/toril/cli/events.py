@@ -71,8 +71,9 @@ def events(
 
     With --json each is an object on a line of its own. Positions grow within their queue.
 
-    `--set outcomes` leaves out the ordinary life of jobs: added, waiting, delayed, active, drained.
-    With `--set none` nothing is written at all, and whoever waits for a result finds it later.
+    `--set outcomes` leaves out the ordinary life of jobs: added, waiting, delayed,
+    waiting-children, active, drained. With `--set none` nothing is written at all, and whoever
+    waits for a result finds it later.
     """
     if after is not None and len(queues) != 1:
         raise click.UsageError("--after is a position in one queue: name it.")

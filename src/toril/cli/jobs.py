@@ -68,6 +68,7 @@ ORDER = (
     State.WAIT,
     State.PRIORITIZED,
     State.DELAYED,
+    State.WAITING_CHILDREN,
     State.COMPLETED,
 )
 
@@ -153,6 +154,8 @@ def _detail(info: JobInfo) -> str:
             return _short_json(info.result)
         case State.PRIORITIZED:
             return f"priority {info.priority}"
+        case State.WAITING_CHILDREN:
+            return "until its children are done"
     return ""
 
 
@@ -197,6 +200,8 @@ def _facts(info: JobInfo) -> list[tuple[str, str]]:
     ]
     if info.run_at is not None:
         facts.append(("due", moment_text(info.run_at)))
+    if info.state is State.WAITING_CHILDREN:
+        facts.append(("waits", "until its children are done; BullMQ shows and removes its flow"))
     if info.priority:
         facts.append(("priority", str(info.priority)))
     if info.deduplication_id is not None:

@@ -118,6 +118,9 @@ def _tell_plan(output: Output, here: str, moves: Sequence[QueueMove]) -> None:
         if running := move.moved[State.ACTIVE]:
             what = plural(running, "running job")
             output.say(f"{move.queue} has {what}: its workers have to be stopped first.", WARN)
+        if move.tied:
+            what = plural(move.tied, "parent of BullMQ's flows", "parents of BullMQ's flows")
+            output.say(f"{move.queue}: {what} would stay, as the children are not done.", WARN)
 
 
 def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: float) -> None:

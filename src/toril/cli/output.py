@@ -240,6 +240,6 @@ def short_bytes(size: float) -> str:
     return f"{size:.1f} {unit}" if size < 10 and unit != "B" else f"{size:.0f} {unit}"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return `1 job`, `3 jobs`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """Return `1 job`, `3 jobs`; `nouns` where an s at the end is not enough."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

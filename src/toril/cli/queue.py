@@ -32,7 +32,7 @@ from toril.engine.info import QueueInfo
 from toril.engine.operator import Progress
 from toril.engine.options import RateLimit
 from toril.engine.queue import Queue
-from toril.engine.states import State
+from toril.engine.states import LOOSE, State
 
 COLUMNS = (
     Column("QUEUE", cut=True),
@@ -45,10 +45,12 @@ COLUMNS = (
     Column("FAILED", right=True),
     Column("OLDEST", right=True),
 )
+CHILDREN = Column("CHILDREN", right=True)
+"""A column more where jobs wait for their children."""
 EVENTS = Column("EVENTS")
 """A column more where a queue does not tell all its events."""
 STATES = [str(state) for state in State]
-CLEANABLE = [str(state) for state in State if state is not State.ACTIVE]
+CLEANABLE = [str(state) for state in LOOSE]
 
 
 def row(info: QueueInfo) -> list[str]:
@@ -73,18 +75,26 @@ def figure(count: int, style: str = "") -> Cell:
 def queues(url: str | None, as_json: bool) -> None:
     """List queues with their figures.
 
-    OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept. EVENTS is
-    there if a queue does not tell all that happens; see toril events --set.
+    OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept. CHILDREN
+    is there if jobs wait for their children: parents of BullMQ's flows. EVENTS is there if a queue
+    does not tell all that happens; see toril events --set.
     """
     output = Output(as_json=as_json)
     found = ask(url, lambda app: app.queues())
     if as_json:
         output.document({"queues": as_data(found)})
     elif found:
-        if all(info.events == "all" for info in found):
-            output.table(COLUMNS, [row(info) for info in found])
-        else:
-            output.table((*COLUMNS, EVENTS), [[*row(info), info.events] for info in found])
+        columns, rows = list(COLUMNS), [row(info) for info in found]
+        if any(info.waiting_children for info in found):
+            columns.append(CHILDREN)
+            rows = [
+                [*cells, figure(info.waiting_children)]
+                for cells, info in zip(rows, found, strict=True)
+            ]
+        if any(info.events != "all" for info in found):
+            columns.append(EVENTS)
+            rows = [[*cells, info.events] for cells, info in zip(rows, found, strict=True)]
+        output.table(columns, rows)
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
 
@@ -276,7 +286,7 @@ def _remove(
 
 
 def _count(info: QueueInfo, state: str) -> int:
-    return info.waiting if state == State.WAIT else int(getattr(info, state))
+    return info.waiting if state == State.WAIT else int(getattr(info, state.replace("-", "_")))
 
 
 __all__ = ["clean", "drain", "limit", "obliterate", "pause", "queues", "resume"]

@@ -20,6 +20,8 @@ class EventName(StrEnum):
     """A job is ready. `jobId`, and `prev` unless it is new."""
     DELAYED = "delayed"
     """A job is due later. `jobId`, `delay`: when, epoch ms."""
+    WAITING_CHILDREN = "waiting-children"
+    """A parent of BullMQ's flows waits for its children. `jobId`, `prev` unless it is new."""
     ACTIVE = "active"
     """A worker took it. `jobId`, `prev`."""
     COMPLETED = "completed"
@@ -58,6 +60,7 @@ ORDINARY = frozenset(
         EventName.ADDED,
         EventName.WAITING,
         EventName.DELAYED,
+        EventName.WAITING_CHILDREN,
         EventName.ACTIVE,
         EventName.DRAINED,
     }

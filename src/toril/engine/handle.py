@@ -92,7 +92,7 @@ class Job(Generic[R]):
 
         Raises:
             JobNotFoundError: It is gone.
-            WrongStateError: It has finished.
+            WrongStateError: It has finished, or waits for children of BullMQ's.
         """
         await self._producer.backend().jobs.cancel(self.queue, self.id, reason=storable(reason))
 
@@ -100,7 +100,7 @@ class Job(Generic[R]):
         """Remove it; return whether it was there.
 
         Raises:
-            WrongStateError: It runs; cancel it first.
+            WrongStateError: It runs, so cancel it first; or it waits for children of BullMQ's.
         """
         return await self._producer.backend().jobs.remove(self.queue, self.id) is not None
 

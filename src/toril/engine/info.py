@@ -124,6 +124,8 @@ class QueueInfo:
     waiting: int
     prioritized: int
     delayed: int
+    waiting_children: int
+    """Parents of BullMQ's flows."""
     active: int
     completed: int
     failed: int
@@ -149,6 +151,7 @@ class QueueInfo:
             waiting=counts[State.WAIT],
             prioritized=counts[State.PRIORITIZED],
             delayed=counts[State.DELAYED],
+            waiting_children=counts[State.WAITING_CHILDREN],
             active=counts[State.ACTIVE],
             completed=counts[State.COMPLETED],
             failed=counts[State.FAILED],

@@ -60,8 +60,8 @@ async def plan(source: Backend, queues: Sequence[str] | None) -> list[QueueMove]
     return [
         QueueMove(
             queue=record.name,
-            moved={state: record.counts[state] for state in State},
-            tied=0,
+            moved={**record.counts, State.WAITING_CHILDREN: 0},
+            tied=record.counts[State.WAITING_CHILDREN],
             tied_id=None,
             taken=0,
             taken_id=None,
@@ -216,7 +216,17 @@ class _QueueMover:
         """Move what is there; return how many jobs."""
         self._tied = self._taken = 0
         self._left.clear()
-        return sum([await self._move_state(state) for state in MOVABLE])
+        moved = sum([await self._move_state(state) for state in MOVABLE])
+        await self._note_waiting_parents()
+        return moved
+
+    async def _note_waiting_parents(self) -> None:
+        """Count the parents of flows that wait for their children: they stay where these are."""
+        many = (await self._source_record()).counts[State.WAITING_CHILDREN]
+        if many:
+            self._tied += many
+            first = await self._page(State.WAITING_CHILDREN, None, 1)
+            self._tied_id = first.jobs[0].id if first.jobs else self._tied_id
 
     async def _move_state(self, state: State) -> int:
         """Move the jobs of one state, from its first one on: what was moved is gone from there."""

@@ -17,7 +17,7 @@ from toril.engine.contract import Backend
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventsTold
 from toril.engine.options import RateLimit
-from toril.engine.states import FINISHED, State
+from toril.engine.states import FINISHED, LOOSE, State
 
 CHUNK = 500
 """Jobs in one call of the store."""
@@ -72,8 +72,9 @@ class Operator:
 
         Parameters:
             told: `all`. `outcomes`: all but the ordinary life of jobs, which is `added`, `waiting`,
-                `delayed`, `active` and `drained`. `none`: nothing; whoever waits for a result then
-                looks at the job every so often, and a result that is not kept is lost.
+                `delayed`, `waiting-children`, `active` and `drained`. `none`: nothing; whoever
+                waits for a result then looks at the job every so often, and a result that is not
+                kept is lost.
         """
         require(told in get_args(EventsTold), "told", told, "'all', 'outcomes' or 'none'")
         await self._open().events.choose(self.name, told)
@@ -96,13 +97,13 @@ class Operator:
         """Remove jobs of one state; return how many.
 
         Parameters:
-            state: Any but `active`.
+            state: Any but `active` and `waiting-children`.
             older_than: Only those that finished (or were added) longer ago, in seconds.
             limit: At most so many. None: all.
             progress: Told how many are done so far.
         """
         wanted = parse_state(state)
-        require(wanted is not State.ACTIVE, "state", state, "a state other than 'active'")
+        require(wanted in LOOSE, "state", str(wanted), f"one of {', '.join(LOOSE)}")
         age_ms = round(seconds(older_than, "older_than") * 1000)
         jobs = self._open().jobs
 

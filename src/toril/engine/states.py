@@ -19,6 +19,8 @@ class State(StrEnum):
     """Ready to run, with a priority: after those in `wait`, lowest number first."""
     DELAYED = "delayed"
     """Ready at a later moment."""
+    WAITING_CHILDREN = "waiting-children"
+    """A parent of BullMQ's flows, on Redis: in line once its children are done."""
     ACTIVE = "active"
     """Held by a worker under a lease."""
     COMPLETED = "completed"
@@ -29,6 +31,8 @@ class State(StrEnum):
 
 READY = (State.WAIT, State.PRIORITIZED)
 FINISHED = (State.COMPLETED, State.FAILED)
+LOOSE = tuple(state for state in State if state not in (State.WAITING_CHILDREN, State.ACTIVE))
+"""Those whose jobs nothing holds, no worker and no children: an operator may remove them."""
 
 
 class Transition(NamedTuple):
@@ -48,6 +52,24 @@ def _ready(before: State | None, verb: str, meaning: str) -> list[Transition]:
 TRANSITIONS: tuple[Transition, ...] = (
     *_ready(None, "add", "a producer adds it"),
     Transition(None, State.DELAYED, "add", "delayed", "a producer adds it for later"),
+    Transition(
+        None, State.WAITING_CHILDREN, "add", "waiting-children", "BullMQ adds it with children"
+    ),
+    Transition(
+        State.ACTIVE,
+        State.WAITING_CHILDREN,
+        "wait_children",
+        "waiting-children",
+        "a worker of BullMQ has it wait for children that it added",
+    ),
+    *_ready(State.WAITING_CHILDREN, "release_parent", "its children are done, or one let it go"),
+    Transition(
+        State.WAITING_CHILDREN,
+        State.DELAYED,
+        "release_parent",
+        "delayed",
+        "its children are done, and it has a delay of its own",
+    ),
     *_ready(State.DELAYED, "promote", "its moment has come, or an operator says so"),
     Transition(State.WAIT, State.ACTIVE, "claim", "active", "a worker takes it"),
     Transition(State.PRIORITIZED, State.ACTIVE, "claim", "active", "a worker takes it"),
@@ -61,6 +83,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_ready(State.ACTIVE, "recover", "its lease has ended, or its worker is dead"),
     *_ready(None, "repair", "it was found in no state, unfinished"),
     Transition(None, State.DELAYED, "repair", "delayed", "it was found in no state, not yet due"),
+    Transition(
+        None,
+        State.WAITING_CHILDREN,
+        "repair",
+        "waiting-children",
+        "it was found in no state, and has children that are not done",
+    ),
     *(
         Transition(None, state, "repair", None, "it was found in no state, though it has ended")
         for state in FINISHED
@@ -69,11 +98,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_ready(State.COMPLETED, "retry_finished", "an operator runs it again"),
     Transition(State.WAIT, State.PRIORITIZED, "change_priority", None, "an operator re-orders"),
     Transition(State.PRIORITIZED, State.WAIT, "change_priority", None, "an operator re-orders"),
-    *(
-        Transition(state, None, "remove", "removed", "an operator removes it")
-        for state in State
-        if state is not State.ACTIVE
-    ),
+    *(Transition(state, None, "remove", "removed", "an operator removes it") for state in LOOSE),
     *(
         Transition(state, State.FAILED, "cancel", "failed", "somebody cancels it")
         for state in (State.WAIT, State.PRIORITIZED, State.DELAYED)
@@ -84,8 +109,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *(
         Transition(state, None, "clean", "cleaned", "an operator removes old ones")
-        for state in State
-        if state is not State.ACTIVE
+        for state in LOOSE
     ),
     *(
         Transition(state, None, "obliterate", None, "an operator removes the whole queue")
@@ -93,8 +117,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *(
         arrow
-        for state in State
-        if state is not State.ACTIVE
+        for state in LOOSE
         for arrow in (
             Transition(None, state, "migrate", None, "it comes from another store"),
             Transition(state, None, "migrate", None, "it goes to another store"),

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from tests.support.contract import HandWorker, Q, job
+from tests.cli.support import Terminal
+from tests.support.contract import HandWorker, Q, counts, job, line, record
 from tests.support.redis_servers import RedisServer
 
+from toril import App
 from toril.backends import open_backend
-from toril.core.errors import StoreForeignError, StoreReadOnlyError, WrongStateError
+from toril.cli.codes import STATE, USAGE
+from toril.core.errors import (
+    InvalidOptionError,
+    StoreForeignError,
+    StoreReadOnlyError,
+    WrongStateError,
+)
 from toril.engine.contract import Backend
+from toril.engine.states import State
 
 
 @pytest.fixture
@@ -34,19 +44,79 @@ def parent(redis_server: RedisServer, redis_prefix: str) -> str:
     return "P"
 
 
+async def test_waiting_parent_is_counted_listed_and_shown(backend: Backend, parent: str) -> None:
+    assert await counts(backend) == {State.WAITING_CHILDREN: 1}
+    assert await line(backend, State.WAITING_CHILDREN) == [parent]
+    assert (await record(backend, parent)).state is State.WAITING_CHILDREN
+
+
 async def test_waiting_parent_is_refused_and_left_alone(
     backend: Backend, redis_server: RedisServer, redis_prefix: str, parent: str
 ) -> None:
     """It was failed, and an error raised on top."""
-    with pytest.raises(WrongStateError, match="waits for its children"):
-        await backend.jobs.get(Q, parent)
-    with pytest.raises(WrongStateError, match="waits for its children"):
-        await backend.jobs.cancel(Q, parent, reason="no")
-    with pytest.raises(WrongStateError, match="waits for its children"):
-        await backend.jobs.remove(Q, parent)
+    jobs = backend.jobs
+    for refused in (
+        jobs.cancel(Q, parent, reason="no"),
+        jobs.remove(Q, parent),
+        jobs.retry(Q, parent, reset_attempts=True),
+        jobs.promote(Q, parent),
+        jobs.change_delay(Q, parent, delay_ms=1),
+    ):
+        with pytest.raises(WrongStateError, match="'P' of queue 'paint' is waiting-children; only"):
+            await refused
+    await jobs.drain(Q, delayed=True, limit=10)
 
+    assert await counts(backend) == {State.WAITING_CHILDREN: 1}
     assert redis_server.command("ZSCORE", f"{redis_prefix}:{Q}:waiting-children", "P") == "1"
     assert redis_server.command("EXISTS", f"{redis_prefix}:{Q}:P:dependencies") == 1
+
+
+async def test_queue_goes_with_its_waiting_parents(backend: Backend, parent: str) -> None:
+    await backend.limits.pause(Q)
+
+    assert await backend.jobs.obliterate(Q, force=False, limit=10) == 1
+
+    assert await backend.jobs.get(Q, parent) is None
+
+
+async def test_cleaning_does_not_cut_flows(redis_url: str, parent: str) -> None:
+    async with App(redis_url) as app:
+        with pytest.raises(InvalidOptionError, match="state='waiting-children'"):
+            await app.queue(Q).clean("waiting-children")
+        assert (await app.queue(Q).job(parent).info()).state is State.WAITING_CHILDREN
+
+
+async def test_move_leaves_waiting_parents_where_their_children_are(
+    redis_url: str, parent: str
+) -> None:
+    async with App(redis_url) as here, App("sqlite://:memory:") as there:
+        await here.queue(Q).add("cars")
+
+        (planned,) = await here.migrate_to(there, dry_run=True)
+        (moved,) = await here.migrate_to(there)
+
+        assert (planned.tied, planned.moved[State.WAITING_CHILDREN]) == (1, 0)
+        assert (moved.tied, moved.tied_id, moved.moved[State.WAIT]) == (1, parent, 1)
+        info = await here.queue(Q).info()
+        assert info is not None
+        assert (info.waiting, info.waiting_children) == (0, 1)
+
+
+def test_command_line_shows_waiting_parents(redis_url: str, parent: str, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+
+    head, row = terminal.here("queues", "--url", redis_url).out.splitlines()
+    listed = terminal.here("jobs", "list", Q, "--url", redis_url).out
+    shown = terminal.here("jobs", "show", Q, parent, "--url", redis_url).out
+    removed = terminal.here("jobs", "remove", Q, parent, "--url", redis_url)
+    cleaned = terminal.here("clean", Q, "--state", "waiting-children", "--url", redis_url)
+
+    assert (head.split()[-1], row.split()[-1]) == ("CHILDREN", "1")
+    assert "waiting-children" in listed
+    assert "until its children are done" in listed
+    assert shown.startswith("ship  paint P  WAITING-CHILDREN\n")
+    assert "only BullMQ can remove" in removed.err
+    assert (removed.code, cleaned.code) == (STATE, USAGE)
 
 
 async def test_queue_with_schedulers_of_node_is_not_worked(

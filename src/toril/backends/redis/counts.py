@@ -12,8 +12,6 @@ from toril.engine.states import State
 SCAN_UP_TO = 100_000
 """Keys up to which all are looked through for queues that only Node has used."""
 
-_STATES = (State.WAIT, State.PRIORITIZED, State.DELAYED, State.ACTIVE)
-
 
 class RedisCounts:
     """The role `Counts`."""
@@ -57,13 +55,10 @@ class RedisCounts:
         )
         if row is None:
             return None
-        counts = dict.fromkeys(State, 0)
-        counts.update(zip(_STATES, row[:4], strict=True))
-        counts[State.COMPLETED], counts[State.FAILED] = row[5], row[6]
         return QueueRecord(
             name=name,
             paused=row[10] == 1,
-            counts=counts,
+            counts=dict(zip(State, row[:7], strict=True)),
             completed_total=row[7],
             failed_total=row[8],
             oldest_waiting_ms=row[9],

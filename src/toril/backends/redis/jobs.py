@@ -196,21 +196,20 @@ _ALLOWED = {
 def _done(answer: list[Any], queue: str, job_id: str, verb: str) -> State:
     """Return the state that a job was in when a verb was done to it, or raise why it was not."""
     if answer[0] == "ok":
-        return _state(answer[1])
+        return State(answer[1])
     if answer[0] == "missing":
         raise not_found(queue, job_id)
     raise _refusal(answer[1], queue, job_id, verb)
 
 
-def _state(word: str) -> State:
-    return State(word)
-
-
 def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
     if state == "scheduled":
         text = "is the next one of its schedule; remove the schedule"
-    elif state == records.WAITING_CHILDREN:
-        text = "waits for its children; remove the flow with BullMQ"
+    elif state == State.WAITING_CHILDREN:
+        text = (
+            f"is {state}; only BullMQ can remove or change a flow as a whole, and once the children"
+            " are done the job is in line like any other"
+        )
     else:
         allowed = _ALLOWED.get(verb, "jobs that no worker holds")
         text = f"is {state}; only {allowed} can be {verb}"

@@ -7,13 +7,9 @@ from typing import Any
 
 import msgspec
 
-from toril.core.errors import WrongStateError
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
-
-WAITING_CHILDREN = "waiting-children"
-"""Where the parents of BullMQ's flows are until their children are done."""
 
 _LINE = msgspec.json.Decoder(dict[str, Any])
 
@@ -54,13 +50,6 @@ def claimed(row: Sequence[Any], queues: Sequence[str]) -> Claimed:
 
 def job(row: Sequence[Any], queue: str) -> JobRecord:
     """Return a job from a row of `read_job.lua` or `page.lua`."""
-    if row[20] == WAITING_CHILDREN:
-        raise WrongStateError(
-            f"job {row[19]!r} of queue {queue!r} waits for its children, which only BullMQ shows;"
-            " once they are done it is in line like any other",
-            job_id=row[19],
-            queue=queue,
-        )
     state = State(row[20])
     processed_ms = None if row[12] is None else whole(row[12])
     finished_ms = None if row[13] is None else whole(row[13])

@@ -16,8 +16,8 @@ from toril.engine.states import State
 
 LOOK_CHUNK = 500
 """Jobs in one call: about 1 ms of the server's time."""
-NODES_STATES = ("waiting-children", "paused")
-"""Where only BullMQ puts jobs: parents of its flows and, before version 6, paused ones."""
+SET_ASIDE = "paused"
+"""Where a BullMQ before version 6 puts the jobs of a queue that it pauses."""
 
 
 class Survey:
@@ -40,8 +40,8 @@ class Survey:
 
     async def _lines(self, queue: str) -> Damage:
         damage = Damage(queue)
-        damage.aside = await self._client.call("LLEN", self._keys.of(queue, "paused"))
-        for state in (*map(str, State), *NODES_STATES):
+        damage.aside = await self._client.call("LLEN", self._keys.of(queue, SET_ASIDE))
+        for state in (*map(str, State), SET_ASIDE):
             start, looked = 0, LOOK_CHUNK
             while looked == LOOK_CHUNK:
                 gone, unlocked, looked = await self._client.run(

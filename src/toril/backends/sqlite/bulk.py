@@ -100,7 +100,7 @@ class Bulk:
                 raise _refusal(queue, "is not paused; pause it first")
             if row.counts[State.ACTIVE] and not force:
                 raise _refusal(queue, "has running jobs; wait for them, or force")
-            removed = sum(_remove_some(transaction, row, list(State), limit))
+            removed = sum(_remove_some(transaction, row, list(row.counts), limit))
             if removed == 0:
                 transaction.forget_queue(row)
             return removed

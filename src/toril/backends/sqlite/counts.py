@@ -47,7 +47,7 @@ class SqliteCounts:
         return QueueRecord(
             name=row.name,
             paused=bool(row.paused),
-            counts={state: row.counts[state] for state in State},
+            counts={state: row.counts.get(state, 0) for state in State},
             completed_total=row.completed_total,
             failed_total=row.failed_total,
             oldest_waiting_ms=self._clock.now_ms() - oldest[0][0] if oldest else None,

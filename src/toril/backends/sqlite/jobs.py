@@ -31,7 +31,7 @@ from toril.engine.contract.jobs import JobFilter, JobPage
 from toril.engine.deduplication import HeldId
 from toril.engine.events import EventName
 from toril.engine.job import Added, JobRecord, NewJob
-from toril.engine.states import FINISHED, READY, State
+from toril.engine.states import FINISHED, LOOSE, READY, State
 
 ADD_CHUNK = 500
 """Jobs that travel together when producers add them one by one."""
@@ -126,7 +126,7 @@ class SqliteJobs(Bulk):
                 transaction,
                 queue,
                 job_id,
-                states=[state for state in State if state is not State.ACTIVE],
+                states=LOOSE,
                 verb="removed; cancel it first",
             )
             remove_jobs(transaction, row, found.state, [found.number])
@@ -191,7 +191,7 @@ class SqliteJobs(Bulk):
                 transaction,
                 queue,
                 job_id,
-                states=[state for state in State if state is not State.ACTIVE],
+                states=LOOSE,
                 verb="changed",
             )
             transaction.run("job_data", data, found.number)

@@ -122,6 +122,8 @@ def places(
             else:
                 low = after or low
             rows = view.run(f"list_line{back}", queue_id, *low, *high, limit)
+        case State.WAITING_CHILDREN:
+            rows = []  # this store knows no flows
     return [Place(*row) for row in rows]
 
 

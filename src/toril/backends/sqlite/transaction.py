@@ -104,6 +104,7 @@ class QueueRow:
         ) = row[:18]
         self.choose(told)
         self.counts: dict[State, int] = dict(zip(_COUNTED, row[18:], strict=True))
+        """Of the states that this store has: it knows no flows."""
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:

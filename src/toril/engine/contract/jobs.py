@@ -61,7 +61,7 @@ class Jobs(Protocol):
         """Remove a job and return the state it was in; None if there is none.
 
         Raises:
-            WrongStateError: If a worker holds it.
+            WrongStateError: If a worker holds it, or it waits for its children.
         """
         ...
 
@@ -128,7 +128,7 @@ class Jobs(Protocol):
 
         Raises:
             JobNotFoundError: There is none.
-            WrongStateError: It has finished.
+            WrongStateError: It has finished, or waits for its children.
         """
         ...
 
@@ -141,8 +141,8 @@ class Jobs(Protocol):
 
         Age counts from the finish, or from when the job was added. Finished jobs go oldest first,
         others in the order of their line; to find those, a store may have to look at all, and
-        does so in small steps. `active` is refused by the caller. A `cleaned` event with the
-        count for each step that removed some.
+        does so in small steps. A state that is not `LOOSE` is refused by the caller. A `cleaned`
+        event with the count for each step that removed some.
         """
         ...
 
@@ -201,8 +201,8 @@ class Jobs(Protocol):
         end of the line that their priority says, in the order given, delayed ones behind those due
         in the same millisecond; finished ones add to the queue's totals. Numbers that the queue
         gives to new jobs go on above those of the jobs. Why a job was cancelled is told of active
-        ones only and may be dropped; `active` is refused by the caller. A de-duplication id is
-        theirs here too, unless another job holds it. No events.
+        ones only and may be dropped; what is not `LOOSE` is refused by the caller. A
+        de-duplication id is theirs here too, unless another job holds it. No events.
 
         Returns:
             False: a job of that id is there; it was not touched.
@@ -212,7 +212,7 @@ class Jobs(Protocol):
     async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
         """Remove jobs, if they are in that state; one answer each, in order. No events.
 
-        All or none; cheapest in the order in which the state's jobs stand. `active` is refused by
-        the caller.
+        All or none; cheapest in the order in which the state's jobs stand. A state that is not
+        `LOOSE` is refused by the caller.
         """
         ...

@@ -5,7 +5,7 @@
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 -- RETURNS
---   {wait, prioritized, delayed, active, waiting-children, completed, failed, completed in all,
+--   {wait, prioritized, delayed, waiting-children, active, completed, failed, completed in all,
 --   failed in all, age of the next job in ms, paused, concurrency, rate limit, its window in ms,
 --   events, moving}; nothing if there is no such queue
 -- EMITS
@@ -31,7 +31,7 @@ local failed_total = tonumber(redis.call('HGET', base .. 'metrics:failed', 'coun
 return {
   waiting + redis.call('LLEN', base .. 'paused'),
   redis.call('ZCARD', base .. 'prioritized'), redis.call('ZCARD', base .. 'delayed'),
-  redis.call('LLEN', base .. 'active'), redis.call('ZCARD', base .. 'waiting-children'),
+  redis.call('ZCARD', base .. 'waiting-children'), redis.call('LLEN', base .. 'active'),
   completed, failed, math.max(completed, completed_total), math.max(failed, failed_total),
   age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
   queue.rate_window_ms or false, queue.events,

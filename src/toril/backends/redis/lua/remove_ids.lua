@@ -4,7 +4,7 @@
 --   meta       hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
---   state      string  also `waiting-children` and `paused`
+--   state      string  also `paused`
 --   ids...     string
 -- RETURNS
 --   those that went

@@ -3,7 +3,7 @@
 -- KEYS
 --   meta       hash    <prefix>:<queue>:meta
 -- ARGV
---   state      string  also `waiting-children` and `paused`
+--   state      string  also `paused`
 --   start      int     where in the line to begin, from 0
 --   look       int     jobs to look at in this call
 -- RETURNS
