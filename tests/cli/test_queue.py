@@ -131,3 +131,44 @@ def test_nothing_is_removed_without_a_yes(terminal: Terminal, verb: str) -> None
     assert result.code == USAGE
     assert "give --yes" in result.err
     assert terminal.here("queues", "--json").json["queues"][0]["waiting"] == 1
+
+
+def test_queue_shows_what_is_in_it_and_what_holds_it_back(terminal: Terminal) -> None:
+    for priority in (0, 1, 1, 7):
+        terminal.add("mail", "send", priority=priority)
+    terminal.here("limit", "mail", "--rate", "10/s", "--concurrency", "3")
+    terminal.ask(lambda app: app.queue("mail").hold(3600))
+
+    words = terminal.run("queue", "mail").out.splitlines()
+    chosen = terminal.here("queue", "mail", "--priority", "7", "--priority", "0").out
+    document = terminal.here("queue", "mail", "--priority", "urgent", "--json").json
+
+    assert words[0] == "mail  GOES ON"
+    assert "jobs      1 wait, 3 prioritized" in words
+    assert "priority  urgent 2, high 0, normal 0, low 0" in words
+    assert "limits    at most 10 starts in 1 s, at most 3 at once" in words
+    assert any(line.startswith("held      nothing starts for 3") for line in words)
+    assert "priority  7 1, none 1" in chosen
+    assert document["waiting_by_priority"] == {"1": 2}
+    assert (document["maxed"], document["held_s"] > 3000) == (False, True)
+
+
+def test_queue_shows_that_it_is_full_and_paused(terminal: Terminal) -> None:
+    terminal.worker()
+    terminal.hold()
+    terminal.here("limit", "slow", "--concurrency", "1")
+    terminal.here("pause", "slow")
+
+    words = terminal.here("queue", "slow").out
+
+    assert words.startswith("slow  PAUSED\njobs      1 active\n")
+    assert "full      as many run as may at once\n" in words
+
+
+def test_queue_that_is_not_there_is_refused_with_the_nearest(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+
+    result = terminal.here("queue", "mial")
+
+    assert result.code == STATE
+    assert "did you mean 'mail'?" in result.err

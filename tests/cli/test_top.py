@@ -23,6 +23,7 @@ def queue(completed: int, failed: int = 0, name: str = "mail") -> QueueInfo:
         waiting=0,
         prioritized=0,
         delayed=0,
+        waiting_children=0,
         active=0,
         completed=0,
         failed=0,
@@ -30,8 +31,10 @@ def queue(completed: int, failed: int = 0, name: str = "mail") -> QueueInfo:
         failed_total=failed,
         oldest_waiting_s=None,
         concurrency=None,
+        maxed=False,
         rate_limit=None,
         rate_window_s=None,
+        held_s=0.0,
         events="all",
     )
 

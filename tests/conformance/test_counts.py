@@ -114,3 +114,30 @@ async def test_raising_totals_makes_the_queue(backend: Backend) -> None:
     queue = await backend.counts.queue("elsewhere")
     assert queue is not None
     assert (queue.completed_total, queue.failed_total) == (3, 0)
+
+
+async def test_what_waits_is_counted_by_priority(backend: Backend, worker: HandWorker) -> None:
+    ranks = [0, 0, 0, 1, 5, 5, 5, 5, 6, 2_097_151, 2_097_151]
+    await add(backend, *(job(priority=rank) for rank in ranks))
+    await add(backend, job(priority=5, delay_ms=1_000), job("other", priority=5))
+    await add_one(backend, priority=5, lifo=True)
+    await worker.claim()
+
+    found = await backend.counts.by_priority(Q, [5, 0, 1, 2, 4, 6, 2_097_151])
+
+    assert found == [5, 2, 1, 0, 0, 1, 2]
+    assert await backend.counts.by_priority(Q, []) == []
+
+
+async def test_change_of_priority_is_counted(backend: Backend) -> None:
+    job_id = await add_one(backend, priority=5)
+    await backend.jobs.change_priority(Q, job_id, priority=4, lifo=True)
+    assert await backend.counts.by_priority(Q, [0, 3, 4, 5]) == [0, 0, 1, 0]
+
+    await backend.jobs.change_priority(Q, job_id, priority=0, lifo=False)
+    assert await backend.counts.by_priority(Q, [0, 4]) == [1, 0]
+
+
+async def test_priorities_of_an_unknown_queue_are_noughts_and_make_none(backend: Backend) -> None:
+    assert await backend.counts.by_priority("elsewhere", [0, 1]) == [0, 0]
+    assert await backend.counts.queues() == []

@@ -358,3 +358,78 @@ async def test_pause_outlives_one_for_a_move(backend: Backend) -> None:
     await backend.limits.resume(Q)
     await backend.limits.pause(Q)
     assert await moving(backend) == (True, False)
+
+
+async def held_ms(backend: Backend, worker_limit: int | None = None) -> int:
+    queue = await backend.counts.queue(Q)
+    assert queue is not None
+    return queue.held_ms(worker_limit)
+
+
+async def test_what_is_left_of_the_rate_limit_is_told(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await backend.limits.set_rate(Q, 2, 1_000)
+    await fill(backend)
+    await worker.claim()
+    assert await held_ms(backend) == 0
+    await worker.claim()
+
+    clock.advance(0.3)
+
+    assert await held_ms(backend) == 700
+    assert (await worker.ask(Q)).next_due_ms == 700
+    clock.advance(0.7)
+    assert await held_ms(backend) == 0
+    assert len(await worker.claim()) == 1
+
+
+async def test_what_is_left_of_a_workers_own_limit_is_told_to_who_names_it(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await fill(backend)
+    await worker.claim(limit=2, rate=(2, 5_000))
+    clock.advance(1)
+
+    assert await held_ms(backend) == 0
+    assert await held_ms(backend, worker_limit=3) == 0
+    assert await held_ms(backend, worker_limit=2) == 4_000
+
+    await backend.limits.set_rate(Q, 9, 1_000)
+    assert await held_ms(backend, worker_limit=2) == 0, "the queue's own limit counts"
+
+
+async def test_what_is_left_of_a_hold_is_told(backend: Backend, clock: ManualClock) -> None:
+    await backend.limits.hold(Q, duration_ms=2_000)
+    clock.advance(0.5)
+    assert await held_ms(backend) == 1_500
+
+    clock.advance(1.5)
+    assert await held_ms(backend) == 0
+
+    await backend.limits.hold(Q, duration_ms=2_000)
+    await backend.limits.hold(Q, duration_ms=0)
+    assert await held_ms(backend) == 0
+
+
+async def test_queue_is_maxed_while_as_many_run_as_may(
+    backend: Backend, worker: HandWorker
+) -> None:
+    async def maxed() -> bool:
+        queue = await backend.counts.queue(Q)
+        assert queue is not None
+        return queue.maxed
+
+    await fill(backend)
+    (first,) = await worker.claim()
+    assert not await maxed(), "nothing is limited"
+    await backend.limits.set_concurrency(Q, 2)
+    assert not await maxed()
+
+    await worker.claim()
+    assert await maxed()
+    await backend.limits.set_concurrency(Q, 1)
+    assert await maxed(), "more run than may"
+    await backend.limits.set_concurrency(Q, 2)
+    await worker.end(first, "completed")
+    assert not await maxed()

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo:demo", "Put photographs through the image queue and show what comes out."),
     "worker": ("worker:worker", "Run the jobs of an app."),
     "queues": ("queue:queues", "List queues with their figures."),
+    "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
     "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
     "pause": ("queue:pause", "Let no job of a queue start; those that run go on."),

@@ -15,10 +15,13 @@ from toril.cli.options import (
     yes_option,
 )
 from toril.cli.options import limit as read_limit
+from toril.cli.options import priority as read_priority
 from toril.cli.options import rate as read_rate
 from toril.cli.output import (
     BAD,
     DIM,
+    GOOD,
+    HEAD,
     WARN,
     Cell,
     Column,
@@ -26,11 +29,13 @@ from toril.cli.output import (
     Output,
     as_data,
     plural,
+    printable,
     short_duration,
+    styled,
 )
 from toril.engine.info import QueueInfo
 from toril.engine.operator import Progress
-from toril.engine.options import RateLimit
+from toril.engine.options import Priority, RateLimit
 from toril.engine.queue import Queue
 from toril.engine.states import LOOSE, State
 
@@ -97,6 +102,62 @@ def queues(url: str | None, as_json: bool) -> None:
         output.table(columns, rows)
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
+
+
+@click.command("queue")
+@click.argument("queue")
+@click.option(
+    "--priority",
+    "priorities",
+    type=read_priority,
+    multiple=True,
+    help="Count what waits with it; more than once. Default: urgent, high, normal, low.",
+)
+@store_options
+def show_queue(queue: str, priorities: tuple[int, ...], url: str | None, as_json: bool) -> None:
+    """Show what is in QUEUE, and what holds it back.
+
+    --priority takes a word or a number; 0 counts what waits without one.
+    """
+    wanted = priorities or tuple(map(int, Priority))
+
+    async def act(app: App) -> tuple[QueueInfo, dict[int, int]]:
+        found, info = await known_queue(app, queue)
+        return info, await found.waiting_by_priority(wanted)
+
+    info, by_priority = ask(url, act)
+    output = Output(as_json=as_json)
+    if as_json:
+        facts = {str(priority): many for priority, many in by_priority.items()}
+        output.document({**as_data(info), "waiting_by_priority": facts})
+        return
+    state = styled("PAUSED", WARN) if info.paused else styled("GOES ON", GOOD)
+    output.say(f"{styled(printable(info.name), HEAD)}  {state}")
+    for label, text in _facts(info, by_priority if priorities or info.prioritized else {}):
+        output.say(f"{label:<10}{text}")
+
+
+def _facts(info: QueueInfo, by_priority: dict[int, int]) -> list[tuple[str, str]]:
+    jobs = ", ".join(f"{_count(info, state):,} {state}" for state in STATES if _count(info, state))
+    facts = [("jobs", jobs or "none")]
+    if info.oldest_waiting_s is not None:
+        facts.append(("oldest", f"the next in line is {short_duration(info.oldest_waiting_s)} old"))
+    if by_priority:
+        counted = (f"{_priority(rank)} {many:,}" for rank, many in by_priority.items())
+        facts.append(("priority", ", ".join(counted)))
+    facts.append(("limits", _limits(info)))
+    if info.held_s:
+        facts.append(("held", f"nothing starts for {info.held_s:.1f} s more"))
+    if info.maxed:
+        facts.append(("full", "as many run as may at once"))
+    facts.append(("so far", f"{info.completed_total:,} completed, {info.failed_total:,} failed"))
+    return facts
+
+
+def _priority(rank: int) -> str:
+    if rank == 0:
+        return "none"
+    return Priority(rank).name.lower() if rank in list(Priority) else str(rank)
 
 
 @click.command()
@@ -289,4 +350,4 @@ def _count(info: QueueInfo, state: str) -> int:
     return info.waiting if state == State.WAIT else int(getattr(info, state.replace("-", "_")))
 
 
-__all__ = ["clean", "drain", "limit", "obliterate", "pause", "queues", "resume"]
+__all__ = ["clean", "drain", "limit", "obliterate", "pause", "queues", "resume", "show_queue"]

@@ -135,8 +135,13 @@ class QueueInfo:
     oldest_waiting_s: float | None
     """Age of the job that is next in line."""
     concurrency: int | None
+    maxed: bool
+    """As many run as its concurrency allows."""
     rate_limit: int | None
     rate_window_s: float | None
+    held_s: float
+    """For how long its rate limit or a hold lets nothing start. 0: they do not. A limit that its
+    workers have is not known here: see `Queue.held_s`."""
     events: EventsTold
     """What it tells: `all`, `outcomes` or `none`; see `Queue.set_events`."""
 
@@ -159,8 +164,10 @@ class QueueInfo:
             failed_total=record.failed_total,
             oldest_waiting_s=None if oldest_ms is None else oldest_ms / 1000,
             concurrency=record.concurrency,
+            maxed=record.maxed,
             rate_limit=record.rate_limit,
             rate_window_s=None if window_ms is None else window_ms / 1000,
+            held_s=record.held_ms() / 1000,
             events=record.events,
         )
 

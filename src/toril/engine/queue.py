@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
 
-from toril.core.checks import require
+from toril.core.checks import is_whole, require
 from toril.core.codec import Json, encode_text
 from toril.core.errors import PayloadTooLargeError
 from toril.engine.contract.jobs import JobFilter
@@ -14,7 +14,7 @@ from toril.engine.events import EventRecord
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.operator import Operator, parse_state
-from toril.engine.options import JobOptions
+from toril.engine.options import JobOptions, check_priority
 from toril.engine.producer import Producer, new_job
 from toril.engine.states import State
 from toril.engine.stream import follow
@@ -93,6 +93,29 @@ class Queue(Operator):
         """Return the queue's figures; None if nothing is known of it."""
         record = await self._open().counts.queue(self.name)
         return None if record is None else QueueInfo.from_record(record)
+
+    async def held_s(self, worker_limit: int | None = None) -> float:
+        """Return for how many seconds a rate limit or a hold lets nothing start. 0: they do not.
+
+        Parameters:
+            worker_limit: `limit` of the `rate` that the queue's workers have. It counts if the
+                queue has no limit of its own, which `info` knows.
+        """
+        good = worker_limit is None or (is_whole(worker_limit) and worker_limit >= 1)
+        require(good, "worker_limit", worker_limit, "an integer from 1, or None")
+        record = await self._open().counts.queue(self.name)
+        return 0.0 if record is None else record.held_ms(worker_limit) / 1000
+
+    async def waiting_by_priority(self, priorities: Iterable[int]) -> dict[int, int]:
+        """Return how many jobs wait with each of some priorities. 0: those without one.
+
+        Parameters:
+            priorities: At most 1,000: numbers, or words of `Priority`.
+        """
+        wanted = [int(check_priority(priority)) for priority in dict.fromkeys(priorities)]
+        require(len(wanted) <= 1000, "priorities", len(wanted), "at most 1,000 of them")
+        found = await self._open().counts.by_priority(self.name, wanted)
+        return dict(zip(wanted, found, strict=True))
 
     async def jobs(
         self,

@@ -162,9 +162,6 @@ _FLOWS = "The contract adds no flows; those of Node's producers are released all
 _READING = "The contract does not read this."
 
 WITHOUT_COUNTERPART = {
-    ("03-prioritized", "counts per priority"): "The contract counts by state only.",
-    ("07-rate-limit", "rate limit ttl"): "The contract says how long to wait to those who claim.",
-    ("08-global-concurrency", "isMaxed"): _READING,
     ("10-flow", "add flow"): _FLOWS,
     ("10-flow", "child added while parent is active"): _FLOWS,
     ("10-flow", "moveToWaitingChildren"): _FLOWS,
@@ -317,6 +314,13 @@ def changes_priority(title: str, job_id: str, priority: int, *, lifo: bool = Fal
 changes_priority("changePriority 4 -> 2", "4", 2)
 changes_priority("changePriority 3 -> 5 lifo", "3", 5, lifo=True)
 changes_priority("changePriority 1 -> 0", "1", 0)
+
+
+@step("03-prioritized", "counts per priority")
+async def count_priorities(we: Replay) -> Any:
+    priorities = [0, 1, 2, 5]
+    found = await we.backend.counts.by_priority(Q, priorities)
+    return {str(priority): many for priority, many in zip(priorities, found, strict=True)}
 
 
 @step("03-prioritized", "take the rest in order")
@@ -519,6 +523,14 @@ async def take_limited(we: Replay) -> Any:
     return await _limited(we, (2, 5000))
 
 
+@step("07-rate-limit", "rate limit ttl")
+async def read_rate_limit(we: Replay) -> Any:
+    queue = await we.backend.counts.queue(Q)
+    assert queue is not None
+    assert queue.held_ms() == 0, "the limit is the worker's"
+    return "<ttl>" if queue.held_ms(2) == 5000 else 0
+
+
 @step("07-rate-limit", "worker.rateLimit(3000)")
 async def hold(we: Replay) -> Any:
     await we.backend.limits.hold(Q, duration_ms=3000)
@@ -569,6 +581,13 @@ async def add_two_and_take(we: Replay) -> Any:
 async def add_while_maxed(we: Replay) -> Any:
     we.server.command("DEL", "bull:q1:marker")
     return await we.add("c")
+
+
+@step("08-global-concurrency", "isMaxed")
+async def read_maxed(we: Replay) -> Any:
+    queue = await we.backend.counts.queue(Q)
+    assert queue is not None
+    return queue.maxed
 
 
 @step("08-global-concurrency", "complete with fetch next frees the slot")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
@@ -40,6 +42,12 @@ class RedisCounts:
                         break
         return sorted(names)
 
+    async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
+        found: list[int] = await self._client.run(
+            script("count_priorities"), [self._keys.meta(name)], *priorities
+        )
+        return found
+
     async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
         await self._client.run(
             script("raise_totals"),
@@ -67,4 +75,7 @@ class RedisCounts:
             rate_window_ms=row[13],
             events=row[14],
             moving=row[15] == 1,
+            window_starts=row[16],
+            window_left_ms=row[17],
+            hold_left_ms=row[18],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from toril.backends.sqlite.reader import Reader, View
@@ -33,6 +34,21 @@ class SqliteCounts:
 
         return await self._reader.ask(question)
 
+    async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
+        def question(view: View) -> list[int]:
+            rows = view.run("queue_get", name)
+            if not rows:
+                return [0] * len(priorities)
+            row = QueueRow(rows[0])
+            return [
+                row.counts[State.WAIT]
+                if priority == 0
+                else int(view.run("priority_count", row.id, priority)[0][0])
+                for priority in priorities
+            ]
+
+        return await self._reader.ask(question)
+
     async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
         def transition(transaction: Transaction) -> None:
             row = transaction.queue(name)
@@ -44,6 +60,9 @@ class SqliteCounts:
     def _record(self, view: View, values: tuple[Any, ...]) -> QueueRecord:
         row = QueueRow(values)
         oldest = view.run("oldest_waiting", row.id)
+        steady_ms = self._clock.steady_ms()
+        in_window = row.window_begins_ms <= steady_ms < row.window_ends_ms
+        is_held = row.held_from_ms <= steady_ms < row.held_until_ms
         return QueueRecord(
             name=row.name,
             paused=bool(row.paused),
@@ -56,4 +75,7 @@ class SqliteCounts:
             rate_window_ms=row.rate_window_ms,
             events=row.told,
             moving=row.paused == PAUSED_TO_MOVE,
+            window_starts=row.window_count if in_window else 0,
+            window_left_ms=row.window_ends_ms - steady_ms if in_window else 0,
+            hold_left_ms=row.held_until_ms - steady_ms if is_held else 0,
         )

@@ -7,12 +7,14 @@
 -- RETURNS
 --   {wait, prioritized, delayed, waiting-children, active, completed, failed, completed in all,
 --   failed in all, age of the next job in ms, paused, concurrency, rate limit, its window in ms,
---   events, moving}; nothing if there is no such queue
+--   events, moving, starts in the rate window, what is left of it in ms, what is left of a hold in
+--   ms}; nothing if there is no such queue
 -- EMITS
 --   nothing
 -- COST
 --   O(1)
 -- @include lib/open_queue
+-- @include lib/remaining
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
@@ -24,6 +26,11 @@ if next_id then
   local timestamp_ms = tonumber(redis.call('HGET', base .. next_id, 'timestamp'))
   if timestamp_ms then age_ms = math.max(0, queue.now_ms - timestamp_ms) end
 end
+local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
+local starts, hold_ms = tonumber(redis.call('GET', base .. 'limiter')) or 0, 0
+local window_ms = starts > 0 and remaining(queue, base .. 'limiter') or 0
+if starts >= HOLD then starts, window_ms, hold_ms = 0, 0, window_ms end
+if window_ms == 0 then starts = 0 end
 local completed, failed = redis.call('ZCARD', base .. 'completed'),
   redis.call('ZCARD', base .. 'failed')
 local completed_total = tonumber(redis.call('HGET', base .. 'metrics:completed', 'count')) or 0
@@ -36,4 +43,5 @@ return {
   age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
   queue.rate_window_ms or false, queue.events,
   queue.paused and redis.call('HEXISTS', KEYS[1], 'toril:moving') or 0,
+  starts, window_ms, hold_ms,
 }
