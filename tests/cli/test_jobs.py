@@ -68,8 +68,32 @@ def test_list_pages_through_a_state(terminal: Terminal) -> None:
     ).out  # fmt: skip
 
 
-def test_list_pages_one_state_only(terminal: Terminal) -> None:
-    assert terminal.here("jobs", "list", "mail", "--after", "1").code == USAGE
+def test_list_pages_through_all_states(mail: Terminal) -> None:
+    seen: list[str] = []
+    after: list[str] = []
+    while True:
+        page = mail.here("jobs", "list", "mail", "--limit", "1", "--json", *after).json
+        seen += [job["id"] for job in page["jobs"]]
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+
+    assert seen == ["2", "later", "1"]
+
+
+def test_list_shows_some_states(mail: Terminal) -> None:
+    words = ("jobs", "list", "mail", "--state", "completed", "--state", "failed")
+
+    assert [job["id"] for job in mail.here(*words, "--json").json["jobs"]] == ["1", "2"]
+    empty = mail.here("jobs", "list", "mail", "--state", "active", "--state", "wait").out
+    assert empty == "mail has no active or wait jobs.\n"
+
+
+def test_list_refuses_a_cursor_that_is_none(mail: Terminal) -> None:
+    result = mail.here("jobs", "list", "mail", "--after", "1")
+
+    assert result.code == USAGE
+    assert "after='1': expected the `next` of the page before" in result.err
 
 
 def test_show_tells_how_a_job_failed(mail: Terminal) -> None:

@@ -35,7 +35,7 @@ async def test_unknown_jobs_and_queues_are_none(backend: Backend) -> None:
 
 
 async def test_page_of_an_unknown_queue_is_empty(backend: Backend) -> None:
-    assert await backend.jobs.page(JobFilter(queue="elsewhere", state=State.WAIT)) == JobPage(
+    assert await backend.jobs.page(JobFilter(queue="elsewhere", states=(State.WAIT,))) == JobPage(
         [], None
     )
 
@@ -44,14 +44,16 @@ async def test_cursor_of_somebody_else_is_refused_by_name(backend: Backend) -> N
     await add_one(backend)
 
     with pytest.raises(InvalidOptionError, match="after='nonsense'"):
-        await backend.jobs.page(JobFilter(queue=Q, state=State.WAIT, after="nonsense"))
+        await backend.jobs.page(JobFilter(queue=Q, states=(State.WAIT,), after="nonsense"))
 
 
 async def test_last_page_says_so_even_when_it_is_full(backend: Backend) -> None:
     await add(backend, *(job() for _ in range(4)))
 
-    first = await backend.jobs.page(JobFilter(queue=Q, state=State.WAIT, limit=2))
-    last = await backend.jobs.page(JobFilter(queue=Q, state=State.WAIT, limit=2, after=first.next))
+    first = await backend.jobs.page(JobFilter(queue=Q, states=(State.WAIT,), limit=2))
+    last = await backend.jobs.page(
+        JobFilter(queue=Q, states=(State.WAIT,), limit=2, after=first.next)
+    )
 
     assert first.next is not None
     assert len(last.jobs) == 2
@@ -107,6 +109,48 @@ async def test_paging_finds_every_job_once_and_in_order(
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("page_size", [1, 2, 3, 4, 7, 100])
+async def test_several_states_are_paged_one_after_the_other(
+    backend: Backend, worker: HandWorker, page_size: int, newest_first: bool
+) -> None:
+    """Pages end within a state, at its end, and where several states are empty."""
+    await add(backend, *(job() for _ in range(4)))
+    for one in await worker.claim(limit=4):
+        await worker.end(one, "completed")
+    await add(backend, *(job() for _ in range(3)), *(job(priority=2) for _ in range(2)))
+    states = (State.FAILED, State.COMPLETED, State.ACTIVE, State.WAIT, State.DELAYED)
+    each = [await line(backend, where, newest_first=newest_first) for where in states]
+
+    found: list[str] = []
+    after: str | None = None
+    while True:
+        page = await backend.jobs.page(
+            JobFilter(
+                queue=Q, states=states, limit=page_size, after=after, newest_first=newest_first
+            )
+        )
+        found += [one.id for one in page.jobs]
+        after = page.next
+        if after is None:
+            break
+        assert len(page.jobs) == page_size
+
+    assert found == [job_id for ids in each for job_id in ids]
+    assert len(found) == 7
+
+
+async def test_cursor_of_another_state_is_refused_by_name(backend: Backend) -> None:
+    await add(backend, job(), job())
+    page = await backend.jobs.page(JobFilter(queue=Q, states=(State.WAIT,), limit=1))
+    assert page.next is not None
+
+    for wrong in (page.next, "failed~x", "failed~1~2", "failed~x~1~2", "failed"):
+        states = (State.COMPLETED,) if wrong == page.next else (State.FAILED,)
+        with pytest.raises(InvalidOptionError, match="expected the `next` of the page before"):
+            await backend.jobs.page(JobFilter(queue=Q, states=states, after=wrong))
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
 async def test_paging_while_jobs_come_and_go_loses_and_doubles_none_that_stay(
     backend: Backend, newest_first: bool
 ) -> None:
@@ -117,7 +161,9 @@ async def test_paging_while_jobs_come_and_go_loses_and_doubles_none_that_stay(
 
     for step in range(100):
         page = await backend.jobs.page(
-            JobFilter(queue=Q, state=State.WAIT, limit=3, after=after, newest_first=newest_first)
+            JobFilter(
+                queue=Q, states=(State.WAIT,), limit=3, after=after, newest_first=newest_first
+            )
         )
         seen += [found.id for found in page.jobs]
         after = page.next

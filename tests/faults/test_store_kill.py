@@ -163,7 +163,7 @@ async def test_killed_workers_lose_and_double_nothing(
 
 
 async def _active(backend: Backend) -> list[JobRecord]:
-    page = await backend.jobs.page(JobFilter(queue="q", state=State.ACTIVE, limit=1_000))
+    page = await backend.jobs.page(JobFilter(queue="q", states=(State.ACTIVE,), limit=1_000))
     return page.jobs
 
 

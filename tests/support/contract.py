@@ -169,7 +169,11 @@ async def records(
     while True:
         page = await backend.jobs.page(
             JobFilter(
-                queue=queue, state=wanted, limit=page_size, after=after, newest_first=newest_first
+                queue=queue,
+                states=(wanted,),
+                limit=page_size,
+                after=after,
+                newest_first=newest_first,
             )
         )
         jobs += page.jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -83,14 +84,20 @@ def jobs(ctx: click.Context) -> None:
 
 @jobs.command("list")
 @click.argument("queue")
-@click.option("--state", type=click.Choice([str(state) for state in State]), help="Of one state.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([str(state) for state in State]),
+    multiple=True,
+    help="Of one state; more than once: of several, one after the other.",
+)
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--after", metavar="CURSOR", help="The page after; a page ends with its cursor.")
 @click.option("--newest", is_flag=True, help="Newest first. Default: in the order they will run.")
 @store_options
 def list_jobs(
     queue: str,
-    state: str | None,
+    states: tuple[str, ...],
     limit: int,
     after: str | None,
     newest: bool,
@@ -99,34 +106,25 @@ def list_jobs(
 ) -> None:
     """List the jobs of QUEUE.
 
-    Without --state: all states, the most urgent to look at first, until --limit is reached.
+    Without --state: all states, the most urgent to look at first.
     """
-    if after is not None and state is None:
-        raise click.UsageError("--after pages through one state: give --state, too.")
     output = Output(as_json=as_json)
 
     async def act(app: App) -> Page:
         found, _ = await known_queue(app, queue)
-        if state is not None:
-            return await found.jobs(state, limit=limit, after=after, newest_first=newest)
-        listed: list[JobInfo] = []
-        for each in ORDER:
-            if (room := limit - len(listed)) > 0:
-                listed += (await found.jobs(each, limit=room, newest_first=newest)).jobs
-        return Page(listed, None)
+        return await found.jobs(states or ORDER, limit=limit, after=after, newest_first=newest)
 
     page = ask(url, act)
     if as_json:
         output.document({"jobs": as_data(page.jobs), "next": page.next})
         return
     if not page.jobs:
-        output.say(f"{queue} has no {state} jobs." if state else f"{queue} has no jobs.")
+        which = f"{' or '.join(states)} " if states else ""
+        output.say(f"{queue} has no {which}jobs.")
         return
     output.table(COLUMNS, [_row(info) for info in page.jobs])
     if page.next is not None:
-        output.say(f"More: add --after {page.next}", DIM)
-    elif state is None and len(page.jobs) == limit:
-        output.say("There may be more: give --state to page through them.", DIM)
+        output.say(f"More: add --after {shlex.quote(page.next)}", DIM)
 
 
 def _row(info: JobInfo) -> list[str]:

@@ -246,7 +246,7 @@ class _QueueMover:
 
     async def _page(self, state: State, after: str | None, limit: int) -> JobPage:
         return await self._source.jobs.page(
-            JobFilter(queue=self._name, state=state, limit=limit, after=after)
+            JobFilter(queue=self._name, states=(state,), limit=limit, after=after)
         )
 
     async def _move_jobs(self, state: State, found: Sequence[JobRecord]) -> int:

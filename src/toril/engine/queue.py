@@ -119,24 +119,27 @@ class Queue(Operator):
 
     async def jobs(
         self,
-        state: State | str,
+        state: State | str | Iterable[State | str],
         *,
         limit: int = 50,
         after: str | None = None,
         newest_first: bool = False,
     ) -> Page:
-        """Return a page of jobs of one state.
+        """Return a page of jobs of one state, or of several.
 
         Parameters:
-            state: Which.
+            state: Which. Of several, the jobs of each come after those of the one before.
             limit: How many, 1 to 1,000.
             after: `Page.next` of the page before.
-            newest_first: From the end. Waiting jobs come in the order in which they will run.
+            newest_first: Each state from its end. Otherwise jobs that wait come in the order in
+                which they will run, and those that have finished oldest first.
         """
+        words = [state] if isinstance(state, str) else list(state)
+        require(words != [], "state", words, "at least one")
         require(1 <= limit <= 1000, "limit", limit, "an integer from 1 to 1,000")
         wanted = JobFilter(
             queue=self.name,
-            state=parse_state(state),
+            states=tuple(dict.fromkeys(map(parse_state, words))),
             limit=limit,
             after=after,
             newest_first=newest_first,

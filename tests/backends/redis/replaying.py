@@ -212,11 +212,11 @@ class Replay:
         return [job_id for _, job_id in recovery.recovered]
 
     async def ids(
-        self, state: State, *, newest_first: bool = False, start: int = 0, limit: int = 100
+        self, *states: State, newest_first: bool = False, start: int = 0, limit: int = 100
     ) -> list[str]:
-        """Return ids of a state, as a page of them."""
+        """Return ids of states, as a page of them."""
         page = await self.backend.jobs.page(
-            JobFilter(queue=Q, state=state, limit=start + limit, newest_first=newest_first)
+            JobFilter(queue=Q, states=states, limit=start + limit, newest_first=newest_first)
         )
         return [job.id for job in page.jobs[start:]]
 

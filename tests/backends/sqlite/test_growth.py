@@ -79,7 +79,7 @@ Call = Callable[[Backend], Awaitable[object]]
 
 def page(state: State, *, newest_first: bool) -> Call:
     return lambda backend: backend.jobs.page(
-        JobFilter(queue=Q, state=state, limit=50, newest_first=newest_first)
+        JobFilter(queue=Q, states=(state,), limit=50, newest_first=newest_first)
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from toril.backends.cursors import cursor, no_cursor, split_cursor
 from toril.backends.pending import Pending
 from toril.backends.redis import records
 from toril.backends.redis.bulk import Bulk
@@ -14,7 +15,6 @@ from toril.backends.redis.scripts import script
 from toril.backends.refusals import not_found
 from toril.core.errors import (
     BackendError,
-    InvalidOptionError,
     JobError,
     WrongStateError,
 )
@@ -117,16 +117,17 @@ class RedisJobs(Bulk):
         return None if row is None else records.job(row, queue)
 
     async def page(self, wanted: JobFilter) -> JobPage:
+        states, place = _start(wanted)
         rows, *behind = await self._run(
             "page",
             wanted.queue,
-            wanted.state,
+            " ".join(states),
             wanted.limit,
             "yes" if wanted.newest_first else "no",
-            *_place(wanted.after),
+            *place,
         )
         jobs = [records.job(row, wanted.queue) for row in rows]
-        return JobPage(jobs, "~".join(map(str, behind[0])) if behind else None)
+        return JobPage(jobs, cursor(*behind[0]) if behind else None)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
         answer = await self._run("remove", queue, job_id)
@@ -216,15 +217,17 @@ def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
     return WrongStateError(f"job {job_id!r} of queue {queue!r} {text}", job_id=job_id, queue=queue)
 
 
-def _place(cursor: str | None) -> tuple[str, str, str]:
-    """Return where a page begins: how many came before, score and id of the last one."""
-    if cursor is None:
-        return "0", "", ""
-    place, _, rest = cursor.partition("~")
-    score, separator, last = rest.partition("~")
-    if not (place.isdecimal() and separator and _is_score(score)):
-        raise InvalidOptionError(f"after={cursor!r}: expected the `next` of the page before")
-    return place, score, last
+def _start(wanted: JobFilter) -> tuple[Sequence[State], Sequence[str]]:
+    """Return the states of a page, and how many jobs of the first come before it.
+
+    With the score and the id of the last of those.
+    """
+    if wanted.after is None:
+        return wanted.states, ("0", "", "")
+    state, place = split_cursor(wanted.after, wanted.states)
+    if len(place) != 3 or not (place[0].isdecimal() and _is_score(place[1])):
+        raise no_cursor(wanted.after)
+    return wanted.states[wanted.states.index(state) :], place
 
 
 def _is_score(text: str) -> bool:

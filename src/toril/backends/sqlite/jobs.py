@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from toril.backends.cursors import cursor, no_cursor, split_cursor
 from toril.backends.pending import Pending
 from toril.backends.refusals import not_found
 from toril.backends.sqlite.adding import add_jobs, ready_state
@@ -15,6 +16,7 @@ from toril.backends.sqlite.bulk import Bulk
 from toril.backends.sqlite.deduplicating import held_by, holder_of
 from toril.backends.sqlite.lookup import (
     Found,
+    Place,
     find,
     find_many,
     places,
@@ -26,7 +28,7 @@ from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
-from toril.core.errors import BackendError, InvalidOptionError
+from toril.core.errors import BackendError
 from toril.engine.contract.jobs import JobFilter, JobPage
 from toril.engine.deduplication import HeldId
 from toril.engine.events import EventName
@@ -103,19 +105,27 @@ class SqliteJobs(Bulk):
         rows = view.run("queue_get", page.queue)
         if not rows:
             return JobPage([], None)
-        after = None if page.after is None else _place(page.after)
-        found = places(
-            view,
-            rows[0][0],
-            page.state,
-            limit=page.limit + 1,  # one more tells whether this is the last page
-            after=after,
-            newest_first=page.newest_first,
-        )
-        shown = found[: page.limit]
+        states, after = _start(page)
+        shown: list[Place] = []
+        behind: str | None = None
+        for state in states:
+            room = page.limit - len(shown)
+            found = places(
+                view,
+                rows[0][0],
+                state,
+                limit=room + 1,  # one more tells whether this is the last page
+                after=after,
+                newest_first=page.newest_first,
+            )
+            shown += found[:room]
+            if len(found) > room:
+                last = found[room - 1] if room else None
+                behind = cursor(state, "" if last is None else f"{last.first}.{last.second}")
+                break
+            after = None
         records = read(view, page.queue, [job.number for job in shown], self._clock.steady_ms())
-        more = shown and len(found) > len(shown)
-        return JobPage(records, f"{shown[-1].first}.{shown[-1].second}" if more else None)
+        return JobPage(records, behind)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
         def transition(transaction: Transaction) -> State | None:
@@ -318,11 +328,16 @@ def _lined_up(transaction: Transaction, row: QueueRow, found: Found) -> None:
     transaction.readied = True
 
 
-def _place(cursor: str) -> tuple[int, int]:
-    first, _separator, second = cursor.partition(".")
+def _start(page: JobFilter) -> tuple[Sequence[State], tuple[int, int] | None]:
+    """Return the states of a page, and the place in the first behind which it begins."""
+    if page.after is None:
+        return page.states, None
+    state, place = split_cursor(page.after, page.states)
+    states = page.states[page.states.index(state) :]
+    if place == [""]:
+        return states, None
+    first, _separator, second = place[0].partition(".")
     try:
-        return int(first), int(second)
+        return states, (int(first), int(second))
     except ValueError:
-        raise InvalidOptionError(
-            f"after={cursor!r}: expected the `next` of the page before"
-        ) from None
+        raise no_cursor(page.after) from None

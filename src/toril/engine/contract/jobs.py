@@ -16,12 +16,14 @@ class JobFilter(msgspec.Struct, kw_only=True, frozen=True):
     """A page of one queue's jobs."""
 
     queue: str
-    state: State
+    states: tuple[State, ...]
+    """One or more, each once: the jobs of each come after those of the one before."""
     limit: int = 50
     after: str | None = None
     """`JobPage.next` of the page before. None: from the start."""
     newest_first: bool = False
-    """Finished jobs read best newest first; waiting ones in the order in which they will run."""
+    """Each state from its end; the states stay in their order. Finished jobs read best newest
+    first; waiting ones in the order in which they will run."""
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -54,7 +56,11 @@ class Jobs(Protocol):
         ...
 
     async def page(self, wanted: JobFilter) -> JobPage:
-        """Return one page of jobs. Cost: O(page), not O(queue)."""
+        """Return one page of jobs, of one moment. Cost: O(page), not O(queue).
+
+        Raises:
+            InvalidOptionError: `after` is not the `next` of a page of these states.
+        """
         ...
 
     async def remove(self, queue: str, job_id: str) -> State | None:

@@ -1,4 +1,4 @@
--- page: some jobs of one state, in the order in which they will run or have ended.
+-- page: some jobs of one state or of several, in the order in which they will run or have ended.
 --
 -- A page begins behind the last job of the one before. If that is gone: in a set behind the place
 -- where it stood, in a list, which has no order of its own, where it stood counted from the start.
@@ -7,36 +7,35 @@
 --   meta          hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms     int     epoch milliseconds in tests; empty: the server's time
---   state         string
+--   states        string  one or more, with spaces between; the page begins in the first
 --   limit         int     jobs
 --   newest_first  string  'yes' or 'no'
 --   place         int     how many came before; 0 for the first page
 --   score         string  of the last job of the page before; empty in a list
 --   last          string  its id; empty for the first page
 -- RETURNS
---   {jobs in the form of lib/read_job, those that are gone left out; place, score and id of the
---   last if there are more}
+--   {jobs in the form of lib/read_job, those that are gone left out; if there are more, the state
+--   in which they begin, and place, score and id of the last one before them in it}
 -- EMITS
 --   nothing
 -- COST
---   O(log N + limit); in a list O(place) more
+--   O(log N + limit + states); in a list O(place) more
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/read_job
-local queue, state = open_queue(KEYS[1], ARGV[1]), ARGV[2]
+local queue = open_queue(KEYS[1], ARGV[1])
 local limit, newest_first = tonumber(ARGV[3]), ARGV[4] == 'yes'
 local place, score, last = tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local key = queue.base .. state
 local SLACK = 1000  -- jobs that may have come in front of the last one meanwhile
 
-local function start_in_list()
+local function start_in_list(key)
   local rank = newest_first and 1 or -1
   local found = redis.call('LPOS', key, last, 'RANK', rank, 'MAXLEN', place + SLACK)
   if not found then return math.max(0, place - 1) end
   return newest_first and found + 1 or redis.call('LLEN', key) - found
 end
 
-local function start_in_set()
+local function start_in_set(key)
   local here = redis.call('ZSCORE', key, last)
   if here and tonumber(here) == tonumber(score) then
     return redis.call(newest_first and 'ZREVRANK' or 'ZRANK', key, last) + 1
@@ -50,29 +49,36 @@ local function start_in_set()
   return before
 end
 
-local ids, scores, start = {}, {}, 0
-if state == 'wait' or state == 'active' then
-  if last ~= '' then start = start_in_list() end
-  if newest_first then
-    ids = redis.call('LRANGE', key, start, start + limit)
-  else
-    local backwards = redis.call('LRANGE', key, -(start + limit + 1), -(start + 1))
+-- Where to begin in a state, and the ids from there on: one more than there is room for, if there is.
+local function look(state, room)
+  local key, ids, scores, start = queue.base .. state, {}, {}, 0
+  if state == 'wait' or state == 'active' then
+    if last ~= '' then start = start_in_list(key) end
+    if newest_first then return start, redis.call('LRANGE', key, start, start + room), scores end
+    local backwards = redis.call('LRANGE', key, -(start + room + 1), -(start + 1))
     for index = #backwards, 1, -1 do ids[#ids + 1] = backwards[index] end
+  else
+    if last ~= '' then start = start_in_set(key) end
+    local found = redis.call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + room,
+      'WITHSCORES')
+    for index = 1, #found, 2 do
+      ids[#ids + 1] = found[index]
+      scores[#ids] = found[index + 1]
+    end
   end
-else
-  if last ~= '' then start = start_in_set() end
-  local found = redis.call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + limit,
-    'WITHSCORES')
-  for index = 1, #found, 2 do
-    ids[#ids + 1] = found[index]
-    scores[#ids] = found[index + 1]
-  end
+  return start, ids, scores
 end
 
-local jobs = {}
-for index = 1, math.min(limit, #ids) do
-  local job = read_job(queue, ids[index], state)
-  if job then jobs[#jobs + 1] = job end
+local jobs, room = {}, limit
+for state in string.gmatch(ARGV[2], '%S+') do
+  local start, ids, scores = look(state, room)
+  for index = 1, math.min(room, #ids) do
+    local job = read_job(queue, ids[index], state)
+    if job then jobs[#jobs + 1] = job end
+  end
+  if #ids > room then
+    return { jobs, { state, start + room, scores[room] or '', ids[room] or '' } }
+  end
+  room, last = room - #ids, ''
 end
-if #ids <= limit then return { jobs } end
-return { jobs, { start + limit, scores[limit] or '', ids[limit] } }
+return { jobs }
