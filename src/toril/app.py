@@ -36,6 +36,7 @@ from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
 from toril.engine.sweeper import take_back
 from toril.engine.worker import Worker, WorkerOptions
+from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
@@ -213,6 +214,14 @@ class App(TaskMaker):
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive, oldest first."""
         return [WorkerInfo.from_record(record) for record in await self.backend().workers.list()]
+
+    async def prometheus(self) -> str:
+        """Return the figures of all queues as text for Prometheus, such as for a web page of it.
+
+        It ends as the format wants. Its content type is `text/plain; version=0.0.4`.
+        """
+        queues, workers = await asyncio.gather(self.queues(), self.workers())
+        return exposition(metrics(queues, workers))
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int = 1) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.

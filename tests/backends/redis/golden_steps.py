@@ -14,8 +14,10 @@ from tests.backends.redis.replaying import NO_LIMIT, UNSPOKEN, Q, Refused, Repla
 
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
+from toril.engine.info import QueueInfo
 from toril.engine.options import JobOptions
 from toril.engine.states import State
+from toril.observability.prometheus import bullmq_metrics, exposition
 
 Driver = Callable[[Replay], Awaitable[Any]]
 DRIVERS: dict[tuple[str, str], Driver] = {}
@@ -124,6 +126,16 @@ DIFFERENT = {
         "A released parent keeps its priority, also when its last child was removed.",
         ("bull:q1:pc is", "bull:q1:prioritized", "bull:q1:wait"),
     ),
+    ("20-getters", "prometheus"): Different(
+        "A queue whose workers keep no metrics has completed what it still has, at least; and the"
+        " texts for people are our own.",
+        (
+            'answer bullmq_job_completed_total{queue="q1"}',
+            "answer # HELP bullmq_job_completed_total",
+            "answer # HELP bullmq_job_count",
+            "answer # HELP bullmq_job_failed_total",
+        ),
+    ),
     ("22-markers", "given back with a priority"): Different(
         "Workers that sleep are told of every job that comes back, also of one with a priority.",
         ("bull:q1:marker",),
@@ -159,7 +171,6 @@ DIFFERENT = {
 """Steps after which our state or answer is not BullMQ's, why, and where."""
 
 _FLOWS = "The contract adds no flows; those of Node's producers are released all the same."
-_READING = "The contract does not read this."
 
 WITHOUT_COUNTERPART = {
     ("10-flow", "add flow"): _FLOWS,
@@ -177,7 +188,6 @@ WITHOUT_COUNTERPART = {
     ("19-bulk-moves", "remove G with its children"): _FLOWS,
     ("20-getters", "dependencies page"): _FLOWS,
     ("20-getters", "flow tree"): _FLOWS,
-    ("20-getters", "prometheus"): _READING,
 }
 """Steps that cannot be said in the words of the contract, and why."""
 
@@ -1137,6 +1147,13 @@ async def read_meta(we: Replay) -> Any:
     queue = await we.backend.counts.queue(Q)
     assert queue is not None
     return {"paused": queue.paused}
+
+
+@step("20-getters", "prometheus")
+async def read_for_prometheus(we: Replay) -> Any:
+    queue = await we.backend.counts.queue(Q)
+    assert queue is not None
+    return exposition(bullmq_metrics([QueueInfo.from_record(queue)]))
 
 
 # 21: a prefix with a hash tag, a queue name with a space

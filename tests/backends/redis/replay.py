@@ -263,6 +263,19 @@ class Difference(NamedTuple):
         return f"{self.place}: {self.text}"
 
 
+def by_figure(text: str) -> dict[str, str]:
+    """Return lines for Prometheus by what they are about: a figure, or what is said of a name."""
+    lines: dict[str, str] = {}
+    for line in text.splitlines():
+        about, value = line.rsplit(" ", 1)
+        if line.startswith("#"):
+            sign, kind, name, value = line.split(" ", 3)
+            about = f"{sign} {kind} {name}"
+        assert about not in lines, about
+        lines[about] = value
+    return lines
+
+
 def differences(expected: Any, found: Any, where: str = "") -> list[Difference]:
     """Return what differs, place by place."""
     if isinstance(expected, dict) and isinstance(found, dict):

@@ -1,0 +1,1 @@
+"""Watches, and never changes what happens."""
