@@ -291,6 +291,7 @@ async def live(
     ids.append(await add_one(backend, queue))
     await worker.end(await worker.claim_one(queue), "completed")
     published = [
+        EventRecord(0, 0, EventName.WAITING_CHILDREN, {"jobId": "own"}),
         EventRecord(0, 0, EventName.ACTIVE, {"jobId": "own"}),
         EventRecord(0, 0, EventName.PROGRESS, {"jobId": "own", "data": "5"}),
     ]

@@ -504,11 +504,11 @@ async def test_jobs_given_away_come_back_as_they_were(
     backend: Backend, worker: HandWorker, clock: ManualClock
 ) -> None:
     found = await a_bit_of_everything(backend, worker, clock)
-    before = {where: await line(backend, where) for where in State}
+    before = {where: await line(backend, where) for where in LOOSE}
     for where, ids in before.items():
         assert await backend.jobs.remove_many(Q, where, ids) == [True] * len(ids)
     assert await counts(backend) == {}
 
     assert await backend.jobs.adopt(Q, found) == [True] * len(found)
 
-    assert {where: await line(backend, where) for where in State} == before
+    assert {where: await line(backend, where) for where in LOOSE} == before
