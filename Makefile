@@ -78,6 +78,11 @@ examples: $(READY) ## run every example and compare what it prints
 bench: $(READY) ## figures of this machine on SQLite and Redis, beside their peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-compare
+bench-compare: $(READY) ## is it faster here than at a commit? BASE=main, BASE=HEAD~1, BASE=<hash>
+	@[ -n "$(BASE)" ] || { echo "BASE is missing. Try: make bench-compare BASE=HEAD~1"; exit 2; }
+	@$(BIN)/python -m benchmarks.compare "$(BASE)" $(ARGS)
+
 .PHONY: check
 check: lint types test docs ## the whole truth: what CI runs, and nothing else
 

@@ -35,17 +35,18 @@ class MeasurementError(Exception):
     """A measurement ended without an answer; the message has the end of what it said."""
 
 
-def measure(order: Order, where: str) -> Values:
+def measure(order: Order, where: str, *, python: str = sys.executable) -> Values:
     """Have a fresh process make one measurement, and wait for it.
 
     Parameters:
         order: Which.
         where: The folder of a store, or the URL of a server.
+        python: Whose Toril is measured: that which this interpreter finds.
 
     Raises:
         MeasurementError: It failed, or took longer than half an hour.
     """
-    process = start(order, where)
+    process = start(order, where, python=python)
     try:
         said, complaint = process.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
@@ -63,9 +64,9 @@ def measure(order: Order, where: str) -> Values:
     return answer
 
 
-def start(order: Order, where: str) -> subprocess.Popen[str]:
+def start(order: Order, where: str, *, python: str = sys.executable) -> subprocess.Popen[str]:
     """Start a process that makes one measurement."""
-    command, extra = [sys.executable, "-m", "benchmarks.isolated"], {}
+    command, extra = [python, "-m", "benchmarks.isolated"], {}
     if order.peer == "bullmq_node":
         node, packages = node_command()
         command, extra = [node, str(NODE_PROGRAM)], {"NODE_PATH": packages}

@@ -42,19 +42,31 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     def lines(self, store: Store) -> list[str]:
         """Return what matters to a store's figures, as a Markdown list."""
         peers = [f"* {TITLES[p]}: {self.peers.get(p, 'not installed')}" for p in PEERS[store]]
+        return self._lines([store], peers)
+
+    def lines_without_peers(self) -> list[str]:
+        """Return what matters to the figures of Toril on all stores, as a Markdown list."""
+        return self._lines(list(self.stores), [])
+
+    def _lines(self, stores: Sequence[Store], peers: Sequence[str]) -> list[str]:
         return [
             f"* Date: {self.date}",
             f"* Machine: {self.cpu}, {self.memory}; {self.kernel}",
-            f"* Store: {self.stores[store]}",
+            *(f"* Store: {self.stores[store]}" for store in stores),
             f"* Python: {self.python}",
-            f"* Toril: {self.toril[store]}",
+            *(f"* Toril: {self.toril[store]}" for store in stores),
             *peers,
             f"* Load when it began: {self.load}",
         ]
 
 
-def describe(storage: Storage, stores: Sequence[Store]) -> Machine:
+def describe(storage: Storage, stores: Sequence[Store], *, peers: bool = True) -> Machine:
     """Return what this machine is, and how busy at the moment.
+
+    Parameters:
+        storage: Where files lie.
+        stores: Which are measured.
+        peers: Whether to look for those beside whom Toril is shown, and to install some.
 
     Raises:
         MissingServerError: Redis is to be measured, and there is none.
@@ -75,7 +87,7 @@ def describe(storage: Storage, stores: Sequence[Store]) -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}, {loop_name()}",
         stores=in_words,
         toril={"sqlite": f"{ours}, {below}", "redis": f"{ours}, hiredis {version_of('hiredis')}"},
-        peers=find_peers(peer for store in stores for peer in PEERS[store]),
+        peers=find_peers(peer for store in stores for peer in PEERS[store] if peers),
         load=f"{load:.1f} on {cores} cores{busy}",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ class Options:
 
     quick: bool
     runs: int
+    seed: int
     only: Sequence[str]
     stores: Sequence[Store]
     durabilities: Sequence[Durability]
@@ -59,7 +61,10 @@ class Options:
     def how(self) -> str:
         """A sentence on runs and sizes, for the report."""
         runs = "one run" if self.runs == 1 else f"medians of {self.runs} runs (least to most)"
-        text = f"{runs}, each in a fresh process on a fresh store, the peers in turn"
+        text = (
+            f"{runs}, each in a fresh process on a fresh store, the peers in turn, run by run in"
+            f" random order (seed {self.seed})"
+        )
         if self.quick:
             text += "; the quick form, with few jobs: an impression, not for quoting"
         if self.jobs_scale != 1:
@@ -85,7 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     begin_s = time.monotonic()
     try:
-        found = run_groups(groups, runs=options.runs, folder=storage.folder, tell=_tell)
+        found = run_groups(
+            groups, runs=options.runs, seed=options.seed, folder=storage.folder, tell=_tell
+        )
     except KeyboardInterrupt:
         _tell("interrupted; nothing was written")
         return 130
@@ -116,6 +123,7 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
     return Options(
         quick=given.quick,
         runs=runs,
+        seed=random.randrange(1_000_000) if given.seed is None else given.seed,
         only=given.only,
         stores=STORES[given.store],
         durabilities=DURABILITIES[given.durability],
@@ -135,6 +143,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="an impression in about six minutes")
     parser.add_argument(
         "--runs", type=int, metavar="N", help=f"default: {RUNS}; with --quick {QUICK_RUNS}"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="whence the order of the measurements is drawn; default: another each time",
     )
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="add, process-100, pickup, claim, …"

@@ -18,7 +18,7 @@ from benchmarks.latencies import percentile, percentiles_ms
 from benchmarks.order import Peer, Store
 from benchmarks.plan import Planner
 from benchmarks.rows import Group
-from benchmarks.runs import Found
+from benchmarks.runs import Found, in_random_order
 from benchmarks.sections import PEERS
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.table import number
@@ -144,6 +144,17 @@ def test_all_peers_have_their_turn_in_a_group() -> None:
     assert {order.durability for order in normal.orders} == {"normal"}
     beside = ["toril", "bullmq_node", "bullmq_python", "toril", "toril"]
     assert [order.peer for order in redis.orders] == beside
+
+
+def test_a_seed_gives_the_same_order_again_and_another_for_the_next_run() -> None:
+    (group,) = planned("redis", "process-10")
+
+    drawn = [in_random_order(group, seed=7, run=run) for run in range(20)]
+
+    assert drawn == [in_random_order(group, seed=7, run=run) for run in range(20)]
+    assert all(set(orders) == set(group.orders) for orders in drawn)
+    assert len({orders[0] for orders in drawn}) == len(group.orders)
+    assert drawn != [in_random_order(group, seed=8, run=run) for run in range(20)]
 
 
 def test_a_peer_that_is_not_installed_is_left_out() -> None:
