@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from benchmarks.cases import Case
+
 Peer = Literal["toril", "huey", "bullmq_node", "bullmq_python"]
 Store = Literal["sqlite", "redis"]
 Durability = Literal["full", "normal"]
@@ -42,6 +44,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """How many queues are served."""
     duration_s: float = 0.0
     """How long to watch."""
+    case: Case = Case()
+    """What the jobs are."""
 
     @property
     def label(self) -> str:
@@ -51,6 +55,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             if self.peer == "toril":
                 words.append(self.run_in)
             words.append(f"× {self.concurrency:,}")
+        if self.case.name:
+            words.append(self.case.name)
         if self.queues > 1:
             words.append(f"{self.queues} queues")
         return " ".join(words)

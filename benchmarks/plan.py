@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from benchmarks import redis_plan, sqlite_plan
+from benchmarks import beyond_plan, redis_plan, sqlite_plan
 from benchmarks.measurements import Measurements
 from benchmarks.order import Durability, Peer, Store
 from benchmarks.rows import Group
-from benchmarks.sections import BY_DURABILITY, PEERS, REDIS, WORKER, Section
+from benchmarks.sections import BEYOND, BEYOND_REDIS, BY_DURABILITY, PEERS, REDIS, WORKER, Section
 from benchmarks.sizes import Sizes
 
 
@@ -42,9 +42,12 @@ class Planner:
             for durability in durabilities:
                 section = BY_DURABILITY[durability]
                 groups += sqlite_plan.durable_groups(self._of(section, durability))
-            groups += sqlite_plan.worker_groups(self._of(WORKER, durabilities[0]))
+            first = durabilities[0]
+            groups += sqlite_plan.worker_groups(self._of(WORKER, first))
+            groups += beyond_plan.groups(self._of(BEYOND[first], first))
         if "redis" in stores:
             groups += redis_plan.groups(self._of(REDIS, "full"))
+            groups += beyond_plan.groups(self._of(BEYOND_REDIS, "full"))
         known = list(dict.fromkeys(group.name for group in groups))
         for word in only:
             if not any(_matches(name, word) for name in known):

@@ -25,6 +25,11 @@ from benchmarks.table import report
 
 RUNS = 5
 QUICK_RUNS = 1
+QUICK_GROUPS = (
+    *("add-alone", "add-concurrent", "add-bulk", "process-1", "process-100", "pickup-one"),
+    "weight-waiting",
+)
+"""The most telling, which `--quick` measures where no names are given."""
 STORES: dict[str, list[Store]] = {
     "sqlite": ["sqlite"],
     "redis": ["redis"],
@@ -42,6 +47,8 @@ class Options:
     """What was asked for."""
 
     quick: bool
+    narrowed: bool
+    """Whether only the most telling groups are measured."""
     runs: int
     seed: int
     only: Sequence[str]
@@ -67,6 +74,12 @@ class Options:
         )
         if self.quick:
             text += "; the quick form, with few jobs: an impression, not for quoting"
+        if self.narrowed:
+            text += (
+                "; left out: concurrencies of 10 and 1,000, growth of the backlog, memory, idling,"
+                " work, payloads, switches, other rates, cold starts, and on SQLite the durability"
+                " that was not asked for"
+            )
         if self.jobs_scale != 1:
             text += f"; {self.jobs_scale:g} × the usual jobs: nothing but a trial of the program"
         return text
@@ -120,13 +133,15 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
         parser.error(f"--runs {runs}: expected 1 or more")
     if given.directory is not None and not given.directory.is_dir():
         parser.error(f"--directory {given.directory}: there is no such folder")
+    narrowed = given.quick and not given.only
     return Options(
         quick=given.quick,
+        narrowed=narrowed,
         runs=runs,
         seed=random.randrange(1_000_000) if given.seed is None else given.seed,
-        only=given.only,
+        only=QUICK_GROUPS if narrowed else given.only,
         stores=STORES[given.store],
-        durabilities=DURABILITIES[given.durability],
+        durabilities=DURABILITIES[given.durability or ("full" if narrowed else "both")],
         folder=given.directory,
         json=given.json,
         document=given.write,
@@ -140,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure Toril on this machine and print a table: beside Huey on SQLite, beside"
         " BullMQ on Redis.",
     )
-    parser.add_argument("--quick", action="store_true", help="an impression in about six minutes")
+    parser.add_argument("--quick", action="store_true", help="an impression in about two minutes")
     parser.add_argument(
         "--runs", type=int, metavar="N", help=f"default: {RUNS}; with --quick {QUICK_RUNS}"
     )
@@ -155,7 +170,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--store", choices=list(STORES), default="both")
     parser.add_argument(
-        "--durability", choices=list(DURABILITIES), default="both", help="of SQLite's file"
+        "--durability",
+        choices=list(DURABILITIES),
+        help="of SQLite's file; default: both, with --quick full",
     )
     parser.add_argument(
         "--directory",

@@ -32,6 +32,12 @@ NORMAL = Section(
 )
 WORKER = Section("worker", "sqlite", "SQLite, a worker by itself")
 REDIS = Section("redis", "redis", "Redis")
+BEYOND_FULL = Section("beyond-full", "sqlite", "SQLite, beyond the no-op job, durability `full`")
+BEYOND_NORMAL = Section(
+    "beyond-normal", "sqlite", "SQLite, beyond the no-op job, durability `normal`"
+)
+BEYOND_REDIS = Section("beyond-redis", "redis", "Redis, beyond the no-op job")
 
-SECTIONS = (FULL, NORMAL, WORKER, REDIS)
+SECTIONS = (FULL, NORMAL, WORKER, BEYOND_FULL, BEYOND_NORMAL, REDIS, BEYOND_REDIS)
+BEYOND: dict[Durability, Section] = {"full": BEYOND_FULL, "normal": BEYOND_NORMAL}
 BY_DURABILITY: dict[Durability, Section] = {"full": FULL, "normal": NORMAL}

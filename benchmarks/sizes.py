@@ -34,6 +34,8 @@ class Sizes:
     redis_idle_s: float
     """As long as what comes round least often, or it is not seen."""
     idle_queues: int = 50
+    beyond: float = 1.0
+    """A share of the jobs that are beyond the no-op; see `beyond_plan.py`."""
     scale: float = 1.0
     """A share of all that, for a test that only wants to see the program work."""
 
@@ -106,4 +108,5 @@ QUICK = Sizes(
     stored=20_000,
     idle_s=5.0,
     redis_idle_s=15.0,
+    beyond=0.2,
 )

@@ -10,9 +10,18 @@ const KEEP = { removeOnComplete: { count: 10000 } };
 const connect = url => new Redis(url, { maxRetriesPerRequest: null }); // as workers demand
 
 // Its connection is its own, so that it ends with it.
-const open = url => {
+const open = (url, options = {}) => {
   const { hostname: host, port } = new URL(url);
-  return new Queue(QUEUE, { connection: { host, port: Number(port) }, defaultJobOptions: KEEP });
+  const defaultJobOptions = { ...KEEP, ...options };
+  return new Queue(QUEUE, { connection: { host, port: Number(port) }, defaultJobOptions });
+};
+
+// Jobs that are all the same.
+const addAll = async (queue, data, count) => {
+  for (let start = 0; start < count; start += CHUNK) {
+    const many = Math.min(CHUNK, count - start);
+    await queue.addBulk(Array.from({ length: many }, () => ({ name: 'same', data })));
+  }
 };
 
 const add = async (queue, count) => {
@@ -27,12 +36,12 @@ const noop = async () => {};
 // The workers of this process: one for each queue, since each serves one. They share what they send
 // on, as BullMQ advises; what each waits on is its own.
 class Workers {
-  constructor(url, concurrency, { processor = noop, queues = [QUEUE] } = {}) {
+  constructor(url, concurrency, { processor = noop, queues = [QUEUE], ...more } = {}) {
     this.count = 0;
     this.awaited = null;
     this.connection = connect(url);
     this.workers = queues.map(name => {
-      const options = { connection: this.connection, concurrency, autorun: false };
+      const options = { connection: this.connection, concurrency, autorun: false, ...more };
       const worker = new Worker(name, processor, options);
       worker.on('completed', () => {
         if (++this.count === this.awaited?.count) this.awaited.reached();
@@ -63,4 +72,4 @@ class Workers {
   }
 }
 
-module.exports = { QUEUE, Workers, add, connect, open };
+module.exports = { QUEUE, Workers, add, addAll, connect, open };

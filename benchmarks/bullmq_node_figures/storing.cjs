@@ -1,6 +1,8 @@
 // What jobs that wait take in a Redis server.
 const { fill } = require('./adding.cjs');
-const { connect } = require('./stage.cjs');
+const { Workers, add, connect, open } = require('./stage.cjs');
+
+const DELAY_MS = 86_400_000;
 
 // What the data take, without what the server holds for its connections.
 const usedBytes = async connection => {
@@ -18,4 +20,27 @@ const backlog = async (order, url) => {
   return { bytes_per_job: (await usedBytes(connection) - before) / order.jobs };
 };
 
-module.exports = { backlog };
+// Bytes per job of a state, as for Toril: completed ones are all kept.
+const weighed = async (order, url) => {
+  const connection = connect(url);
+  await layDown(order, url, order.warm_up);
+  const before = await usedBytes(connection);
+  await layDown(order, url, order.jobs);
+  return { bytes_per_job: (await usedBytes(connection) - before) / order.jobs };
+};
+
+const layDown = async (order, url, count) => {
+  const delayed = order.case.state === 'delayed' ? { delay: DELAY_MS } : {};
+  const queue = open(url, { removeOnComplete: false, ...delayed });
+  await add(queue, count);
+  await queue.close();
+  if (order.case.state === 'completed') {
+    const workers = new Workers(url, order.concurrency);
+    await workers.ready();
+    workers.start();
+    await workers.completed(count);
+    await workers.close();
+  }
+};
+
+module.exports = { backlog, weighed };

@@ -1,12 +1,20 @@
-"""What jobs that wait take in a Redis server."""
+"""What jobs take where they lie: in a Redis server, in a file."""
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
+import apsw
 import msgspec
 
 from benchmarks.order import Order, Values
 from benchmarks.server_memory import used_memory_bytes
 from benchmarks.toril_figures.adding import fill
+from benchmarks.toril_figures.stage import add, completed, opened, working
+from toril import KeepPolicy
+
+DELAY_S = 86_400.0
 
 
 async def backlog(order: Order, where: str) -> Values:
@@ -19,3 +27,39 @@ async def backlog(order: Order, where: str) -> Values:
     before = used_memory_bytes(where)
     await fill(order, where)
     return {"bytes_per_job": (used_memory_bytes(where) - before) / order.jobs}
+
+
+async def weighed(order: Order, where: str) -> Values:
+    """Bytes per job of a state, in a server or in a file; those of the warm-up not counted.
+
+    Of a file it is the pages that hold something, once what was written ahead is in it. Completed
+    jobs are all kept.
+    """
+    await _lay_down(order, where, order.warm_up)
+    before = _used_bytes(order, where)
+    await _lay_down(order, where, order.jobs)
+    return {"bytes_per_job": (_used_bytes(order, where) - before) / order.jobs}
+
+
+async def _lay_down(order: Order, where: str, count: int) -> None:
+    options: dict[str, Any] = {"keep_completed": KeepPolicy()}
+    if order.case.state == "delayed":
+        options["delay"] = DELAY_S
+    async with opened(order, where) as app:
+        await add(app.find_task("noop-loop").with_options(**options), count)
+        if order.case.state == "completed":
+            info = await app.queue("bench").info()
+            so_far = 0 if info is None else info.completed_total
+            async with working(app, order.concurrency) as running:
+                await completed(app, so_far + count, running)
+
+
+def _used_bytes(order: Order, where: str) -> int:
+    if order.store == "redis":
+        return used_memory_bytes(where)
+    with contextlib.closing(apsw.Connection(f"{where}/toril.db")) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages, free, size = (
+            int(file.pragma(name)) for name in ("page_count", "freelist_count", "page_size")
+        )
+    return (pages - free) * size
