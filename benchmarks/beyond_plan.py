@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -19,7 +20,6 @@ RATES = (("pickup-slow", 10, 200, 20), ("pickup-fast", 2_000, 10_000, 1_000))
 """Jobs per second, how many samples, and how many before."""
 SLOW_JOBS = 5_000
 """Of peers whose jobs would take too long; the rate does not depend on their number."""
-STATES = ("waiting", "delayed", "completed")
 
 _SWITCHES = (
     ("as delivered", Case(name="plain"), None),
@@ -48,7 +48,9 @@ def groups(of: Measurements) -> list[Group]:
         *(_carrying(of, size) for size in PAYLOADS),
         _switches(of),
         *(_pick_up(of, *one) for one in RATES),
-        *(_weighed(of, state) for state in STATES),
+        *([_weighed(of, "waiting", "stored")] if of.section.store == "sqlite" else []),
+        _weighed(of, "delayed", "weight-delayed"),
+        _weighed(of, "completed", "weight-completed"),
         _cold(of),
     ]
 
@@ -144,15 +146,15 @@ def _pick_up(of: Measurements, name: str, per_s: int, samples: int, warm_up: int
     return of.group(name, *rows)
 
 
-def _weighed(of: Measurements, state: str) -> Group:
-    case = msgspec.convert({"name": state, "state": state}, Case)
+def _weighed(
+    of: Measurements, state: Literal["waiting", "delayed", "completed"], name: str
+) -> Group:
+    case = Case(name=state, state=state)
     ours = _order(of, "storing.weighed", 50_000, 10_000, case)
     theirs = _beside(of, ours, _NODE)
     where = "the file" if of.section.store == "sqlite" else "Redis' memory"
     title = f"bytes in {where} per {state} job"
-    return of.group(
-        f"weight-{state}", row(title, "bytes", "bytes_per_job", ours, theirs), once=True
-    )
+    return of.group(name, row(title, "bytes", "bytes_per_job", ours, theirs), once=True)
 
 
 def _cold(of: Measurements) -> Group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import random
 import sys
 import time
@@ -27,7 +28,7 @@ RUNS = 5
 QUICK_RUNS = 1
 QUICK_GROUPS = (
     *("add-alone", "add-concurrent", "add-bulk", "process-1", "process-100", "pickup-one"),
-    "weight-waiting",
+    "stored",
 )
 """The most telling, which `--quick` measures where no names are given."""
 STORES: dict[str, list[Store]] = {
@@ -117,8 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         content = {"machine": machine, "how": options.how, "figures": figures}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
     if options.document is not None:
+        from benchmarks.plot import draw  # takes a second to import, and is not always there
+
         for store, text in reports.items():
-            document.write(options.document, store, text)
+            picture = options.document.with_name(f"{options.document.stem}-{store}.svg")
+            image = draw(figures, store, picture)
+            document.write(options.document, store, f"{image}\n\n{text}" if image else text)
     return 1 if any(group.failures for group in found) else 0
 
 
@@ -133,6 +138,8 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
         parser.error(f"--runs {runs}: expected 1 or more")
     if given.directory is not None and not given.directory.is_dir():
         parser.error(f"--directory {given.directory}: there is no such folder")
+    if given.write is not None and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--write draws with matplotlib: pip install --group bench")
     narrowed = given.quick and not given.only
     return Options(
         quick=given.quick,
@@ -182,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the tables between the marks of a document"
+        "--write", type=Path, metavar="FILE", help="put tables and plots into a document"
     )
     parser.add_argument("--jobs-scale", type=float, default=1.0, help=argparse.SUPPRESS)
     return parser

@@ -20,7 +20,7 @@ const backlog = async (order, url) => {
   return { bytes_per_job: (await usedBytes(connection) - before) / order.jobs };
 };
 
-// Bytes per job of a state, as for Toril: completed ones are all kept.
+// Bytes per job of a state, as for Toril: completed ones are all kept, which is the default.
 const weighed = async (order, url) => {
   const connection = connect(url);
   await layDown(order, url, order.warm_up);
@@ -30,8 +30,8 @@ const weighed = async (order, url) => {
 };
 
 const layDown = async (order, url, count) => {
-  const delayed = order.case.state === 'delayed' ? { delay: DELAY_MS } : {};
-  const queue = open(url, { removeOnComplete: false, ...delayed });
+  const options = { delayed: { delay: DELAY_MS }, completed: { removeOnComplete: undefined } };
+  const queue = open(url, options[order.case.state]);
   await add(queue, count);
   await queue.close();
   if (order.case.state === 'completed') {

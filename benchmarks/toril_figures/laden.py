@@ -33,6 +33,11 @@ async def carry(load: str) -> None:
     pass
 
 
+@bundle.task(name="kept", queue=QUEUE, keep_completed=KeepPolicy())
+async def kept(i: int) -> None:
+    pass
+
+
 @bundle.task(name="answer", queue=QUEUE)
 async def answer(i: int) -> dict[str, int]:
     return {"i": i}

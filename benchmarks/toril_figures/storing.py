@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import apsw
 import msgspec
@@ -11,8 +10,9 @@ import msgspec
 from benchmarks.order import Order, Values
 from benchmarks.server_memory import used_memory_bytes
 from benchmarks.toril_figures.adding import fill
+from benchmarks.toril_figures.laden import bundle
+from benchmarks.toril_figures.noops import QUEUE
 from benchmarks.toril_figures.stage import add, completed, opened, working
-from toril import KeepPolicy
 
 DELAY_S = 86_400.0
 
@@ -42,13 +42,14 @@ async def weighed(order: Order, where: str) -> Values:
 
 
 async def _lay_down(order: Order, where: str, count: int) -> None:
-    options: dict[str, Any] = {"keep_completed": KeepPolicy()}
-    if order.case.state == "delayed":
-        options["delay"] = DELAY_S
     async with opened(order, where) as app:
-        await add(app.find_task("noop-loop").with_options(**options), count)
+        app.include(bundle)
+        task = app.find_task("kept")
+        if order.case.state == "delayed":
+            task = task.with_options(delay=DELAY_S)
+        await add(task, count)
         if order.case.state == "completed":
-            info = await app.queue("bench").info()
+            info = await app.queue(QUEUE).info()
             so_far = 0 if info is None else info.completed_total
             async with working(app, order.concurrency) as running:
                 await completed(app, so_far + count, running)

@@ -19,7 +19,7 @@ from benchmarks.order import Peer, Store
 from benchmarks.plan import Planner
 from benchmarks.rows import Group
 from benchmarks.runs import Found, in_random_order
-from benchmarks.sections import PEERS
+from benchmarks.sections import BEYOND_NORMAL, BEYOND_REDIS, PEERS
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.table import number
 from tests.support.redis_server import RedisServer
@@ -36,7 +36,7 @@ GIB = 2**30
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     trial = ["--quick", "--jobs-scale", str(SCALE)]
     command = [sys.executable, "-m", "benchmarks", *trial, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=560)
 
 
 def planned(
@@ -46,26 +46,31 @@ def planned(
     return planner.groups([store], ["full", "normal"], only)
 
 
-@pytest.mark.timeout(300)  # the first run may have to install BullMQ for Node
+@pytest.mark.timeout(580)  # the first run may have to install BullMQ for Node
+@pytest.mark.parametrize("beyond", [False, True])
 @pytest.mark.parametrize("store", get_args(Store))
-def test_every_figure_is_there_and_is_a_number(store: Store, tmp_path: Path) -> None:
+def test_every_figure_is_there_and_is_a_number(store: Store, beyond: bool, tmp_path: Path) -> None:
     facts, document = tmp_path / "figures.json", tmp_path / "page.md"
     begin, end = marks(store)
     document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    planner = Planner(sizes=replace(QUICK, scale=SCALE), peers=ALL, memory_bytes=64 * GIB)
+    groups = [
+        group
+        for group in planner.groups([store], ["normal"], [])
+        if (group.section in (BEYOND_NORMAL, BEYOND_REDIS)) is beyond
+    ]
 
     done = run(
         *("--store", store, "--durability", "normal"),
+        *("--only", *(group.name for group in groups)),
         *("--json", str(facts), "--write", str(document)),
     )
 
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(facts.read_text())
     figures = found["figures"]
-    planner = Planner(sizes=replace(QUICK, scale=SCALE), peers=ALL, memory_bytes=64 * GIB)
-    groups = planner.groups([store], ["normal"], [])
-    assert {figure["group"] for figure in figures} == {group.name for group in groups} | {
-        "process-best"
-    }
+    best = set() if beyond else {"process-best"}
+    assert {figure["group"] for figure in figures} == {group.name for group in groups} | best
     expected = {row.title: set(row.theirs) for group in groups for row in group.rows}
     for figure in figures:
         if figure["title"] in ONLY_DASHES:
@@ -123,7 +128,8 @@ def test_writing_twice_leaves_one_report_and_that_of_the_other_store(tmp_path: P
 
 def test_names_choose_whole_groups() -> None:
     assert {group.name for group in planned("sqlite", "process-1")} == {"process-1"}
-    assert {group.name for group in planned("redis", "pickup")} == {"pickup-one", "pickup-two"}
+    pickups = {group.name for group in planned("redis", "pickup")}
+    assert pickups == {"pickup-one", "pickup-two", "pickup-slow", "pickup-fast"}
     assert [group.section.name for group in planned("sqlite", "claim")] == ["full", "normal"]
     with pytest.raises(ValueError, match="there is none"):
         planned("redis", "proc")
