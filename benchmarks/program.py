@@ -75,12 +75,6 @@ class Options:
         )
         if self.quick:
             text += "; the quick form, with few jobs: an impression, not for quoting"
-        if self.narrowed:
-            text += (
-                "; left out: concurrencies of 10 and 1,000, growth of the backlog, memory, idling,"
-                " work, payloads, switches, other rates, cold starts, and on SQLite the durability"
-                " that was not asked for"
-            )
         if self.jobs_scale != 1:
             text += f"; {self.jobs_scale:g} × the usual jobs: nothing but a trial of the program"
         return text
@@ -111,11 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("interrupted; nothing was written")
         return 130
     figures = figures_of(found)
-    reports = {store: report(machine, figures, store, how=options.how) for store in stores}
+    how = options.how
+    if options.narrowed:
+        all_names = {g.name: None for g in planner.groups(options.stores, options.durabilities, [])}
+        left_out = [name for name in all_names if name not in QUICK_GROUPS]
+        how += f"; left out: {', '.join(left_out)}"
+    reports = {store: report(machine, figures, store, how=how) for store in stores}
     print("\n".join(reports.values()), end="")
     _tell(f"took {(time.monotonic() - begin_s) / 60:.1f} minutes")
     if options.json is not None:
-        content = {"machine": machine, "how": options.how, "figures": figures}
+        content = {"machine": machine, "how": how, "figures": figures}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
     if options.document is not None:
         from benchmarks.plot import draw  # takes a second to import, and is not always there

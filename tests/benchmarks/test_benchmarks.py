@@ -98,6 +98,23 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert "did you mean pickup-one?" in done.stderr
 
 
+@pytest.mark.timeout(300)
+def test_the_quick_form_says_what_it_leaves_out(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("".join(marks("sqlite")))
+
+    done = run("--store", "sqlite", "--write", str(document))
+
+    assert done.returncode == 0, done.stderr
+    (how,) = [line for line in done.stdout.splitlines() if line.startswith("* How:")]
+    _, _, left_out = how.partition("left out: ")
+    assert {"process-10", "claim", "cpu", "start"} < set(left_out.split(";")[0].split(", "))
+    assert "add, each awaited" in done.stdout
+    assert "durability `normal`" not in done.stdout
+    assert "](page-sqlite.svg)" in document.read_text()
+    assert (tmp_path / "page-sqlite.svg").is_file()
+
+
 def test_a_document_without_marks_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("no marks\n")
