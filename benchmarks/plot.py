@@ -101,20 +101,18 @@ def panels_of(figures: Sequence[Figure], store: Store) -> list[Panel]:
             for figure in found
             if figure.group.startswith("pickup") and not figure.title.endswith("p99.9")
         ]
+        title = section.title.partition(":")[0].replace("`", "")
         if rates:
-            panels.append(
-                Panel(f"{section.title}: jobs per second (logarithmic), more is better", rates)
-            )
+            panels.append(Panel(f"{title}: jobs per second (logarithmic), more is better", rates))
         if late:
-            panels.append(
-                Panel(f"{section.title}: milliseconds (logarithmic), less is better", late)
-            )
+            panels.append(Panel(f"{title}: milliseconds (logarithmic), less is better", late))
     return panels
 
 
 def _alternative(store: Store, shown: Sequence[Peer]) -> str:
-    names = [TITLES[who] for who in shown]
-    beside = f" beside {', '.join(names[1:])}" if len(names) > 1 else ""
+    *others, last = [TITLES[who] for who in shown if who != "toril"] or [""]
+    names = f"{', '.join(others)} and {last}" if others else last
+    beside = f" beside {names}" if names else ""
     return (
         f"Toril on {NAMES[store]}{beside}: jobs per second and latency on logarithmic axes."
         " The tables below have the same figures."
