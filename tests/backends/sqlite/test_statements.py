@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 import toril.backends.sqlite as room
+from toril.backends.sqlite.connection import connect
 
 FOLDER = Path(room.__file__).parent
 FILES = sorted((FOLDER / "sql").glob("*.sql"))
@@ -54,7 +55,7 @@ class Header:
 @pytest.fixture(scope="module")
 def connection() -> Iterator[apsw.Connection]:
     """An empty database with the schema."""
-    connection = apsw.Connection(":memory:")
+    connection = connect(":memory:", create=True)
     for script in sorted((FOLDER / "migrations").glob("*.sql")):
         connection.execute(script.read_text("utf-8"))
     yield connection
@@ -119,6 +120,7 @@ def test_every_table_is_strict() -> None:
 
 HOT = {
     "claim_find": "jobs_line",
+    "claim_one": "jobs_line",
     "oldest_waiting": "jobs_line",
     "list_line": "jobs_line",
     "list_line_back": "jobs_line",
@@ -179,3 +181,25 @@ def test_pages_of_one_state_do_not_walk_through_the_other(
     (step,) = plan(connection, name)
 
     assert "(priority,position)>(?,?) AND (priority,position)<(?,?)" in step
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_statement_is_not_planned_anew_for_each_value(
+    name: str, connection: apsw.Connection
+) -> None:
+    """Planning took several times as long as running: 67 µs of a claim in place of 18."""
+    header = Header(name)
+    asked: list[int] = []  # SQLite asks for leave while it plans, and never while it runs
+
+    def allow(*_: object) -> int:
+        asked[-1] += 1
+        return apsw.SQLITE_OK
+
+    connection.authorizer = allow
+    for value in (1, 2, 3):
+        asked.append(0)
+        connection.execute(header.body, dict.fromkeys(header.used, value)).fetchall()
+    connection.authorizer = None
+
+    assert asked[0] > 0
+    assert asked[1:] == [0, 0]

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
 from toril.engine.events import EventName, EventsTold, untold
@@ -53,6 +54,7 @@ class QueueRow:
         "paused",
         "rate_limit",
         "rate_window_ms",
+        "saved",
         "told",
         "untold",
         "window_begins_ms",
@@ -106,6 +108,8 @@ class QueueRow:
         self.counts: dict[State, int] = dict(zip(_COUNTED, row[18:], strict=True))
         """Of the states that this store has: it knows no flows."""
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
+        self.saved = self.settings()
+        """The same as the file has them."""
 
     def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
         """Note that jobs went from one state to another; None is outside."""
@@ -132,7 +136,6 @@ class QueueRow:
     def settings(self) -> tuple[Any, ...]:
         """Return everything that may have changed, in the order of `queue_save.sql`."""
         return (
-            self.id,
             self.paused,
             self.concurrency,
             self.rate_limit,
@@ -150,6 +153,7 @@ class QueueRow:
             self.told,
             self.deduplicates,
             *self.counts.values(),
+            self.id,
         )
 
 
@@ -161,7 +165,7 @@ class Transaction:
         "_job_number",
         "_last_times",
         "_queues",
-        "_saved",
+        "_remembered",
         "_started",
         "_ticket",
         "now_ms",
@@ -171,10 +175,16 @@ class Transaction:
     )
 
     def __init__(
-        self, connection: apsw.Connection, clock: Clock, last_times: dict[str, int]
+        self,
+        connection: apsw.Connection,
+        clock: Clock,
+        last_times: dict[str, int],
+        remembered: Remembered,
     ) -> None:
+        remembered.begin(connection)
         self._connection = connection
         self._last_times = last_times
+        self._remembered = remembered
         self.now_ms = clock.now_ms()
         self.steady_ms = clock.steady_ms()
         self.readied = False
@@ -182,7 +192,6 @@ class Transaction:
         self.spoke = False
         """There are new events."""
         self._queues: dict[str, QueueRow] = {}
-        self._saved: dict[str, tuple[Any, ...]] = {}
         self._job_number = self._ticket = 0
         self._started = (0, 0)
 
@@ -213,11 +222,13 @@ class Transaction:
         """Return the queue, or None."""
         found = self._queues.get(name)
         if found is None:
-            rows = self.run("queue_get", name)
-            if not rows:
-                return None
-            found = self._queues[name] = QueueRow(rows[0])
-            self._saved[name] = found.settings()
+            found = self._remembered.queues.get(name)
+            if found is None:
+                rows = self.run("queue_get", name)
+                if not rows:
+                    return None
+                found = self._remembered.queues[name] = QueueRow(rows[0])
+            self._queues[name] = found
         return found
 
     def queue_names(self) -> list[str]:
@@ -227,7 +238,7 @@ class Transaction:
     def forget_queue(self, queue: QueueRow) -> None:
         """Drop the queue with its events, and what was gathered for it."""
         del self._queues[queue.name]
-        del self._saved[queue.name]
+        del self._remembered.queues[queue.name]
         self.run("events_trim", queue.id, queue.event_last)
         if queue.deduplicates:
             self.run("deduplications_forget", queue.id)
@@ -268,19 +279,22 @@ class Transaction:
         if (self._job_number, self._ticket) != self._started:
             self._started = (self._job_number, self._ticket)
             self.run("counters_save", *self._started)
-        for name, queue in self._queues.items():
+            self._remembered.counters = self._started
+        for queue in self._queues.values():
             if queue.events:
                 self._write_events(queue)
             settings = queue.settings()
-            if settings != self._saved[name]:
-                self._saved[name] = settings
+            if settings != queue.saved:
+                queue.saved = settings
                 self.run("queue_save", *settings)
 
     def _load_counters(self) -> None:
         if self._ticket == 0 and self._job_number == 0:
-            job_number, ticket = self.run("counters_get")[0]
-            self._started = (job_number, ticket)
-            self._job_number, self._ticket = self._started
+            known = self._remembered.counters
+            if known is None:
+                job_number, ticket = self.run("counters_get")[0]
+                known = self._remembered.counters = (job_number, ticket)
+            self._started = self._job_number, self._ticket = known
 
     def _write_events(self, queue: QueueRow) -> None:
         before, queue.event_last = queue.event_last, queue.event_last + len(queue.events)

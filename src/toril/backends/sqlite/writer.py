@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import apsw
 
 from toril.backends.sqlite.connection import Place
+from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
@@ -77,6 +78,7 @@ class Writer:
         self._full = durability == "full" and path != ":memory:"
         self._synchronous_full = durability == "full"
         self._last_times: dict[str, int] = {}
+        self._remembered = Remembered()
         self._work_signal = work
         self._news_signal = news
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
@@ -169,7 +171,9 @@ class Writer:
         try:
             self._set_synchronous(any(work.durable for work in group))
             self._connection.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(self._connection, self._clock, self._last_times)
+            transaction = Transaction(
+                self._connection, self._clock, self._last_times, self._remembered
+            )
             until_s = time.monotonic() + MAX_HOLD_S
             for work in group:
                 work.error = None
@@ -184,6 +188,7 @@ class Writer:
             if self._place is not None:
                 self._place.check()
             self._connection.execute("COMMIT")
+            self._remembered.committed(self._connection)
         except Exception as error:
             reason = translate(error, self._path) if isinstance(error, apsw.Error) else error
             for work in group:

@@ -1,7 +1,6 @@
 -- queue_save: keep a queue's settings and counts.
 --
 -- PARAMS
---   queue_id               int
 --   paused                 int
 --   concurrency            int
 --   rate_limit             int
@@ -24,11 +23,11 @@
 --   n_active               int
 --   n_completed            int
 --   n_failed               int
+--   queue_id               int
 -- RETURNS
 --   nothing
 -- COST
 --   one row
-WITH queue (id) AS (SELECT :queue_id)
 UPDATE queues
    SET paused = :paused,
        concurrency = :concurrency,
@@ -52,5 +51,4 @@ UPDATE queues
        n_active = :n_active,
        n_completed = :n_completed,
        n_failed = :n_failed
-  FROM queue
- WHERE queues.id = queue.id;
+ WHERE id = :queue_id;

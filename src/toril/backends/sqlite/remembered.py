@@ -1,0 +1,45 @@
+"""What the writer still knows of the file, as long as nobody else has written to it.
+
+Every transaction needs the row of its queue and the two counters. It wrote them itself, mostly, a
+moment ago: they are read anew only once another connection has committed, or a transaction failed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+
+if TYPE_CHECKING:
+    from toril.backends.sqlite.transaction import QueueRow
+
+MOST_QUEUES = 1_000
+"""Queues that are remembered: each takes about 2 KiB."""
+
+
+class Remembered:
+    """Rows of the file as they were after the last commit of one connection."""
+
+    __slots__ = ("_version", "counters", "queues")
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self.queues: dict[str, QueueRow] = {}
+        self.counters: tuple[int, int] | None = None
+        """The last job number and the last place in line."""
+
+    def begin(self, connection: apsw.Connection) -> None:
+        """Forget all if it may be out of date. Within the transaction, before anything else."""
+        # Unlike the pragma of that name this number also grows with the connection's own commits,
+        # so it is the same only if there was no commit at all since `committed`.
+        if self._version is None or connection.data_version() != self._version:
+            self.queues.clear()
+            self.counters = None
+        elif len(self.queues) > MOST_QUEUES:
+            self.queues.clear()
+        # Until the commit: a transaction that fails leaves what was changed and never written.
+        self._version = None
+
+    def committed(self, connection: apsw.Connection) -> None:
+        """Keep what was gathered: it is what the file holds."""
+        self._version = connection.data_version()
