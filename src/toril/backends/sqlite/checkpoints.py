@@ -37,7 +37,13 @@ class Checkpointer:
         self._long = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._pages = 0
         writer.set_wal_hook(self._committed)
+
+    @property
+    def behind(self) -> bool:
+        """Whether a commit may soon have to move the log by itself, and take long."""
+        return self._pages >= MOST_PAGES // 2
 
     def close(self) -> None:
         """End the thread."""
@@ -47,7 +53,8 @@ class Checkpointer:
             self._thread.join()
 
     def _committed(self, writer: apsw.Connection, name: str, pages: int) -> int:
-        """Called by SQLite after each commit, on the writer's thread."""
+        """Called by SQLite after each commit, on the thread that commits."""
+        self._pages = pages
         if pages >= MOST_PAGES:
             with suppress(apsw.BusyError, apsw.LockedError):  # the thread is at it
                 writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

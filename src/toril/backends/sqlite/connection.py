@@ -40,7 +40,7 @@ def connect(path: str, *, create: bool) -> apsw.Connection:
     connection = apsw.Connection(path, flags)
     try:
         _keep_plans(connection)
-        connection.set_busy_handler(_patience())
+        connection.set_busy_handler(Patience())
         _check_owner(connection, path)
     except BaseException:
         connection.close()
@@ -63,7 +63,7 @@ def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"
 
 def _write_ahead(connection: apsw.Connection) -> None:
     """Keep a log: readers go on during a write, and a commit is one append."""
-    patience, tries = _patience(), 0
+    patience, tries = Patience(), 0
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -82,7 +82,7 @@ def connect_reader(path: str) -> apsw.Connection:
     # Not SQLITE_OPEN_READONLY: the last one to close must be able to tidy the log away.
     connection = apsw.Connection(path, apsw.SQLITE_OPEN_READWRITE)
     _keep_plans(connection)
-    connection.set_busy_handler(_patience())
+    connection.set_busy_handler(Patience())
     connection.execute("PRAGMA query_only = ON")
     return connection
 
@@ -163,13 +163,17 @@ def _check_owner(connection: apsw.Connection, path: str) -> None:
         )
 
 
-class _patience:  # noqa: N801 - a function with a memory
+class Patience:
     """Wait for a lock in short steps. SQLite's own handler soon sleeps for 100 ms at a time."""
 
     def __init__(self) -> None:
+        self.none = False
+        """Do not wait at all."""
         self.give_up_s = 0.0
 
     def __call__(self, tries: int) -> bool:
+        if self.none:
+            return False
         now_s = time.monotonic()
         if tries == 0:
             self.give_up_s = now_s + BUSY_S

@@ -13,7 +13,7 @@ from toril.backends.sqlite.jobs import append_log
 from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
 from toril.backends.sqlite.settling import settle
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import QueueRow, TooLong, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.contract.dispatch import (
     Claim,
@@ -34,6 +34,8 @@ _FROM_LINE = {"prev": "waiting"}
 PROMOTE_CHUNK = 1000
 """Delayed jobs that become ready in one exchange."""
 
+AT_ONCE = 8
+"""Outcomes, or claims, that an event loop may do by itself while none of its worker's jobs run."""
 
 _FOUND = msgspec.json.Decoder(list[Claimed])
 _HELD = msgspec.json.Decoder(list[tuple[int | str, str, int, str | None]])
@@ -46,6 +48,8 @@ class SqliteDispatch:
         self._writer = writer
         self._signal = work
         self._claims = itertools.count(1)  # in one step, whichever loop of the process asks
+        self._held: dict[str, int] = {}
+        """By worker: jobs that it was given and has not brought back."""
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         token = f"{exchange.worker_id}:{next(self._claims)}"
@@ -70,8 +74,14 @@ class SqliteDispatch:
                     row.say(EventName.DRAINED)
             return ExchangeReply(words, claimed, min(waits) if waits else None, seen)
 
+        worker_id, many = exchange.worker_id, len(exchange.outcomes)
+        held = self._held.get(worker_id, 0) - many
         # A claim that is lost with the power is claimed again; an outcome must not be.
-        return await self._writer.run(transition, durable=bool(exchange.outcomes))
+        reply = await self._writer.run(
+            transition, durable=many > 0, at_once=held <= 0 and many <= AT_ONCE
+        )
+        self._held[worker_id] = max(0, held) + len(reply.claimed)
+        return reply
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._signal.wait(seen, timeout_s)
@@ -151,6 +161,8 @@ def _claim(
             return int(row.window_ends_ms - transaction.steady_ms)
         limit = min(limit, rate - row.window_count)
     limit = min(limit, row.counts[State.WAIT] + row.counts[State.PRIORITIZED])
+    if limit > AT_ONCE and transaction.at_once:
+        raise TooLong
     if limit > 0:
         found = _take(transaction, row, worker_id, token, claim, limit)
         claimed += found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -38,6 +39,9 @@ from toril.engine.states import FINISHED, LOOSE, READY, State
 ADD_CHUNK = 500
 """Jobs that travel together when producers add them one by one."""
 
+QUICK_TURN_S = 0.000_1
+"""How long an event loop takes for a turn in which it has next to nothing to do."""
+
 
 class SqliteJobs(Bulk):
     """The role `Jobs`."""
@@ -46,17 +50,19 @@ class SqliteJobs(Bulk):
         super().__init__(writer)
         self._reader = reader
         self._clock = clock
-        self._pending: dict[asyncio.AbstractEventLoop, Pending] = {}
+        self._pending: dict[asyncio.AbstractEventLoop, tuple[Pending, float]] = {}
+        """By loop, with the moment at which the first came, on `time.monotonic`."""
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
             return await self._writer.run(lambda transaction: add_jobs(transaction, jobs))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Added] = loop.create_future()
-        pending = self._pending.get(loop)
-        if pending is None:
-            pending = self._pending[loop] = Pending([], [])
+        gathered = self._pending.get(loop)
+        if gathered is None:
+            gathered = self._pending[loop] = (Pending([], []), time.monotonic())
             loop.call_soon(self._send, loop)
+        pending = gathered[0]
         pending.jobs.append(jobs[0])
         pending.futures.append(future)
         if len(pending.jobs) >= ADD_CHUNK:
@@ -65,15 +71,23 @@ class SqliteJobs(Bulk):
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         """Send what the calls of one turn of the loop have gathered."""
-        pending = self._pending.pop(loop, None)
-        if pending is not None:
-            self._add_together(pending)
+        gathered = self._pending.pop(loop, None)
+        if gathered is not None:
+            pending, since_s = gathered
+            # A loop that came back to us this soon has nothing else to do.
+            alone = len(pending.jobs) == 1 and time.monotonic() - since_s < QUICK_TURN_S
+            self._add_together(pending, at_once=alone)
 
-    def _add_together(self, pending: Pending) -> None:
+    def _add_together(self, pending: Pending, *, at_once: bool = False) -> None:
         try:
-            added = self._writer.start(lambda transaction: add_jobs(transaction, pending.jobs))
+            added = self._writer.start(
+                lambda transaction: add_jobs(transaction, pending.jobs), at_once=at_once
+            )
         except BackendError as error:
             pending.fail(error)
+            return
+        if added.done():
+            self._answer(pending, added)
         else:
             added.add_done_callback(lambda added: self._answer(pending, added))
 

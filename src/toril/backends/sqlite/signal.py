@@ -1,15 +1,16 @@
 """How those who wait learn that something changed, in this process and in others.
 
 In this process a commit rings the bell. Commits of other processes show in `PRAGMA data_version`;
-a thread looks at it while somebody waits: every millisecond as long as things happen, more and more
-seldom when they do not.
+a thread looks at it while somebody waits: every millisecond as long as others are at work, more and
+more seldom when they are not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Protocol
+import time
+from collections.abc import Callable
 
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""
@@ -19,39 +20,39 @@ GROWTH = 1.03
 """How fast the one becomes the other: about 100 looks."""
 
 
-class Look(Protocol):
-    """Tells whether another process has written. Used by one thread."""
-
-    def __call__(self) -> int:
-        """Return a number that differs once one has. Never raises: trouble is a change too."""
-        ...
-
-    def close(self) -> None:
-        """Let go."""
-        ...
-
-
 class Signal:
     """A counter that grows with each change, and those who wait for it to grow."""
 
-    def __init__(self, look: Look | None) -> None:
-        """Make a signal; `look` is None where there are no other processes."""
+    def __init__(self) -> None:
         self.version = 0
-        self._look = look
+        self._look: Callable[[], int] | None = None
         self._lock = threading.Lock()
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
         self._somebody = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
 
+    def heed(self, look: Callable[[], int]) -> None:
+        """Learn of other processes' changes by a look. Without it there are none.
+
+        Parameters:
+            look: Called by a thread. Returns a number that differs once another process has
+                written. Never raises: trouble is a change too.
+        """
+        self._look = look
+
     def ring(self) -> None:
         """Say that something changed. Callable from any thread."""
         with self._lock:
             self.version += 1
+            if not self._waiting:
+                return
             waiting, self._waiting = self._waiting, {}
-            if not self._closed:
-                self._somebody.clear()
+        here = _running_loop()
         for future, loop in waiting.items():
+            if loop is here:
+                _resolve(future)
+                continue
             try:
                 loop.call_soon_threadsafe(_resolve, future)
             except RuntimeError:  # that loop was closed; nobody is left to tell
@@ -65,8 +66,9 @@ class Signal:
             if self.version != seen or self._closed:
                 return
             self._waiting[future] = loop
-            self._somebody.set()
-            self._start_thread()
+            if self._look is not None and not self._somebody.is_set():
+                self._somebody.set()
+                self._start_thread()
         timer = loop.call_later(timeout_s, _resolve, future)
         try:
             await future
@@ -74,9 +76,6 @@ class Signal:
             timer.cancel()
             with self._lock:
                 self._waiting.pop(future, None)
-                # Once closed it stays set: the thread might not have seen it yet.
-                if not self._waiting and not self._closed:
-                    self._somebody.clear()
 
     def close(self) -> None:
         """End all waiting, and the thread."""
@@ -89,29 +88,36 @@ class Signal:
             thread.join()
 
     def _start_thread(self) -> None:
-        if self._look is not None and self._thread is None:
+        if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="toril-signal", daemon=True)
             self._thread.start()
 
     def _watch(self) -> None:
         assert self._look is not None  # noqa: S101 - the thread is started only with it
-        pause = threading.Event()  # never set: a sleep
         # The first look counts as a change: something may have been written since the first waiter
         # found nothing and before this thread began.
         seen: int | None = None
         pause_s = QUICK_S
-        while True:
-            self._somebody.wait()
-            if self._closed:
-                self._look.close()
-                return
+        while not self._closed:
             now = self._look()
             if now != seen:
                 seen, pause_s = now, QUICK_S
                 self.ring()
             else:
                 pause_s = min(pause_s * GROWTH, IDLE_S)
-            pause.wait(pause_s)
+            time.sleep(pause_s)
+            # Asleep only now, not at every ring: those who wait come and go with each job.
+            with self._lock:
+                if not self._waiting and not self._closed:
+                    self._somebody.clear()
+            self._somebody.wait()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import apsw
 
 from toril.backends.sqlite.checkpoints import Checkpointer
-from toril.backends.sqlite.connection import Place, connect, connect_reader, prepare
+from toril.backends.sqlite.connection import Place, connect, prepare
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
@@ -47,13 +47,22 @@ def open_sqlite(
             raise
     except apsw.Error as error:
         raise translate(error, path) from error
-    work = Signal(None if in_memory else _Look(path))
-    news = Signal(None if in_memory else _Look(path))
+    work, news = Signal(), Signal()
     place = None if in_memory else Place(path)
     checkpointer = None if in_memory else Checkpointer(path, connection)
     writer = Writer(
-        connection, path, place, clock=clock, durability=durability, work=work, news=news
+        connection,
+        path,
+        place,
+        checkpointer,
+        clock=clock,
+        durability=durability,
+        work=work,
+        news=news,
     )
+    if not in_memory:
+        work.heed(writer.look)
+        news.heed(writer.look)
     reader: Reader = SharedReader(writer) if place is None else FileReader(path, place)
 
     def close() -> None:
@@ -76,30 +85,3 @@ def open_sqlite(
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )
-
-
-class _Look:
-    """Tells whether some connection has written, for a few microseconds a look.
-
-    Our own writer's commits show as well: that costs those who wait one look more.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._connection: apsw.Connection | None = None
-
-    def __call__(self) -> int:
-        try:
-            if self._connection is None:
-                self._connection = connect_reader(self._path)
-            version: int = self._connection.pragma("data_version")
-        except apsw.Error:  # those who wait find out by their own calls; this looks again, anew
-            self.close()
-            return -1
-        return version
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -34,6 +34,10 @@ _COUNTED = (
 )
 
 
+class TooLong(Exception):  # noqa: N818 - nothing is wrong: the writer's thread does it then
+    """Raised by a transition that nobody should wait for at once."""
+
+
 class QueueRow:
     """One queue as the transaction sees and changes it."""
 
@@ -168,6 +172,7 @@ class Transaction:
         "_remembered",
         "_started",
         "_ticket",
+        "at_once",
         "now_ms",
         "readied",
         "spoke",
@@ -180,8 +185,12 @@ class Transaction:
         clock: Clock,
         last_times: dict[str, int],
         remembered: Remembered,
+        *,
+        at_once: bool,
     ) -> None:
         remembered.begin(connection)
+        self.at_once = at_once
+        """An event loop waits for it: what turns out to be long raises `TooLong`."""
         self._connection = connection
         self._last_times = last_times
         self._remembered = remembered

@@ -1,12 +1,14 @@
-"""The one thread of a process that writes: transactions shared by all that arrive together.
+"""The one connection of a process that writes: transactions shared by all that arrive together.
 
 What arrives while a transaction is being committed shares the next one, and so one wait for the
-disk. Nothing waits for company: under no load a transaction holds a single piece of work.
+disk. Nothing waits for company: under no load a transaction holds a single piece of work, and where
+nobody is made to wait by it the caller's own thread does it (`at_once`). All else a thread does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +19,8 @@ from typing import Any, Literal, TypeVar
 
 import apsw
 
-from toril.backends.sqlite.connection import Place
+from toril.backends.sqlite.checkpoints import Checkpointer
+from toril.backends.sqlite.connection import Patience, Place
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
@@ -31,6 +34,13 @@ MAX_TOGETHER = 256
 """Pieces of work in one transaction."""
 MAX_HOLD_S = 0.02
 """How long a transaction takes on more work: other processes wait for the lock meanwhile."""
+MOST_PAUSE_S = 0.001
+"""How long the disk may take, of late, for an event loop to wait for it by itself."""
+
+FEW_CHANGES = 50
+"""Rows of a transaction whose commit tells how quick the disk is: much to write takes long."""
+LOOK_S = 0.02
+"""How long a look waits for its turn."""
 
 
 class Work:
@@ -65,6 +75,7 @@ class Writer:
         connection: apsw.Connection,
         path: str,
         place: Place | None,
+        checkpointer: Checkpointer | None,
         *,
         clock: Clock,
         durability: Literal["full", "normal"],
@@ -74,6 +85,7 @@ class Writer:
         self._connection = connection
         self._path = path
         self._place = place
+        self._checkpointer = checkpointer
         self._clock = clock
         self._full = durability == "full" and path != ":memory:"
         self._synchronous_full = durability == "full"
@@ -82,28 +94,52 @@ class Writer:
         self._work_signal = work
         self._news_signal = news
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
+        self._handed = 0
+        """Works that the thread was given and has not ended."""
         self._closed = False
         self._door = threading.Lock()  # nothing may be put behind the mark that ends the thread
+        self._turn = threading.Lock()  # whose the connection is: the thread's, or a caller's
+        self._looked = -1
+        self._patience = Patience()
+        connection.set_busy_handler(self._patience)
+        self._commit_s = math.inf
+        """How long the disk took of late for a commit; not known before the first."""
         self._thread = threading.Thread(target=self._run, name="toril-sqlite", daemon=True)
         self._thread.start()
 
-    async def run(self, transition: Callable[[Transaction], T], *, durable: bool = True) -> T:
+    async def run(
+        self,
+        transition: Callable[[Transaction], T],
+        *,
+        durable: bool = True,
+        at_once: bool = False,
+    ) -> T:
         """Run a transition in the next transaction and return what it returns.
 
         Parameters:
             transition: What to do.
             durable: Whether the answer must survive a loss of power. False for what is redone
                 anyway, such as a claim.
+            at_once: Whether the event loop may do it by itself, since it has nothing else to do. It
+                does if nobody else writes and the disk is quick; and returns without a pause then.
         """
-        return await self.start(transition, durable=durable)
+        return await self.start(transition, durable=durable, at_once=at_once)
 
     def start(
-        self, transition: Callable[[Transaction], T], *, durable: bool = True
+        self,
+        transition: Callable[[Transaction], T],
+        *,
+        durable: bool = True,
+        at_once: bool = False,
     ) -> asyncio.Future[T]:
         """The same without waiting: return the future of the result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(Work(transition, durable, future, loop))
+        work = Work(transition, durable, future, loop)
+        if at_once and self._do_at_once(work):
+            _settle([work])
+        else:
+            self._put(work)
         return future
 
     def run_blocking(self, transition: Callable[[Transaction], T], *, durable: bool = True) -> T:
@@ -111,6 +147,19 @@ class Writer:
         future: Future[T] = Future()
         self._put(Work(transition, durable, future, None))
         return future.result()
+
+    def look(self) -> int:
+        """Return a number that differs once another connection has written. Ours do not count."""
+        if not self._turn.acquire(timeout=LOOK_S):
+            return self._looked  # the next look will tell
+        try:
+            if not self._closed:
+                self._looked = self._connection.pragma("data_version")
+        except apsw.Error:  # those who wait find out by their own calls
+            self._looked = -1
+        finally:
+            self._turn.release()
+        return self._looked
 
     def close(self) -> None:
         """Finish what is waiting, end the thread, close the connection."""
@@ -124,7 +173,34 @@ class Writer:
         with self._door:
             if self._closed:
                 raise BackendClosedError(f"{self._path}: the store was closed")
+            self._handed += 1
             self._waiting.put(work)
+
+    def _do_at_once(self, work: Work) -> bool:
+        """Do a work on the thread that asks for it, unless it might have to wait; say whether.
+
+        Waiting costs less than the way to the thread and back, two wake-ups and a wrestle for the
+        interpreter lock, as long as the disk is quick.
+        """
+        # Nothing overtakes what the thread was given before, by the same caller perhaps.
+        if self._handed or (work.durable and self._full and self._commit_s > MOST_PAUSE_S):
+            return False
+        if self._checkpointer is not None and self._checkpointer.behind:
+            return False
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self._closed:
+                return False
+            self._patience.none = True
+            self._attempt([work], at_once=True)
+        except Exception:  # another process writes, the disk is full: the thread copes with it
+            self._roll_back()
+            return False
+        finally:
+            self._patience.none = False
+            self._turn.release()
+        return True
 
     def _run(self) -> None:
         open_ = True
@@ -141,10 +217,14 @@ class Writer:
                     break
             open_ = work is not None
             while group:
-                done = self._transact(group)
+                with self._turn:
+                    done = self._transact(group)
+                with self._door:
+                    self._handed -= done
                 _deliver(group[:done])
                 del group[:done]
-        self._connection.close()
+        with self._turn:
+            self._connection.close()
 
     def _transact(self, group: list[Work]) -> int:
         """Run the first works of a group together; return how many. At least one."""
@@ -166,13 +246,18 @@ class Writer:
                 self._roll_back()
         return len(group)
 
-    def _attempt(self, group: list[Work]) -> int:
+    def _attempt(self, group: list[Work], *, at_once: bool = False) -> int:
         done = 0
         try:
+            changes = self._connection.total_changes()
             self._set_synchronous(any(work.durable for work in group))
             self._connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(
-                self._connection, self._clock, self._last_times, self._remembered
+                self._connection,
+                self._clock,
+                self._last_times,
+                self._remembered,
+                at_once=at_once,
             )
             until_s = time.monotonic() + MAX_HOLD_S
             for work in group:
@@ -187,7 +272,7 @@ class Writer:
             transaction.flush()
             if self._place is not None:
                 self._place.check()
-            self._connection.execute("COMMIT")
+            self._commit(measured=self._connection.total_changes() - changes <= FEW_CHANGES)
             self._remembered.committed(self._connection)
         except Exception as error:
             reason = translate(error, self._path) if isinstance(error, apsw.Error) else error
@@ -199,6 +284,17 @@ class Writer:
         if transaction.spoke:
             self._news_signal.ring()
         return done
+
+    def _commit(self, *, measured: bool) -> None:
+        if not measured or not self._synchronous_full:
+            self._connection.execute("COMMIT")
+            return
+        begin_s = time.monotonic()
+        self._connection.execute("COMMIT")
+        took_s = min(time.monotonic() - begin_s, 4 * MOST_PAUSE_S)
+        usual_s = self._commit_s
+        # An average of some eight commits, in which one that stumbles does not decide.
+        self._commit_s = took_s if usual_s == math.inf else usual_s + (took_s - usual_s) / 8
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
