@@ -107,10 +107,11 @@ class Signal:
                 pause_s = min(pause_s * GROWTH, IDLE_S)
             time.sleep(pause_s)
             # Asleep only now, not at every ring: those who wait come and go with each job.
-            with self._lock:
-                if not self._waiting and not self._closed:
-                    self._somebody.clear()
-            self._somebody.wait()
+            if not self._waiting:
+                with self._lock:
+                    if not self._waiting and not self._closed:
+                        self._somebody.clear()
+                self._somebody.wait()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

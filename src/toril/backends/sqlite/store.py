@@ -15,6 +15,7 @@ from toril.backends.sqlite.events import SqliteEvents
 from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
+from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.migrate import migrate, refuse_newer
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
@@ -61,8 +62,8 @@ def open_sqlite(
         news=news,
     )
     if not in_memory:
-        work.heed(writer.look)
-        news.heed(writer.look)
+        work.heed(Look(path, writer.look))
+        news.heed(Look(path, writer.look))
     reader: Reader = SharedReader(writer) if place is None else FileReader(path, place)
 
     def close() -> None:
