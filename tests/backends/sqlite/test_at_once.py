@@ -12,6 +12,7 @@ from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import HandWorker, Q, add, check_counts, counts, job, outcome
 
 from toril.backends.sqlite import dispatch, jobs, writer
+from toril.backends.sqlite.store import open_sqlite
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend
@@ -225,3 +226,33 @@ async def test_only_what_others_write_wakes_by_a_look(opener: Opener, clock: Wit
 
     await add(theirs)
     await asyncio.wait_for(sleeping, 5)
+
+
+def test_interrupted_loop_leaves_no_transaction_behind(
+    clock: Witness, path: Path, no_thread_left: None
+) -> None:
+    backend = open_sqlite(str(path), durability="normal", clock=clock, create=True)
+
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    async def go_on() -> None:
+        assert await add(backend) == ["2"]
+        assert await counts(backend) == {State.WAIT: 2}
+        await backend.lifecycle.close()
+
+    asyncio.run(_add(backend))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "steady_ms", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(_add(backend))
+    assert clock.told() == ["loop", "loop"]
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")  # the lock is free
+    other.execute("ROLLBACK")
+    other.close()
+    asyncio.run(go_on())
+
+
+async def _add(backend: Backend) -> None:
+    await add(backend)

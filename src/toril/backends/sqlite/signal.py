@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""
-IDLE_S = 0.03
+IDLE_S = 0.04
 """Between two looks when nothing happened for a while."""
 GROWTH = 1.03
 """How fast the one becomes the other: about 100 looks."""

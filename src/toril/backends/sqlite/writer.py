@@ -197,6 +197,9 @@ class Writer:
         except Exception:  # another process writes, the disk is full: the thread copes with it
             self._roll_back()
             return False
+        except BaseException:  # Ctrl-C, on the main thread: it must not leave half of it behind
+            self._roll_back()
+            raise
         finally:
             self._patience.none = False
             self._turn.release()
