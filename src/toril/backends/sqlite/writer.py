@@ -34,7 +34,7 @@ MAX_TOGETHER = 256
 """Pieces of work in one transaction."""
 MAX_HOLD_S = 0.02
 """How long a transaction takes on more work: other processes wait for the lock meanwhile."""
-MOST_PAUSE_S = 0.001
+MOST_PAUSE_S = 0.000_5
 """How long the disk may take, of late, for an event loop to wait for it by itself."""
 
 FEW_CHANGES = 50
