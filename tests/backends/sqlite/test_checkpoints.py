@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import HandWorker, add, check_counts, counts, job, outcome
 from tests.support.waiting import wait_until
 
 from toril.backends.sqlite import checkpoints
+from toril.backends.sqlite.connection import connect_reader
 from toril.engine.states import State
 
 
 def log_bytes(path: Path) -> int:
     """Return the size of the log beside a store."""
     return path.with_name(path.name + "-wal").stat().st_size
+
+
+def times_begun_anew(path: Path) -> int:
+    """Return how often the log was begun anew, as its header says (sqlite.org/fileformat2.html)."""
+    with path.with_name(path.name + "-wal").open("rb") as log:
+        return int.from_bytes(log.read(16)[12:])
 
 
 async def test_log_is_moved_into_the_file_once_it_is_long(opener: Opener, path: Path) -> None:
@@ -70,3 +78,31 @@ async def test_two_stores_on_one_file_move_the_log_without_hurting_each_other(
     assert await counts(backends[0]) == {State.WAIT: 360}
     await check_counts(backends[1])
     assert (await backends[2].lifecycle.check()).ok
+
+
+async def test_log_is_begun_anew_under_commits_that_never_pause(
+    opener: Opener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed meanwhile was left in the log, so that each commit began another try."""
+    tries = 0
+
+    def count(*_: object) -> bool:
+        nonlocal tries
+        tries += 1
+        return True
+
+    def connect(place: str) -> apsw.Connection:
+        connection = connect_reader(place)
+        connection.exec_trace = count
+        return connection
+
+    monkeypatch.setattr(checkpoints, "connect_reader", connect)
+    monkeypatch.setattr(checkpoints, "START_PAGES", 200)
+    backend = opener(durability="normal")
+    for _ in range(5_000):
+        await add(backend)
+        if times_begun_anew(path) >= 5:
+            break
+
+    # Two statements a try. It was 70 tries and more for each time that the log was begun anew.
+    assert 10 <= tries <= 50

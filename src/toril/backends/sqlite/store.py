@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -50,12 +51,14 @@ def open_sqlite(
         raise translate(error, path) from error
     work, news = Signal(), Signal()
     place = None if in_memory else Place(path)
-    checkpointer = None if in_memory else Checkpointer(path, connection)
+    turn = threading.Lock()
+    checkpointer = None if in_memory else Checkpointer(path, connection, turn)
     writer = Writer(
         connection,
         path,
         place,
         checkpointer,
+        turn,
         clock=clock,
         durability=durability,
         work=work,

@@ -76,6 +76,7 @@ class Writer:
         path: str,
         place: Place | None,
         checkpointer: Checkpointer | None,
+        turn: threading.Lock,
         *,
         clock: Clock,
         durability: Literal["full", "normal"],
@@ -98,7 +99,7 @@ class Writer:
         """Works that the thread was given and has not ended."""
         self._closed = False
         self._door = threading.Lock()  # nothing may be put behind the mark that ends the thread
-        self._turn = threading.Lock()  # whose the connection is: the thread's, or a caller's
+        self._turn = turn  # whose the connection is: the thread's, or a caller's
         self._looked = -1
         self._patience = Patience()
         connection.set_busy_handler(self._patience)
