@@ -92,4 +92,4 @@ build: $(READY) ## wheel and source archive
 
 .PHONY: clean
 clean: ## remove everything that a command here made
-	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .bench-peers .hypothesis .mypy_cache .ruff_cache .coverage*
