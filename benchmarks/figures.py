@@ -51,6 +51,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     peers: dict[Peer, Compared]
     """Those that have a figure."""
     notes: list[str]
+    heading: str | None = None
+    """Of its column in the table whose rows are queues. None: it is a line of the main table."""
 
     def series(self, who: Peer) -> Series | None:
         """Return anybody's figure."""
@@ -69,7 +71,9 @@ def figures_of(all_found: Sequence[Found]) -> list[Figure]:
             processing = [
                 one
                 for one in figures
-                if one.section == group.section.name and one.group.startswith("process-")
+                if one.section == group.section.name
+                and one.group.startswith("process-")
+                and one.heading is None
             ]
             best = _best(processing, PEERS[group.section.store])
             figures += [] if best is None else [best]
@@ -94,6 +98,7 @@ def _figure(row: Row, found: Found) -> Figure:
         toril=ours,
         peers=peers,
         notes=_notes(row, found),
+        heading=row.heading,
     )
 
 

@@ -22,6 +22,7 @@ from benchmarks.latencies import Sample, percentiles_ms
 from benchmarks.loop import loop_factory
 from benchmarks.order import Order, Values
 from benchmarks.peers import node_command, python_of_port
+from benchmarks.python_peers import PYTHON_PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE_PROGRAM = Path(__file__).resolve().parent / "bullmq_node_figures" / "main.cjs"
@@ -73,6 +74,8 @@ def start(order: Order, where: str, *, python: str = sys.executable) -> subproce
     elif order.peer == "bullmq_python":
         # Its environment has what it asks for, and not us: all that is imported is found by path.
         command[0], extra = python_of_port(), {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    elif order.peer in PYTHON_PEERS:
+        command[0], extra = PYTHON_PEERS[order.peer].python, {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [*command, msgspec.json.encode(order).decode(), where],
         cwd=ROOT,
@@ -96,7 +99,8 @@ def main() -> None:
 
 def _function_of(order: Order) -> Callable[[Order, str], Any]:
     module, _, name = order.work.partition(".")
-    figures = importlib.import_module(f"benchmarks.{order.peer}_figures.{module}")
+    folder = "python_figures" if order.peer in PYTHON_PEERS else f"{order.peer}_figures"
+    figures = importlib.import_module(f"benchmarks.{folder}.{module}")
     function: Callable[[Order, str], Any] = getattr(figures, name)
     return function
 

@@ -8,7 +8,21 @@ import msgspec
 
 from benchmarks.cases import Case
 
-Peer = Literal["toril", "huey", "bullmq_node", "bullmq_python"]
+Peer = Literal[
+    "toril",
+    "huey",
+    "bullmq_node",
+    "bullmq_python",
+    "celery",
+    "dramatiq",
+    "rq",
+    "rq_simple",
+    "huey_redis",
+    "arq",
+    "saq",
+    "taskiq",
+    "streaq",
+]
 Store = Literal["sqlite", "redis"]
 Durability = Literal["full", "normal"]
 Place = Literal["loop", "thread", "process"]

@@ -13,12 +13,14 @@ from tests.support.node import node_binary, node_modules
 from tests.support.python_port import python_with_bullmq
 
 from benchmarks.order import Peer
+from benchmarks.python_peers import PYTHON_PEERS
 
 TITLES: dict[Peer, str] = {
     "toril": "Toril",
     "huey": "Huey",
     "bullmq_node": "BullMQ on Node",
     "bullmq_python": "BullMQ for Python",
+    **{peer: it.title for peer, it in PYTHON_PEERS.items()},
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks import beyond_plan, redis_plan, sqlite_plan
 from benchmarks.measurements import Measurements
 from benchmarks.order import Durability, Peer, Store
+from benchmarks.python_plan import beside
 from benchmarks.rows import Group
 from benchmarks.sections import BEYOND, BEYOND_REDIS, BY_DURABILITY, PEERS, REDIS, WORKER, Section
 from benchmarks.sizes import Sizes
@@ -23,6 +24,8 @@ class Planner:
     """Those that are installed."""
     memory_bytes: int
     """What child processes may take together."""
+    python_peers: Sequence[Peer] = ()
+    """Queues for Python that have their turns too."""
 
     def groups(
         self, stores: Sequence[Store], durabilities: Sequence[Durability], only: Sequence[str]
@@ -41,12 +44,14 @@ class Planner:
         if "sqlite" in stores:
             for durability in durabilities:
                 section = BY_DURABILITY[durability]
-                groups += sqlite_plan.durable_groups(self._of(section, durability))
+                of = self._of(section, durability)
+                groups += beside(sqlite_plan.durable_groups(of), of, self.python_peers)
             first = durabilities[0]
             groups += sqlite_plan.worker_groups(self._of(WORKER, first))
             groups += beyond_plan.groups(self._of(BEYOND[first], first))
         if "redis" in stores:
-            groups += redis_plan.groups(self._of(REDIS, "full"))
+            of = self._of(REDIS, "full")
+            groups += beside(redis_plan.groups(of), of, self.python_peers)
             groups += beyond_plan.groups(self._of(BEYOND_REDIS, "full"))
         known = list(dict.fromkeys(group.name for group in groups))
         for word in only:

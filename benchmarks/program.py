@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
 from benchmarks import document
 from benchmarks.figures import figures_of
 from benchmarks.machine import available_bytes, describe
-from benchmarks.order import Durability, Store
+from benchmarks.order import Durability, Peer, Store
 from benchmarks.plan import Planner
+from benchmarks.python_peers import PYTHON_PEERS, find_python_peers
 from benchmarks.runs import run_groups
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.storage import find_storage
@@ -59,6 +61,7 @@ class Options:
     json: Path | None
     document: Path | None
     jobs_scale: float
+    peers: Sequence[Peer]
 
     @property
     def sizes(self) -> Sizes:
@@ -87,7 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     storage = find_storage(options.folder)
     try:
         machine = describe(storage, options.stores)
-        planner = Planner(sizes=options.sizes, peers=machine.peers, memory_bytes=available_bytes())
+        planner = Planner(
+            sizes=options.sizes,
+            peers=[peer for peer in machine.peers if peer in options.peers],
+            python_peers=[peer for peer in options.peers if peer in PYTHON_PEERS],
+            memory_bytes=available_bytes(),
+        )
         groups = planner.groups(options.stores, options.durabilities, options.only)
         stores = list(dict.fromkeys(group.section.store for group in groups))
         if options.document is not None:
@@ -96,6 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error}; without Redis there is --store sqlite")
     except ValueError as error:
         parser.error(str(error))
+    # Only now, since it may have to make environments, and only for those that have a turn.
+    taking_turns = {order.peer for group in groups for order in group.orders}
+    versions = find_python_peers(peer for peer in PYTHON_PEERS if peer in taking_turns)
+    planner = replace(planner, python_peers=list(versions))
+    groups = planner.groups(options.stores, options.durabilities, options.only)
     begin_s = time.monotonic()
     try:
         found = run_groups(
@@ -110,11 +123,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         all_names = {g.name: None for g in planner.groups(options.stores, options.durabilities, [])}
         left_out = [name for name in all_names if name not in QUICK_GROUPS]
         how += f"; left out: {', '.join(left_out)}"
-    reports = {store: report(machine, figures, store, how=how) for store in stores}
+    asked = [peer for peer in options.peers if peer in taking_turns or peer not in PYTHON_PEERS]
+    reports = {
+        store: report(machine, figures, store, how=how, asked=asked, versions=versions)
+        for store in stores
+    }
     print("\n".join(reports.values()), end="")
     _tell(f"took {(time.monotonic() - begin_s) / 60:.1f} minutes")
     if options.json is not None:
-        content = {"machine": machine, "how": how, "figures": figures}
+        content = {"machine": machine, "python_peers": versions, "how": how, "figures": figures}
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
     if options.document is not None:
         from benchmarks.plot import draw  # takes a second to import, and is not always there
@@ -152,14 +169,23 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
         json=given.json,
         document=given.write,
         jobs_scale=given.jobs_scale,
+        peers=_peers(given.peers, quick=given.quick),
     )
+
+
+def _peers(names: Sequence[str], *, quick: bool) -> list[Peer]:
+    """Return those of the names; without any all, or in the quick form those of the columns."""
+    everybody: list[Peer] = [peer for peer in get_args(Peer) if peer != "toril"]
+    if "all" in names or not (names or quick):
+        return everybody
+    return [p for p in everybody if p in names or (not names and p not in PYTHON_PEERS)]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure Toril on this machine and print a table: beside Huey on SQLite, beside"
-        " BullMQ on Redis.",
+        description="Measure Toril on this machine and print tables: beside Huey on SQLite, beside"
+        " BullMQ and the queues for Python on Redis.",
     )
     parser.add_argument("--quick", action="store_true", help="an impression in about two minutes")
     parser.add_argument(
@@ -189,6 +215,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="put tables and plots into a document"
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        default=[],
+        choices=["all", *(peer for peer in get_args(Peer) if peer != "toril")],
+        metavar="NAME",
+        help="beside whom: %(choices)s; default: all, with --quick huey and BullMQ",
     )
     parser.add_argument("--jobs-scale", type=float, default=1.0, help=argparse.SUPPRESS)
     return parser

@@ -32,6 +32,8 @@ class Row:
     """By peer; who is not in it has a dash."""
     note: str | None = None
     """Why one of them is missing, or what to know of the figure."""
+    heading: str | None = None
+    """Of its column in the table whose rows are queues. None: it is a line of the main table."""
 
     @property
     def sources(self) -> list[Source]:

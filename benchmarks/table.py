@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from benchmarks.figures import Figure, Series
 from benchmarks.machine import Machine
-from benchmarks.order import Store
+from benchmarks.order import Peer, Store
 from benchmarks.peers import TITLES
+from benchmarks.python_table import python_table, version_lines
 from benchmarks.sections import PEERS, SECTIONS
 
 DASH = "–"
 
 
-def report(machine: Machine, figures: Sequence[Figure], store: Store, *, how: str) -> str:
+def report(
+    machine: Machine,
+    figures: Sequence[Figure],
+    store: Store,
+    *,
+    how: str,
+    asked: Collection[Peer],
+    versions: Mapping[Peer, str],
+) -> str:
     """Return the report on one store.
 
     Parameters:
@@ -21,17 +30,24 @@ def report(machine: Machine, figures: Sequence[Figure], store: Store, *, how: st
         figures: In the order in which they are shown; those of other stores are passed over.
         store: Which.
         how: A sentence on runs and sizes.
+        asked: Beside whom Toril was to be measured.
+        versions: Of the queues for Python, in words; those that are not in it are not installed.
     """
     notes: list[str] = []
-    parts = ["\n".join([*machine.lines(store), f"* How: {how}"])]
-    for peer in PEERS[store]:
+    of_python = version_lines(asked, versions, store)
+    parts = ["\n".join([*machine.lines(store), *of_python, f"* How: {how}"])]
+    columns = [peer for peer in PEERS[store] if peer in asked]
+    for peer in columns:
         if peer not in machine.peers:
             parts.append(f"{TITLES[peer]} is not installed, so its column is empty.")
     for section in SECTIONS:
-        found = [figure for figure in figures if figure.section == section.name]
+        of_section = [figure for figure in figures if figure.section == section.name]
+        found = [figure for figure in of_section if figure.heading is None]
         if section.store == store and found:
-            lines = [_head(store), *(_line(figure, store, notes) for figure in found)]
+            lines = [_head(columns), *(_line(figure, columns, notes) for figure in found)]
             parts.append(f"**{section.title}**\n\n" + "\n".join(lines))
+        if section.store == store:
+            parts += python_table(section.title, of_section, notes, number)
     if notes:
         parts.append("\n".join(f"{index}. {note}" for index, note in enumerate(notes, start=1)))
     return "\n\n".join(parts) + "\n"
@@ -45,21 +61,21 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _head(store: Store) -> str:
+def _head(columns: Sequence[Peer]) -> str:
     names = ["Figure", "Unit", "Toril"]
-    for peer in PEERS[store]:
+    for peer in columns:
         names += [TITLES[peer], "Toril is better by"]
     return f"| {' | '.join(names)} |\n|---|---|{'---:|' * (len(names) - 2)}"
 
 
-def _line(figure: Figure, store: Store, notes: list[str]) -> str:
+def _line(figure: Figure, columns: Sequence[Peer], notes: list[str]) -> str:
     title = figure.title
     for note in figure.notes:
         if note not in notes:
             notes.append(note)
         title += f" ({notes.index(note) + 1})"
     cells = [title, figure.unit, _cell(figure.toril)]
-    for peer in PEERS[store]:
+    for peer in columns:
         compared = figure.peers.get(peer)
         advantage = None if compared is None else compared.advantage
         cells.append(_cell(figure.series(peer)))
