@@ -22,6 +22,7 @@ Peer = Literal[
     "saq",
     "taskiq",
     "streaq",
+    "flexiq",
 ]
 Store = Literal["sqlite", "redis"]
 Durability = Literal["full", "normal"]

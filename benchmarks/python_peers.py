@@ -16,7 +16,7 @@ from typing import Literal
 
 from tests.support.environments import python_with
 
-from benchmarks.order import Peer, Store
+from benchmarks.order import Durability, Peer, Store
 
 ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".bench-peers"
 _HARNESS = ("msgspec>=0.19", "uvloop>=0.20")
@@ -48,6 +48,8 @@ class PythonPeer:
     module: str
     """Of `python_figures/queues/`, and the name of its environment."""
     store: Store = "redis"
+    durability: Durability | None = None
+    """Of Toril's file, beside which alone it is fair. None: it uses no file."""
     requirements: Sequence[str]
     packages: Sequence[str]
     """Whose versions the report names; the queue itself first."""
@@ -161,6 +163,16 @@ PYTHON_PEERS: dict[Peer, PythonPeer] = {
         requirements=("streaq>=6.0",),
         packages=("streaq", "coredis", "uvloop"),
         tasks="coroutines",
+        works=ALL_WORKS,
+    ),
+    "flexiq": PythonPeer(
+        title="FlexiQ",
+        module="flexiq",
+        store="sqlite",
+        durability="normal",  # it syncs at checkpoints, not at each commit
+        requirements=("flexiq>=2.0",),
+        packages=("flexiq",),
+        tasks="functions",
         works=ALL_WORKS,
     ),
 }

@@ -50,10 +50,14 @@ def beside(groups: Sequence[Group], of: Measurements, peers: Sequence[Peer]) -> 
     Parameters:
         groups: Of one section.
         of: What makes the orders of that section.
-        peers: Which. Those of another store are passed over.
+        peers: Which. Those of another store, or durability, are passed over.
     """
     store: Store = of.section.store
-    here = {peer: PYTHON_PEERS[peer] for peer in peers if PYTHON_PEERS[peer].store == store}
+    here = {
+        peer: it
+        for peer, it in PYTHON_PEERS.items()
+        if peer in peers and it.store == store and it.durability in (None, of.durability)
+    }
     if not here:
         return list(groups)
     return [

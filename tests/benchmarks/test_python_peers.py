@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from benchmarks.figures import figures_of
 from benchmarks.isolated import measure
-from benchmarks.order import Order, Peer
+from benchmarks.order import Order, Peer, Store
 from benchmarks.plan import Planner
 from benchmarks.program import main
 from benchmarks.python_figures.tally import Run, per_s
-from benchmarks.python_peers import PYTHON_PEERS
+from benchmarks.python_peers import PYTHON_PEERS, on_store
 from benchmarks.python_plan import HEADINGS
 from benchmarks.python_table import python_table
 from benchmarks.rows import Group
@@ -27,9 +27,9 @@ EVERYBODY: list[Peer] = list(PYTHON_PEERS)
 OF_COLUMNS: list[Peer] = ["huey", "bullmq_node", "bullmq_python"]
 
 
-def planned(*only: str, peers: Sequence[Peer] = EVERYBODY) -> list[Group]:
+def planned(*only: str, store: Store = "redis", peers: Sequence[Peer] = EVERYBODY) -> list[Group]:
     planner = Planner(sizes=FULL, peers=OF_COLUMNS, memory_bytes=2**36, python_peers=peers)
-    return planner.groups(["redis"], ["full"], only)
+    return planner.groups([store], ["full", "normal"], only)
 
 
 @pytest.mark.timeout(300)  # the first run makes an environment for each
@@ -49,17 +49,25 @@ def test_a_queue_does_what_it_is_measured_at(peer: Peer, tmp_path: Path) -> None
             assert found["per_s"] > 0
 
 
+def test_a_queue_stands_beside_the_durability_that_it_has() -> None:
+    groups = planned("process-10", store="sqlite")
+
+    beside = {o.durability for group in groups for o in group.orders if o.peer == "flexiq"}
+    assert beside == {"normal"}
+
+
 def test_they_have_their_turns_in_the_groups_of_everybody() -> None:
     (group,) = planned("process-100")
 
     who = [order.peer for order in group.orders]
     assert who[:3] == ["toril", "bullmq_node", "bullmq_python"]
-    assert set(EVERYBODY) < set(who)
+    assert set(on_store("redis")) < set(who)
     assert len(set(group.orders)) == len(who)
 
 
 def test_nobody_is_asked_for_what_it_cannot_do() -> None:
-    asked = [order for group in planned() for order in group.orders if order.peer in PYTHON_PEERS]
+    groups = [*planned(), *planned(store="sqlite")]
+    asked = [order for group in groups for order in group.orders if order.peer in PYTHON_PEERS]
 
     assert {order.peer for order in asked} == set(EVERYBODY)
     assert all(order.work in PYTHON_PEERS[order.peer].works for order in asked)
