@@ -29,6 +29,7 @@ from toril.engine.contract.dispatch import (
     Speech,
     Word,
 )
+from toril.engine.job import Claimed
 
 LOOK_CHUNK = 1000
 """Active jobs that one call of a sweep looks at."""
@@ -90,7 +91,7 @@ class RedisDispatch:
         if not metas:
             return ExchangeReply([], [], None, 0)
         try:
-            late, rows, wait_ms = await self._client.run(
+            late, claims, wait_ms = await self._client.run(
                 script("exchange"), metas, self._moments.frozen(), *arguments
             )
         except StoreUnreachableError as error:
@@ -102,7 +103,11 @@ class RedisDispatch:
         words: list[Word] = ["ok"] * len(exchange.outcomes)
         for place in late:
             words[place - 1] = "lease_lost"
-        claimed = [records.claimed(row, places.names) for row in rows]
+        claimed: list[Claimed] = []
+        for place, claim_token, started_ms, rows in claims:
+            claimed += records.claimed(
+                rows, places.names[place - 1], claim_token, records.whole(started_ms)
+            )
         return ExchangeReply(words, claimed, wait_ms, 0)
 
     async def _exchange_by_slot(self, exchange: Exchange) -> ExchangeReply:

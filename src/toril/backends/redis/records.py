@@ -27,25 +27,29 @@ def whole(text: str | int | None, default: int = 0) -> int:
             return default
 
 
-def claimed(row: Sequence[Any], queues: Sequence[str]) -> Claimed:
-    """Return a claimed job from a row of `exchange.lua`."""
-    job_id = row[9]
-    return Claimed(
-        job_id,
-        job_id,
-        row[0],
-        row[1] or "{}",
-        row[2] or "{}",
-        whole(row[3]),
-        whole(row[4]),
-        whole(row[5]),
-        whole(row[6]),
-        row[7],
-        whole(row[8]),
-        queues[row[10] - 1],
-        row[11],
-        whole(row[12]),
-    )
+def claimed(
+    rows: Sequence[Sequence[Any]], queue: str, token: str, started_ms: int
+) -> list[Claimed]:
+    """Return the jobs of one claim from rows of `exchange.lua`."""
+    return [
+        Claimed(
+            job_id,
+            job_id,
+            name,
+            data or "{}",
+            opts or "{}",
+            whole(started),
+            0 if made is None else whole(made),
+            whole(timestamp),
+            0 if stalled is None else whole(stalled),
+            failure,
+            0 if priority == "0" else whole(priority),
+            queue,
+            token,
+            started_ms,
+        )
+        for name, data, opts, started, made, timestamp, stalled, failure, priority, job_id in rows
+    ]
 
 
 def job(row: Sequence[Any], queue: str) -> JobRecord:

@@ -13,9 +13,10 @@
 -- EMITS
 --   added waiting delayed duplicated deduplicated removed
 -- COST
---   6 commands a job, 3 more for one with a de-duplication id; O(log N) for a delayed or
---   prioritized one
+--   3 commands a plain job, 6 any other, 3 more for one with a de-duplication id; O(log N) for a
+--   delayed or prioritized one
 -- @include lib/open_queue
+-- @include lib/in_parts
 -- @include lib/emit
 -- @include lib/settle_meta
 -- @include lib/wake
@@ -33,12 +34,26 @@
 -- @include lib/deduplicate
 -- @include lib/read_new_job
 -- @include lib/add_new
-local frozen_ms = ARGV[1]
+-- @include lib/add_plain
+local frozen_ms, words = ARGV[1], ARGV
 local opened, answers = {}, {}
-for index = 2, #ARGV, 4 do
-  local job = read_new_job(ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3])
-  if not opened[job.queue] then opened[job.queue] = open_queue(KEYS[job.queue], frozen_ms) end
-  local id, is_new = add_new(opened[job.queue], job)
-  answers[#answers + 1] = is_new and id or { id }
+local function queues(place)
+  if not opened[place] then opened[place] = open_queue(KEYS[place], frozen_ms) end
+  return opened[place]
+end
+
+local index = 2
+while index <= #words do
+  local behind = index
+  while words[behind + 3] == '' do behind = behind + 4 end
+  if behind > index then
+    add_plain(queues(1), words, index, behind, answers)
+    index = behind
+  else
+    local job = read_new_job(words[index], words[index + 1], words[index + 2], words[index + 3])
+    local id, is_new = add_new(queues(job.queue), job)
+    answers[#answers + 1] = is_new and id or { id }
+    index = index + 4
+  end
 end
 return answers

@@ -9,14 +9,14 @@
 --                        place among the keys, from 1; points are the minutes of metrics to keep
 --   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
 -- RETURNS
---   {places of outcomes that came too late (from 1), claimed jobs, wait_ms or nil}
---   a claimed job: {name, data, opts, ats, atm, timestamp, stc, defa, priority, id, queue, token,
---   started_ms}; wait_ms: in so many milliseconds more may be claimable
+--   {places of outcomes that came too late (from 1), claims, wait_ms or nil}
+--   a claim: {queue, token, started_ms, jobs}; a job of it: {name, data, opts, ats, atm, timestamp,
+--   stc, defa, priority, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
 --   deduplicated removed
 -- COST
---   about 5 commands an outcome and 4 a claim, 12 a queue; O(log N) in jobs waiting or finished
+--   about 3 commands an outcome and 4 a claim, 16 a queue; O(log N) in jobs waiting or finished
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/in_parts
@@ -40,9 +40,11 @@
 -- @include lib/remember_attempt
 -- @include lib/remember_trace
 -- @include lib/finish_in_order
+-- @include lib/forget_jobs
 -- @include lib/keep_finished
 -- @include lib/count_finished
 -- @include lib/holders
+-- @include lib/leave_active
 -- @include lib/settle
 -- @include lib/take
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
@@ -76,26 +78,34 @@ for _, queue in ipairs(order) do
   if many > 0 then finished[#finished + 1] = queues(queue) end
 end
 
-local claimed, wait_ms = {}, nil
+local claimed, many, wait_ms = {}, 0, nil
 if #lost_tokens > 0 then
   local tokens = {}
   for _, lost in ipairs(lost_tokens) do tokens[lost] = true end
   local looked = {}
   for _, claim in ipairs(claims) do  -- several may be for one queue
-    if not looked[claim[1]] then take_again(queues(claim[1]), claim[1], tokens, claimed) end
+    if not looked[claim[1]] then
+      many = many + take_again(queues(claim[1]), claim[1], tokens, claimed)
+    end
     looked[claim[1]] = true
   end
 end
 for _, claim in ipairs(claims) do
-  if room <= #claimed then break end
+  if room <= many then break end
   local asked = { limit = claim[2], lease_ms = claim[3], rate_limit = claim[4] or nil,
     rate_window_ms = claim[5] }
-  local later_ms = take(queues(claim[1]), claim[1], asked, room - #claimed, token, worker, claimed)
+  local queue = queues(claim[1])
+  local later_ms, jobs = take(queue, asked, room - many, token, worker)
+  if #jobs > 0 then
+    claimed[#claimed + 1] = { claim[1], token, queue.now, jobs }
+    queue.goes_on = true
+  end
+  many = many + #jobs
   if later_ms and (not wait_ms or later_ms < wait_ms) then wait_ms = later_ms end
 end
 
 for _, queue in ipairs(finished) do
-  if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized',
+  if not queue.goes_on and redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized',
     queue.base .. 'active', queue.base .. 'delayed') == 0 then
     emit(queue, 'drained')
   end

@@ -5,9 +5,22 @@ local ORDINARY = {
   added = true, waiting = true, delayed = true, active = true, drained = true,
   ['waiting-children'] = true,
 }
+-- The stream is cut with the first event of a call and then with every hundredth: as many as are in
+-- one of its nodes, which only goes as a whole.
+local BETWEEN_CUTS = 100
 
 local function emit(queue, name, ...)
-  if queue.events == 'none' or (queue.events == 'outcomes' and ORDINARY[name]) then return end
-  redis.call('XADD', queue.base .. 'events', 'MAXLEN', '~', queue.max_events or 10000,
-    queue.event_id, 'event', name, ...)
+  if queue.events ~= 'all'
+    and (queue.events == 'none' or (queue.events == 'outcomes' and ORDINARY[name])) then
+    return
+  end
+  local uncut = queue.uncut
+  if uncut and uncut < BETWEEN_CUTS then
+    queue.uncut = uncut + 1
+    redis.call('XADD', queue.events_key, queue.event_id, 'event', name, ...)
+  else
+    queue.uncut = 1
+    redis.call('XADD', queue.events_key, 'MAXLEN', '~', queue.max_events or '10000',
+      queue.event_id, 'event', name, ...)
+  end
 end

@@ -1,15 +1,17 @@
 -- keep_finished: apply a keep policy to one of the sets of finished jobs.
 --
 -- `room` is how many may go in this call beside those of the policy's surplus.
+-- `ids` are the lowest of the set, in order.
 local function drop_finished(queue, state, ids)
-  for _, id in ipairs(ids) do
-    if state == 'failed' then
+  if #ids == 0 then return 0 end
+  if state == 'failed' then
+    for _, id in ipairs(ids) do
       local facts = redis.call('HMGET', queue.base .. id, 'parentKey')
       if facts[1] then redis.call('SREM', facts[1] .. ':dependencies', queue.base .. id) end
     end
-    redis.call('ZREM', queue.base .. state, id)
-    forget_job(queue, id)
   end
+  redis.call('ZREMRANGEBYRANK', queue.base .. state, 0, #ids - 1)
+  forget_jobs(queue, ids)
   return #ids
 end
 

@@ -1,6 +1,8 @@
 -- open_queue: what a script needs to know of one queue: the time, its settings, its key base.
 --
 -- `frozen_ms` is empty except in tests: then it is the time, and the server's own is not asked.
+-- `now` is the time as text: a number that a command is given is formatted each time, which costs as
+-- much as a small command.
 local server_ms
 
 local function open_queue(meta_key, frozen_ms)
@@ -9,6 +11,7 @@ local function open_queue(meta_key, frozen_ms)
   local queue = {
     meta = meta_key,
     base = string.sub(meta_key, 1, -5),
+    events_key = string.sub(meta_key, 1, -5) .. 'events',
     event_id = '*',
     paused = settings[1],
     concurrency = tonumber(settings[2]),
@@ -28,5 +31,6 @@ local function open_queue(meta_key, frozen_ms)
     queue.now_ms = tonumber(frozen_ms)
     queue.event_id = frozen_ms .. '-*'
   end
+  queue.now = string.format('%.0f', queue.now_ms)
   return queue
 end

@@ -10,7 +10,8 @@ local function read_more(text)
   if not more then
     local list = cjson.decode(text)
     more = {
-      kind = list[1], attempt = list[2], attempts_made = list[3], keep_count = list[4],
+      kind = list[1], attempt = list[2], attempts_made = list[3],
+      made = string.format('%.0f', list[3]), keep_count = list[4],
       keep_age_ms = list[5], wait_ms = list[6], until_ms = list[7], in_front = list[8],
       exhausted = list[9], line = list[10], trace = list[11], follow_ups = list[12],
     }
@@ -21,22 +22,22 @@ end
 
 local function finish_failed(queue, job, reason, facts)
   local key = queue.base .. job.id
-  redis.call('HSET', key, 'atm', job.more.attempts_made, 'failedReason', reason,
-    'finishedOn', queue.now_ms)
+  redis.call('HSET', key, 'atm', job.more.made, 'failedReason', reason,
+    'finishedOn', queue.now)
   if job.more.trace then remember_trace(queue, job.id, job.more.trace) end
   redis.call('HDEL', key, 'defa', 'toril:cancel')
   if facts[3] then tell_parent_failed(queue, job.id, facts[3], reason) end
   emit(queue, 'failed', 'jobId', job.id, 'failedReason', reason, 'prev', 'active')
   if job.more.exhausted then
-    emit(queue, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', job.more.attempts_made)
+    emit(queue, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', job.more.made)
   end
 end
 
 local function finish_completed(queue, job, facts)
   local key = queue.base .. job.id
   if facts[3] then tell_parent_done(queue, job.id, facts[3], job.text) end
-  redis.call('HSET', key, 'atm', job.more.attempts_made, 'returnvalue', job.text,
-    'finishedOn', queue.now_ms)
+  redis.call('HSET', key, 'atm', job.more.made, 'returnvalue', job.text,
+    'finishedOn', queue.now)
   if facts[5] or facts[6] then redis.call('HDEL', key, 'defa', 'toril:cancel') end
   emit(queue, 'completed', 'jobId', job.id, 'returnvalue', job.text, 'prev', 'active')
 end
@@ -44,7 +45,7 @@ end
 local function go_on_later(queue, job, facts)
   local more, key = job.more, queue.base .. job.id
   if more.kind == 'retried' then
-    redis.call('HSET', key, 'atm', more.attempts_made, 'failedReason', job.text)
+    redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
     if more.trace then remember_trace(queue, job.id, more.trace) end
   end
   local due_ms = more.until_ms or queue.now_ms + more.wait_ms
@@ -85,7 +86,7 @@ local function sort_out(queue, outcomes)
   end
   in_parts(held_keys, function(...) redis.call('DEL', ...) end)
   in_parts(held_ids, function(...) redis.call('SREM', queue.base .. 'stalled', ...) end)
-  return held, lost
+  return held, lost, held_ids
 end
 
 -- Why a job may not complete, if it may not: children are pending, or one has failed it.
@@ -122,11 +123,12 @@ local function is_applied(queue, job)
 end
 
 local function settle(queue, outcomes, again, points, queues)
-  local held, lost = sort_out(queue, outcomes)
+  local held, lost, ids = sort_out(queue, outcomes)
   local too_late = {}
   for _, job in ipairs(lost) do
     if not (again and is_applied(queue, job)) then too_late[#too_late + 1] = job.place end
   end
+  local left = leave_active(queue, ids)
   local guarded = has_children(queue, held)
   local done = { completed = {}, failed = {} }
   local policy, many = {}, { completed = 0, failed = 0 }
@@ -135,7 +137,7 @@ local function settle(queue, outcomes, again, points, queues)
     local more = job.more
     local facts = redis.call('HMGET', queue.base .. job.id, 'name', 'priority', 'parent', 'deid',
       'defa', 'toril:cancel')
-    if not facts[1] or redis.call('LREM', queue.base .. 'active', -1, job.id) == 0 then
+    if not facts[1] or not left[job.id] then
       too_late[#too_late + 1] = job.place
     else
       if more.line then remember_attempt(queue, job.id, more.line, queue.now_ms) end
@@ -158,7 +160,7 @@ local function settle(queue, outcomes, again, points, queues)
           if facts[3] then tell_parent_gone(queue, job.id, facts[3]) end
           forget_job(queue, job.id)
         else
-          table.insert(done[kind], job.id)
+          done[kind][#done[kind] + 1] = job.id
         end
         if kind == 'completed' and more.follow_ups then
           for _, new in ipairs(more.follow_ups) do

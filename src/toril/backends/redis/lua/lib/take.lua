@@ -1,6 +1,6 @@
 -- take: lease the next jobs of one queue to one worker.
 --
--- Returns in how many ms to ask again, if something is known to become ready then.
+-- Returns in how many ms to ask again, if something is known to become ready then; and the jobs.
 local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
 
 local function allowed(queue, claim, limit)
@@ -27,10 +27,6 @@ end
 
 local function pop(queue, limit)
   local ids = {}
-  if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized',
-    queue.base .. 'pc') == 0 then
-    return ids
-  end
   while #ids < limit do
     local popped = redis.call('RPOP', queue.base .. 'wait', limit - #ids)
     if not popped then break end
@@ -39,7 +35,8 @@ local function pop(queue, limit)
       if id ~= '0' and string.sub(id, 1, 2) ~= '0:' then ids[#ids + 1] = id end
     end
   end
-  if #ids < limit then
+  if #ids < limit
+    and redis.call('EXISTS', queue.base .. 'prioritized', queue.base .. 'pc') > 0 then
     local popped = redis.call('ZPOPMIN', queue.base .. 'prioritized', limit - #ids)
     for index = 1, #popped, 2 do ids[#ids + 1] = popped[index] end
     if #ids < limit then redis.call('DEL', queue.base .. 'pc') end
@@ -57,63 +54,71 @@ local function count_starts(queue, claim, starts)
   end
 end
 
-local function start(queue, place, id, token, claim, worker)
+local function read_claimed(queue, id)
+  -- The last one only makes room for the id: a table that grows costs as much as a command.
+  return redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp',
+    'stc', 'defa', 'priority', 'name')
+end
+
+local function start(queue, id, token, lease_end, worker)
   local key = queue.base .. id
-  local job = redis.call('HMGET', key, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp', 'stc',
-    'defa', 'priority')
+  local job = read_claimed(queue, id)
   if not job[1] then return nil end
-  local attempt = (tonumber(job[4]) or 0) + 1
-  redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + claim.lease_ms)
+  local attempt = job[4] and string.format('%.0f', (tonumber(job[4]) or 0) + 1) or '1'
+  redis.call('SET', key .. ':lock', token, 'PXAT', lease_end)
   if worker == '' then
-    redis.call('HSET', key, 'processedOn', queue.now_ms, 'ats', attempt)
+    redis.call('HSET', key, 'processedOn', queue.now, 'ats', attempt)
   else
-    redis.call('HSET', key, 'processedOn', queue.now_ms, 'ats', attempt, 'pb', worker)
+    redis.call('HSET', key, 'processedOn', queue.now, 'ats', attempt, 'pb', worker)
   end
   emit(queue, 'active', 'jobId', id, 'prev', 'waiting')
-  job[4] = attempt
-  job[10], job[11], job[12], job[13] = id, place, token, queue.now_ms
+  job[4], job[10] = attempt, id
   return job
 end
 
-local function take(queue, place, claim, room, token, worker, claimed)
-  local due_ms = promote_due(queue)
-  if queue.paused then return nil end
+local function take(queue, claim, room, token, worker)
+  local due_ms, jobs = promote_due(queue), {}
+  if queue.paused then return nil, jobs end
   local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room))
-  if wait_ms then return wait_ms end
+  if wait_ms then return wait_ms, jobs end
   local ids = limit > 0 and pop(queue, limit) or {}
   if #ids > 0 then
     in_parts(ids, function(...) redis.call('LPUSH', queue.base .. 'active', ...) end)
-    local starts = 0
+    local starts, lease_end = 0, string.format('%.0f', queue.now_ms + claim.lease_ms)
     for _, id in ipairs(ids) do
-      local job = start(queue, place, id, token, claim, worker)
+      local job = start(queue, id, token, lease_end, worker)
       if job then
-        claimed[#claimed + 1] = job
+        jobs[#jobs + 1] = job
         if not job[8] then starts = starts + 1 end
       else  -- its hash is gone: nothing is left of it but the id
         redis.call('LREM', queue.base .. 'active', 1, id)
       end
     end
     -- So that one wake-up reaches as many sleepers as there is work for.
-    redis.call('ZADD', queue.base .. 'marker', 0, '0')
+    redis.call('ZADD', queue.base .. 'marker', '0', '0')
     if queue.rate_limit or claim.rate_limit then
       count_starts(queue, claim, starts)
       local _, left_ms = allowed(queue, claim, 1)
-      if left_ms then return left_ms end
+      if left_ms then return left_ms, jobs end
     end
   end
-  return due_ms
+  return due_ms, jobs
 end
 
 -- take_again: jobs that an earlier exchange claimed whose reply never arrived.
+--
+-- Each on its own: they need not have been claimed together.
 local function take_again(queue, place, tokens, claimed)
+  local many = 0
   for _, id in ipairs(redis.call('LRANGE', queue.base .. 'active', 0, -1)) do
     local lock = redis.call('GET', queue.base .. id .. ':lock')
     if lock and tokens[lock] then
-      local job = redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm',
-        'timestamp', 'stc', 'defa', 'priority')
+      local job = read_claimed(queue, id)
+      job[10] = id
       local started = redis.call('HGET', queue.base .. id, 'processedOn')
-      job[10], job[11], job[12], job[13] = id, place, lock, started
-      claimed[#claimed + 1] = job
+      claimed[#claimed + 1] = { place, lock, started, { job } }
+      many = many + 1
     end
   end
+  return many
 end

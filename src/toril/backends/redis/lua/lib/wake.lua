@@ -6,5 +6,5 @@ local function is_blocked(queue)
 end
 
 local function wake(queue)
-  if not is_blocked(queue) then redis.call('ZADD', queue.base .. 'marker', 0, '0') end
+  if not is_blocked(queue) then redis.call('ZADD', queue.base .. 'marker', '0', '0') end
 end
