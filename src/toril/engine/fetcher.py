@@ -1,6 +1,9 @@
 """The exchange with the store: outcomes there, claimed jobs back, as many as there are free slots.
 
 While one exchange is under way outcomes pile up and go with the next: batches form by themselves.
+Where the store takes several at once and there is much to do, a second one is under way meanwhile,
+so that store and worker work at the same time: one on one half of the slots, one on the other.
+
 Never dead in silence: a store that does not answer is tried again with growing, jittered waits, and
 `trouble_since_s` tells the watchdog how long that has been so.
 """
@@ -30,8 +33,26 @@ IDLE_S = 30.0
 """Longest sleep without looking: a safeguard, since every change wakes the sleeper."""
 MOST_TOGETHER = 250
 """Outcomes in one exchange: about 7 ms of the store's time."""
+ENOUGH = 16
+"""Outcomes for which one more exchange is worth its own cost while another one is under way."""
+APART_S = 0.001
+"""Between two exchanges: what a store reads together it also answers together, and until then the
+worker has nothing to do."""
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 5.0
+
+
+class _Sent:
+    """An exchange under way."""
+
+    __slots__ = ("first_again", "outcomes", "reserved")
+
+    def __init__(self, outcomes: list[Finished], reserved: int, *, first_again: bool) -> None:
+        self.outcomes = outcomes
+        self.reserved = reserved
+        """Free slots that it may fill, beside those of its outcomes."""
+        self.first_again = first_again
+        """Nothing was under way beside it, and one before it had failed."""
 
 
 class Fetcher:
@@ -68,13 +89,27 @@ class Fetcher:
         self._applied = applied
         self._before = before
         self._idle = idle
+        self._at_once = dispatch.exchanges_at_once
+        self._loop = asyncio.get_running_loop()
         self._outbox: list[Finished] = []
+        self._unsure = 0
+        """Of these, how many may have reached the store with an exchange that failed."""
         self._busy = 0
+        self._under_way = 0
+        self._reserved = 0
+        self._asks = True
+        """There may be something to claim."""
+        self._failed = False
+        """The last exchanges failed: what they did is unknown until one on its own went well."""
         self._quiet = False
         self._ended = False
-        self._fatal: BackendError | None = None
+        self._fatal: BaseException | None = None
         self._changed = asyncio.Event()
+        self._latest: ExchangeReply | None = None
         self._sleeper: asyncio.Task[None] | None = None
+        self._sent_s = 0.0
+        self._second: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
         self.trouble: BackendError | None = None
         """Why the store does not answer. None: it does."""
@@ -98,6 +133,7 @@ class Fetcher:
 
     def look(self) -> None:
         """Ask the store now, in place of waiting for it to wake us: it may be in trouble."""
+        self._asks = True
         self._changed.set()
 
     def give_up(self, error: BackendError) -> None:
@@ -118,73 +154,138 @@ class Fetcher:
                 not ours.
         """
         try:
-            while not (self._ended and self._busy == 0 and not self._outbox):
-                await self._cycle()
+            while not (
+                self._ended and self._busy == 0 and not self._outbox and self._under_way == 0
+            ):
+                self._changed.clear()
+                if self._fatal is not None and self._under_way == 0:
+                    raise self._fatal
+                if not self._send_all():
+                    await self._rest()
         finally:
+            for timer in (self._pause, self._second):
+                if timer is not None:
+                    timer.cancel()
             await self._stop_sleeping()
 
-    async def _cycle(self) -> None:
-        if self._fatal is not None:
-            raise self._fatal
-        self._changed.clear()
-        outcomes = self._outbox[:MOST_TOGETHER]
-        del self._outbox[:MOST_TOGETHER]
-        claims = [] if self._quiet else self._plan.claims(self._room(outcomes))
-        if not claims:
-            # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
-            await self._stop_sleeping()
-        if not outcomes and not claims:
-            await self._changed.wait()
-            return
-        reply = await self._exchange(outcomes, claims)
-        if reply is None:
-            return
-        self._busy += len(reply.claimed) - len(outcomes)
-        for outcome, word in zip(outcomes, reply.words, strict=True):
+    def _send_all(self) -> bool:
+        """Send what there is to say and to ask for; return whether that was anything."""
+        sent = False
+        while self._may_send():
+            outcomes = self._take_outcomes()
+            free = self._free
+            claims = [] if self._quiet else self._plan.claims(free + len(outcomes))
+            self._send(outcomes, claims, free if claims else 0)
+            sent = True
+        return sent
+
+    @property
+    def _free(self) -> int:
+        """Slots that nothing uses and no exchange under way may fill."""
+        return self._capacity - self._busy - self._reserved
+
+    def _may_send(self) -> bool:
+        if self._pause is not None or self._fatal is not None:
+            return False
+        if self._under_way == 0:
+            return bool(self._outbox) or (self._asks and not self._quiet and self._free > 0)
+        # What is claimed again after a failure, and what is not, must be asked in one exchange.
+        if self._under_way >= self._at_once or len(self._outbox) < ENOUGH or self._failed:
+            return False
+        if self._second is None and time.monotonic() < self._sent_s + APART_S:
+            self._second = self._loop.call_later(APART_S, self._send_second)
+        return self._second is None
+
+    def _send_second(self) -> None:
+        self._second = None
+        self._changed.set()
+
+    def _take_outcomes(self) -> list[Finished]:
+        many = len(self._outbox)
+        if self._failed:
+            # All of which it is unknown whether the store has them: it is told only once.
+            many = max(MOST_TOGETHER, self._unsure)
+        elif self._under_way == 0 and self._at_once > 1 and many >= 2 * ENOUGH:
+            many = -(-many // 2)  # the other half goes with the next one
+        outcomes = self._outbox[: many if self._failed else min(many, MOST_TOGETHER)]
+        del self._outbox[: len(outcomes)]
+        self._unsure = max(0, self._unsure - len(outcomes))
+        return outcomes
+
+    def _send(self, outcomes: list[Finished], claims: Sequence[Claim], reserved: int) -> None:
+        self._before()
+        sent = _Sent(outcomes, reserved, first_again=self._failed and self._under_way == 0)
+        self._under_way += 1
+        self._sent_s = time.monotonic()
+        self._reserved += reserved
+        self._asks = False
+        exchange = Exchange(self._worker_id, outcomes, claims, reserved + len(outcomes))
+        # A task of its own: what the store has claimed for us must reach a slot, or be given back,
+        # whatever becomes of this loop.
+        task = self._loop.create_task(self._dispatch.exchange(exchange))
+        task.add_done_callback(lambda task: self._arrived(sent, task))
+
+    def _arrived(self, sent: _Sent, task: asyncio.Task[ExchangeReply]) -> None:
+        """Take a reply, or what came in its place. Sets off what follows from it."""
+        self._under_way -= 1
+        self._reserved -= sent.reserved
+        self._changed.set()
+        try:
+            self._take(sent, task.result())
+        except (BackendClosedError, StoreCorruptError, StoreForeignError) as error:
+            self._fatal = error
+        except BackendError as error:
+            self._outbox[:0] = sent.outcomes
+            self._unsure += len(sent.outcomes)
+            self._failed = self._asks = True
+            self._wait_out(error)
+        except BaseException as error:
+            self._fatal = error
+
+    def _take(self, sent: _Sent, reply: ExchangeReply) -> None:
+        if self.trouble is not None:
+            log.warning("the store answers again")
+        self.trouble = None
+        self._retry_s = FIRST_RETRY_S
+        if sent.first_again:
+            self._failed = False
+        self._busy += len(reply.claimed) - len(sent.outcomes)
+        for outcome, word in zip(sent.outcomes, reply.words, strict=True):
             if word == "lease_lost":
                 self._lost(outcome)
             else:
                 self._applied(outcome)
         for claimed in reply.claimed:
             self._start(claimed)
-        if not self._outbox and not self._quiet and self._busy < self._capacity:
-            if self._busy == 0:
-                self._idle()
-            await self._sleep(reply)
+        self._latest = reply
 
-    def _room(self, outcomes: Sequence[Finished]) -> int:
-        return self._capacity - self._busy + len(outcomes)
-
-    async def _exchange(
-        self, outcomes: list[Finished], claims: Sequence[Claim]
-    ) -> ExchangeReply | None:
-        self._before()
-        exchange = Exchange(self._worker_id, outcomes, claims, self._room(outcomes))
-        try:
-            # Shielded: what the store has claimed for us must reach a slot, or be given back.
-            reply = await asyncio.shield(asyncio.ensure_future(self._dispatch.exchange(exchange)))
-        except (BackendClosedError, StoreCorruptError, StoreForeignError):
-            raise
-        except BackendError as error:
-            self._outbox = outcomes + self._outbox
-            await self._wait_out(error)
-            return None
-        if self.trouble is not None:
-            log.warning("the store answers again")
-        self.trouble = None
-        self._retry_s = FIRST_RETRY_S
-        return reply
-
-    async def _wait_out(self, error: BackendError) -> None:
+    def _wait_out(self, error: BackendError) -> None:
         if self.trouble is None:
             log.error("the store does not answer: %s", error)
             self.trouble_since_s = time.monotonic()
         self.trouble = error
-        await asyncio.sleep(self._retry_s * (0.5 + random.random()))  # noqa: S311 - spread only
-        self._retry_s = min(self._retry_s * 2, LAST_RETRY_S)
+        if self._pause is None:
+            pause_s = self._retry_s * (0.5 + random.random())  # noqa: S311 - spread only
+            self._pause = self._loop.call_later(pause_s, self._try_again)
+            self._retry_s = min(self._retry_s * 2, LAST_RETRY_S)
+
+    def _try_again(self) -> None:
+        self._pause = None
+        self._changed.set()
+
+    async def _rest(self) -> None:
+        """Wait for an outcome, a reply, for something to claim, or for its time to come."""
+        if self._quiet or self._free <= 0:
+            # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
+            await self._stop_sleeping()
+        elif self._under_way == 0 and self._pause is None and self._latest is not None:
+            if self._busy == 0 and not self._outbox:
+                self._idle()
+            await self._sleep(self._latest)
+        await self._changed.wait()
 
     async def _sleep(self, reply: ExchangeReply) -> None:
-        """Wait for an outcome, for something to claim, or for its time to come."""
+        """Have the store wake us."""
         if self._changed.is_set():
             return
         timeout_s = IDLE_S
@@ -196,9 +297,9 @@ class Fetcher:
                 self._dispatch.wait(self._plan.queues, reply.seen, timeout_s=timeout_s)
             )
             self._sleeper.add_done_callback(self._woken)
-        await self._changed.wait()
 
     def _woken(self, _: asyncio.Task[None]) -> None:
+        self._asks = True
         self._changed.set()
 
     async def _stop_sleeping(self) -> None:

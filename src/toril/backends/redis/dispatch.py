@@ -40,6 +40,8 @@ NAMES_HOLD_S = 60.0
 class RedisDispatch:
     """The role `Dispatch`."""
 
+    exchanges_at_once = 2
+
     def __init__(
         self,
         client: Client,
@@ -99,7 +101,8 @@ class RedisDispatch:
                 self._lost.add(worker_id, queues, token)
             raise
         if lost_tokens:
-            self._lost.found(worker_id, [claim.queue for claim in exchange.claims])
+            claimed_of = [claim.queue for claim in exchange.claims]
+            self._lost.found(worker_id, claimed_of, lost_tokens)
         words: list[Word] = ["ok"] * len(exchange.outcomes)
         for place in late:
             words[place - 1] = "lease_lost"

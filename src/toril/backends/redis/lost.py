@@ -29,13 +29,16 @@ class LostExchanges:
             return []
         return list(dict.fromkeys(token for queue in queues for token in mine.get(queue, ())))
 
-    def found(self, worker_id: str, queues: Iterable[str]) -> None:
-        """Forget them: what was claimed of these queues is in the worker's hands."""
+    def found(self, worker_id: str, queues: Iterable[str], tokens: Iterable[str]) -> None:
+        """Forget some: what was claimed with them of these queues is in the worker's hands."""
         mine = self._tokens.get(worker_id)
         if mine is None:
             return
+        known = set(tokens)
         for queue in queues:
-            mine.pop(queue, None)
+            left = [token for token in mine.pop(queue, ()) if token not in known]
+            if left:
+                mine[queue] = left
         if not mine:
             del self._tokens[worker_id]
 

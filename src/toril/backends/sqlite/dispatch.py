@@ -44,6 +44,8 @@ _HELD = msgspec.json.Decoder(list[tuple[int | str, str, int, str | None]])
 class SqliteDispatch:
     """The role `Dispatch`."""
 
+    exchanges_at_once = 1
+
     def __init__(self, writer: Writer, work: Signal) -> None:
         self._writer = writer
         self._signal = work

@@ -94,11 +94,19 @@ class Speech(msgspec.Struct, frozen=True):
 class Dispatch(Protocol):
     """Claims, leases and outcomes. Every transition here is fenced by the claim's token."""
 
+    exchanges_at_once: int
+    """How many exchanges of one worker may be under way: two where the store works on one while the
+    worker works on the other, one where they would only wait for each other."""
+
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         """Apply outcomes, then claim. Atomic per job.
 
         Due delayed jobs are promoted first. Paused queues, used-up rate limits and full global
         concurrency yield nothing. A job's own keep policy is applied when it finishes.
+
+        Of several that are under way for one worker each is applied whole, in the order of the
+        calls. After one has failed, none may be begun until the others have ended, and the next has
+        to be alone: it settles what became of those that failed.
         """
         ...
 
