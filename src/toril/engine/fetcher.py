@@ -45,7 +45,7 @@ LAST_RETRY_S = 5.0
 class _Sent:
     """An exchange under way."""
 
-    __slots__ = ("first_again", "outcomes", "reserved")
+    __slots__ = ("first_again", "outcomes", "reserved", "task")
 
     def __init__(self, outcomes: list[Finished], reserved: int, *, first_again: bool) -> None:
         self.outcomes = outcomes
@@ -53,6 +53,7 @@ class _Sent:
         """Free slots that it may fill, beside those of its outcomes."""
         self.first_again = first_again
         """Nothing was under way beside it, and one before it had failed."""
+        self.task: asyncio.Task[None] | None = None
 
 
 class Fetcher:
@@ -95,7 +96,7 @@ class Fetcher:
         self._unsure = 0
         """Of these, how many may have reached the store with an exchange that failed."""
         self._busy = 0
-        self._under_way = 0
+        self._under_way: set[_Sent] = set()
         self._reserved = 0
         self._asks = True
         """There may be something to claim."""
@@ -155,10 +156,10 @@ class Fetcher:
         """
         try:
             while not (
-                self._ended and self._busy == 0 and not self._outbox and self._under_way == 0
+                self._ended and self._busy == 0 and not self._outbox and not self._under_way
             ):
                 self._changed.clear()
-                if self._fatal is not None and self._under_way == 0:
+                if self._fatal is not None and not self._under_way:
                     raise self._fatal
                 if not self._send_all():
                     await self._rest()
@@ -187,10 +188,10 @@ class Fetcher:
     def _may_send(self) -> bool:
         if self._pause is not None or self._fatal is not None:
             return False
-        if self._under_way == 0:
+        if not self._under_way:
             return bool(self._outbox) or (self._asks and not self._quiet and self._free > 0)
         # What is claimed again after a failure, and what is not, must be asked in one exchange.
-        if self._under_way >= self._at_once or len(self._outbox) < ENOUGH or self._failed:
+        if len(self._under_way) >= self._at_once or len(self._outbox) < ENOUGH or self._failed:
             return False
         if self._second is None and time.monotonic() < self._sent_s + APART_S:
             self._second = self._loop.call_later(APART_S, self._send_second)
@@ -205,7 +206,7 @@ class Fetcher:
         if self._failed:
             # All of which it is unknown whether the store has them: it is told only once.
             many = max(MOST_TOGETHER, self._unsure)
-        elif self._under_way == 0 and self._at_once > 1 and many >= 2 * ENOUGH:
+        elif not self._under_way and self._at_once > 1 and many >= 2 * ENOUGH:
             many = -(-many // 2)  # the other half goes with the next one
         outcomes = self._outbox[: many if self._failed else min(many, MOST_TOGETHER)]
         del self._outbox[: len(outcomes)]
@@ -214,33 +215,49 @@ class Fetcher:
 
     def _send(self, outcomes: list[Finished], claims: Sequence[Claim], reserved: int) -> None:
         self._before()
-        sent = _Sent(outcomes, reserved, first_again=self._failed and self._under_way == 0)
-        self._under_way += 1
+        sent = _Sent(outcomes, reserved, first_again=self._failed)
+        self._under_way.add(sent)
         self._sent_s = time.monotonic()
         self._reserved += reserved
         self._asks = False
         exchange = Exchange(self._worker_id, outcomes, claims, reserved + len(outcomes))
         # A task of its own: what the store has claimed for us must reach a slot, or be given back,
         # whatever becomes of this loop.
-        task = self._loop.create_task(self._dispatch.exchange(exchange))
-        task.add_done_callback(lambda task: self._arrived(sent, task))
+        sent.task = self._loop.create_task(self._exchange(sent, exchange))
 
-    def _arrived(self, sent: _Sent, task: asyncio.Task[ExchangeReply]) -> None:
-        """Take a reply, or what came in its place. Sets off what follows from it."""
-        self._under_way -= 1
-        self._reserved -= sent.reserved
-        self._changed.set()
+    async def _exchange(self, sent: _Sent, exchange: Exchange) -> None:
+        """Make an exchange, and take what comes of it in the same step of the event loop.
+
+        A failure that was noticed later would let another exchange begin meanwhile, which would
+        settle what became of this one before its outcomes are back in the outbox.
+        """
+        if self._failed and not sent.first_again:  # one beside it has, before this one began
+            self._arrived(sent)
+            self._outbox[:0] = sent.outcomes
+            self._asks = True
+            return
         try:
-            self._take(sent, task.result())
+            reply = await self._dispatch.exchange(exchange)
+            self._arrived(sent)
+            self._take(sent, reply)
         except (BackendClosedError, StoreCorruptError, StoreForeignError) as error:
+            self._arrived(sent)
             self._fatal = error
         except BackendError as error:
+            self._arrived(sent)
             self._outbox[:0] = sent.outcomes
             self._unsure += len(sent.outcomes)
             self._failed = self._asks = True
             self._wait_out(error)
         except BaseException as error:
+            self._arrived(sent)
             self._fatal = error
+
+    def _arrived(self, sent: _Sent) -> None:
+        if sent in self._under_way:
+            self._under_way.remove(sent)
+            self._reserved -= sent.reserved
+        self._changed.set()
 
     def _take(self, sent: _Sent, reply: ExchangeReply) -> None:
         if self.trouble is not None:
@@ -278,7 +295,7 @@ class Fetcher:
         if self._quiet or self._free <= 0:
             # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
             await self._stop_sleeping()
-        elif self._under_way == 0 and self._pause is None and self._latest is not None:
+        elif not self._under_way and self._pause is None and self._latest is not None:
             if self._busy == 0 and not self._outbox:
                 self._idle()
             await self._sleep(self._latest)

@@ -66,6 +66,8 @@ class RedisDispatch:
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        # Those that are lost from here on are not this exchange's to find.
+        lost_tokens = self._lost.of(exchange.worker_id, _queues(exchange))
         for claim in exchange.claims:
             await self._known.serve(claim.queue)
         # What tasks have said must be there first: with their outcome they lose the right to it.
@@ -73,18 +75,19 @@ class RedisDispatch:
             await asyncio.wait(speaking)
         seen = self._wake_ups.version()
         if self._client.clustered:
-            reply = await self._exchange_by_slot(exchange)
+            reply = await self._exchange_by_slot(exchange, lost_tokens)
         else:
-            reply = await self._exchange(exchange, self._token(exchange))
+            reply = await self._exchange(exchange, self._token(exchange), lost_tokens)
         reply.seen = seen
         return reply
 
     def _token(self, exchange: Exchange) -> str:
         return f"{exchange.worker_id}:{next(self._claims)}"
 
-    async def _exchange(self, exchange: Exchange, token: str) -> ExchangeReply:
-        worker_id, queues = exchange.worker_id, _queues(exchange)
-        lost_tokens = self._lost.of(worker_id, queues)
+    async def _exchange(
+        self, exchange: Exchange, token: str, lost_tokens: Sequence[str]
+    ) -> ExchangeReply:
+        worker_id = exchange.worker_id
         places = Places()
         arguments = requests.exchange(
             exchange, token, points=self.metrics_points, lost_tokens=lost_tokens, places=places
@@ -98,7 +101,7 @@ class RedisDispatch:
             )
         except StoreUnreachableError as error:
             if error.sent:
-                self._lost.add(worker_id, queues, token)
+                self._lost.add(worker_id, _queues(exchange), token)
             raise
         if lost_tokens:
             claimed_of = [claim.queue for claim in exchange.claims]
@@ -113,7 +116,9 @@ class RedisDispatch:
             )
         return ExchangeReply(words, claimed, wait_ms, 0)
 
-    async def _exchange_by_slot(self, exchange: Exchange) -> ExchangeReply:
+    async def _exchange_by_slot(
+        self, exchange: Exchange, lost_tokens: Sequence[str]
+    ) -> ExchangeReply:
         """Exchange with each slot in turn: a script cannot reach over several."""
         whole = ExchangeReply(["lease_lost"] * len(exchange.outcomes), [], None, 0)
         slots: dict[int | None, set[str]] = {}
@@ -129,9 +134,11 @@ class RedisDispatch:
                 exchange.room - len(whole.claimed),
             )
             token = self._token(exchange)
-            done.append((names, [*self._lost.of(exchange.worker_id, names), token]))
+            theirs_lost = self._lost.of(exchange.worker_id, names)
+            lost_here = [one for one in theirs_lost if one in lost_tokens]
+            done.append((names, [*lost_here, token]))
             try:
-                reply = await self._exchange(part, token)
+                reply = await self._exchange(part, token, lost_here)
             except BackendError:
                 # The caller gets nothing of what went well, so for it those replies are lost too.
                 for theirs, tokens in done[:-1]:
