@@ -461,6 +461,30 @@ async def test_follow_ups_are_deduplicated(backend: Backend, worker: HandWorker)
     assert await counts(backend, "print") == {State.WAIT: 1}
 
 
+@pytest.mark.parametrize("holder_first", [False, True])
+@pytest.mark.parametrize("ttl_ms", [None, 60_000])
+async def test_follow_up_of_one_that_ends_with_the_holder_finds_it_as_its_turn_is(
+    backend: Backend, worker: HandWorker, clock: ManualClock, holder_first: bool, ttl_ms: int | None
+) -> None:
+    first = (await add_same(backend, ttl_ms=ttl_ms)).job_id
+    await add_one(backend)
+    claimed = {one.id: one for one in await worker.claim(limit=2)}
+    holding = outcome(claimed.pop(first), "completed")
+    (other,) = claimed.values()
+    once_more = [same(keep_last_if_active=True, ttl_ms=ttl_ms)]
+    ended = [holding, outcome(other, "completed", follow_ups=once_more)]
+
+    words = (await worker.ask(outcomes=ended if holder_first else ended[::-1])).words
+
+    assert words == ["ok", "ok"]
+    stays_held = holder_first and ttl_ms is not None
+    assert (await counts(backend)).get(State.WAIT, 0) == (not stays_held)
+    if stays_held:
+        assert await holder(backend) == first
+        clock.advance(61)
+        assert await holder(backend) is None
+
+
 async def test_many_ids_that_end_together_are_all_let_go(
     backend: Backend, worker: HandWorker
 ) -> None:

@@ -59,6 +59,8 @@ def settle(
             let_go(transaction, row, number)
         if outcome.kind == "completed":
             done.append((number, outcome.attempts_made, outcome.value))
+            if any(job.deduplication for job in outcome.follow_ups or ()):
+                _write(transaction, done, moves)  # whether a holder runs is read from the file
             _complete(transaction, row, outcome)
         else:
             moves.append(_move(transaction, row, outcome, holder))
@@ -67,10 +69,7 @@ def settle(
             keeps[outcome.queue, state] = outcome
             if outcome.keep_count == 0:
                 gone.setdefault((outcome.queue, state), []).append(number)
-    if done:
-        transaction.run("complete", transaction.now_ms, msgspec.json.encode(done).decode())
-    if moves:
-        transaction.run("move", msgspec.json.encode(moves).decode())
+    _write(transaction, done, moves)
     for (queue, state), finished in gone.items():
         remove_jobs(transaction, rows[queue], state, finished, evicted=True)
     for (queue, state), outcome in keeps.items():
@@ -78,6 +77,18 @@ def settle(
     if any(row.concurrency is not None for row in rows.values()):
         transaction.readied = True  # a place became free
     return words, list({queue: rows[queue] for queue, _ in keeps}.values())
+
+
+def _write(
+    transaction: Transaction, done: list[tuple[Any, ...]], moves: list[tuple[Any, ...]]
+) -> None:
+    """Write what was gathered so far."""
+    if done:
+        transaction.run("complete", transaction.now_ms, msgspec.json.encode(done).decode())
+    if moves:
+        transaction.run("move", msgspec.json.encode(moves).decode())
+    done.clear()
+    moves.clear()
 
 
 def _settle_one(transaction: Transaction, outcome: Finished) -> tuple[list[Word], list[QueueRow]]:

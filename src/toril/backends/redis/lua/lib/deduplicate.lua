@@ -41,6 +41,11 @@ local function put_aside(queue, key, id, job)
   redis.call('PERSIST', key)
 end
 
+local function runs(queue, id)
+  if queue.ending and queue.ending[id] then return true end
+  return redis.call('LPOS', queue.base .. 'active', id)
+end
+
 local function deduplicate(queue, id, job)
   local rule = job.deduplication
   local hold_ms = not rule.keep_last and rule.ttl_ms or nil
@@ -52,7 +57,7 @@ local function deduplicate(queue, id, job)
     return nil
   end
   local waits = redis.call('ZSCORE', queue.base .. 'delayed', holder)
-  if rule.keep_last and redis.call('LPOS', queue.base .. 'active', holder) then
+  if rule.keep_last and runs(queue, holder) then
     put_aside(queue, key, id, job)
   elseif rule.replace then
     if not waits then return holder end

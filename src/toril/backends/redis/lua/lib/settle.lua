@@ -129,6 +129,7 @@ local function settle(queue, outcomes, again, points, queues)
     if not (again and is_applied(queue, job)) then too_late[#too_late + 1] = job.place end
   end
   local left = leave_active(queue, ids)
+  queue.ending = left  -- a job whose turn has not come still runs, for whoever asks meanwhile
   local guarded = has_children(queue, held)
   local done = { completed = {}, failed = {} }
   local policy, many = {}, { completed = 0, failed = 0 }
@@ -140,6 +141,7 @@ local function settle(queue, outcomes, again, points, queues)
     if not facts[1] or not left[job.id] then
       too_late[#too_late + 1] = job.place
     else
+      left[job.id] = nil
       if more.line then remember_attempt(queue, job.id, more.line, queue.now_ms) end
       local kind, reason = more.kind, job.text
       if kind == 'completed' and guarded then
