@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
 
 from toril.testing.clock import ManualClock
@@ -44,10 +44,30 @@ def no_thread_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def common_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One Redis server for all tests that do it no harm. Starts with the first that asks."""
-    with RedisServer.start(tmp_path_factory.mktemp("redis")) as server:
+    with RedisServer.start(tmp_path_factory.mktemp("redis"), software="redis") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def common_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The same of Valkey."""
+    with RedisServer.start(tmp_path_factory.mktemp("valkey"), software="valkey") as server:
+        yield server
+
+
+@pytest.fixture
+def software() -> Software:
+    """Whose server `redis_server` is. A test for several has it as a parameter."""
+    return COMMON
+
+
+@pytest.fixture
+def redis_server(request: pytest.FixtureRequest, software: Software) -> RedisServer:
+    """The common server."""
+    server: RedisServer = request.getfixturevalue(f"common_{software}")
+    return server
 
 
 @pytest.fixture
@@ -60,5 +80,5 @@ def redis_prefix(redis_server: RedisServer) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer, redis_prefix: str) -> str:
-    """The URL of an empty store on the common Redis server."""
+    """The URL of an empty store on the common server."""
     return f"{redis_server.url}?prefix={redis_prefix}"

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from tests.support.contract import HandWorker, check_counts
 from tests.support.redis_clock import RedisClock
+from tests.support.redis_servers import SOFTWARE
 
 from toril.backends import open_backend
 from toril.engine.contract import Backend
 from toril.testing.clock import ManualClock
 
-BACKENDS = ("sqlite", "memory", "redis")
+BACKENDS = ("sqlite", "memory", *SOFTWARE)
 GAPS: dict[str, dict[str, str]] = tomllib.loads(
     (Path(__file__).parent / "gaps.toml").read_text("utf-8")
 )
@@ -27,9 +28,15 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def software(kind: str) -> str:
+    """Whose server, for a kind that has one."""
+    return kind
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
     """Where the backend is."""
-    if kind == "redis":
+    if kind in SOFTWARE:
         return str(request.getfixturevalue("redis_url"))
     return f"sqlite:///{tmp_path}/toril.db" if kind == "sqlite" else "sqlite://:memory:"
 
@@ -37,7 +44,7 @@ def url(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> str:
 @pytest.fixture
 def clock(request: pytest.FixtureRequest, kind: str) -> ManualClock:
     """Time that stands still until the test moves it, for the store as well."""
-    if kind == "redis":
+    if kind in SOFTWARE:
         server = request.getfixturevalue("redis_server")
         return RedisClock([server], [request.getfixturevalue("redis_prefix")])
     return ManualClock()

@@ -610,15 +610,30 @@ class StoresWithRedis(Stores):
         self.server.remove_keys(self.prefix)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def common_server(redis_server: RedisServer) -> None:
+class StoresWithValkey(StoresWithRedis):
+    """The same with Valkey."""
+
+
+@pytest.fixture(scope="module")
+def lent_redis(common_redis: RedisServer) -> None:
     """Lend the machine the server that tests share."""
-    StoresWithRedis.server = redis_server
+    StoresWithRedis.server = common_redis
+
+
+@pytest.fixture(scope="module")
+def lent_valkey(common_valkey: RedisServer) -> None:
+    """The same for Valkey's."""
+    StoresWithValkey.server = common_valkey
 
 
 TestStores = pytest.mark.timeout(3_600 if FULL else 60)(Stores.TestCase)
-TestStoresWithRedis = pytest.mark.timeout(3_600 if FULL else 120)(StoresWithRedis.TestCase)
-TestStores.settings = TestStoresWithRedis.settings = settings(
+TestStoresWithRedis = pytest.mark.usefixtures("lent_redis")(
+    pytest.mark.timeout(3_600 if FULL else 120)(StoresWithRedis.TestCase)
+)
+TestStoresWithValkey = pytest.mark.usefixtures("lent_valkey")(
+    pytest.mark.timeout(3_600 if FULL else 120)(StoresWithValkey.TestCase)
+)
+TestStores.settings = TestStoresWithRedis.settings = TestStoresWithValkey.settings = settings(
     max_examples=600 if FULL else 30,
     stateful_step_count=100 if FULL else 40,
     deadline=None,

