@@ -925,7 +925,8 @@ def tls_port(tls_folder: Path) -> Iterator[int]:
         *("--tls-ca-cert-file", str(tls_folder / "certificate.pem")),
         *("--tls-auth-clients", "yes"),
     )
-    with RedisServer.start(tls_folder, options=options):
+    # Of Valkey there is a server that was built without TLS.
+    with RedisServer.start(tls_folder, options=options, software="redis"):
         yield port
     give_back_port(port)
 

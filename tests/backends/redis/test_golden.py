@@ -26,7 +26,7 @@ from tests.backends.redis.replay import (
 )
 from tests.backends.redis.replaying import UNSPOKEN, Refused, Replay
 from tests.support.redis_clock import RedisClock
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import SOFTWARE, RedisServer
 
 from toril.backends import open_backend
 
@@ -36,10 +36,13 @@ _CODES = {-2: "lease_lost", -6: "lease_lost", -3: "WrongStateError"}
 """BullMQ's codes and our words for them. Errors without a code are those of its clients."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+@pytest.fixture(scope="module", params=SOFTWARE)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
     """A server whose keys are all ours to remove: the recordings have the default prefix."""
-    with RedisServer.start(tmp_path_factory.mktemp("golden")) as server:
+    folder = tmp_path_factory.mktemp("golden")
+    with RedisServer.start(folder, software=request.param) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.backends.redis.conftest import Connect
 from tests.backends.redis.scripting import INCREMENT
-from tests.support.redis_servers import RedisReplyError, RedisServer, Sentinels
+from tests.support.redis_servers import SOFTWARE, RedisReplyError, RedisServer, Sentinels
 from tests.support.waiting import wait_until
 
 from toril.backends.redis.client import Client
@@ -17,10 +17,13 @@ from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachable
 SECRET = "hunter2"
 
 
-@pytest.fixture(scope="module")
-def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
+@pytest.fixture(scope="module", params=SOFTWARE)
+def sentinels(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sentinels]:
     """A primary, its replica and three sentinels. Tests leave both servers running."""
-    with Sentinels.start(tmp_path_factory.mktemp("sentinels") / "all") as group:
+    folder = tmp_path_factory.mktemp("sentinels") / "all"
+    with Sentinels.start(folder, software=request.param) as group:
         yield group
 
 
