@@ -1,4 +1,4 @@
-"""Redis in trouble: killed, flushed, cut off, full, failed over. Nothing acknowledged is lost."""
+"""Redis or Valkey in trouble: killed, flushed, cut off, full. Nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 from tests.support.redis_client import RedisClient
 from tests.support.redis_servers import (
+    SOFTWARE,
     Cluster,
     Proxy,
     RedisReplyError,
     RedisServer,
     Sentinels,
+    Software,
 )
 from tests.support.waiting import wait_until
 
@@ -123,9 +125,12 @@ async def goes_on(load: Load, deadline_s: float = 5.0) -> float:
     return time.monotonic() - begin_s
 
 
-async def test_server_that_is_killed_and_restarted_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("software", SOFTWARE)
+async def test_server_that_is_killed_and_restarted_loses_nothing(
+    tmp_path: Path, software: Software
+) -> None:
     options = ["--appendonly", "yes", "--appendfsync", "always"]
-    with RedisServer.start(tmp_path, options=options) as server:
+    with RedisServer.start(tmp_path, options=options, software=software) as server:
         async with under_load(server.url) as load:
             for _ in range(10 if FULL else 2):
                 server.kill()
@@ -177,6 +182,7 @@ async def test_connections_that_are_killed_all_the_time(
     assert not twice, f"{len(twice)} of {len(load.runs)} ran more than once"
 
 
+@pytest.mark.parametrize("software", SOFTWARE)
 async def test_scripts_that_are_flushed_are_loaded_again(
     redis_url: str, redis_server: RedisServer
 ) -> None:
@@ -277,9 +283,10 @@ async def test_late_outcome_after_a_network_pause_is_dropped(
             await quick.close()
 
 
-async def test_failover_by_sentinels_is_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("software", SOFTWARE)
+async def test_failover_by_sentinels_is_followed(tmp_path: Path, software: Software) -> None:
     """Redis copies what it has acknowledged already: only that of this moment may be lost."""
-    with Sentinels.start(tmp_path) as sentinels:
+    with Sentinels.start(tmp_path, software=software) as sentinels:
         async with under_load(sentinels.url, producers=1) as load:
             with load.excused():
                 await asyncio.to_thread(sentinels.copy_all)
@@ -287,8 +294,9 @@ async def test_failover_by_sentinels_is_followed(tmp_path: Path) -> None:
             await goes_on(load, 30)
 
 
-async def test_slot_that_moves_during_work(tmp_path: Path) -> None:
-    with Cluster.start(tmp_path) as cluster:
+@pytest.mark.parametrize("software", SOFTWARE)
+async def test_slot_that_moves_during_work(tmp_path: Path, software: Software) -> None:
+    with Cluster.start(tmp_path, software=software) as cluster:
         async with under_load(f"{cluster.url}?prefix={{jobs}}") as load:
             slot = cluster.slot_of("{jobs}:work:meta")
             owner = cluster.owner(slot)

@@ -8,10 +8,18 @@ import pytest
 from tests.interop.watching import PATIENCE_S, check_each_done_once, until_completed, until_in
 from tests.support.bullmq import BullMQError
 from tests.support.node import Node
+from tests.support.redis_servers import SOFTWARE, Software
 
 from toril import App, Context, JobOptions, RetryPolicy, State
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
+
+
+@pytest.fixture(params=SOFTWARE)
+def software(request: pytest.FixtureRequest) -> Software:
+    """BullMQ takes a Valkey for the Redis that it says it is compatible with."""
+    said: Software = request.param
+    return said
 
 
 async def test_node_adds_and_toril_works(app: App, node: Node) -> None:
