@@ -31,6 +31,12 @@ class ServerInfo:
     """Everything it said."""
 
     @property
+    def title(self) -> str:
+        """Return software and version in words."""
+        name = "Valkey" if self.software == "valkey" else "Redis"
+        return f"{name} {self.version or 'of unknown version'}"
+
+    @property
     def version_numbers(self) -> tuple[int, ...]:
         """Return `compatible_version` as numbers that compare; empty when it is unknown."""
         parts = self.compatible_version.split(".")

@@ -28,7 +28,7 @@ def admit(info: ServerInfo) -> None:
     """
     if info.version_numbers and info.version_numbers < OLDEST:
         raise StoreForeignError(
-            f"{info.shown}: Redis {info.version} is too old; jobs need 6.2 or newer, or Valkey."
+            f"{info.shown}: {info.title} is too old; jobs need 6.2 or newer, or Valkey."
             " Upgrade the server."
         )
     if info.role == "slave":
@@ -43,8 +43,7 @@ def admit(info: ServerInfo) -> None:
 
 def findings(info: ServerInfo) -> list[Finding]:
     """Return what is to be said of a server."""
-    name = "Valkey" if info.software == "valkey" else "Redis"
-    found = [Finding("server", "ok", f"{name} {info.version or 'of unknown version'}")]
+    found = [Finding("server", "ok", info.title)]
     if info.maxmemory_policy not in ("", "noeviction"):
         found.append(
             Finding(
