@@ -47,6 +47,11 @@ quick: $(READY) ## fundamentals and engine on SQLite in memory, under 10 s
 conformance: $(READY) ## every backend against the contract
 	$(BIN)/python -m pytest tests/conformance
 
+.PHONY: valkey
+valkey: $(READY) ## all that speaks to a Redis server, on Valkey
+	TORIL_TEST_SERVER=valkey $(BIN)/python -m pytest tests/conformance tests/backends/redis \
+	  tests/faults/test_redis.py tests/interop tests/cli/test_doctor.py tests/cli/test_migrate.py
+
 .PHONY: faults
 faults: $(READY) ## kill -9 storms, full disks, corrupt files: the long form
 	TORIL_FAULTS=full $(BIN)/python -m pytest tests/faults

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.screen import Screen
 from tests.cli.support import Terminal
 from tests.support.contract import HandWorker, job
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import SOFTWARE, RedisServer, Software
 
 from toril import App
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, USAGE
@@ -179,6 +179,19 @@ def test_repair_ends_with_1_while_something_is_wrong(
     second_look = mended.out.partition("A second look:")[2]
     assert "✗ version of old" in second_look
     assert "strays" not in second_look
+
+
+@pytest.mark.parametrize("software", SOFTWARE)
+def test_server_is_called_by_its_name(
+    terminal: Terminal, software: Software, redis_server: RedisServer, redis_url: str
+) -> None:
+    information = dict(
+        line.split(":", 1) for line in redis_server.command("INFO", "server").splitlines()[1:]
+    )
+
+    found = terminal.here("doctor", "--url", redis_url)
+
+    assert f"{software.title()} {information[f'{software}_version']}" in found.out
 
 
 def test_workers_are_listed_while_they_are_alive(terminal: Terminal) -> None:

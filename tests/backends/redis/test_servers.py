@@ -5,7 +5,31 @@ from __future__ import annotations
 import pytest
 
 from toril.backends.redis.server_info import parse_info
-from toril.backends.redis.servers import LAG_BYTES, persistence, replication
+from toril.backends.redis.servers import LAG_BYTES, admit, findings, persistence, replication
+from toril.core.errors import StoreForeignError
+
+
+@pytest.mark.parametrize(
+    ("info", "title"),
+    [
+        ("redis_version:7.0.15\r\n", "Redis 7.0.15"),
+        (
+            "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n",
+            "Valkey 9.1.2",
+        ),
+        ("", "Redis of unknown version"),
+    ],
+)
+def test_server_is_called_by_its_name(info: str, title: str) -> None:
+    (found,) = findings(parse_info(info, "here"))
+
+    assert (found.grade, found.text) == ("ok", title)
+
+
+def test_valkey_is_measured_by_the_redis_that_it_is_compatible_with() -> None:
+    admit(parse_info("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:1.0\r\n", ""))
+    with pytest.raises(StoreForeignError, match=r"here: Redis 6\.0\.9 is too old"):
+        admit(parse_info("redis_version:6.0.9\r\n", "here"))
 
 
 @pytest.mark.parametrize(
