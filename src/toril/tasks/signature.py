@@ -68,6 +68,9 @@ class Signature:
         self._renamed = rename is not None
         self._wire_names = set(self._names.values())
         self._signature = inspect.Signature(parameters)
+        positional = [one.name for one in parameters if one.kind is _KINDS[0]]
+        self._all_positional = positional if len(positional) == len(parameters) else None
+        """Names of all parameters, if each may be given by its place."""
         self.payload_type = self._struct(fields, rename)
         self._decoder = msgspec.json.Decoder(self.payload_type, dec_hook=decode_hook)
         self._fields = tuple(self._names)
@@ -78,7 +81,10 @@ class Signature:
         Raises:
             InvalidPayloadError: The call does not fit; the message names the field and the value.
         """
-        if arguments:
+        names = self._all_positional
+        if arguments and names is not None and len(arguments) == len(names) and not keywords:
+            keywords = dict(zip(names, arguments, strict=True))
+        elif arguments:
             try:
                 keywords = self._signature.bind(*arguments, **keywords).arguments
             except TypeError as error:
