@@ -94,8 +94,9 @@ local function take(queue, claim, room, token, worker)
         redis.call('LREM', queue.base .. 'active', 1, id)
       end
     end
-    -- So that one wake-up reaches as many sleepers as there is work for.
-    redis.call('ZADD', queue.base .. 'marker', '0', '0')
+    -- So that one wake-up reaches as many sleepers as there is work for; and while some jobs are
+    -- delayed, one more of them knows until when. With neither it would only wake us again.
+    if #ids == limit or due_ms then redis.call('ZADD', queue.base .. 'marker', '0', '0') end
     if queue.rate_limit or claim.rate_limit then
       count_starts(queue, claim, starts)
       local _, left_ms = allowed(queue, claim, 1)
