@@ -10,7 +10,7 @@ from toril.backends.cursors import cursor, no_cursor, split_cursor
 from toril.backends.pending import Pending
 from toril.backends.redis import records
 from toril.backends.redis.bulk import Bulk
-from toril.backends.redis.requests import Places, new_job
+from toril.backends.redis.requests import Places, new_jobs
 from toril.backends.redis.scripts import script
 from toril.backends.refusals import not_found
 from toril.core.errors import (
@@ -98,9 +98,7 @@ class RedisJobs(Bulk):
         if not jobs:
             return []
         places = Places()
-        arguments: list[str] = []
-        for job in jobs:
-            arguments += new_job(job, places)
+        arguments = new_jobs(jobs, places)
         answers = await self._client.run(
             script("add"),
             [self._keys.meta(queue) for queue in places.names],

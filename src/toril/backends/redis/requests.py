@@ -61,6 +61,31 @@ def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
     return job.name, job.data, job.opts, _encode(placing).decode()
 
 
+def new_jobs(jobs: Sequence[NewJob], places: Places) -> list[str]:
+    """Return the arguments of `add.lua` after the time.
+
+    In place of a plain job's placing stands how many follow that differ from it by their data only:
+    of these there is nothing but the data.
+    """
+    arguments: list[str] = []
+    alike: tuple[str, str] | None = None
+    first = more = 0
+    for job in jobs:
+        name, data, opts, placing = new_job(job, places)
+        if placing:
+            alike = None
+            arguments += (name, data, opts, placing)
+        elif alike == (name, opts):
+            more += 1
+            arguments[first] = str(more)
+            arguments.append(data)
+        else:
+            alike, more = (name, opts), 0
+            arguments += (name, data, opts, "0")
+            first = len(arguments) - 1
+    return arguments
+
+
 def _deduplication(rule: DeduplicationRule) -> tuple[Any, ...]:
     return (
         rule.id,

@@ -4,10 +4,12 @@
 --   metas...   hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
---   jobs...    string  four each: name, data (JSON), opts (JSON), placing: empty for a plain job
---                      of the first queue, else JSON [queue, id or false, delay_ms, priority, lifo,
---                      timestamp_ms or false, run_at_ms or false, deduplication or false];
---                      that is [id, ttl_ms or false, extend, replace, reschedule, keep_last]
+--   jobs...    string  four each: name, data (JSON), opts (JSON), placing: JSON [queue, id or
+--                      false, delay_ms, priority, lifo, timestamp_ms or false, run_at_ms or false,
+--                      deduplication or false]; that is [id, ttl_ms or false, extend, replace,
+--                      reschedule, keep_last]. For a plain job of the first queue placing is a
+--                      number: so many more follow that differ by their data only, which is all
+--                      that stands there of them
 -- RETURNS
 --   one id for each job, in order; {id} of the one that is there in its place
 -- EMITS
@@ -44,11 +46,10 @@ end
 
 local index = 2
 while index <= #words do
-  local behind = index
-  while words[behind + 3] == '' do behind = behind + 4 end
-  if behind > index then
-    add_plain(queues(1), words, index, behind, answers)
-    index = behind
+  local more = tonumber(words[index + 3])
+  if more then
+    add_plain(queues(1), words, index, more, answers)
+    index = index + 4 + more
   else
     local job = read_new_job(words[index], words[index + 1], words[index + 2], words[index + 3])
     local id, is_new = add_new(queues(job.queue), job)
