@@ -55,7 +55,7 @@ def tally(pytestconfig: pytest.Config) -> Iterator[dict[str, int]]:
     without = len(WITHOUT_COUNTERPART)
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else nullcontext():
-        print(f"\ngolden: {ended}, of {len(DRIVEN)} steps; {without} have no counterpart")
+        print(f"\ngolden: {ended}; {len(DRIVEN)} steps a server, {without} have no counterpart")
 
 
 def test_every_recorded_step_is_accounted_for() -> None:
