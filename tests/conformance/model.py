@@ -263,7 +263,7 @@ class Model:
         if job.state is State.ACTIVE:
             job.cancelled = job.deferred = reason
         else:
-            job.deferred = None
+            job.deferred = job.cancelled = None
             self._finish(job, State.FAILED, "cancel", now_ms)
 
     def retry(self, job: ModelJob, *, reset: bool) -> None:

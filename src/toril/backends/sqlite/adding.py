@@ -39,10 +39,11 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         if job.deduplication is not None:
             _store(transaction, rows)  # its id may be that of one of these
             rows = []
-            holder = deduplicate(transaction, queue, number, shown_id, job)
+            holder = deduplicate(transaction, queue, number, ticket, shown_id, job)
             if holder is not None:
                 answers.append(Added(holder, duplicate=True))
                 number += 1
+                ticket += 1
                 continue
             taken = _taken_ids(transaction, jobs)  # it may have taken the place of one
         if job_id is not None:

@@ -57,11 +57,12 @@ def held_by(
 
 
 def deduplicate(
-    transaction: Transaction, row: QueueRow, number: int, job_id: str, job: NewJob
+    transaction: Transaction, row: QueueRow, number: int, ticket: int, job_id: str, job: NewJob
 ) -> str | None:
     """Let a new job take its id. Returns the job that holds it, if the new one gives way.
 
-    All jobs that were added before have to be stored.
+    All jobs that were added before have to be stored. The new one's number and place in line may be
+    used for nothing else.
     """
     rule = job.deduplication
     assert rule is not None  # noqa: S101 - the caller has looked
@@ -84,7 +85,7 @@ def deduplicate(
         _hold(transaction, row, rule, holder.number, holder.job_id, aside=holder.aside)
     _say(row, holder.job_id, rule, job_id)
     if rule.reschedule and found is not None and state is State.DELAYED:
-        _reschedule(transaction, row, found, job)
+        _reschedule(transaction, row, found, ticket, job)
     return holder.job_id
 
 
@@ -145,11 +146,13 @@ def _take_place(
     _say(row, job_id, rule, holder.job_id)
 
 
-def _reschedule(transaction: Transaction, row: QueueRow, found: Found, job: NewJob) -> None:
+def _reschedule(
+    transaction: Transaction, row: QueueRow, found: Found, ticket: int, job: NewJob
+) -> None:
     timestamp_ms = transaction.now_ms if job.timestamp_ms is None else job.timestamp_ms
     due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
     delay_ms = max(0, due_ms - timestamp_ms)
-    transaction.run("job_delay", due_ms, transaction.tickets(1), delay_ms, found.number)
+    transaction.run("job_delay", due_ms, ticket, delay_ms, found.number)
     row.say(EventName.DELAYED, found.id, {"delay": str(due_ms)})
     transaction.readied = True
 
