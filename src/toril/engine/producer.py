@@ -54,11 +54,23 @@ class Producer:
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[Added]:
-        """Add jobs: up to 2,000 all or none, more in chunks of so many, in order."""
+        """Add jobs: up to 2,000 all or none, more in chunks of so many, in order.
+
+        Should a chunk fail, those before it have been added, and the one after it perhaps.
+        """
         store = self.backend().jobs
+        if len(jobs) <= CHUNK:
+            return await store.add(jobs)
         answers: list[Added] = []
+        # Two are under way: the store works on one while the next is made ready for it.
+        before: asyncio.Task[list[Added]] | None = None
         for start in range(0, len(jobs), CHUNK):
-            answers += await store.add(jobs[start : start + CHUNK])
+            chunk = asyncio.ensure_future(store.add(jobs[start : start + CHUNK]))
+            if before is not None:
+                answers += await _added(before, behind=chunk)
+            before = chunk
+        if before is not None:
+            answers += await before
         return answers
 
     def results(self) -> Results:
@@ -91,3 +103,15 @@ class Producer:
                 await asyncio.wrap_future(future)
         self._results.clear()
         await asyncio.to_thread(self.portal.close)
+
+
+async def _added(
+    chunk: asyncio.Task[list[Added]], *, behind: asyncio.Task[list[Added]]
+) -> list[Added]:
+    """Return what became of a chunk. If it was not added, wait for the one behind it as well."""
+    try:
+        return await asyncio.shield(chunk)
+    except BaseException:
+        # Nothing of this call goes on once it has ended; of several errors the first is told.
+        await asyncio.gather(chunk, behind, return_exceptions=True)
+        raise
