@@ -83,6 +83,10 @@ examples: $(READY) ## run every example and compare what it prints
 bench: $(READY) ## figures of this machine on SQLite and Redis, beside their peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-budget
+bench-budget: $(READY) ## what one job costs, part by part, beside its floor
+	$(BIN)/python -m benchmarks.budget
+
 .PHONY: bench-compare
 bench-compare: $(READY) ## is it faster here than at a commit? BASE=main, BASE=HEAD~1, BASE=<hash>
 	@[ -n "$(BASE)" ] || { echo "BASE is missing. Try: make bench-compare BASE=HEAD~1"; exit 2; }

@@ -1,0 +1,1 @@
+"""What one job costs, part by part, beside what the parts would cost without Toril."""
