@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from tests.support.redis_server import RedisServer
 
 from benchmarks.budget.rows import Row, median_us
-from benchmarks.budget.work import BATCH, Work
+from benchmarks.budget.work import Work
 from benchmarks.loop import loop_factory
+from benchmarks.toril_figures.claiming import BATCH
 
 TURNS = 2_000
 

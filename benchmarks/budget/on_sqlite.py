@@ -9,8 +9,9 @@ from pathlib import Path
 import apsw
 
 from benchmarks.budget.rows import Row, median_us
-from benchmarks.budget.work import BATCH, Work
+from benchmarks.budget.work import Work
 from benchmarks.loop import loop_factory
+from benchmarks.toril_figures.claiming import BATCH
 
 COMMITS = 300
 _TABLE = """

@@ -7,12 +7,11 @@ import time
 from typing import Self
 
 from benchmarks.order import Durability
+from benchmarks.toril_figures.claiming import BATCH, WORKER, finished
 from toril.backends import open_backend
 from toril.engine.contract import Claim, Exchange
-from toril.engine.job import Claimed, Finished, NewJob
+from toril.engine.job import Claimed, NewJob
 
-BATCH = 100
-KEEP = 10_000
 _QUEUE = "budget"
 
 
@@ -57,24 +56,7 @@ class Work:
         claims = [Claim(_QUEUE, BATCH, 30_000)]
         begin_s = time.process_time()
         for _ in range(calls):
-            outcomes = [_completed(job) for job in self._held]
-            reply = await self._backend.dispatch.exchange(
-                Exchange("budget-1", outcomes, claims, BATCH)
-            )
+            outcomes = [finished(job) for job in self._held]
+            reply = await self._backend.dispatch.exchange(Exchange(WORKER, outcomes, claims, BATCH))
             self._held = reply.claimed
         return (time.process_time() - begin_s) / calls / BATCH
-
-
-def _completed(job: Claimed) -> Finished:
-    return Finished(
-        queue=job.queue,
-        number=job.number,
-        job_id=job.id,
-        token=job.token,
-        kind="completed",
-        attempt=job.attempts_started,
-        attempts_made=job.attempts_made + 1,
-        keep_count=KEEP,
-        worker_id="budget-1",
-        started_ms=job.started_ms,
-    )

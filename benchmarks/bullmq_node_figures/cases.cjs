@@ -1,6 +1,7 @@
 // Processing a backlog of jobs that do, carry or leave something: `benchmarks/cases.py` has them.
 const { performance } = require('node:perf_hooks');
 const { setTimeout: sleep } = require('node:timers/promises');
+const { timed } = require('./processing.cjs');
 const { Workers, addAll, open } = require('./stage.cjs');
 
 const NEVER_REACHED = 1_000_000; // jobs at once, and starts in a second
@@ -29,18 +30,8 @@ const backlog = async (order, url) => {
   if (order.case.cpu_ms) return inChildren(order, url);
   const queue = open(url, order.case.kept ? {} : { removeOnComplete: true });
   if (order.case.limited) await queue.setGlobalConcurrency(NEVER_REACHED);
-  let elapsedMs = 0;
-  for (const jobs of [order.warm_up, order.jobs]) {
-    await addAll(queue, dataOf(order.case), jobs);
-    const workers = workersFor(order, url);
-    await workers.ready();
-    const begin = performance.now();
-    workers.start();
-    await workers.completed(jobs);
-    elapsedMs = performance.now() - begin;
-    await workers.close();
-  }
-  return { per_s: order.jobs / (elapsedMs / 1000) };
+  const data = dataOf(order.case);
+  return timed(order, (jobs) => addAll(queue, data, jobs), () => workersFor(order, url));
 };
 
 // The same where a new worker would have to start its child processes: as for Toril, the worker is at

@@ -7,12 +7,16 @@ const MIB = 1024 * 1024;
 
 // Jobs per second, from the start of a worker to when it knows that the last was completed. A first
 // worker warms the process up, and is gone before the backlog is added.
-const backlog = async (order, url) => {
+const backlog = (order, url) => {
   const queue = open(url);
+  return timed(order, (jobs) => add(queue, jobs), () => new Workers(url, order.concurrency));
+};
+
+const timed = async (order, fill, newWorkers) => {
   let elapsedMs = 0;
   for (const jobs of [order.warm_up, order.jobs]) {
-    await add(queue, jobs);
-    const workers = new Workers(url, order.concurrency);
+    await fill(jobs);
+    const workers = newWorkers();
     await workers.ready();
     const begin = performance.now();
     workers.start();
@@ -37,4 +41,4 @@ const memory = async (order, url) => {
   return found;
 };
 
-module.exports = { backlog, memory };
+module.exports = { backlog, memory, timed };

@@ -50,7 +50,7 @@ async def _rates(app: App, exchanges: int, warm_up: int) -> tuple[float, float]:
     for index in range(warm_up + exchanges):
         exchange = Exchange(
             WORKER,
-            outcomes=[_finished(claimed) for claimed in held],
+            outcomes=[finished(claimed) for claimed in held],
             claims=[Claim(QUEUE, limit=BATCH, lease_ms=LEASE_MS)],
             room=BATCH,
         )
@@ -65,12 +65,12 @@ async def _rates(app: App, exchanges: int, warm_up: int) -> tuple[float, float]:
         if index >= warm_up:
             claiming_s += claimed_s - begin_s
             adding_s += added_s - claimed_s
-    last = Exchange(WORKER, outcomes=[_finished(claimed) for claimed in held])
+    last = Exchange(WORKER, outcomes=[finished(claimed) for claimed in held])
     await app.backend().dispatch.exchange(last)
     return exchanges * BATCH / claiming_s, exchanges * BATCH / adding_s
 
 
-def _finished(claimed: Claimed) -> Finished:
+def finished(claimed: Claimed) -> Finished:
     """Return the outcome that a worker sends for a no-op task with the default keep policy."""
     return Finished(
         queue=claimed.queue,

@@ -420,7 +420,11 @@ async def test_script_does_not_run_half_while_its_slot_moves(tmp_path: Path) -> 
             cluster.begin_move(slot, target)
             cluster.move_keys(slot, target, at_most=2)
             claiming = asyncio.create_task(HandWorker(backend).claim("paint"))
-            await asyncio.sleep(0.1)
+            nodes = cluster.servers
+            await wait_until(
+                lambda: any("TRYAGAIN" in node.command("INFO", "errorstats") for node in nodes),
+                what="a script that finds half of its keys",
+            )
             assert not claiming.done()
             cluster.move_keys(slot, target)
             cluster.end_move(slot, target)

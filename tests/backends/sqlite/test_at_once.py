@@ -10,8 +10,10 @@ import apsw
 import pytest
 from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import HandWorker, Q, add, check_counts, counts, job, outcome
+from tests.support.waiting import wait_until
 
 from toril.backends.sqlite import dispatch, jobs, writer
+from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.store import open_sqlite
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError
@@ -114,7 +116,8 @@ async def test_loop_does_not_wait_for_another_process(
     other.execute("BEGIN IMMEDIATE")
     adding = asyncio.create_task(add(backend))
     begin_s = asyncio.get_running_loop().time()
-    await asyncio.sleep(0.1)
+    for _ in range(20):  # the turns in which a loop would try
+        await asyncio.sleep(0)
     passed_s = asyncio.get_running_loop().time() - begin_s
     assert not adding.done()
     other.execute("ROLLBACK")
@@ -209,19 +212,35 @@ async def test_two_loops_write_by_themselves_and_nothing_is_lost(
     await check_counts(backend)
 
 
-async def test_only_what_others_write_wakes_by_a_look(opener: Opener, clock: Witness) -> None:
+async def test_only_what_others_write_wakes_by_a_look(
+    opener: Opener, clock: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = Look.__call__
+
+    def counted(self: Look) -> int:
+        nonlocal looks
+        looks += 1
+        return look(self)
+
+    async def some_looks(sleeping: asyncio.Task[None]) -> None:
+        """Looks are made only while somebody sleeps."""
+        enough = looks + 20
+        await wait_until(lambda: looks >= enough or sleeping.done())
+
+    monkeypatch.setattr(Look, "__call__", counted)
     mine, theirs = opener(clock=clock), opener()
     await add(mine)
     assert await HandWorker(mine).claim(limit=5)
     seen = (await HandWorker(mine).ask(Q)).seen
     sleeping = asyncio.create_task(mine.dispatch.wait([Q], seen, timeout_s=10))
-    await asyncio.sleep(0.2)
+    await some_looks(sleeping)
     if sleeping.done():  # the first look counts as a change
         seen = (await HandWorker(mine).ask(Q)).seen
         sleeping = asyncio.create_task(mine.dispatch.wait([Q], seen, timeout_s=10))
-        await asyncio.sleep(0.2)
+        await some_looks(sleeping)
     await mine.counts.raise_totals(Q, completed=5, failed=0)  # written, and nothing to claim
-    await asyncio.sleep(0.2)
+    await some_looks(sleeping)
     assert not sleeping.done()
 
     await add(theirs)
