@@ -12,55 +12,31 @@ import click
 from toril.app import App
 from toril.cli.access import ask, known_queue
 from toril.cli.codes import STATE, RefusedError
+from toril.cli.job_words import COLUMNS, STYLES, facts, row
 from toril.cli.jobs_add import add, free_id
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import store_options
 from toril.cli.output import (
-    BAD,
     DIM,
-    GOOD,
     HEAD,
-    WARN,
-    Cell,
-    Column,
     Counter,
     Output,
-    ago,
     as_data,
     moment_text,
     plural,
     printable,
     printable_lines,
-    short_bytes,
     short_duration,
     styled,
 )
-from toril.core.codec import encode_text
 from toril.core.errors import TorilError
 from toril.engine.handle import Job
-from toril.engine.info import JobInfo
 from toril.engine.operator import Progress
 from toril.engine.queue import Page, Queue
 from toril.engine.states import FINISHED, State
 
 LOOK_S = 0.3
 """Between two looks at a log that is followed."""
-
-COLUMNS = (
-    Column("ID"),
-    Column("NAME", cut=True),
-    Column("STATE"),
-    Column("TRIES", right=True),
-    Column("ADDED", right=True),
-    Column("DETAIL", cut=True),
-)
-
-STYLES = {
-    State.ACTIVE: GOOD,
-    State.FAILED: BAD,
-    State.DELAYED: WARN,
-    State.COMPLETED: DIM,
-}
 
 # Those that somebody is most likely to look for come first.
 ORDER = (
@@ -122,39 +98,9 @@ def list_jobs(
         which = f"{' or '.join(states)} " if states else ""
         output.say(f"{queue} has no {which}jobs.")
         return
-    output.table(COLUMNS, [_row(info) for info in page.jobs])
+    output.table(COLUMNS, [row(info) for info in page.jobs])
     if page.next is not None:
         output.say(f"More: add --after {shlex.quote(page.next)}", DIM)
-
-
-def _row(info: JobInfo) -> list[str]:
-    return [
-        info.id,
-        info.name,
-        Cell(info.state, STYLES.get(info.state, "")),
-        str(info.attempts_made),
-        ago(info.created_at),
-        _detail(info),
-    ]
-
-
-def _detail(info: JobInfo) -> str:
-    """Return what is worth knowing of a job in its state, in a few words."""
-    match info.state:
-        case State.FAILED:
-            return info.failed_reason or ""
-        case State.DELAYED if info.run_at is not None:
-            return f"due {moment_text(info.run_at)}"
-        case State.ACTIVE:
-            progress = "" if info.progress in (0, None) else f", {_short_json(info.progress)} %"
-            return f"since {ago(info.processed_at)}{progress}"
-        case State.COMPLETED:
-            return _short_json(info.result)
-        case State.PRIORITIZED:
-            return f"priority {info.priority}"
-        case State.WAITING_CHILDREN:
-            return "until its children are done"
-    return ""
 
 
 @jobs.command("show")
@@ -170,7 +116,7 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
         return
     state = styled(info.state.upper(), STYLES.get(info.state, HEAD))
     output.say(f"{styled(printable(info.name), HEAD)}  {info.queue} {info.id}  {state}")
-    for label, text in _facts(info):
+    for label, text in facts(info):
         output.say(f"{label:<10}{printable(text)}")
     for attempt in info.attempts:
         took_s = (attempt.ended_at - attempt.started_at).total_seconds()
@@ -184,50 +130,8 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
         output.say(f"  {line}", DIM)
 
 
-def _facts(info: JobInfo) -> list[tuple[str, str]]:
-    options = info.options if isinstance(info.options, dict) else {}
-    # Node writes 0 where the producer said nothing.
-    allowed = options.get("attempts", 1) or "as many as its task allows"
-    tries = f"{info.attempts_made} of {allowed}"
-    extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
-    if extra > 0:
-        tries += f", and {plural(extra, 'start')} given back or lost"
-    facts = [
-        ("added", f"{moment_text(info.created_at)} ({ago(info.created_at)} ago)"),
-        ("attempts", tries),
-    ]
-    if info.run_at is not None:
-        facts.append(("due", moment_text(info.run_at)))
-    if info.state is State.WAITING_CHILDREN:
-        facts.append(("waits", "until its children are done; BullMQ shows and removes its flow"))
-    if info.priority:
-        facts.append(("priority", str(info.priority)))
-    if info.deduplication_id is not None:
-        facts.append(("dedup id", info.deduplication_id))
-    if info.state is State.ACTIVE:
-        lease = "" if info.lease_remaining_s is None else f", lease {info.lease_remaining_s:.0f} s"
-        facts.append(("runs on", f"{info.worker_id or '-'} since {ago(info.processed_at)}{lease}"))
-    if info.cancel_reason:
-        facts.append(("cancelled", info.cancel_reason))
-    if info.progress not in (0, None):
-        facts.append(("progress", encode_text(info.progress)))
-    if info.finished_at is not None:
-        facts.append(("finished", moment_text(info.finished_at)))
-    facts.append(("data", f"{encode_text(info.data)}  ({short_bytes(info.data_bytes)})"))
-    if info.state is State.COMPLETED:
-        facts.append(("result", encode_text(info.result)))
-    if info.failed_reason:
-        facts.append(("reason", info.failed_reason))
-    return facts
-
-
 def _seconds(duration_s: float) -> str:
     return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
-
-
-def _short_json(value: object) -> str:
-    text = "" if value is None else encode_text(value)
-    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 @jobs.command("logs")

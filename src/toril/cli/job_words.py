@@ -1,0 +1,109 @@
+"""A job in words: a line of a listing, and all that is known of it."""
+
+from __future__ import annotations
+
+from toril.cli.output import (
+    BAD,
+    DIM,
+    GOOD,
+    WARN,
+    Cell,
+    Column,
+    ago,
+    moment_text,
+    plural,
+    short_bytes,
+)
+from toril.core.codec import encode_text
+from toril.engine.info import JobInfo
+from toril.engine.states import State
+
+COLUMNS = (
+    Column("ID"),
+    Column("NAME", cut=True),
+    Column("STATE"),
+    Column("TRIES", right=True),
+    Column("ADDED", right=True),
+    Column("DETAIL", cut=True),
+)
+
+STYLES = {
+    State.ACTIVE: GOOD,
+    State.FAILED: BAD,
+    State.DELAYED: WARN,
+    State.COMPLETED: DIM,
+}
+
+
+def row(info: JobInfo) -> list[str]:
+    """Return the cells of a line, as `COLUMNS` are."""
+    return [
+        info.id,
+        info.name,
+        Cell(info.state, STYLES.get(info.state, "")),
+        str(info.attempts_made),
+        ago(info.created_at),
+        _detail(info),
+    ]
+
+
+def _detail(info: JobInfo) -> str:
+    """Return what is worth knowing of a job in its state, in a few words."""
+    match info.state:
+        case State.FAILED:
+            return info.failed_reason or ""
+        case State.DELAYED if info.run_at is not None:
+            return f"due {moment_text(info.run_at)}"
+        case State.ACTIVE:
+            progress = "" if info.progress in (0, None) else f", {_short_json(info.progress)} %"
+            return f"since {ago(info.processed_at)}{progress}"
+        case State.COMPLETED:
+            return _short_json(info.result)
+        case State.PRIORITIZED:
+            return f"priority {info.priority}"
+        case State.WAITING_CHILDREN:
+            return "until its children are done"
+    return ""
+
+
+def facts(info: JobInfo) -> list[tuple[str, str]]:
+    """Return labels, and what there is to say under each."""
+    options = info.options if isinstance(info.options, dict) else {}
+    # Node writes 0 where the producer said nothing.
+    allowed = options.get("attempts", 1) or "as many as its task allows"
+    tries = f"{info.attempts_made} of {allowed}"
+    extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
+    if extra > 0:
+        tries += f", and {plural(extra, 'start')} given back or lost"
+    found = [
+        ("added", f"{moment_text(info.created_at)} ({ago(info.created_at)} ago)"),
+        ("attempts", tries),
+    ]
+    if info.run_at is not None:
+        found.append(("due", moment_text(info.run_at)))
+    if info.state is State.WAITING_CHILDREN:
+        found.append(("waits", "until its children are done; BullMQ shows and removes its flow"))
+    if info.priority:
+        found.append(("priority", str(info.priority)))
+    if info.deduplication_id is not None:
+        found.append(("dedup id", info.deduplication_id))
+    if info.state is State.ACTIVE:
+        lease = "" if info.lease_remaining_s is None else f", lease {info.lease_remaining_s:.0f} s"
+        found.append(("runs on", f"{info.worker_id or '-'} since {ago(info.processed_at)}{lease}"))
+    if info.cancel_reason:
+        found.append(("cancelled", info.cancel_reason))
+    if info.progress not in (0, None):
+        found.append(("progress", encode_text(info.progress)))
+    if info.finished_at is not None:
+        found.append(("finished", moment_text(info.finished_at)))
+    found.append(("data", f"{encode_text(info.data)}  ({short_bytes(info.data_bytes)})"))
+    if info.state is State.COMPLETED:
+        found.append(("result", encode_text(info.result)))
+    if info.failed_reason:
+        found.append(("reason", info.failed_reason))
+    return found
+
+
+def _short_json(value: object) -> str:
+    text = "" if value is None else encode_text(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
