@@ -4,6 +4,9 @@ While one exchange is under way outcomes pile up and go with the next: batches f
 Where the store takes several at once and there is much to do, a second one is under way meanwhile,
 so that store and worker work at the same time: one on one half of the slots, one on the other.
 
+An idle worker leaves a claim standing, where the store has such: for a few of its free slots, which
+count as taken meanwhile. Else it sleeps until it is woken, and asks.
+
 Never dead in silence: a store that does not answer is tried again with growing, jittered waits, and
 `trouble_since_s` tells the watchdog how long that has been so.
 """
@@ -16,6 +19,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from toril.core.errors import (
     BackendClosedError,
@@ -23,7 +27,7 @@ from toril.core.errors import (
     StoreCorruptError,
     StoreForeignError,
 )
-from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply
+from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.job import Claimed, Finished
 
@@ -40,20 +44,23 @@ APART_S = 0.001
 worker has nothing to do."""
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 5.0
+MOST_STANDING = 4
+"""Jobs of a standing claim: should this machine die in silence, so many may be claimed for it
+afterwards. When it has got all of them, the worker asks for what its other slots can take."""
 
 
+@dataclass(slots=True, eq=False)
 class _Sent:
-    """An exchange under way."""
+    """An exchange under way, or a claim that stands."""
 
-    __slots__ = ("first_again", "outcomes", "reserved", "task")
-
-    def __init__(self, outcomes: list[Finished], reserved: int, *, first_again: bool) -> None:
-        self.outcomes = outcomes
-        self.reserved = reserved
-        """Free slots that it may fill, beside those of its outcomes."""
-        self.first_again = first_again
-        """Nothing was under way beside it, and one before it had failed."""
-        self.task: asyncio.Task[None] | None = None
+    outcomes: list[Finished]
+    reserved: int
+    """Free slots that it may fill, beside those of its outcomes."""
+    failures: int
+    """How many had failed before it."""
+    first_again: bool = False
+    """Nothing was under way beside it but a standing claim, and one before it had failed."""
+    task: asyncio.Task[None] | None = None
 
 
 class Fetcher:
@@ -97,11 +104,16 @@ class Fetcher:
         """Of these, how many may have reached the store with an exchange that failed."""
         self._busy = 0
         self._under_way: set[_Sent] = set()
+        self._standing: Standing | None = None
+        self._stands: _Sent | None = None
+        """The claim that stands."""
+        self._due: asyncio.TimerHandle | None = None
         self._reserved = 0
         self._asks = True
         """There may be something to claim."""
         self._failed = False
         """The last exchanges failed: what they did is unknown until one on its own went well."""
+        self._failures = 0
         self._quiet = False
         self._ended = False
         self._fatal: BaseException | None = None
@@ -121,6 +133,11 @@ class Fetcher:
     def busy(self) -> int:
         """Slots in use, those included whose outcome has not reached the store."""
         return self._busy
+
+    @property
+    def expects(self) -> bool:
+        """Whether an answer of the store is on its way, which may bring jobs."""
+        return bool(self._under_way) or self._stands is not None
 
     def finished(self, outcome: Finished) -> None:
         """Take an outcome along on the next exchange."""
@@ -155,19 +172,19 @@ class Fetcher:
                 not ours.
         """
         try:
-            while not (
-                self._ended and self._busy == 0 and not self._outbox and not self._under_way
-            ):
+            while not (self._ended and self._busy == 0 and not self._outbox and not self.expects):
                 self._changed.clear()
                 if self._fatal is not None and not self._under_way:
                     raise self._fatal
                 if not self._send_all():
                     await self._rest()
         finally:
-            for timer in (self._pause, self._second):
+            for timer in (self._pause, self._second, self._due):
                 if timer is not None:
                     timer.cancel()
             await self._stop_sleeping()
+            if self._standing is not None:
+                await self._standing.close()
 
     def _send_all(self) -> bool:
         """Send what there is to say and to ask for; return whether that was anything."""
@@ -215,7 +232,7 @@ class Fetcher:
 
     def _send(self, outcomes: list[Finished], claims: Sequence[Claim], reserved: int) -> None:
         self._before()
-        sent = _Sent(outcomes, reserved, first_again=self._failed)
+        sent = _Sent(outcomes, reserved, self._failures, first_again=self._failed)
         self._under_way.add(sent)
         self._sent_s = time.monotonic()
         self._reserved += reserved
@@ -223,9 +240,9 @@ class Fetcher:
         exchange = Exchange(self._worker_id, outcomes, claims, reserved + len(outcomes))
         # A task of its own: what the store has claimed for us must reach a slot, or be given back,
         # whatever becomes of this loop.
-        sent.task = self._loop.create_task(self._exchange(sent, exchange))
+        sent.task = self._loop.create_task(self._exchange(sent, exchange, self._dispatch))
 
-    async def _exchange(self, sent: _Sent, exchange: Exchange) -> None:
+    async def _exchange(self, sent: _Sent, exchange: Exchange, by: Dispatch | Standing) -> None:
         """Make an exchange, and take what comes of it in the same step of the event loop.
 
         A failure that was noticed later would let another exchange begin meanwhile, which would
@@ -237,7 +254,9 @@ class Fetcher:
             self._asks = True
             return
         try:
-            reply = await self._dispatch.exchange(exchange)
+            reply = await by.exchange(exchange)
+            if sent is self._stands and len(reply.claimed) == sent.reserved:
+                self._asks = True  # for more than it could take
             self._arrived(sent)
             self._take(sent, reply)
         except (BackendClosedError, StoreCorruptError, StoreForeignError) as error:
@@ -248,13 +267,17 @@ class Fetcher:
             self._outbox[:0] = sent.outcomes
             self._unsure += len(sent.outcomes)
             self._failed = self._asks = True
+            self._failures += 1
             self._wait_out(error)
         except BaseException as error:
             self._arrived(sent)
             self._fatal = error
 
     def _arrived(self, sent: _Sent) -> None:
-        if sent in self._under_way:
+        if sent is self._stands:
+            self._stands = None
+            self._reserved -= sent.reserved
+        elif sent in self._under_way:
             self._under_way.remove(sent)
             self._reserved -= sent.reserved
         self._changed.set()
@@ -264,7 +287,7 @@ class Fetcher:
             log.warning("the store answers again")
         self.trouble = None
         self._retry_s = FIRST_RETRY_S
-        if sent.first_again:
+        if sent.first_again and sent.failures == self._failures:
             self._failed = False
         self._busy += len(reply.claimed) - len(sent.outcomes)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):
@@ -295,15 +318,23 @@ class Fetcher:
         if self._quiet or self._free <= 0:
             # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
             await self._stop_sleeping()
+            if self._standing is not None and (self._quiet or self._asks):
+                self._standing.release()
         elif not self._under_way and self._pause is None and self._latest is not None:
             if self._busy == 0 and not self._outbox:
                 self._idle()
-            await self._sleep(self._latest)
+            if not self._changed.is_set():
+                await self._sleep(self._latest)
         await self._changed.wait()
 
     async def _sleep(self, reply: ExchangeReply) -> None:
-        """Have the store wake us."""
-        if self._changed.is_set():
+        """Have the store give us jobs, or wake us."""
+        if self._standing is None:
+            self._standing = self._dispatch.standing()
+        if self._standing is not None:
+            self._look_when_due(reply.next_due_ms)
+            if self._stands is None:
+                self._stand(self._standing)
             return
         timeout_s = IDLE_S
         if reply.next_due_ms is not None:
@@ -314,6 +345,21 @@ class Fetcher:
                 self._dispatch.wait(self._plan.queues, reply.seen, timeout_s=timeout_s)
             )
             self._sleeper.add_done_callback(self._woken)
+
+    def _stand(self, standing: Standing) -> None:
+        """Leave a claim standing for some of the free slots."""
+        reserved = min(self._free, MOST_STANDING)
+        sent = self._stands = _Sent([], reserved, self._failures)
+        self._reserved += reserved
+        exchange = Exchange(self._worker_id, [], self._plan.claims(reserved), reserved)
+        sent.task = self._loop.create_task(self._exchange(sent, exchange, standing))
+
+    def _look_when_due(self, due_ms: int | None) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if due_ms is not None:
+            self._due = self._loop.call_later(max(due_ms, 1) / 1000, self.look)
 
     def _woken(self, _: asyncio.Task[None]) -> None:
         self._asks = True

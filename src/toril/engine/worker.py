@@ -278,9 +278,13 @@ class Worker:
     async def _let_end(self, fetcher: Fetcher, fetching: asyncio.Task[None]) -> None:
         """Wait for running jobs: until the deadline, or until `stop` is called once more."""
         now = asyncio.create_task(self._now.wait())
-        until_s = time.monotonic() + self._shutdown_s
+        begin_s = time.monotonic()
+        until_s = begin_s + self._shutdown_s
+        answer_until_s = begin_s + FAREWELL_S  # a store that is silent is not waited for
         try:
-            while fetcher.busy and (left_s := until_s - time.monotonic()) > 0:
+            while (left_s := until_s - time.monotonic()) > 0 and (
+                fetcher.busy or (fetcher.expects and time.monotonic() < answer_until_s)
+            ):
                 await asyncio.wait(
                     [now, fetching],
                     timeout=min(left_s, 0.02),

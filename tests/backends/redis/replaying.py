@@ -67,9 +67,10 @@ class Replay:
 
     def keep_metrics(self, points: int) -> None:
         """Keep so many minutes of metrics: unlike ours, BullMQ's workers have to be told to."""
-        for role in (self.backend.dispatch, self.backend.jobs):
-            assert isinstance(role, RedisDispatch | RedisJobs)
-            role.metrics_points = points
+        dispatch, jobs = self.backend.dispatch, self.backend.jobs
+        assert isinstance(dispatch, RedisDispatch)
+        assert isinstance(jobs, RedisJobs)
+        dispatch.exchanging.metrics_points = jobs.metrics_points = points
 
     def tick(self, ms: int) -> None:
         """Let time pass."""

@@ -111,7 +111,7 @@ async def test_death_of_the_primary_is_survived(connect: Connect, group: Sentine
     assert answer == 2
     assert after.command("GET", "n") == "2"
     dead.restart()
-    await wait_until(lambda: role(dead) == "slave", deadline_s=20)
+    await wait_until(lambda: role(dead) == "slave", deadline_s=60)
     await wait_for_copy(dead, "n", "2")
 
 

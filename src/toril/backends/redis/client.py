@@ -138,6 +138,40 @@ class Client:
                 refused = link, error
         return await home.deliver(data, key, script, refused)
 
+    def start(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        *args: Word,
+        done: Callable[[Any, BaseException | None], None],
+    ) -> bool:
+        """Send what `run` would, without a task, if nothing is in the way of that.
+
+        Parameters:
+            done: Called with the reply, or with what `run` would raise. Not during this call.
+
+        Returns:
+            Whether it was sent. If not, nothing was done: use `run`.
+        """
+        home = self._homes.get(asyncio.get_running_loop())
+        link = None if home is None else home.ways.link
+        if home is None or link is None or link.full:
+            return False
+        script.check(len(keys), len(args))
+        data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
+
+        def answered(sent: asyncio.Future[Any]) -> None:
+            error = sent.exception()
+            if isinstance(error, NotWrittenError | ReplyError):
+                refused = (link, error) if isinstance(error, ReplyError) else None
+                home.deliver_soon(data, keys[0] if keys else None, script, refused, done)
+            else:
+                done(None if error is not None else sent.result(), error)
+
+        link.send(data).add_done_callback(answered)
+        link.flush()
+        return True
+
     async def line(self, key: str, *, name: str | None = None) -> Line:
         """Open a connection apart, for commands that block, to the server that has a key.
 

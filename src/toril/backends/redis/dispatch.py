@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from toril.backends.redis import records, requests
 from toril.backends.redis.client import Client
+from toril.backends.redis.exchanging import ExchangeCall, Exchanging, queues_of
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
-from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
+from toril.backends.redis.standing import RedisStanding
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import BackendError, StoreUnreachableError
@@ -29,7 +29,6 @@ from toril.engine.contract.dispatch import (
     Speech,
     Word,
 )
-from toril.engine.job import Claimed
 
 LOOK_CHUNK = 1000
 """Active jobs that one call of a sweep looks at."""
@@ -50,9 +49,7 @@ class RedisDispatch:
         known: KnownQueues,
         wake_ups: WakeUps,
         workers: RedisWorkers,
-        lost: LostExchanges,
-        *,
-        metrics_points: int,
+        exchanging: Exchanging,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -60,14 +57,14 @@ class RedisDispatch:
         self._known = known
         self._wake_ups = wake_ups
         self._workers = workers
-        self.metrics_points = metrics_points
-        self._lost = lost
-        self._claims = itertools.count(1)
+        self.exchanging = exchanging
+        self._lost = exchanging.lost
+        self._standings: weakref.WeakSet[RedisStanding] = weakref.WeakSet()
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         # Those that are lost from here on are not this exchange's to find.
-        lost_tokens = self._lost.of(exchange.worker_id, _queues(exchange))
+        lost_tokens = self._lost.of(exchange.worker_id, queues_of(exchange))
         for claim in exchange.claims:
             await self._known.serve(claim.queue)
         # What tasks have said must be there first: with their outcome they lose the right to it.
@@ -77,44 +74,19 @@ class RedisDispatch:
         if self._client.clustered:
             reply = await self._exchange_by_slot(exchange, lost_tokens)
         else:
-            reply = await self._exchange(exchange, self._token(exchange), lost_tokens)
+            reply = await self._exchange(self.exchanging.call(exchange, lost_tokens))
         reply.seen = seen
         return reply
 
-    def _token(self, exchange: Exchange) -> str:
-        return f"{exchange.worker_id}:{next(self._claims)}"
-
-    async def _exchange(
-        self, exchange: Exchange, token: str, lost_tokens: Sequence[str]
-    ) -> ExchangeReply:
-        worker_id = exchange.worker_id
-        places = Places()
-        arguments = requests.exchange(
-            exchange, token, points=self.metrics_points, lost_tokens=lost_tokens, places=places
-        )
-        metas = [self._keys.meta(queue) for queue in places.names]
-        if not metas:
+    async def _exchange(self, call: ExchangeCall) -> ExchangeReply:
+        if not call.metas:
             return ExchangeReply([], [], None, 0)
         try:
-            late, claims, wait_ms = await self._client.run(
-                script("exchange"), metas, self._moments.frozen(), *arguments
-            )
+            answer = await self._client.run(script("exchange"), call.metas, *call.arguments)
         except StoreUnreachableError as error:
-            if error.sent:
-                self._lost.add(worker_id, _queues(exchange), token)
+            call.failed(error)
             raise
-        if lost_tokens:
-            claimed_of = [claim.queue for claim in exchange.claims]
-            self._lost.found(worker_id, claimed_of, lost_tokens)
-        words: list[Word] = ["ok"] * len(exchange.outcomes)
-        for place in late:
-            words[place - 1] = "lease_lost"
-        claimed: list[Claimed] = []
-        for place, claim_token, started_ms, rows in claims:
-            claimed += records.claimed(
-                rows, places.names[place - 1], claim_token, records.whole(started_ms)
-            )
-        return ExchangeReply(words, claimed, wait_ms, 0)
+        return call.read(answer)
 
     async def _exchange_by_slot(
         self, exchange: Exchange, lost_tokens: Sequence[str]
@@ -122,7 +94,7 @@ class RedisDispatch:
         """Exchange with each slot in turn: a script cannot reach over several."""
         whole = ExchangeReply(["lease_lost"] * len(exchange.outcomes), [], None, 0)
         slots: dict[int | None, set[str]] = {}
-        for queue in _queues(exchange):
+        for queue in queues_of(exchange):
             slots.setdefault(self._client.slot(self._keys.meta(queue)), set()).add(queue)
         done: list[tuple[set[str], list[str]]] = []
         for names in slots.values():
@@ -133,12 +105,12 @@ class RedisDispatch:
                 [claim for claim in exchange.claims if claim.queue in names],
                 exchange.room - len(whole.claimed),
             )
-            token = self._token(exchange)
             theirs_lost = self._lost.of(exchange.worker_id, names)
             lost_here = [one for one in theirs_lost if one in lost_tokens]
-            done.append((names, [*lost_here, token]))
+            call = self.exchanging.call(part, lost_here)
+            done.append((names, [*lost_here, call.token]))
             try:
-                reply = await self._exchange(part, token, lost_here)
+                reply = await self._exchange(call)
             except BackendError:
                 # The caller gets nothing of what went well, so for it those replies are lost too.
                 for theirs, tokens in done[:-1]:
@@ -157,6 +129,17 @@ class RedisDispatch:
 
     def wake(self) -> None:
         self._wake_ups.wake()
+        for standing in list(self._standings):
+            standing.release_soon()
+
+    def standing(self) -> RedisStanding | None:
+        # A Cluster's queues may lie on several nodes, of which one connection reaches one. A test's
+        # clock goes on while a claim stands.
+        if self._client.clustered is not False or self._moments.frozen():
+            return None
+        standing = RedisStanding(self._client, self._keys, self._known, self.exchanging)
+        self._standings.add(standing)
+        return standing
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
         self._client.check_open()
@@ -288,10 +271,3 @@ class RedisDispatch:
             queue = one.queue if key is None else key(one)
             groups.setdefault(self._client.slot(self._keys.meta(queue)), []).append(one)
         return list(groups.values())
-
-
-def _queues(exchange: Exchange) -> list[str]:
-    """Return the queues that an exchange is about, each once."""
-    names = [outcome.queue for outcome in exchange.outcomes]
-    names += [claim.queue for claim in exchange.claims]
-    return list(dict.fromkeys(names))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
 from toril.backends.redis.address import Place
@@ -40,6 +40,7 @@ class Home:
         self._loop = loop
         self._timeout_s = known.address.connect_timeout_s
         self._lines: set[Line] = set()
+        self._delivering: set[asyncio.Task[object]] = set()
         self._closed = False
         guard = _until_the_loop_ends(self)
         with contextlib.suppress(StopIteration):  # up to its yield: the loop knows it from then on
@@ -82,6 +83,25 @@ class Home:
                 continue
             except ReplyError as error:
                 refused = link, error
+
+    def deliver_soon(
+        self,
+        data: bytes,
+        key: str | None,
+        script: Script | None,
+        refused: tuple[Link, ReplyError] | None,
+        done: Callable[[object, BaseException | None], None],
+    ) -> None:
+        """`deliver` in a task of its own; `done` is called with the reply, or with the error."""
+
+        def ended(task: asyncio.Task[object]) -> None:
+            self._delivering.discard(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            done(None if error is not None else task.result(), error)
+
+        task = self._loop.create_task(self.deliver(data, key, script, refused))
+        self._delivering.add(task)
+        task.add_done_callback(ended)
 
     async def deliver_many(
         self, packed: Sequence[bytes], keys: Sequence[str | None]

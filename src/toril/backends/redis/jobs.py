@@ -51,9 +51,30 @@ class RedisJobs(Bulk):
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         """Send what the calls of one turn of the loop have gathered."""
         pending = self._pending.pop(loop, None)
-        if pending is not None:
+        if pending is not None and not self._start(pending):
             self._tasks.add(task := loop.create_task(self._add_pending(pending)))
             task.add_done_callback(self._tasks.discard)
+
+    def _start(self, pending: Pending) -> bool:
+        """Send without a task, if nothing is in the way; return whether it was sent."""
+
+        def done(answers: Any, error: BaseException | None) -> None:
+            if error is None:
+                pending.succeed(_added(answers))
+            else:
+                pending.fail(error)
+
+        places = Places()
+        try:
+            arguments = new_jobs(pending.jobs, places)
+            if not all(map(self._known.is_ready, places.names)):
+                return False
+            metas = [self._keys.meta(queue) for queue in places.names]
+            return self._client.start(
+                script("add"), metas, self._moments.frozen(), *arguments, done=done
+            )
+        except Exception:  # one of them cannot be sent: the other way finds out which
+            return False
 
     async def _add_pending(self, pending: Pending) -> None:
         try:
@@ -105,10 +126,7 @@ class RedisJobs(Bulk):
             self._moments.frozen(),
             *arguments,
         )
-        return [
-            Added(answer) if isinstance(answer, str) else Added(answer[0], duplicate=True)
-            for answer in answers
-        ]
+        return _added(answers)
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
         row = await self._run("read_job", queue, job_id)
@@ -182,6 +200,13 @@ class RedisJobs(Bulk):
         if many < 0:
             raise not_found(queue, job_id)
         return many
+
+
+def _added(answers: Sequence[Any]) -> list[Added]:
+    return [
+        Added(answer) if isinstance(answer, str) else Added(answer[0], duplicate=True)
+        for answer in answers
+    ]
 
 
 _ALLOWED = {

@@ -45,6 +45,14 @@ class KnownQueues:
             )
         self._fit_until_s[queue] = time.monotonic() + AGAIN_S
 
+    def is_ready(self, queue: str) -> bool:
+        """Return whether a queue may be added to, and is on the register, as of a moment ago."""
+        now_s = time.monotonic()
+        return (
+            self._fit_until_s.get(queue, 0.0) > now_s
+            and self._announced_until_s.get(queue, 0.0) > now_s
+        )
+
     async def serve(self, queue: str) -> None:
         """Make sure that a worker may take the jobs of a queue.
 

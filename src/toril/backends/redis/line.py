@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from toril.backends.redis.link import Link, NotWrittenError
@@ -60,11 +60,49 @@ class Line:
             BackendClosedError: The client was closed meanwhile.
         """
         link = self.link
+        try:
+            return await self._wait(link.send, pack(command), timeout_s=timeout_s)
+        except ReplyError as error:
+            self._leave_if_moved(error)
+            raise self._refusal(link, error) from None
+
+    async def call_both(
+        self, block: Sequence[Word], then: Sequence[Word], *, timeout_s: float
+    ) -> tuple[Any, Any]:
+        """Send a command that may block and one that the server runs when that has ended.
+
+        Parameters:
+            block: The first.
+            then: The second; it is run whatever became of the first.
+            timeout_s: For how long the server was asked to block, in seconds.
+
+        Returns:
+            Both replies. A refusal is a `ReplyError` among them.
+
+        Raises:
+            StoreUnreachableError: As `call`.
+            BackendClosedError: As `call`.
+        """
+
+        def send(data: bytes) -> asyncio.Future[list[Any]]:
+            return self.link.send_many(data, 2)
+
+        both = pack(tuple(block)) + pack(tuple(then))
+        first, second = await self._wait(send, both, timeout_s=timeout_s)
+        for reply in (first, second):
+            if isinstance(reply, ReplyError):
+                self._leave_if_moved(reply)
+        return first, second
+
+    async def _wait(
+        self, send: Callable[[bytes], asyncio.Future[Any]], data: bytes, *, timeout_s: float
+    ) -> Any:
+        link = self.link
         if link.closed:
             raise self._closed("the line is closed")
         try:
             async with asyncio.timeout(timeout_s + GUARD_S):
-                return await link.send(pack(command))
+                return await send(data)
         except TimeoutError:
             link.abort("no answer")
             raise StoreUnreachableError(
@@ -77,11 +115,11 @@ class Line:
             raise
         except NotWrittenError:
             raise self._closed("the connection was lost") from None
-        except ReplyError as error:
-            text = str(error)
-            if is_read_only(text) or code(text) in ("MOVED", "ASK"):
-                link.abort("the server has this key no more")
-            raise self._refusal(link, error) from None
+
+    def _leave_if_moved(self, error: ReplyError) -> None:
+        text = str(error)
+        if is_read_only(text) or code(text) in ("MOVED", "ASK"):
+            self.link.abort("the server has this key no more")
 
     def unblock_command(self) -> tuple[Word, ...]:
         """Return the command that ends what it is blocked on, for another connection."""

@@ -113,7 +113,7 @@ class Link(asyncio.BufferedProtocol):
         waiting.append(future)
         out = self._out
         if not out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         out.append(data)
         if len(waiting) >= MAX_IN_FLIGHT:
             self.full = True
@@ -126,7 +126,7 @@ class Link(asyncio.BufferedProtocol):
             self._wake_timer()
         self._waiting.append(_Batch(future, count))
         if not self._out:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(data)
         return future
 
@@ -256,7 +256,8 @@ class Link(asyncio.BufferedProtocol):
         if self._timer is None and self._answer_timeout_s is not None:
             self._timer = self._loop.call_later(self._answer_timeout_s, self._check)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was sent in this turn of the event loop, in place of at its end."""
         transport = self._transport
         if transport is None:
             self._fail_all()

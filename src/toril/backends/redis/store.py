@@ -8,6 +8,7 @@ from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
+from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
@@ -44,6 +45,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     known = KnownQueues(client, keys)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
+    exchanging = Exchanging(keys, moments, lost, metrics_points=metrics_points)
     workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments)
     counts = RedisCounts(client, keys, moments)
@@ -61,9 +63,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         url=address.shown,
         clock=clock,
         jobs=RedisJobs(client, keys, moments, known, metrics_points=metrics_points),
-        dispatch=RedisDispatch(
-            client, keys, moments, known, wake_ups, workers, lost, metrics_points=metrics_points
-        ),
+        dispatch=RedisDispatch(client, keys, moments, known, wake_ups, workers, exchanging),
         events=events,
         counts=counts,
         limits=RedisLimits(client, keys, moments),

@@ -91,6 +91,9 @@ class SqliteDispatch:
     def wake(self) -> None:
         self._signal.ring()
 
+    def standing(self) -> None:
+        return None
+
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
         def transition(transaction: Transaction) -> Renewal:
             numbers = msgspec.json.encode([hold.number for hold in held]).decode()

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 from toril.core.clock import Clock
 from toril.engine.contract.counts import Counts
-from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Hold
+from toril.engine.contract.dispatch import (
+    Claim,
+    Dispatch,
+    Exchange,
+    ExchangeReply,
+    Hold,
+    Standing,
+)
 from toril.engine.contract.events import Events
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
@@ -33,6 +40,7 @@ __all__ = [
     "Lifecycle",
     "Limits",
     "Repair",
+    "Standing",
     "Workers",
 ]
 

@@ -91,6 +91,29 @@ class Speech(msgspec.Struct, frozen=True):
     keep_logs: int = 1000
 
 
+class Standing(Protocol):
+    """One worker's claim that stands: it is honoured as soon as there is something to take."""
+
+    async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        """Wait as `Dispatch.wait` does, and then claim, in the same call of the store.
+
+        The store may have done it although this raises, as with `Dispatch.exchange`; other
+        exchanges of the worker may be under way meanwhile.
+
+        Parameters:
+            exchange: Without outcomes. One at a time.
+        """
+        ...
+
+    def release(self) -> None:
+        """Have `exchange` return soon, with what it may have claimed by then."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds. Not while a claim stands, unless nothing can be saved."""
+        ...
+
+
 class Dispatch(Protocol):
     """Claims, leases and outcomes. Every transition here is fenced by the claim's token."""
 
@@ -119,6 +142,14 @@ class Dispatch(Protocol):
 
     def wake(self) -> None:
         """End all `wait` calls of this process now. Callable from any thread."""
+        ...
+
+    def standing(self) -> Standing | None:
+        """Return a standing claim for one worker, of this event loop.
+
+        None: here it would be no better than `wait` and an exchange after it. Known after the first
+        exchange.
+        """
         ...
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:

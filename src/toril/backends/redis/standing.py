@@ -1,0 +1,108 @@
+"""A claim that stands: the server runs it by itself as soon as a queue has something to take.
+
+On a connection apart two commands are sent together: one that blocks on the queues' markers, and
+the exchange. The server runs the second when the first has ended. So an idle worker is not told
+that there is a job, only to ask for it: it is given the job, one way to the server and back sooner.
+
+If the worker's machine dies in silence, what is claimed for it afterwards waits for the end of its
+lease: so a claim is for few jobs, and stands for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from toril.backends.redis.client import Client, Line
+from toril.backends.redis.exchanging import Exchanging
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.protocol import ReplyError, Word
+from toril.backends.redis.scripts import script
+from toril.backends.redis.wakeups import LONGEST_S
+from toril.core.errors import BackendError, StoreUnreachableError
+from toril.engine.contract.dispatch import Exchange, ExchangeReply
+
+AGAIN_S = 0.01
+"""Between two tries to end a claim: the first may come before the server has begun to block."""
+TROUBLE_S = 0.5
+"""A server that will not block is asked again after so long."""
+
+
+class RedisStanding:
+    """The role `Standing`: one worker's."""
+
+    def __init__(
+        self, client: Client, keys: Keys, known: KnownQueues, exchanging: Exchanging
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._known = known
+        self._exchanging = exchanging
+        self._loop = asyncio.get_running_loop()
+        self._line: Line | None = None
+        self._stands = False
+        self._releasing: asyncio.Task[None] | None = None
+
+    async def exchange(self, exchange: Exchange) -> ExchangeReply:
+        for claim in exchange.claims:
+            await self._known.serve(claim.queue)
+        markers = [self._keys.marker(claim.queue) for claim in exchange.claims]
+        if self._line is None or self._line.closed:
+            self._line = await self._client.line(markers[0])
+        call = self._exchanging.call(exchange)
+        run: list[Word] = [
+            "EVALSHA",
+            script("exchange").sha,
+            len(call.metas),
+            *call.metas,
+            *call.arguments,
+        ]
+        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), LONGEST_S]
+        self._stands = True
+        try:
+            blocked, answer = await self._line.call_both(block, run, timeout_s=LONGEST_S)
+        except StoreUnreachableError as error:
+            call.failed(error)
+            raise
+        finally:
+            self._stands = False
+        if isinstance(answer, ReplyError):
+            # Nothing was done. By the way of all other calls the cause is mended, or told.
+            reply = await self._ask(exchange)
+        else:
+            reply = call.read(answer)
+        if isinstance(blocked, ReplyError) and not reply.claimed:
+            await asyncio.sleep(TROUBLE_S)
+        return reply
+
+    def release(self) -> None:
+        if self._stands and (self._releasing is None or self._releasing.done()):
+            self._releasing = self._loop.create_task(self._release())
+
+    def release_soon(self) -> None:
+        """`release`, from any thread."""
+        self._loop.call_soon_threadsafe(self.release)
+
+    async def close(self) -> None:
+        if self._releasing is not None:
+            self._releasing.cancel()
+        if self._line is not None:
+            await self._line.close()
+
+    async def _release(self) -> None:
+        while self._stands and self._line is not None:
+            try:
+                await self._line.unblock()
+            except BackendError:
+                await self._line.close()
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def _ask(self, exchange: Exchange) -> ExchangeReply:
+        call = self._exchanging.call(exchange)
+        try:
+            answer = await self._client.run(script("exchange"), call.metas, *call.arguments)
+        except StoreUnreachableError as error:
+            call.failed(error)
+            raise
+        return call.read(answer)
