@@ -18,7 +18,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from toril.core.errors import (
@@ -117,7 +116,9 @@ class Fetcher:
         self._quiet = False
         self._ended = False
         self._fatal: BaseException | None = None
-        self._changed = asyncio.Event()
+        self._end: asyncio.Future[None] | None = None
+        """What `run` waits for."""
+        self._to_step = False
         self._latest: ExchangeReply | None = None
         self._sleeper: asyncio.Task[None] | None = None
         self._sent_s = 0.0
@@ -142,27 +143,27 @@ class Fetcher:
     def finished(self, outcome: Finished) -> None:
         """Take an outcome along on the next exchange."""
         self._outbox.append(outcome)
-        self._changed.set()
+        self._step_soon()
 
     def quiet(self) -> None:
         """Claim nothing more."""
         self._quiet = True
-        self._changed.set()
+        self._step_soon()
 
     def look(self) -> None:
         """Ask the store now, in place of waiting for it to wake us: it may be in trouble."""
         self._asks = True
-        self._changed.set()
+        self._step_soon()
 
     def give_up(self, error: BackendError) -> None:
         """Make `run` raise."""
         self._fatal = error
-        self._changed.set()
+        self._step_soon()
 
     def end(self) -> None:
         """Return from `run` once everything has been handed over."""
         self._quiet = self._ended = True
-        self._changed.set()
+        self._step_soon()
 
     async def run(self) -> None:
         """Exchange until `end()` was called and nothing is held any more.
@@ -171,20 +172,38 @@ class Fetcher:
             BackendError: The store can never answer again: it was closed, its file is damaged or
                 not ours.
         """
+        self._end = self._loop.create_future()
+        self._step_soon()
         try:
-            while not (self._ended and self._busy == 0 and not self._outbox and not self.expects):
-                self._changed.clear()
-                if self._fatal is not None and not self._under_way:
-                    raise self._fatal
-                if not self._send_all():
-                    await self._rest()
+            await self._end
         finally:
             for timer in (self._pause, self._second, self._due):
                 if timer is not None:
                     timer.cancel()
-            await self._stop_sleeping()
+            self._stop_sleeping()
             if self._standing is not None:
                 await self._standing.close()
+
+    def _step_soon(self) -> None:
+        """Take the next step after this turn of the loop: what happens in it is taken together."""
+        if not self._to_step:
+            self._to_step = True
+            self._loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._to_step = False
+        if self._end is None or self._end.done():
+            return
+        if self._fatal is not None and not self._under_way:
+            self._end.set_exception(self._fatal)
+        elif self._ended and self._busy == 0 and not self._outbox and not self.expects:
+            self._end.set_result(None)
+        else:
+            try:
+                if not self._send_all():
+                    self._rest()
+            except Exception as error:  # a fault of ours must end the worker, not halt it
+                self._end.set_exception(error)
 
     def _send_all(self) -> bool:
         """Send what there is to say and to ask for; return whether that was anything."""
@@ -216,7 +235,7 @@ class Fetcher:
 
     def _send_second(self) -> None:
         self._second = None
-        self._changed.set()
+        self._step()
 
     def _take_outcomes(self) -> list[Finished]:
         many = len(self._outbox)
@@ -280,7 +299,7 @@ class Fetcher:
         elif sent in self._under_way:
             self._under_way.remove(sent)
             self._reserved -= sent.reserved
-        self._changed.set()
+        self._step_soon()
 
     def _take(self, sent: _Sent, reply: ExchangeReply) -> None:
         if self.trouble is not None:
@@ -311,23 +330,22 @@ class Fetcher:
 
     def _try_again(self) -> None:
         self._pause = None
-        self._changed.set()
+        self._step()
 
-    async def _rest(self) -> None:
+    def _rest(self) -> None:
         """Wait for an outcome, a reply, for something to claim, or for its time to come."""
         if self._quiet or self._free <= 0:
             # Whoever sleeps takes the wake-ups of others: not while there is no room for a job.
-            await self._stop_sleeping()
+            self._stop_sleeping()
             if self._standing is not None and (self._quiet or self._asks):
                 self._standing.release()
         elif not self._under_way and self._pause is None and self._latest is not None:
             if self._busy == 0 and not self._outbox:
                 self._idle()
-            if not self._changed.is_set():
-                await self._sleep(self._latest)
-        await self._changed.wait()
+            if not self._to_step:
+                self._sleep(self._latest)
 
-    async def _sleep(self, reply: ExchangeReply) -> None:
+    def _sleep(self, reply: ExchangeReply) -> None:
         """Have the store give us jobs, or wake us."""
         if self._standing is None:
             self._standing = self._dispatch.standing()
@@ -340,11 +358,10 @@ class Fetcher:
         if reply.next_due_ms is not None:
             timeout_s = min(timeout_s, max(reply.next_due_ms, 1) / 1000)
         if self._sleeper is None or self._sleeper.done() or reply.next_due_ms is not None:
-            await self._stop_sleeping()
-            self._sleeper = asyncio.ensure_future(
-                self._dispatch.wait(self._plan.queues, reply.seen, timeout_s=timeout_s)
+            self._stop_sleeping()
+            self._sleeper = self._loop.create_task(
+                self._wait(reply.seen, timeout_s), name="toril-sleeper"
             )
-            self._sleeper.add_done_callback(self._woken)
 
     def _stand(self, standing: Standing) -> None:
         """Leave a claim standing for some of the free slots."""
@@ -361,14 +378,14 @@ class Fetcher:
         if due_ms is not None:
             self._due = self._loop.call_later(max(due_ms, 1) / 1000, self.look)
 
-    def _woken(self, _: asyncio.Task[None]) -> None:
-        self._asks = True
-        self._changed.set()
+    async def _wait(self, seen: int, timeout_s: float) -> None:
+        try:
+            await self._dispatch.wait(self._plan.queues, seen, timeout_s=timeout_s)
+        except Exception as error:  # the store tells what it is when it is asked
+            log.debug("asking in place of waiting: %s", error)
+        self.look()
 
-    async def _stop_sleeping(self) -> None:
-        sleeper, self._sleeper = self._sleeper, None
-        if sleeper is not None:
-            sleeper.remove_done_callback(self._woken)
-            sleeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await sleeper
+    def _stop_sleeping(self) -> None:
+        if self._sleeper is not None:
+            self._sleeper.cancel()
+            self._sleeper = None

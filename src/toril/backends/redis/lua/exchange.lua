@@ -16,7 +16,7 @@
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
 --   deduplicated removed
 -- COST
---   about 3 commands an outcome and 4 a claim, 16 a queue; O(log N) in jobs waiting or finished
+--   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/in_parts

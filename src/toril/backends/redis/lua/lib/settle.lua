@@ -85,7 +85,6 @@ local function sort_out(queue, outcomes)
     end
   end
   in_parts(held_keys, function(...) redis.call('DEL', ...) end)
-  in_parts(held_ids, function(...) redis.call('SREM', queue.base .. 'stalled', ...) end)
   return held, lost, held_ids
 end
 
@@ -99,9 +98,10 @@ local function hindrance(queue, job)
   end
 end
 
-local function has_children(queue, held)
-  local many = 0
-  local keys = {}
+-- Whether any of these jobs has children; and none of them is marked as stalled from then on.
+-- Mostly there is neither, which one look tells.
+local function has_children(queue, held, ids)
+  local keys, many = { queue.base .. 'stalled' }, 0
   for _, job in ipairs(held) do
     if job.more.kind == 'completed' then
       keys[#keys + 1] = queue.base .. job.id .. ':dependencies'
@@ -109,6 +109,10 @@ local function has_children(queue, held)
     end
   end
   in_parts(keys, function(...) many = many + redis.call('EXISTS', ...) end)
+  if many > 0 then
+    many = many - redis.call('EXISTS', keys[1])
+    in_parts(ids, function(...) redis.call('SREM', keys[1], ...) end)
+  end
   return many > 0
 end
 
@@ -130,7 +134,7 @@ local function settle(queue, outcomes, again, points, queues)
   end
   local left = leave_active(queue, ids)
   queue.ending = left  -- a job whose turn has not come still runs, for whoever asks meanwhile
-  local guarded = has_children(queue, held)
+  local guarded = has_children(queue, held, ids)
   local done = { completed = {}, failed = {} }
   local policy, many = {}, { completed = 0, failed = 0 }
   local promoted = false

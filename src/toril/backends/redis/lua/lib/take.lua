@@ -3,10 +3,16 @@
 -- Returns in how many ms to ask again, if something is known to become ready then; and the jobs.
 local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
 
-local function allowed(queue, claim, limit)
+-- Whether a queue has none of what most queues mostly have not: one look in place of four.
+local function is_plain(queue)
+  return redis.call('EXISTS', queue.base .. 'delayed', queue.base .. 'limiter',
+    queue.base .. 'prioritized', queue.base .. 'pc') == 0
+end
+
+local function allowed(queue, claim, limit, plain)
   local key = queue.base .. 'limiter'
   local rate = queue.rate_limit or claim.rate_limit
-  local used = tonumber(redis.call('GET', key)) or 0
+  local used = not plain and tonumber(redis.call('GET', key)) or 0
   if used > 0 then
     local left_ms = remaining(queue, key)
     if left_ms > 0 then
@@ -25,7 +31,7 @@ local function allowed(queue, claim, limit)
   return limit, nil
 end
 
-local function pop(queue, limit)
+local function pop(queue, limit, plain)
   local ids = {}
   while #ids < limit do
     local popped = redis.call('RPOP', queue.base .. 'wait', limit - #ids)
@@ -35,7 +41,7 @@ local function pop(queue, limit)
       if id ~= '0' and string.sub(id, 1, 2) ~= '0:' then ids[#ids + 1] = id end
     end
   end
-  if #ids < limit
+  if #ids < limit and not plain
     and redis.call('EXISTS', queue.base .. 'prioritized', queue.base .. 'pc') > 0 then
     local popped = redis.call('ZPOPMIN', queue.base .. 'prioritized', limit - #ids)
     for index = 1, #popped, 2 do ids[#ids + 1] = popped[index] end
@@ -77,11 +83,12 @@ local function start(queue, id, token, lease_end, worker)
 end
 
 local function take(queue, claim, room, token, worker)
-  local due_ms, jobs = promote_due(queue), {}
+  local plain, jobs = is_plain(queue), {}
+  local due_ms = not plain and promote_due(queue) or nil
   if queue.paused then return nil, jobs end
-  local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room))
+  local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room), plain)
   if wait_ms then return wait_ms, jobs end
-  local ids = limit > 0 and pop(queue, limit) or {}
+  local ids = limit > 0 and pop(queue, limit, plain) or {}
   if #ids > 0 then
     in_parts(ids, function(...) redis.call('LPUSH', queue.base .. 'active', ...) end)
     local starts, lease_end = 0, string.format('%.0f', queue.now_ms + claim.lease_ms)
@@ -99,7 +106,7 @@ local function take(queue, claim, room, token, worker)
     if #ids == limit or due_ms then redis.call('ZADD', queue.base .. 'marker', '0', '0') end
     if queue.rate_limit or claim.rate_limit then
       count_starts(queue, claim, starts)
-      local _, left_ms = allowed(queue, claim, 1)
+      local _, left_ms = allowed(queue, claim, 1, false)
       if left_ms then return left_ms, jobs end
     end
   end
