@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from toril.core.codec import decode
 from toril.core.errors import AttemptTimeoutError, TorilError, UnknownTaskError
@@ -136,7 +136,8 @@ class Executor:
     def _on_loop(self, attempt: Attempt, handler: Handler) -> Awaitable[Any]:
         arguments = handler.arguments(attempt.claimed.data)
         self._inject(attempt, handler, arguments)
-        return cast("Awaitable[Any]", handler.function(**arguments))
+        running: Awaitable[Any] = handler.function(**arguments)
+        return running
 
     async def _around(self, attempt: Attempt, handler: Handler) -> Any:
         """Run a task inside the middleware, wherever it runs."""

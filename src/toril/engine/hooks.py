@@ -75,7 +75,7 @@ class Hooks:
         finally:
             self._hooks[name].remove(hook)
 
-    def wants(self, name: HookName) -> bool:
+    def wants(self, name: str) -> bool:
         """Whether anybody listens: building an event for nobody is not free."""
         return bool(self._hooks.get(name))
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -28,8 +29,8 @@ from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
 from toril.engine.handler import Handlers
-from toril.engine.hooks import HOOKS, HookName, Hooks
-from toril.engine.job import Claimed, Finished
+from toril.engine.hooks import HookName, Hooks
+from toril.engine.job import Finished
 from toril.engine.leases import LeaseKeeper
 from toril.engine.middleware import Middleware
 from toril.engine.options import RateLimit
@@ -219,7 +220,7 @@ class Worker:
                 options.queues, weights=options.weights, lease_ms=lease_ms, rate=options.rate
             ),
             capacity=options.concurrency,
-            start=lambda claimed: self._start(claimed, lease_ms),
+            start=partial(executor.start, lease_ms=lease_ms),
             lost=self._outcome_lost,
             before=speaker.flush,
             applied=self._outcome_applied,
@@ -343,13 +344,9 @@ class Worker:
                 await asyncio.wait([fetching])
                 return
 
-    def _start(self, claimed: Claimed, lease_ms: int) -> None:
-        assert self._executor is not None  # noqa: S101 - the fetcher runs after it was made
-        self._executor.start(claimed, lease_ms)
-
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above
-        if outcome.kind in HOOKS and self._hooks.wants(cast("HookName", outcome.kind)):
+        if self._hooks.wants(outcome.kind):
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error

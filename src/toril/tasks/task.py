@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -176,7 +175,8 @@ class Task(Generic[P, R]):
         twin.options = replace(self.options, queue=queue)
         return twin
 
-    # What follows is `engine.handler.Handler`: how a worker sees it.
+    # What follows is `engine.handler.Handler`: how a worker sees it. Cached is
+    # what it looks at for each job: a property is a call.
 
     @property
     def name(self) -> str:
@@ -188,37 +188,37 @@ class Task(Generic[P, R]):
         """Its queue."""
         return self.options.queue
 
-    @property
+    @cached_property
     def run_in(self) -> RunIn:
         """Where it runs."""
         return self.options.run_in
 
-    @property
+    @cached_property
     def timeout_s(self) -> float | None:
         """Longest attempt, in seconds."""
         return self.options.timeout_s
 
-    @property
+    @cached_property
     def retry(self) -> RetryPolicy:
         """When a failed attempt is tried again."""
         return self.options.retry
 
-    @property
+    @cached_property
     def keep_completed(self) -> KeepPolicy:
         """What is kept of completed jobs."""
         return self.options.keep_completed
 
-    @property
+    @cached_property
     def keep_failed(self) -> KeepPolicy:
         """What is kept of failed jobs."""
         return self.options.keep_failed
 
-    @property
+    @cached_property
     def context_name(self) -> str | None:
         """The parameter that takes the `Context`."""
         return self.signature.context_name
 
-    @property
+    @cached_property
     def provided_names(self) -> Mapping[str, type]:
         """Parameters that the app provides."""
         return self.signature.provided_names
@@ -297,9 +297,7 @@ class Task(Generic[P, R]):
                 f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and"
                 " pass its address",
             )
-        job = copy(self._template)
-        job.data = payload
-        return job
+        return msgspec.structs.replace(self._template, data=payload)
 
     def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
         return Job(self._bound(), self.queue, job_id, duplicate, self._decode_result)

@@ -64,7 +64,9 @@ class RedisDispatch:
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         # Those that are lost from here on are not this exchange's to find.
-        lost_tokens = self._lost.of(exchange.worker_id, queues_of(exchange))
+        lost_tokens: Sequence[str] = ()
+        if exchange.worker_id in self._lost:
+            lost_tokens = self._lost.of(exchange.worker_id, queues_of(exchange))
         for claim in exchange.claims:
             await self._known.serve(claim.queue)
         # What tasks have said must be there first: with their outcome they lose the right to it.

@@ -16,6 +16,10 @@ class LostExchanges:
     def __init__(self) -> None:
         self._tokens: dict[str, dict[str, list[str]]] = {}
 
+    def __contains__(self, worker_id: object) -> bool:
+        """Whether a worker has lost any."""
+        return worker_id in self._tokens
+
     def add(self, worker_id: str, queues: Iterable[str], token: str) -> None:
         """Remember an exchange that may have claimed jobs of these queues."""
         mine = self._tokens.setdefault(worker_id, {})
