@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.faults.support import open_stage
 from tests.support.redis_client import RedisClient
 from tests.support.redis_servers import (
     SOFTWARE,
@@ -180,6 +181,24 @@ async def test_connections_that_are_killed_all_the_time(
         await goes_on(load)
     twice = [key for key, runs in load.runs.items() if runs > 1]
     assert not twice, f"{len(twice)} of {len(load.runs)} ran more than once"
+
+
+async def test_idle_worker_that_is_killed_takes_no_job_with_it(
+    redis_url: str, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    def blocked() -> bool:
+        return "blocked_clients:1" in redis_server.command("INFO", "clients").split()
+
+    stage = open_stage(tmp_path, url=redis_url)
+    for _ in range(20 if FULL else 3):
+        victim = stage.worker(queues=["loop"], lease=3600.0)
+        await victim.ready()
+        await wait_until(blocked, what="the worker to be idle")
+        victim.kill()
+        job = await stage.add("loop", "mark_on_loop", duration_s=0)
+        assert await stage.figure("waiting") == 1
+        await job.remove()
+    await stage.close()
 
 
 @pytest.mark.parametrize("software", SOFTWARE)
