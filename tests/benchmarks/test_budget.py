@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.budget import loops, on_redis, on_sqlite, rows
+from benchmarks.budget import loops, on_redis, on_sqlite, pickups, rows
 from benchmarks.budget.rows import Row, table
 
 
 def test_every_part_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "ROUNDS", 1)
+    monkeypatch.setattr(pickups, "JOBS", 60)
 
-    found = [*loops.rows(), *on_redis.rows(tmp_path), *on_sqlite.rows(tmp_path)]
+    found = [
+        *loops.rows(),
+        *on_redis.rows(tmp_path),
+        *on_sqlite.rows(tmp_path),
+        *pickups.rows(tmp_path),
+    ]
 
     figures = [figure for row in found for figure in row[1:] if figure is not None]
     assert len(figures) >= len(found)
