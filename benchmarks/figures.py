@@ -7,14 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from benchmarks.latencies import kept_up
 from benchmarks.order import Peer
 from benchmarks.peers import TITLES
 from benchmarks.rows import Better, Row, Source
 from benchmarks.runs import Found
 from benchmarks.sections import PEERS
-
-OVERLOAD_DRIFT_MS = 100.0
-"""A latency that grows by more than this within a run is a queue that only gets longer."""
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -114,8 +112,7 @@ def _notes(row: Row, found: Found) -> list[str]:
 
 
 def _overloaded(source: Source, found: Found) -> bool:
-    answers = found.answers.get(source.order, [])
-    return any(values.get("drift_ms", 0.0) > OVERLOAD_DRIFT_MS for values in answers)
+    return not all(map(kept_up, found.answers.get(source.order, [])))
 
 
 def _series(source: Source | None, found: Found) -> Series | None:

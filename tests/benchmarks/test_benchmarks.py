@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ import pytest
 from benchmarks.commands import count
 from benchmarks.document import check, marks, write
 from benchmarks.figures import Series, figures_of
-from benchmarks.latencies import percentile, percentiles_ms
+from benchmarks.latencies import Sample, kept_up, percentile, percentiles_ms
 from benchmarks.order import Peer, Store
 from benchmarks.plan import Planner
 from benchmarks.rows import Group
@@ -223,6 +224,48 @@ def test_the_warm_up_is_the_earliest_samples_and_not_the_first_to_arrive() -> No
 
     assert (found["p50_ms"], found["p99_ms"], found["p999_ms"]) == (1.0, 2.0, 2.0)
     assert found["samples"] == 2
+
+
+def scheduled(per_s: int, jobs: int, late_ms: Callable[[int], float]) -> list[Sample]:
+    step_ns = 1_000_000_000 // per_s
+    return [(i * step_ns, round(late_ms(i) * 1e6)) for i in range(jobs)]
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "expected"),
+    [
+        pytest.param(lambda i: 2.0 + i % 3, True, id="as fast as they come"),
+        pytest.param(lambda i: i % 1_000 / 2, True, id="a look every 500 ms"),
+        pytest.param(
+            lambda i: 400.0 if 4_000 <= i < 6_000 else 3.0, True, id="a pause, made up for"
+        ),
+        pytest.param(lambda i: 2.0 + i * 0.002, True, id="later by 20 ms in 5 s"),
+        pytest.param(lambda i: 2.0 + i * 0.01, False, id="98 of 100 jobs, 100 ms late in the end"),
+        pytest.param(lambda i: i * 0.5, False, id="half of the jobs"),
+        pytest.param(lambda i: 80.0 + i % 10, False, id="always behind by the same"),
+        pytest.param(lambda i: 3.0 if i < 7_000 else 300.0, False, id="behind since a pause"),
+    ],
+)
+def test_a_queue_keeps_up_if_its_line_is_empty_now_and_then(
+    late_ms: Callable[[int], float], expected: bool
+) -> None:
+    assert kept_up(percentiles_ms(scheduled(2_000, 10_000, late_ms), warm_up=0)) is expected
+
+
+def test_how_much_later_is_too_much_depends_on_the_length_of_the_schedule() -> None:
+    def later(i: int) -> float:
+        return 2.0 + i * 60 / 10_000
+
+    in_5_s = percentiles_ms(scheduled(2_000, 10_000, later), warm_up=0)
+    in_50_s = percentiles_ms(scheduled(200, 10_000, later), warm_up=0)
+
+    assert in_5_s["drift_ms"] == pytest.approx(in_50_s["drift_ms"])
+    assert in_5_s["shortfall"] == pytest.approx(0.012, rel=0.01)
+    assert (kept_up(in_5_s), kept_up(in_50_s)) == (False, True)
+
+
+def test_a_rate_has_no_schedule_to_keep() -> None:
+    assert kept_up({"per_s": 3.0})
 
 
 def test_a_peer_that_cannot_keep_up_has_no_ratio() -> None:
