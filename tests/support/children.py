@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psutil
 
-_SHARED = ("redis-server", "valkey-server")
+_SHARED = ("redis-server", "valkey-server", "postgres")
 """Servers that one test starts for all that follow."""
 
 

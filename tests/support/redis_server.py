@@ -15,13 +15,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
 
 import pytest
+from tests.support.lifelines import dies_with_us
 from tests.support.packages import install
 from tests.support.ports import give_back_port, reserve_port
 from tests.support.redis_client import RedisClient, RedisReplyError
@@ -194,7 +194,7 @@ class RedisServer:
         """Start the process again, on the same port and folder; end the running one first."""
         self._end(signal.SIGTERM)
         self._process = subprocess.Popen(
-            [*_dies_with_us(), self._binary(), *self._arguments()],
+            [*dies_with_us(), self._binary(), *self._arguments()],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -275,13 +275,3 @@ class RedisServer:
 def literal(text: str) -> str:
     """Return the pattern of Redis that matches exactly a text."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", text)
-
-
-def _dies_with_us() -> list[str]:
-    """Return what makes the kernel end a program when this one is killed, where there is such."""
-    # It is bound to the thread that starts the program; only the main one lives long enough.
-    is_main = threading.current_thread() is threading.main_thread()
-    if not sys.platform.startswith("linux") or not is_main:
-        return []
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--"]

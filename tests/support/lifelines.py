@@ -1,0 +1,25 @@
+"""Programs that end with whoever started them, also where that one is killed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+
+
+def dies_with_us(how: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Return what to put before a command, so that the kernel ends it when this process dies.
+
+    Parameters:
+        how: By which signal.
+
+    Returns:
+        Nothing, where there is no such thing.
+    """
+    # It is bound to the thread that starts the program; only the main one lives long enough.
+    is_main = threading.current_thread() is threading.main_thread()
+    if not sys.platform.startswith("linux") or not is_main:
+        return []
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", how.name.removeprefix("SIG"), "--"]
