@@ -127,8 +127,8 @@ PYTHON_PEERS: dict[Peer, PythonPeer] = {
     "huey_redis": PythonPeer(
         title="Huey on Redis",
         module="huey",
-        requirements=("huey>=2.5", "redis>=5.2", "hiredis>=3.2"),
-        packages=("huey", "redis", "hiredis"),
+        requirements=("huey>=2.5", "gevent>=24.2", "redis>=5.2", "hiredis>=3.2"),
+        packages=("huey", "gevent", "redis", "hiredis"),
         tasks="functions",
         works=NO_BULK,
     ),

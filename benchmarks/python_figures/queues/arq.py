@@ -1,4 +1,11 @@
-"""arq: coroutines in one process."""
+"""arq: coroutines in one process.
+
+It polls, and reads the ids of up to five times as many jobs as may run at once, the default. The
+default wait of 0.5 s between two looks would spoil its pick-up, and its rate too, since it looks
+for more only then; 1 ms in place of 10 did no more, nor did fewer ids. Its command line starts one
+process. Two of them fight over the same ids: for as many jobs they took more CPU, for no more jobs
+a second. A result is kept for an hour, the default. uvloop is there before its loop is made.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""RQ, with either of its workers: a process of its own for each job, or none."""
+"""RQ, with either of its workers: a process of its own for each job, or none.
+
+Its notes on performance have `Worker`, which forks for each job, in production, and `SimpleWorker`,
+which does not, for very short jobs that are trusted. A worker does one job at once, so jobs at once
+are processes, ten at most: on two cores two, four and ten did as much. A result is kept for 500 s,
+the default. The tasks' module is imported before a worker forks, as it advises.
+"""
 
 from __future__ import annotations
 

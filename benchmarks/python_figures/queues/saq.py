@@ -1,4 +1,11 @@
-"""SAQ: coroutines in one process."""
+"""SAQ: processes of coroutines.
+
+Its documentation has more processes for more cores (`--workers`), and in each so many jobs at once.
+One process is the default, and the interpreter is what that waits for: two did half as much again.
+Each job at once blocks on a connection of its own, so there is nothing to poll. What a queue adds
+at the same time is limited to 20 by default, to save connections: here it may be as many as there
+are producers. A result is kept for ten minutes, the default. uvloop is there before its loop is.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +15,15 @@ from typing import Any
 
 from saq import Queue
 
-from benchmarks.python_figures.queues.settings import CONCURRENCY, URL, use_uvloop
+from benchmarks.python_figures.queues.settings import CONCURRENCY, URL, processes_for, use_uvloop
 from benchmarks.python_figures.stage import AsyncQueue
 from benchmarks.python_figures.tally import open_tally
+from benchmarks.sizes import PRODUCERS
 
 note = open_tally()
 use_uvloop()
-queue: Any = Queue.from_url(URL, name="bench")
+processes = processes_for(CONCURRENCY)
+queue: Any = Queue.from_url(URL, name="bench", max_concurrent_ops=PRODUCERS)
 
 
 async def noop(context: Any, *, i: int) -> None:
@@ -26,7 +35,7 @@ async def pick_up(context: Any, *, due_ns: int) -> None:
 
 
 functions: list[Any] = [noop, pick_up]
-settings = {"queue": queue, "functions": functions, "concurrency": CONCURRENCY}
+settings = {"queue": queue, "functions": functions, "concurrency": CONCURRENCY // processes}
 
 
 @asynccontextmanager
@@ -42,4 +51,4 @@ async def opened() -> AsyncIterator[AsyncQueue]:
 
 
 def worker_commands(concurrency: int) -> Sequence[Sequence[str]]:
-    return [["-m", "saq", f"{__name__}.settings"]]
+    return [["-m", "saq", f"{__name__}.settings", "--workers", str(processes)]]

@@ -1,4 +1,10 @@
-"""taskiq with a Redis stream: processes of coroutines."""
+"""taskiq with a Redis stream: processes of coroutines.
+
+Of its brokers for Redis this one acknowledges, so that a job survives its worker. Two processes are
+its default: here it is one for each core, and the jobs at once are shared between them. A prefetch
+of as many is what a queue that measured itself beside it gave it; none, its default, or twice as
+many made no difference beyond the noise. It takes uvloop by itself, and has no result backend.
+"""
 
 from __future__ import annotations
 
