@@ -17,7 +17,7 @@ from benchmarks.order import Peer, Store
 from benchmarks.peers import TITLES, find_peers, version_of
 from benchmarks.sections import PEERS
 from benchmarks.storage import Storage
-from benchmarks.stores import redis_in_words
+from benchmarks.stores import postgresql_in_words, redis_in_words
 from toril import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,7 @@ def describe(storage: Storage, stores: Sequence[Store], *, peers: bool = True) -
         peers: Whether to look for those beside whom Toril is shown, and to install some.
 
     Raises:
-        MissingServerError: Redis is to be measured, and there is none.
+        MissingServerError: A server is to be measured, and there is none.
     """
     cores = os.cpu_count() or 1
     load = os.getloadavg()[0]
@@ -77,8 +77,18 @@ def describe(storage: Storage, stores: Sequence[Store], *, peers: bool = True) -
     ours = f"{__version__}{_commit()}"
     below = f"apsw {apsw.apsw_version()} with SQLite {apsw.sqlite_lib_version()}"
     in_words: dict[Store, str] = {}
+    on_sqlite = f"{ours}, {below}"
+    toril: dict[Store, str] = {"sqlite": on_sqlite}
     for store in stores:
-        in_words[store] = f"SQLite on {storage}" if store == "sqlite" else redis_in_words()
+        match store:
+            case "sqlite":
+                in_words[store] = f"SQLite on {storage}"
+            case "redis":
+                in_words[store] = redis_in_words()
+                toril[store] = f"{ours}, hiredis {version_of('hiredis')}"
+            case "postgresql":
+                in_words[store] = f"{postgresql_in_words(storage.folder)}; {storage}"
+                toril[store] = f"{on_sqlite}, on the same disk"
     return Machine(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         cpu=f"{_cpu()}, {cores} cores",
@@ -86,7 +96,7 @@ def describe(storage: Storage, stores: Sequence[Store], *, peers: bool = True) -
         kernel=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}, {loop_name()}",
         stores=in_words,
-        toril={"sqlite": f"{ours}, {below}", "redis": f"{ours}, hiredis {version_of('hiredis')}"},
+        toril=toril,
         peers=find_peers(peer for store in stores for peer in PEERS[store] if peers),
         load=f"{load:.1f} on {cores} cores{busy}",
     )

@@ -48,7 +48,7 @@ class Measurements:
         return Order(
             peer="toril",
             work=work,
-            store=self.section.store,
+            store=self.section.ours or self.section.store,
             durability=self.durability,
             jobs=self.sizes.jobs(jobs, least=least),
             warm_up=self.sizes.jobs(warm_up, least=2),

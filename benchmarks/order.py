@@ -23,8 +23,11 @@ Peer = Literal[
     "taskiq",
     "streaq",
     "flexiq",
+    "procrastinate",
+    "pgqueuer",
 ]
-Store = Literal["sqlite", "redis"]
+Store = Literal["sqlite", "redis", "postgresql"]
+"""Toril has no store on PostgreSQL: there it stands beside others as it is on SQLite."""
 Durability = Literal["full", "normal"]
 Place = Literal["loop", "thread", "process"]
 

@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from benchmarks import beyond_plan, redis_plan, sqlite_plan
 from benchmarks.measurements import Measurements
 from benchmarks.order import Durability, Peer, Store
-from benchmarks.python_plan import beside
+from benchmarks.python_plan import beside, postgresql_groups
 from benchmarks.rows import Group
-from benchmarks.sections import BEYOND, BEYOND_REDIS, BY_DURABILITY, PEERS, REDIS, WORKER, Section
+from benchmarks.sections import (
+    BEYOND,
+    BEYOND_REDIS,
+    BY_DURABILITY,
+    PEERS,
+    POSTGRESQL,
+    REDIS,
+    WORKER,
+    Section,
+)
 from benchmarks.sizes import Sizes
 
 
@@ -53,6 +62,8 @@ class Planner:
             of = self._of(REDIS, "full")
             groups += beside(redis_plan.groups(of), of, self.python_peers)
             groups += beyond_plan.groups(self._of(BEYOND_REDIS, "full"))
+        if "postgresql" in stores:
+            groups += postgresql_groups(self._of(POSTGRESQL, "full"), self.python_peers)
         known = list(dict.fromkeys(group.name for group in groups))
         for word in only:
             if not any(_matches(name, word) for name in known):
@@ -60,7 +71,7 @@ class Planner:
                 raise ValueError(
                     f"--only {word}: there is none; did you mean {nearest}? All: {', '.join(known)}"
                 )
-        return [g for g in groups if not only or any(_matches(g.name, word) for word in only)]
+        return [group for group in groups if chooses(only, [group.name])]
 
     def _of(self, section: Section, durability: Durability) -> Measurements:
         return Measurements(
@@ -70,6 +81,11 @@ class Planner:
             peers=[peer for peer in PEERS[section.store] if peer in self.peers],
             memory_bytes=self.memory_bytes,
         )
+
+
+def chooses(only: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether names of groups, or their first words, choose one of some; none choose all."""
+    return not only or any(_matches(name, word) for name in names for word in only)
 
 
 def _matches(name: str, word: str) -> bool:

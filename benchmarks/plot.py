@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from benchmarks.figures import Figure, Series
 from benchmarks.order import Peer, Store
 from benchmarks.peers import TITLES
-from benchmarks.sections import PEERS, SECTIONS
+from benchmarks.sections import NAMES, PEERS, SECTIONS
 
 OURS = ("#d1495b", "D")
 STYLES = (
@@ -29,7 +29,6 @@ STYLES = (
     *(("#b15928", "X"), ("#333333", "<"), ("#999999", ">"), ("#cc79a7", "h"), ("#8c8c00", "p")),
 )
 """Colour and shape by peer: no two are told apart by the colour alone."""
-NAMES: dict[Store, str] = {"sqlite": "SQLite", "redis": "Redis"}
 LEFT_OUT = ("switches", "claim")
 """Groups whose lines differ by less than an axis of powers of ten can show."""
 WIDTH_IN, PANEL_IN, HEAD_IN = 9.5, 0.85, 0.5
@@ -86,7 +85,10 @@ def panels_of(figures: Sequence[Figure], store: Store) -> list[Panel]:
         found = [
             figure
             for figure in figures
-            if figure.section == section.name and section.store == store and figure.toril
+            if figure.section == section.name
+            and section.store == store
+            and figure.toril
+            and figure.heading is None
         ]
         rates = [
             figure

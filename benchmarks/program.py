@@ -18,12 +18,14 @@ from benchmarks import document
 from benchmarks.figures import figures_of
 from benchmarks.machine import available_bytes, describe
 from benchmarks.order import Durability, Peer, Store
-from benchmarks.plan import Planner
-from benchmarks.python_peers import PYTHON_PEERS, find_python_peers
+from benchmarks.plan import Planner, chooses
+from benchmarks.python_peers import PYTHON_PEERS, find_python_peers, on_store
+from benchmarks.python_plan import ON_POSTGRESQL
 from benchmarks.runs import run_groups
+from benchmarks.sections import PEERS
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.storage import find_storage
-from benchmarks.stores import MissingServerError
+from benchmarks.stores import MissingServerError, postgresql_in_words
 from benchmarks.table import report
 
 RUNS = 5
@@ -36,7 +38,9 @@ QUICK_GROUPS = (
 STORES: dict[str, list[Store]] = {
     "sqlite": ["sqlite"],
     "redis": ["redis"],
+    "postgresql": ["postgresql"],
     "both": ["sqlite", "redis"],
+    "all": ["sqlite", "redis", "postgresql"],
 }
 DURABILITIES: dict[str, list[Durability]] = {
     "full": ["full"],
@@ -89,26 +93,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(parser, arguments)
     storage = find_storage(options.folder)
     try:
-        machine = describe(storage, options.stores)
+        wanted, without = _stores(options, storage.folder)
+        machine = describe(storage, wanted)
         planner = Planner(
             sizes=options.sizes,
             peers=[peer for peer in machine.peers if peer in options.peers],
             python_peers=[peer for peer in options.peers if peer in PYTHON_PEERS],
             memory_bytes=available_bytes(),
         )
-        groups = planner.groups(options.stores, options.durabilities, options.only)
+        groups = planner.groups(wanted, options.durabilities, options.only)
         stores = list(dict.fromkeys(group.section.store for group in groups))
         if options.document is not None:
             document.check(options.document, stores)
     except MissingServerError as error:
-        parser.error(f"{error}; without Redis there is --store sqlite")
+        parser.error(f"{error}; without a server there is --store sqlite")
     except ValueError as error:
         parser.error(str(error))
     # Only now, since it may have to make environments, and only for those that have a turn.
     taking_turns = {order.peer for group in groups for order in group.orders}
     versions = find_python_peers(peer for peer in PYTHON_PEERS if peer in taking_turns)
     planner = replace(planner, python_peers=list(versions))
-    groups = planner.groups(options.stores, options.durabilities, options.only)
+    groups = planner.groups(wanted, options.durabilities, options.only)
     begin_s = time.monotonic()
     try:
         found = run_groups(
@@ -120,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures = figures_of(found)
     how = options.how
     if options.narrowed:
-        all_names = {g.name: None for g in planner.groups(options.stores, options.durabilities, [])}
+        all_names = {g.name: None for g in planner.groups(wanted, options.durabilities, [])}
         left_out = [name for name in all_names if name not in QUICK_GROUPS]
         how += f"; left out: {', '.join(left_out)}"
     asked = [peer for peer in options.peers if peer in taking_turns or peer not in PYTHON_PEERS]
@@ -129,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for store in stores
     }
     print("\n".join(reports.values()), end="")
+    if without:
+        print(f"\n{without}")
     _tell(f"took {(time.monotonic() - begin_s) / 60:.1f} minutes")
     if options.json is not None:
         content = {"machine": machine, "python_peers": versions, "how": how, "figures": figures}
@@ -141,6 +148,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             image = draw(figures, store, picture)
             document.write(options.document, store, f"{image}\n\n{text}" if image else text)
     return 1 if any(group.failures for group in found) else 0
+
+
+def _stores(options: Options, folder: Path) -> tuple[list[Store], str | None]:
+    """Return the stores to measure, and a sentence on one that was asked for and is not here.
+
+    PostgreSQL is looked for only where somebody has a turn on it: that may install it.
+
+    Raises:
+        MissingServerError: It was the only one.
+        ValueError: Nobody is to have a turn on it, and it was the only one.
+    """
+    others: list[Store] = [store for store in options.stores if store != "postgresql"]
+    if len(others) == len(options.stores):
+        return others, None
+    beside = [peer for peer in on_store("postgresql") if peer in options.peers]
+    if not beside and not others:
+        raise ValueError(
+            f"--store postgresql: Toril has no such store, so it needs one of --peers"
+            f" {' '.join(on_store('postgresql'))}"
+        )
+    if others and not (beside and chooses(options.only, ON_POSTGRESQL)):
+        return others, None
+    try:
+        postgresql_in_words(folder)
+    except MissingServerError as error:
+        if not others:
+            raise
+        sentence = f"PostgreSQL is left out: {error}."
+        _tell(sentence)
+        return others, sentence
+    return list(options.stores), None
 
 
 def _tell(line: str) -> None:
@@ -169,12 +207,17 @@ def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -
         json=given.json,
         document=given.write,
         jobs_scale=given.jobs_scale,
-        peers=_peers(given.peers, quick=given.quick),
+        peers=_peers(given.peers, STORES[given.store], quick=given.quick),
     )
 
 
-def _peers(names: Sequence[str], *, quick: bool) -> list[Peer]:
-    """Return those of the names; without any all, or in the quick form those of the columns."""
+def _peers(names: Sequence[str], stores: Sequence[Store], *, quick: bool) -> list[Peer]:
+    """Return those of the names; without any all, or in the quick form those of the columns.
+
+    A store that has no columns has all its own then too.
+    """
+    if quick and not names and not any(PEERS[store] for store in stores):
+        names = [peer for store in stores for peer in on_store(store)]
     everybody: list[Peer] = [peer for peer in get_args(Peer) if peer != "toril"]
     if "all" in names or not (names or quick):
         return everybody
@@ -185,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure Toril on this machine and print tables: beside Huey on SQLite, beside"
-        " BullMQ and the queues for Python on Redis.",
+        " BullMQ and the queues for Python on Redis, beside those on PostgreSQL.",
     )
     parser.add_argument("--quick", action="store_true", help="an impression in about two minutes")
     parser.add_argument(
@@ -200,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="add, process-100, pickup, claim, …"
     )
-    parser.add_argument("--store", choices=list(STORES), default="both")
+    parser.add_argument("--store", choices=list(STORES), default="all")
     parser.add_argument(
         "--durability",
         choices=list(DURABILITIES),

@@ -175,6 +175,24 @@ PYTHON_PEERS: dict[Peer, PythonPeer] = {
         tasks="functions",
         works=ALL_WORKS,
     ),
+    "procrastinate": PythonPeer(
+        title="Procrastinate",
+        module="procrastinate",
+        store="postgresql",
+        requirements=("procrastinate>=3.4", "psycopg[binary,pool]>=3.2"),
+        packages=("procrastinate", "psycopg", "uvloop"),
+        tasks="coroutines",
+        works=ALL_WORKS,
+    ),
+    "pgqueuer": PythonPeer(
+        title="pgqueuer",
+        module="pgqueuer",
+        store="postgresql",
+        requirements=("pgqueuer[asyncpg]>=1.0",),
+        packages=("pgqueuer", "asyncpg", "uvloop"),
+        tasks="coroutines",
+        works=ALL_WORKS,
+    ),
 }
 
 

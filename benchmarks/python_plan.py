@@ -27,6 +27,8 @@ HEADINGS: Mapping[str, str] = {
     "pickup-two": "pick-up",
 }
 """What is measured of them, by group."""
+ON_POSTGRESQL = ("add-alone", "add-concurrent", "add-bulk", "process-100", "pickup-two")
+"""The groups of the section in which there is nobody else."""
 MOST_JOBS: Mapping[str, int] = {
     "adding.concurrent": 5_000,
     "adding.bulk": 20_000,
@@ -68,6 +70,12 @@ def beside(groups: Sequence[Group], of: Measurements, peers: Sequence[Peer]) -> 
     ]
 
 
+def postgresql_groups(of: Measurements, peers: Sequence[Peer]) -> list[Group]:
+    """Return the groups of those on PostgreSQL: none if none of the peers is."""
+    groups = beside([of.group(name) for name in ON_POSTGRESQL], of, peers)
+    return [group for group in groups if group.rows]
+
+
 def _rows(group: str, of: Measurements, peers: Mapping[Peer, PythonPeer]) -> list[Row]:
     heading = HEADINGS[group]
     if group.startswith("process-"):
@@ -101,6 +109,8 @@ def _processing(
             for peer, it in peers.items()
             if it.tasks == tasks and concurrency <= it.most_at_once
         }
+        if of.section.ours is not None and not fitting:
+            continue  # nobody would stand beside it
         ours = of.backlog(place, concurrency)
         line = rate(f"{heading}, {tasks}, {_BESIDE}", ours, _same(ours, fitting))
         rows.append(replace(line, heading=heading))
@@ -112,7 +122,10 @@ def _same(ours: Order, peers: Mapping[Peer, PythonPeer]) -> list[Order]:
     most = MOST_JOBS.get(ours.work, ours.jobs)
     return [
         msgspec.structs.replace(
-            ours, peer=peer, jobs=max(10, round(min(ours.jobs, most) * _share(it, ours)))
+            ours,
+            peer=peer,
+            store=it.store,
+            jobs=max(10, round(min(ours.jobs, most) * _share(it, ours))),
         )
         for peer, it in peers.items()
         if ours.work in it.works

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from benchmarks.figures import Compared, Figure, Series
 from benchmarks.order import Peer, Store
 from benchmarks.python_peers import PYTHON_PEERS, on_store
+from benchmarks.sections import NAMES, Section
 
 DASH = "–"
 CAPTION = (
@@ -25,13 +26,13 @@ def version_lines(asked: Collection[Peer], versions: Mapping[Peer, str], store: 
 
 
 def python_table(
-    title: str, figures: Sequence[Figure], notes: list[str], number: Callable[[float], str]
+    section: Section, figures: Sequence[Figure], notes: list[str], number: Callable[[float], str]
 ) -> list[str]:
     """Return the parts of the report on a section: none if no such queue was measured.
 
     Parameters:
-        title: Of the section.
-        figures: Of the section; those without a heading are passed over.
+        section: Which.
+        figures: Its own; those without a heading are passed over.
         notes: The report's, to which those of the figures are added.
         number: Writes a figure.
     """
@@ -50,23 +51,27 @@ def python_table(
         marks = sorted({notes.index(note) + 1 for figure in found for note in figure.notes})
         heads.append(" ".join([heading, *(f"({mark})" for mark in marks)]))
     lines = [_row(heads), "|---|---|" + "---:|" * len(columns)]
-    lines += _ours(columns, number)
+    us = f"Toril on {NAMES[section.ours]}" if section.ours else "Toril"
+    lines += _ours(us, columns, number)
     for peer in peers:
         it = PYTHON_PEERS[peer]
         cells = [_cell(_compared(peer, found), number) for found in columns.values()]
         lines.append(_row([it.title, it.tasks, *cells]))
-    return [f"**{title}, beside queues for Python**", CAPTION, "\n".join(lines)]
+    beside = "" if section.ours else ", beside queues for Python"
+    return [f"**{section.title}{beside}**", CAPTION, "\n".join(lines)]
 
 
-def _ours(columns: Mapping[str, Sequence[Figure]], number: Callable[[float], str]) -> list[str]:
+def _ours(
+    us: str, columns: Mapping[str, Sequence[Figure]], number: Callable[[float], str]
+) -> list[str]:
     """Return our two rows; where it does not matter what a task is, the second has dashes."""
     async_cells = [_plain(found[0].toril, number) for found in columns.values()]
     thread_cells = [
         _plain(found[1].toril if len(found) > 1 else None, number) for found in columns.values()
     ]
-    lines = [_row(["Toril", "coroutines", *async_cells])]
+    lines = [_row([us, "coroutines", *async_cells])]
     if any(cell != DASH for cell in thread_cells):
-        lines.append(_row(["Toril", "functions", *thread_cells]))
+        lines.append(_row([us, "functions", *thread_cells]))
     return lines
 
 

@@ -9,8 +9,11 @@ from benchmarks.order import Durability, Peer, Store
 PEERS: dict[Store, tuple[Peer, ...]] = {
     "sqlite": ("huey",),
     "redis": ("bullmq_node", "bullmq_python"),
+    "postgresql": (),
 }
 """Beside whom Toril is shown on a store, in the order of the columns."""
+
+NAMES: dict[Store, str] = {"sqlite": "SQLite", "redis": "Redis", "postgresql": "PostgreSQL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Section:
     name: str
     store: Store
     title: str
+    ours: Store | None = None
+    """What Toril is on there. None: the same as everybody."""
 
 
 FULL = Section(
@@ -37,7 +42,14 @@ BEYOND_NORMAL = Section(
     "beyond-normal", "sqlite", "SQLite, beyond the no-op job, durability `normal`"
 )
 BEYOND_REDIS = Section("beyond-redis", "redis", "Redis, beyond the no-op job")
+POSTGRESQL = Section(
+    "postgresql",
+    "postgresql",
+    "PostgreSQL, and Toril on SQLite with durability `full`: on both an acknowledged job survives a"
+    " loss of power",
+    ours="sqlite",
+)
 
-SECTIONS = (FULL, NORMAL, WORKER, BEYOND_FULL, BEYOND_NORMAL, REDIS, BEYOND_REDIS)
+SECTIONS = (FULL, NORMAL, WORKER, BEYOND_FULL, BEYOND_NORMAL, REDIS, BEYOND_REDIS, POSTGRESQL)
 BEYOND: dict[Durability, Section] = {"full": BEYOND_FULL, "normal": BEYOND_NORMAL}
 BY_DURABILITY: dict[Durability, Section] = {"full": FULL, "normal": NORMAL}

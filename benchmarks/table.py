@@ -47,7 +47,7 @@ def report(
             lines = [_head(columns), *(_line(figure, columns, notes) for figure in found)]
             parts.append(f"**{section.title}**\n\n" + "\n".join(lines))
         if section.store == store:
-            parts += python_table(section.title, of_section, notes, number)
+            parts += python_table(section, of_section, notes, number)
     if notes:
         parts.append("\n".join(f"{index}. {note}" for index, note in enumerate(notes, start=1)))
     return "\n\n".join(parts) + "\n"

@@ -27,6 +27,8 @@ def backlog(order: Order, where: str) -> Values | Coroutine[Any, Any, Values]:
 async def _fill_and_process(opened: Any, order: Order, where: str) -> Values:
     async with opened as queue:
         await fill_async(queue, order.warm_up + order.jobs)
+        if queue.settle is not None:
+            await queue.settle()
     return _process(order, where)
 
 

@@ -37,6 +37,8 @@ class AsyncQueue:
     add: Callable[[int], Awaitable[object]]
     pick_up: Callable[[int], Awaitable[object]]
     add_many: Callable[[Sequence[int]], Awaitable[object]] | None = None
+    settle: Callable[[], Awaitable[object]] | None = None
+    """Does now what its store does of itself within a minute of many jobs being added."""
 
 
 class QueueModule(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from benchmarks.figures import Compared, Figure, Series
 from benchmarks.plot import draw, panels_of
+from msgspec.structs import replace
 
 SERIES = Series(2_000.0, 1_000.0, 3_000.0, 3)
 
@@ -49,6 +50,13 @@ def test_another_figure_changes_the_marks_and_little_else(tmp_path: Path) -> Non
     changed = [one for one, other in zip(before, after, strict=True) if one != other]
 
     assert 1 <= len(changed) <= 6
+
+
+def test_lines_of_the_table_of_queues_are_not_drawn() -> None:
+    of_a_queue = replace(ADD, heading="add, one by one")
+
+    assert panels_of([of_a_queue], "redis") == []
+    assert [panel.lines for panel in panels_of([ADD, of_a_queue], "redis")] == [[ADD]]
 
 
 def test_the_picture_says_in_text_what_it_shows(tmp_path: Path) -> None:
