@@ -80,7 +80,7 @@ examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py
 
 .PHONY: bench
-bench: $(READY) ## figures of this machine on SQLite and Redis, beside their peers: no thresholds
+bench: $(READY) ## figures of this machine on every store, beside its peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-budget
