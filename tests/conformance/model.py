@@ -151,6 +151,8 @@ class Model:
             left_ms = hold.ends_ms if rule.hold_ms is not None and not rule.extend else ends_ms
             holds[rule.id] = ModelHold(new.label, left_ms)
             return None
+        elif rule.extend and ends_ms is None and holder is None:
+            del holds[rule.id]
         elif rule.extend:
             hold.ends_ms = ends_ms
         if rule.reschedule and holder is not None and state is State.DELAYED:

@@ -247,6 +247,19 @@ async def test_time_is_lengthened_by_those_that_extend_it(
     assert await holder(backend) is None
 
 
+async def test_time_of_a_job_that_is_gone_is_not_lengthened_for_ever(
+    backend: Backend, worker: HandWorker
+) -> None:
+    first = await add_same(backend, ttl_ms=5000)
+    await run(worker, keep_count=0)
+
+    second = await add_same(backend, extend=True)
+
+    assert second == Added(first.job_id, duplicate=True)
+    assert await holder(backend) is None
+    assert not (await add_same(backend)).duplicate
+
+
 async def test_delayed_holder_is_replaced(backend: Backend, clock: ManualClock) -> None:
     first = (await add_same(backend, delay_ms=5_000)).job_id
     before = (await backend.events.read(Q, after=0, limit=100, wait_s=0))[-1].position

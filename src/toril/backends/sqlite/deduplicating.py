@@ -81,6 +81,9 @@ def deduplicate(
             return holder.job_id
         _take_place(transaction, row, holder, found, rule, number, job_id)
         return None
+    elif rule.extend and rule.hold_ms is None and found is None:
+        # It would hold for ever: nobody is left to let go of it.
+        transaction.run("deduplication_release", row.id, rule.id)
     elif rule.extend:
         _hold(transaction, row, rule, holder.number, holder.job_id, aside=holder.aside)
     _say(row, holder.job_id, rule, job_id)

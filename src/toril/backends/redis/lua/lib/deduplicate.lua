@@ -64,7 +64,11 @@ local function deduplicate(queue, id, job)
     take_place(queue, key, holder, id, rule, hold_ms)
     return nil
   elseif rule.extend then
-    hold(queue, key, holder, hold_ms)
+    if not hold_ms and redis.call('EXISTS', queue.base .. holder) == 0 then
+      redis.call('DEL', key)  -- it would hold for ever: nobody is left to let go of it
+    else
+      hold(queue, key, holder, hold_ms)
+    end
   end
   emit(queue, 'deduplicated', 'jobId', holder, 'deduplicationId', rule.id,
     'deduplicatedJobId', id)
