@@ -27,7 +27,6 @@ async def test_claimed_job_carries_what_is_needed_to_run_it(
         attempts_started=1,
         attempts_made=0,
         timestamp_ms=5,
-        stalled=0,
         deferred_failure=None,
         queue=Q,
         token=claimed.token,

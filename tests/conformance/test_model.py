@@ -278,14 +278,13 @@ class Stores(RuleBasedStateMachine):
         ):
             driven.claims += reply.claimed
             assert [
-                (one.id, one.attempts_started, one.attempts_made, one.stalled, one.deferred_failure)
+                (one.id, one.attempts_started, one.attempts_made, one.deferred_failure)
                 for one in reply.claimed
             ] == [
                 (
                     driven.ids[job.label],
                     job.attempts_started,
                     job.attempts_made,
-                    job.stalled,
                     job.deferred,
                 )
                 for job in taken

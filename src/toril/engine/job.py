@@ -60,11 +60,8 @@ class Claimed(msgspec.Struct, array_like=True, gc=False):
     """This one included."""
     attempts_made: int
     timestamp_ms: int
-    stalled: int
-    """How often its lease has ended under a worker."""
     deferred_failure: str | None
     """Set: fail it with this reason without running it."""
-    priority: int = 0
     queue: str = ""
     token: str = ""
     """Proof of the claim. Every later transition carries it."""

@@ -18,7 +18,7 @@ from toril.core.ids import check_job_id
 from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
 from toril.engine.contract.dispatch import Speech
 from toril.engine.deduplication import DeduplicationRule
-from toril.engine.job import Claimed, Finished, NewJob, OutcomeKind
+from toril.engine.job import Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.states import State
 
 Q = "q1"
@@ -124,7 +124,11 @@ class Replay:
     async def take(self, queue: str = Q) -> dict[str, Any] | None:
         """Take the next job and return what BullMQ says of one that was taken."""
         claimed = (await self.exchange(queue=queue)).claimed
-        return _view(claimed[0]) if claimed else None
+        if not claimed:
+            return None
+        record = await self.backend.jobs.get(queue, claimed[0].id)
+        assert record is not None
+        return _view(claimed[0], record)
 
     async def take_id(self, queue: str = Q) -> str | None:
         """Take the next job and return its id."""
@@ -296,7 +300,7 @@ def _text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _view(job: Claimed) -> dict[str, Any]:
+def _view(job: Claimed, record: JobRecord) -> dict[str, Any]:
     view = {
         "id": job.id,
         "name": job.name,
@@ -304,8 +308,8 @@ def _view(job: Claimed) -> dict[str, Any]:
         "attemptsMade": job.attempts_made,
         "attemptsStarted": job.attempts_started,
         "processedOn": job.started_ms - SHIFT_MS,
-        "priority": job.priority,
-        "stalledCounter": job.stalled,
+        "priority": record.priority,
+        "stalledCounter": record.stalled,
     }
     if job.deferred_failure is not None:
         view["deferredFailure"] = job.deferred_failure

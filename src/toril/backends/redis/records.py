@@ -41,14 +41,12 @@ def claimed(
             whole(started),
             0 if made is None else whole(made),
             whole(timestamp),
-            0 if stalled is None else whole(stalled),
             failure,
-            0 if priority == "0" else whole(priority),
             queue,
             token,
             started_ms,
         )
-        for name, data, opts, started, made, timestamp, stalled, failure, priority, job_id in rows
+        for name, data, opts, started, made, timestamp, failure, job_id in rows
     ]
 
 

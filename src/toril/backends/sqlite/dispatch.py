@@ -194,14 +194,16 @@ def _take(
     now_ms = transaction.now_ms
     lease = (token, worker_id, claim.lease_ms, transaction.steady_ms + claim.lease_ms, now_ms)
     if limit == 1:  # by far the commonest for those who wait for a job: no JSON, one statement
-        found = [Claimed(*job) for job in transaction.run("claim_one", *lease, row.id)]
+        found, prioritized = [], 0
+        for *columns, priority in transaction.run("claim_one", *lease, row.id):
+            found.append(Claimed(*columns))
+            prioritized += priority > 0
     else:
-        found = _FOUND.decode(transaction.value("claim_find", row.id, limit))
+        ((jobs, prioritized),) = transaction.run("claim_find", row.id, limit)
+        found = _FOUND.decode(jobs)
         numbers = msgspec.json.encode([job.number for job in found]).decode()
         transaction.run("claim_take", *lease, numbers)
-    prioritized = 0
     for job in found:
-        prioritized += job.priority > 0
         row.say(EventName.ACTIVE, job.id, _FROM_LINE)
         job.queue = claim.queue
         job.token = token

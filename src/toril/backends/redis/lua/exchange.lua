@@ -11,7 +11,7 @@
 -- RETURNS
 --   {places of outcomes that came too late (from 1), claims, wait_ms or nil}
 --   a claim: {queue, token, started_ms, jobs}; a job of it: {name, data, opts, ats, atm, timestamp,
---   stc, defa, priority, id}; wait_ms: in so many milliseconds more may be claimable
+--   defa, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
 --   deduplicated removed

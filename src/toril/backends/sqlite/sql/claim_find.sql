@@ -5,14 +5,15 @@
 --   limit     int
 -- RETURNS
 --   one row: JSON array of [number, id, name, data, opts, attempts_started, attempts_made,
---   timestamp_ms, stalled, deferred_failure, priority], as they will be once claimed
+--   timestamp_ms, deferred_failure], as they will be once claimed; how many have a priority
 -- COST
 --   one walk of jobs_line
 SELECT json_group_array(json_array(
          number, coalesce(custom_id, CAST(number AS TEXT)), name, data, opts,
-         attempts_started + 1, attempts_made, timestamp_ms, stalled, deferred_failure, priority))
+         attempts_started + 1, attempts_made, timestamp_ms, deferred_failure)),
+       coalesce(sum(priority > 0), 0)
   FROM (SELECT number, custom_id, name, data, opts, attempts_started, attempts_made,
-               timestamp_ms, stalled, deferred_failure, priority
+               timestamp_ms, deferred_failure, priority
           FROM jobs
          WHERE queue_id = :queue_id AND state IN ('wait', 'prioritized')
          ORDER BY priority, position

@@ -8,7 +8,8 @@
 --   now_ms         int   epoch milliseconds
 --   queue_id       int
 -- RETURNS
---   one row, or none: the columns of claim_find
+--   one row, or none: number, id, name, data, opts, attempts_started, attempts_made, timestamp_ms,
+--   deferred_failure, priority
 -- COST
 --   one probe of jobs_line
 UPDATE jobs
@@ -21,4 +22,4 @@ UPDATE jobs
                   ORDER BY priority, position
                   LIMIT 1)
 RETURNING number, coalesce(custom_id, CAST(number AS TEXT)), name, data, opts, attempts_started,
-          attempts_made, timestamp_ms, stalled, deferred_failure, priority;
+          attempts_made, timestamp_ms, deferred_failure, priority;

@@ -21,12 +21,12 @@ local function read_more(text)
 end
 
 local function finish_failed(queue, job, reason, facts)
-  local key = queue.base .. job.id
+  local key = job.key
   redis.call('HSET', key, 'atm', job.more.made, 'failedReason', reason,
     'finishedOn', queue.now)
   if job.more.trace then remember_trace(queue, job.id, job.more.trace) end
   redis.call('HDEL', key, 'defa', 'toril:cancel')
-  if facts[3] then tell_parent_failed(queue, job.id, facts[3], reason) end
+  if facts[2] then tell_parent_failed(queue, job.id, facts[2], reason) end
   emit(queue, 'failed', 'jobId', job.id, 'failedReason', reason, 'prev', 'active')
   if job.more.exhausted then
     emit(queue, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', job.more.made)
@@ -34,29 +34,29 @@ local function finish_failed(queue, job, reason, facts)
 end
 
 local function finish_completed(queue, job, facts)
-  local key = queue.base .. job.id
-  if facts[3] then tell_parent_done(queue, job.id, facts[3], job.text) end
+  local key = job.key
+  if facts[2] then tell_parent_done(queue, job.id, facts[2], job.text) end
   redis.call('HSET', key, 'atm', job.more.made, 'returnvalue', job.text,
     'finishedOn', queue.now)
-  if facts[5] or facts[6] then redis.call('HDEL', key, 'defa', 'toril:cancel') end
+  if facts[4] or facts[5] then redis.call('HDEL', key, 'defa', 'toril:cancel') end
   emit(queue, 'completed', 'jobId', job.id, 'returnvalue', job.text, 'prev', 'active')
 end
 
 local function go_on_later(queue, job, facts)
-  local more, key = job.more, queue.base .. job.id
+  local more, key = job.more, job.key
   if more.kind == 'retried' then
     redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
     if more.trace then remember_trace(queue, job.id, more.trace) end
   end
   local due_ms = more.until_ms or queue.now_ms + more.wait_ms
   -- Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
-  if due_ms > queue.now_ms and not facts[6] then
+  if due_ms > queue.now_ms and not facts[5] then
     redis.call('HSET', key, 'delay', due_ms - queue.now_ms)
     put_off(queue, job.id, due_ms)
     wake_at(queue)
     return
   end
-  local priority = tonumber(facts[2]) or 0
+  local priority = tonumber(redis.call('HGET', key, 'priority')) or 0
   local in_front = more.kind == 'released' or more.in_front
   line_up(queue, job.id, priority, in_front)
   wake(queue)
@@ -67,7 +67,8 @@ end
 local function sort_out(queue, outcomes)
   local keys, locks, lost, held = {}, {}, {}, {}
   for index, outcome in ipairs(outcomes) do
-    keys[index] = queue.base .. outcome.id .. ':lock'
+    outcome.key = queue.base .. outcome.id
+    keys[index] = outcome.key .. ':lock'
   end
   in_parts(keys, function(...)
     for _, lock in ipairs(redis.call('MGET', ...)) do locks[#locks + 1] = lock end
@@ -89,11 +90,10 @@ local function sort_out(queue, outcomes)
 end
 
 -- Why a job may not complete, if it may not: children are pending, or one has failed it.
-local function hindrance(queue, job)
-  local key = queue.base .. job.id
-  local failed = redis.call('ZRANGE', key .. ':unsuccessful', 0, 0)
+local function hindrance(job)
+  local failed = redis.call('ZRANGE', job.key .. ':unsuccessful', 0, 0)
   if failed[1] then return 'child ' .. failed[1] .. ' failed' end
-  if redis.call('SCARD', key .. ':dependencies') > 0 then
+  if redis.call('SCARD', job.key .. ':dependencies') > 0 then
     return 'job has children that have not finished'
   end
 end
@@ -104,8 +104,8 @@ local function has_children(queue, held, ids)
   local keys, many = { queue.base .. 'stalled' }, 0
   for _, job in ipairs(held) do
     if job.more.kind == 'completed' then
-      keys[#keys + 1] = queue.base .. job.id .. ':dependencies'
-      keys[#keys + 1] = queue.base .. job.id .. ':unsuccessful'
+      keys[#keys + 1] = job.key .. ':dependencies'
+      keys[#keys + 1] = job.key .. ':unsuccessful'
     end
   end
   in_parts(keys, function(...) many = many + redis.call('EXISTS', ...) end)
@@ -140,8 +140,7 @@ local function settle(queue, outcomes, again, points, queues)
   local promoted = false
   for _, job in ipairs(held) do
     local more = job.more
-    local facts = redis.call('HMGET', queue.base .. job.id, 'name', 'priority', 'parent', 'deid',
-      'defa', 'toril:cancel')
+    local facts = redis.call('HMGET', job.key, 'name', 'parent', 'deid', 'defa', 'toril:cancel')
     if not facts[1] or not left[job.id] then
       too_late[#too_late + 1] = job.place
     else
@@ -149,12 +148,12 @@ local function settle(queue, outcomes, again, points, queues)
       if more.line then remember_attempt(queue, job.id, more.line, queue.now_ms) end
       local kind, reason = more.kind, job.text
       if kind == 'completed' and guarded then
-        local why = hindrance(queue, job)
+        local why = hindrance(job)
         if why then kind, reason = 'failed', why end
       end
       if kind == 'completed' or kind == 'failed' then
         settle_meta(queue)
-        if facts[4] then free_deduplication(queue, job.id, facts[4]) end
+        if facts[3] then free_deduplication(queue, job.id, facts[3]) end
         if kind == 'completed' then
           finish_completed(queue, job, facts)
         else
@@ -163,7 +162,7 @@ local function settle(queue, outcomes, again, points, queues)
         many[kind] = many[kind] + 1
         policy[kind] = more
         if more.keep_count == 0 then
-          if facts[3] then tell_parent_gone(queue, job.id, facts[3]) end
+          if facts[2] then tell_parent_gone(queue, job.id, facts[2]) end
           forget_job(queue, job.id)
         else
           done[kind][#done[kind] + 1] = job.id

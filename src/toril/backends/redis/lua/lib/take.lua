@@ -63,7 +63,7 @@ end
 local function read_claimed(queue, id)
   -- The last one only makes room for the id: a table that grows costs as much as a command.
   return redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp',
-    'stc', 'defa', 'priority', 'name')
+    'defa', 'name')
 end
 
 local function start(queue, id, token, lease_end, worker)
@@ -78,7 +78,7 @@ local function start(queue, id, token, lease_end, worker)
     redis.call('HSET', key, 'processedOn', queue.now, 'ats', attempt, 'pb', worker)
   end
   emit(queue, 'active', 'jobId', id, 'prev', 'waiting')
-  job[4], job[10] = attempt, id
+  job[4], job[8] = attempt, id
   return job
 end
 
@@ -96,7 +96,7 @@ local function take(queue, claim, room, token, worker)
       local job = start(queue, id, token, lease_end, worker)
       if job then
         jobs[#jobs + 1] = job
-        if not job[8] then starts = starts + 1 end
+        if not job[7] then starts = starts + 1 end
       else  -- its hash is gone: nothing is left of it but the id
         redis.call('LREM', queue.base .. 'active', 1, id)
       end
@@ -122,7 +122,7 @@ local function take_again(queue, place, tokens, claimed)
     local lock = redis.call('GET', queue.base .. id .. ':lock')
     if lock and tokens[lock] then
       local job = read_claimed(queue, id)
-      job[10] = id
+      job[8] = id
       local started = redis.call('HGET', queue.base .. id, 'processedOn')
       claimed[#claimed + 1] = { place, lock, started, { job } }
       many = many + 1
