@@ -24,6 +24,8 @@ from toril.engine.states import State
 
 ADD_CHUNK = 500
 """Jobs that travel together: about 5 ms of the server's time."""
+TOGETHER = 32
+"""Producers that go on together: server and producers work at the same time."""
 
 
 class RedisJobs(Bulk):
@@ -60,7 +62,7 @@ class RedisJobs(Bulk):
 
         def done(answers: Any, error: BaseException | None) -> None:
             if error is None:
-                pending.succeed(_added(answers))
+                pending.succeed_by_turns(_added(answers), together=TOGETHER)
             else:
                 pending.fail(error)
 
