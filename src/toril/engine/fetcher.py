@@ -107,6 +107,8 @@ class Fetcher:
         self._stands: _Sent | None = None
         """The claim that stands."""
         self._due: asyncio.TimerHandle | None = None
+        self._timed: ExchangeReply | None = None
+        """Whose word on what becomes due next is heeded."""
         self._reserved = 0
         self._asks = True
         """There may be something to claim."""
@@ -350,7 +352,9 @@ class Fetcher:
         if self._standing is None:
             self._standing = self._dispatch.standing()
         if self._standing is not None:
-            self._look_when_due(reply.next_due_ms)
+            if reply is not self._timed:
+                self._timed = reply
+                self._look_when_due(reply.next_due_ms)
             if self._stands is None:
                 self._stand(self._standing)
             return

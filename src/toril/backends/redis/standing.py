@@ -11,6 +11,7 @@ lease: so a claim is for few jobs, and stands for seconds.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.exchanging import Exchanging
@@ -81,7 +82,8 @@ class RedisStanding:
 
     def release_soon(self) -> None:
         """`release`, from any thread."""
-        self._loop.call_soon_threadsafe(self.release)
+        with suppress(RuntimeError):  # that loop was closed; nobody is left to wait
+            self._loop.call_soon_threadsafe(self.release)
 
     async def close(self) -> None:
         if self._releasing is not None:
