@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.redis_servers import RedisServer
+from tests.support.redis_servers import Proxy, RedisServer
 
 from toril.backends.redis.address import Address
 from toril.backends.redis.client import Client
@@ -29,6 +29,13 @@ def server(shared_server: RedisServer) -> RedisServer:
     shared_server.command("FLUSHALL")
     shared_server.command("SCRIPT", "FLUSH")
     return shared_server
+
+
+@pytest.fixture
+def proxy(server: RedisServer) -> Iterator[Proxy]:
+    """A network in front of the server."""
+    with Proxy(server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

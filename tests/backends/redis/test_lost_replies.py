@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from tests.support.contract import (
     outcome,
     record,
 )
-from tests.support.redis_servers import Cluster, Proxy, RedisServer
+from tests.support.redis_servers import Cluster, Proxy
 
 from toril.backends import open_backend
 from toril.core.clock import SystemClock
@@ -30,13 +30,6 @@ from toril.engine.sweeper import take_back
 LEASE_MS = 3_600_000
 """So long that nothing comes back by its lease alone."""
 EXCHANGE = b"EVALSHA"
-
-
-@pytest.fixture
-def proxy(server: RedisServer) -> Iterator[Proxy]:
-    """A network in front of the server."""
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,6 @@ SOON_S = 5.0
 """Less than a claim stands: what ends sooner was ended."""
 LEASE_MS = 3_600_000
 """So long that nothing comes back by its lease alone."""
-
-
-@pytest.fixture
-def proxy(server: RedisServer) -> Iterator[Proxy]:
-    """A network in front of the server."""
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.redis_servers import Proxy, RedisServer
+from tests.support.redis_servers import Proxy
 from tests.support.waiting import wait_until
 
 from toril import App, HookEvent, Settings
@@ -86,13 +86,6 @@ class Runs:
         self.by_number[number] += 1
         await asyncio.sleep(0)
         self.now -= 1
-
-
-@pytest.fixture
-def proxy(server: RedisServer) -> Iterator[Proxy]:
-    """A network in front of the server."""
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

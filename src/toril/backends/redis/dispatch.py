@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from toril.backends.redis.client import Client
-from toril.backends.redis.exchanging import ExchangeCall, Exchanging, queues_of
+from toril.backends.redis.exchanging import Exchanging, queues_of
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
@@ -19,7 +19,7 @@ from toril.backends.redis.scripts import script
 from toril.backends.redis.standing import RedisStanding
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import BackendError, StoreUnreachableError
+from toril.core.errors import BackendError
 from toril.engine.contract.dispatch import (
     Exchange,
     ExchangeReply,
@@ -76,19 +76,9 @@ class RedisDispatch:
         if self._client.clustered:
             reply = await self._exchange_by_slot(exchange, lost_tokens)
         else:
-            reply = await self._exchange(self.exchanging.call(exchange, lost_tokens))
+            reply = await self.exchanging.send(self.exchanging.call(exchange, lost_tokens))
         reply.seen = seen
         return reply
-
-    async def _exchange(self, call: ExchangeCall) -> ExchangeReply:
-        if not call.metas:
-            return ExchangeReply([], [], None, 0)
-        try:
-            answer = await self._client.run(script("exchange"), call.metas, *call.arguments)
-        except StoreUnreachableError as error:
-            call.failed(error)
-            raise
-        return call.read(answer)
 
     async def _exchange_by_slot(
         self, exchange: Exchange, lost_tokens: Sequence[str]
@@ -112,7 +102,7 @@ class RedisDispatch:
             call = self.exchanging.call(part, lost_here)
             done.append((names, [*lost_here, call.token]))
             try:
-                reply = await self._exchange(call)
+                reply = await self.exchanging.send(call)
             except BackendError:
                 # The caller gets nothing of what went well, so for it those replies are lost too.
                 for theirs, tokens in done[:-1]:

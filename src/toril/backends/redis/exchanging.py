@@ -10,21 +10,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from toril.backends.redis import records, requests
+from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import Places
+from toril.backends.redis.scripts import script
 from toril.core.errors import StoreUnreachableError
 from toril.engine.contract.dispatch import Exchange, ExchangeReply, Word
 from toril.engine.job import Claimed
 
 
 class Exchanging:
-    """Makes the calls of all workers of a store."""
+    """Makes the calls of all workers of a store, and sends them."""
 
     def __init__(
-        self, keys: Keys, moments: Moments, lost: LostExchanges, *, metrics_points: int
+        self,
+        client: Client,
+        keys: Keys,
+        moments: Moments,
+        lost: LostExchanges,
+        *,
+        metrics_points: int,
     ) -> None:
+        self._client = client
         self._keys = keys
         self._moments = moments
         self.lost = lost
@@ -47,6 +56,17 @@ class Exchanging:
             exchange, token, lost_tokens, places.names, metas,
             [self._moments.frozen(), *arguments], self.lost,
         )  # fmt: skip
+
+    async def send(self, call: ExchangeCall) -> ExchangeReply:
+        """Have the server run a call, and return what it says; `seen` is left to the caller."""
+        if not call.metas:
+            return ExchangeReply([], [], None, 0)
+        try:
+            answer = await self._client.run(script("exchange"), call.metas, *call.arguments)
+        except StoreUnreachableError as error:
+            call.failed(error)
+            raise
+        return call.read(answer)
 
 
 class ExchangeCall:

@@ -69,7 +69,7 @@ class RedisStanding:
             self._stands = False
         if isinstance(answer, ReplyError):
             # Nothing was done. By the way of all other calls the cause is mended, or told.
-            reply = await self._ask(exchange)
+            reply = await self._exchanging.send(self._exchanging.call(exchange))
         else:
             reply = call.read(answer)
         if isinstance(blocked, ReplyError) and not reply.claimed:
@@ -99,12 +99,3 @@ class RedisStanding:
                 await self._line.close()
                 return
             await asyncio.sleep(AGAIN_S)
-
-    async def _ask(self, exchange: Exchange) -> ExchangeReply:
-        call = self._exchanging.call(exchange)
-        try:
-            answer = await self._client.run(script("exchange"), call.metas, *call.arguments)
-        except StoreUnreachableError as error:
-            call.failed(error)
-            raise
-        return call.read(answer)

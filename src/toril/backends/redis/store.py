@@ -45,7 +45,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     known = KnownQueues(client, keys)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
-    exchanging = Exchanging(keys, moments, lost, metrics_points=metrics_points)
+    exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)
     workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments)
     counts = RedisCounts(client, keys, moments)
