@@ -32,7 +32,7 @@ class FetchPlan:
         """
         self.queues = tuple(queues)
         self._weights = dict(weights) if weights else None
-        self._lease_ms = lease_ms
+        self.lease_ms = lease_ms
         self._rate = rate
         self._strict = [self._claim(queue, 1 << 30) for queue in self.queues]
 
@@ -58,7 +58,7 @@ class FetchPlan:
         return Claim(
             queue,
             limit,
-            self._lease_ms,
+            self.lease_ms,
             None if rate is None else rate.limit,
             1000 if rate is None else round(rate.window_s * 1000),
         )

@@ -350,7 +350,7 @@ class Fetcher:
     def _sleep(self, reply: ExchangeReply) -> None:
         """Have the store give us jobs, or wake us."""
         if self._standing is None:
-            self._standing = self._dispatch.standing()
+            self._standing = self._dispatch.standing(lease_ms=self._plan.lease_ms)
         if self._standing is not None:
             if reply is not self._timed:
                 self._timed = reply

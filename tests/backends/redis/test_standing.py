@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,7 +67,7 @@ class Placed:
     @property
     def standing(self) -> Standing:
         if self._standing is None:
-            self._standing = self.backend.dispatch.standing()
+            self._standing = self.backend.dispatch.standing(lease_ms=LEASE_MS)
         assert self._standing is not None
         return self._standing
 
@@ -265,8 +266,29 @@ async def test_there_is_none_with_the_clock_of_a_test(server: RedisServer) -> No
     backend = open_backend(server.url, clock=ManualClock())
     await HandWorker(backend).ask(Q)
 
-    assert backend.dispatch.standing() is None
+    assert backend.dispatch.standing(lease_ms=LEASE_MS) is None
     await backend.lifecycle.close()
+
+
+async def test_there_is_none_with_a_lease_that_may_end_before_it(backend: Backend) -> None:
+    await HandWorker(backend).ask(Q)
+
+    assert backend.dispatch.standing(lease_ms=999) is None
+
+
+async def test_it_ends_before_a_machine_that_has_died_loses_its_lease(
+    backend: Backend, server: RedisServer
+) -> None:
+    await HandWorker(backend).ask(Q)
+    standing = backend.dispatch.standing(lease_ms=1000)
+    assert standing is not None
+
+    begin_s = time.monotonic()
+    reply = await standing.exchange(Exchange("worker-1", [], [Claim(Q, 1, 1000)], 1))
+
+    assert reply.claimed == []
+    assert time.monotonic() - begin_s >= 0.5
+    await standing.close()
 
 
 async def test_there_is_none_in_a_cluster(tmp_path: Path) -> None:
@@ -274,7 +296,7 @@ async def test_there_is_none_in_a_cluster(tmp_path: Path) -> None:
         backend = open_backend(cluster.url, clock=SystemClock())
         await HandWorker(backend).ask("{paint}")
 
-        assert backend.dispatch.standing() is None
+        assert backend.dispatch.standing(lease_ms=LEASE_MS) is None
         await backend.lifecycle.close()
 
 

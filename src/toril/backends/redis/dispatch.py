@@ -16,7 +16,7 @@ from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
-from toril.backends.redis.standing import RedisStanding
+from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisStanding
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import BackendError
@@ -124,12 +124,18 @@ class RedisDispatch:
         for standing in list(self._standings):
             standing.release_soon()
 
-    def standing(self) -> RedisStanding | None:
+    def standing(self, *, lease_ms: int) -> RedisStanding | None:
         # A Cluster's queues may lie on several nodes, of which one connection reaches one. A test's
         # clock goes on while a claim stands.
-        if self._client.clustered is not False or self._moments.frozen():
+        if (
+            self._client.clustered is not False
+            or self._moments.frozen()
+            or lease_ms < SHORTEST_LEASE_MS
+        ):
             return None
-        standing = RedisStanding(self._client, self._keys, self._known, self.exchanging)
+        standing = RedisStanding(
+            self._client, self._keys, self._known, self.exchanging, lease_ms=lease_ms
+        )
         self._standings.add(standing)
         return standing
 

@@ -5,7 +5,7 @@ the exchange. The server runs the second when the first has ended. So an idle wo
 that there is a job, only to ask for it: it is given the job, one way to the server and back sooner.
 
 If the worker's machine dies in silence, what is claimed for it afterwards waits for the end of its
-lease: so a claim is for few jobs, and stands for seconds.
+lease: so a claim is for few jobs, and stands for a while only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.protocol import ReplyError, Word
 from toril.backends.redis.scripts import script
-from toril.backends.redis.wakeups import LONGEST_S
 from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.contract.dispatch import Exchange, ExchangeReply
 
 AGAIN_S = 0.01
 """Between two tries to end a claim: the first may come before the server has begun to block."""
+SHARE_OF_LEASE = 0.5
+"""For how long a claim stands, as a share of its lease. What a machine that has died was running is
+taken back once that has ended, and at least two thirds of it are left when it dies: until then its
+claim must stand no more, or it would get the same jobs again."""
+LONGEST_S = 12.0
+"""For how long it stands at most. Such jobs are also taken back once their worker was silent for
+20 s, of which 7.5 s may have gone by when its machine died."""
+SHORTEST_LEASE_MS = 1000
+"""With shorter leases no claim stands: a server that has nothing to do looks only ten times in a
+second whose time is over."""
 TROUBLE_S = 0.5
 """A server that will not block is asked again after so long."""
 
@@ -33,12 +42,19 @@ class RedisStanding:
     """The role `Standing`: one worker's."""
 
     def __init__(
-        self, client: Client, keys: Keys, known: KnownQueues, exchanging: Exchanging
+        self,
+        client: Client,
+        keys: Keys,
+        known: KnownQueues,
+        exchanging: Exchanging,
+        *,
+        lease_ms: int,
     ) -> None:
         self._client = client
         self._keys = keys
         self._known = known
         self._exchanging = exchanging
+        self._stands_s = min(LONGEST_S, lease_ms / 1000 * SHARE_OF_LEASE)
         self._loop = asyncio.get_running_loop()
         self._line: Line | None = None
         self._stands = False
@@ -58,10 +74,10 @@ class RedisStanding:
             *call.metas,
             *call.arguments,
         ]
-        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), LONGEST_S]
+        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), self._stands_s]
         self._stands = True
         try:
-            blocked, answer = await self._line.call_both(block, run, timeout_s=LONGEST_S)
+            blocked, answer = await self._line.call_both(block, run, timeout_s=self._stands_s)
         except StoreUnreachableError as error:
             call.failed(error)
             raise

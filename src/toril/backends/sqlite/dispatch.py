@@ -91,7 +91,7 @@ class SqliteDispatch:
     def wake(self) -> None:
         self._signal.ring()
 
-    def standing(self) -> None:
+    def standing(self, *, lease_ms: int) -> None:
         return None
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:

@@ -144,11 +144,14 @@ class Dispatch(Protocol):
         """End all `wait` calls of this process now. Callable from any thread."""
         ...
 
-    def standing(self) -> Standing | None:
+    def standing(self, *, lease_ms: int) -> Standing | None:
         """Return a standing claim for one worker, of this event loop.
 
         None: here it would be no better than `wait` and an exchange after it. Known after the first
         exchange.
+
+        Parameters:
+            lease_ms: The lease of its claims.
         """
         ...
 
