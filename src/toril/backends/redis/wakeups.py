@@ -2,6 +2,9 @@
 
 One connection blocks for all workers of an event loop (in a cluster: one for each slot), and only
 while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere.
+
+Those who may leave a claim standing (`standing.py`) do not sleep: this is for a Cluster, and for
+short leases.
 """
 
 from __future__ import annotations
