@@ -15,13 +15,15 @@ from tests.support.waiting import wait_until
 from toril import App, HookEvent, Settings
 from toril.core.errors import BackendError
 from toril.engine.contract import Dispatch, Exchange, ExchangeReply
-from toril.engine.fetcher import ENOUGH
+from toril.engine.fetcher import APART_S, ENOUGH
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
 SLOTS = 4 * ENOUGH
 JOBS = 20 * SLOTS
 EXCHANGE = b"EVALSHA"
+STORE_TAKES_S = 10 * APART_S
+"""Added to each exchange. Without it a quick server answers before a second one has begun."""
 CUT_EVERY = 4
 """Exchanges that begin beside another one, between two lost replies."""
 
@@ -60,6 +62,7 @@ class Watched:
         self.most_promised = max(self.most_promised, promised)
         try:
             reply = await self._dispatch.exchange(exchange)
+            await asyncio.sleep(STORE_TAKES_S)
         except BackendError:
             self.lost += 1
             self._unsettled = True
