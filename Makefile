@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := $(VENV)/.demo-ready
 T      ?= tests
+# Test processes side by side. Two a core: tests mostly wait, for processes, disks and timers.
+N      ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .DEFAULT_GOAL := help
 
@@ -37,7 +39,7 @@ demo: $(DEMO) ## real photographs through the media queue: progress, summary, wh
 
 .PHONY: test
 test: $(READY) ## everything that has to hold before a change lands; T=tests/engine for a part
-	$(BIN)/python -m pytest $(T)
+	$(BIN)/python -m pytest -n $(N) --dist loadfile $(T)
 
 .PHONY: quick
 quick: $(READY) ## fundamentals and engine on SQLite in memory, under 10 s
