@@ -1,0 +1,129 @@
+"""Types that msgspec does not know: how each is written as JSON, and made again from it.
+
+pydantic models, if pydantic is installed; paths, IP addresses and fractions as text; `deque` and
+`Iterable` as an array; `OrderedDict` as an object. JSON cannot carry any other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from toril.core.differences import difference
+
+# By name: a program that has none of these types need not import their modules.
+_TEXTS = frozenset({
+    "fractions.Fraction",
+    "ipaddress.IPv4Address",
+    "ipaddress.IPv4Interface",
+    "ipaddress.IPv4Network",
+    "ipaddress.IPv6Address",
+    "ipaddress.IPv6Interface",
+    "ipaddress.IPv6Network",
+})  # fmt: skip
+
+
+def is_carried(kind: Any) -> bool:
+    """Whether the two hooks can write and make values of a type that msgspec does not know."""
+    origin: Any = get_origin(kind) or kind
+    if origin in (object, deque, OrderedDict, Iterable):
+        return True
+    return isinstance(origin, type) and (_is_text(origin) or _is_model(origin))
+
+
+def encode_hook(value: object) -> object:
+    """Turn a value into one that msgspec can write."""
+    kind: type[Any] = type(value)
+    if _is_model(kind):
+        return _dumped(value)
+    if isinstance(value, deque):
+        return list(value)
+    if _is_text(kind):
+        return str(value)
+    raise TypeError(f"{kind.__qualname__} is not a type that JSON can carry")
+
+
+def decode_hook(kind: Any, value: object) -> object:
+    """Make a value of a type from what msgspec has read."""
+    origin: Any = get_origin(kind) or kind
+    if _is_model(origin):
+        return _validated(origin, msgspec.json.encode(value))
+    if _is_text(origin):
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str` for `{origin.__qualname__}`")
+        return origin(value)
+    if origin is object:
+        return value
+    if origin in (deque, Iterable):
+        (item,) = get_args(kind) or (Any,)
+        items = msgspec.convert(value, list[item], dec_hook=decode_hook, str_keys=True)  # type: ignore[valid-type]
+        return items if origin is Iterable else deque(items)
+    if origin is OrderedDict:
+        key, item = get_args(kind) or (Any, Any)
+        pairs = msgspec.convert(value, dict[key, item], dec_hook=decode_hook, str_keys=True)  # type: ignore[valid-type]
+        return OrderedDict(pairs)
+    raise TypeError(f"{origin.__qualname__} is not a type that JSON can carry")
+
+
+def _is_text(kind: type[Any]) -> bool:
+    if f"{kind.__module__}.{kind.__qualname__}" in _TEXTS:
+        return True
+    return any(
+        base.__qualname__ == "PurePath" and base.__module__.partition(".")[0] == "pathlib"
+        for base in kind.__mro__
+    )
+
+
+def _is_model(kind: Any) -> bool:
+    return hasattr(kind, "model_validate_json") and hasattr(kind, "model_dump")
+
+
+def _dumped(model: Any) -> object:
+    """Return a pydantic model as JSON's types, spelled so that the model reads it back.
+
+    Some models read their fields by alias, some by name, and some by either: the one that gives an
+    equal model is taken. By alias where none does; whoever compares finds the difference.
+    """
+    forms = [
+        model.model_dump(mode="json", by_alias=by_alias, round_trip=True, warnings=False)
+        for by_alias in (True, False)
+    ]
+    if forms[0] != forms[1]:
+        for form in forms:
+            try:
+                again = _validated(type(model), msgspec.json.encode(form))
+            except (TypeError, ValueError):
+                continue
+            if difference(model, again) is None:
+                return form
+    return forms[0]
+
+
+def _validated(kind: Any, text: bytes) -> object:
+    # JSON mode: strict models read moments and sets from JSON only there.
+    try:
+        return kind.model_validate_json(text, **_spellings())
+    except ValueError as error:  # pydantic.ValidationError is one
+        raise ValueError(_first_problem(error)) from error
+
+
+@functools.cache
+def _spellings() -> dict[str, bool]:
+    """Let models with aliases be read by name as well, where pydantic can."""
+    from pydantic import VERSION
+
+    new = tuple(int(part) for part in VERSION.split(".")[:2]) >= (2, 11)
+    return {"by_alias": True, "by_name": True} if new else {}
+
+
+def _first_problem(error: ValueError) -> str:
+    problems = getattr(error, "errors", None)
+    if not callable(problems):
+        return str(error)
+    first = problems()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return f"{first['msg']} - at `{path}`"
