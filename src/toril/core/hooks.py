@@ -60,13 +60,19 @@ def decode_hook(kind: Any, value: object) -> object:
         return value
     if origin in (deque, Iterable):
         (item,) = get_args(kind) or (Any,)
-        items = msgspec.convert(value, list[item], dec_hook=decode_hook, str_keys=True)  # type: ignore[valid-type]
+        items = _converted(value, list[item])  # type: ignore[valid-type]
         return items if origin is Iterable else deque(items)
     if origin is OrderedDict:
         key, item = get_args(kind) or (Any, Any)
-        pairs = msgspec.convert(value, dict[key, item], dec_hook=decode_hook, str_keys=True)  # type: ignore[valid-type]
-        return OrderedDict(pairs)
+        return OrderedDict(_converted(value, dict[key, item]))  # type: ignore[valid-type]
     raise TypeError(f"{origin.__qualname__} is not a type that JSON can carry")
+
+
+def _converted(value: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind, dec_hook=decode_hook, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None  # to this one msgspec adds where it is
 
 
 def _is_text(kind: type[Any]) -> bool:

@@ -36,6 +36,9 @@ _ARRAYS = (
     abc.MutableSet,
 )  # fmt: skip
 
+_OWN = (OrderedDict, deque, abc.Iterable)
+"""Those that `core/hooks.py` makes."""
+
 
 class Judgement(NamedTuple):
     """What an annotation allows."""
@@ -59,7 +62,7 @@ def judge_type(kind: Any) -> Judgement:
     try:
         return Judgement(decoder_of(kind), holds_any)
     except Exception as error:  # a TypeError, or what an annotation in a class raises when read
-        raise UncarriedError(str(error)) from error
+        raise UncarriedError(_said(error)) from error
 
 
 def is_plain(kind: Any) -> bool:
@@ -97,11 +100,13 @@ class _Walk:
             return False
         if origin in (Union, UnionType):
             return self._any(inner)
-        if origin in _OBJECTS:
-            if inner:
-                self._key(inner[0])
-            return not inner or self._any(inner)
-        if origin in _ARRAYS or (is_carried(origin) and inner):
+        if origin in _OBJECTS and inner:
+            self._key(inner[0])
+        if origin in _OWN and inner:
+            # msgspec does not look into them.
+            own: Any = dict if origin is OrderedDict else list
+            decoder_of(own[inner])
+        if origin in (*_OBJECTS, *_ARRAYS, *_OWN) or (is_carried(origin) and inner):
             return not inner or self._any(inner)
         if isinstance(origin, type) and issubclass(origin, Enum):
             return False
@@ -109,7 +114,7 @@ class _Walk:
             return self._any(inner) | self._record(origin)
         if not is_carried(origin):
             raise UncarriedError(f"JSON cannot carry {named(kind)}")
-        return origin in (abc.Iterable, deque)
+        return False
 
     def _any(self, kinds: tuple[Any, ...]) -> bool:
         found = [self.look(kind) for kind in kinds if kind is not Ellipsis]  # all are looked at
@@ -128,7 +133,9 @@ class _Walk:
             ) from None
         names = record_fields(kind)
         for name in hints if names is None else names.values():
-            hint = hints.get(name, Any)
+            if name not in hints:
+                raise UncarriedError(f"{named(kind)}.{name} has no annotation")
+            hint = hints[name]
             try:
                 holds_any |= self.look(hint)
             except UncarriedError as error:
@@ -150,6 +157,10 @@ class _Walk:
                 f"JSON cannot carry {named(kind)} as a key of a dict: a key is text, a number, an"
                 " enum, a moment or an id"
             )
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
 
 
 def _bare(kind: Any) -> Any:

@@ -211,7 +211,10 @@ class Signature:
         problem, at, path = str(error).rpartition(" - at `")
         if not at:
             problem, path = path, ""
-        field = self._place(path.rstrip("`").removeprefix("$"))
+        before, of_key, place = path.rstrip("`").partition("key` in `")
+        field = self._place((place if of_key else before).removeprefix("$"))
+        if of_key:
+            problem = f"as a key: {problem}"
         if field == "(payload)":
             missing = problem.partition("missing required field `")[2].rstrip("`")
             if missing:
