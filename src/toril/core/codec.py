@@ -20,7 +20,7 @@ Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Js
 
 
 class TooDeepError(ValueError):
-    """A value is circular, or nested deeper than can be written."""
+    """A value is circular, or nested deeper than can be written or read."""
 
 
 def encode_text(value: object) -> str:
@@ -80,7 +80,7 @@ def decode_with(decoder: msgspec.json.Decoder[Any], text: str | bytes) -> Any:
     except msgspec.ValidationError:
         raise
     except RecursionError:
-        raise msgspec.DecodeError("nested too deep") from None
+        raise TooDeepError("it is nested too deep") from None
     except msgspec.DecodeError:
         mended = without_halves(text)
         if mended is None:

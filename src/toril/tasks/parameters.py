@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from toril.core.checks import require
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
 from toril.tasks.inject import Provided
@@ -59,15 +58,14 @@ def read_parameters(task: str, function: Callable[..., Any]) -> Parameters:
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         parameter = parameter.replace(annotation=hints.get(parameter.name, _EMPTY))
         if _is_context(task, parameter, position):
-            require(
-                found.context is None, f"task {task!r}", parameter.name, "one parameter of Context"
-            )
+            _require(found.context is None, task, parameter, "one parameter of Context")
             found.context = parameter.name
         elif isinstance(parameter.default, Provided):
             found.provided[parameter.name] = parameter.default.kind
         else:
             _check_field(task, parameter, position)
             if _is_whole(parameter.annotation):
+                _require(found.whole is None, task, parameter, "one parameter of WholePayload")
                 found.whole = parameter
             else:
                 found.fields.append(parameter)
@@ -83,10 +81,10 @@ def _is_context(task: str, parameter: inspect.Parameter, position: int) -> bool:
     """Whether a parameter takes the `Context`: `Context`, or `Context | None` with a default."""
     hint = _unannotated(parameter.annotation)
     if hint is Context:
-        require(
+        _require(
             position == 0 and parameter.kind in _KINDS,
-            f"task {task!r}",
-            parameter.name,
+            task,
+            parameter,
             "the Context as first parameter; `Context | None = None` may stand anywhere",
         )
         return True
@@ -95,27 +93,27 @@ def _is_context(task: str, parameter: inspect.Parameter, position: int) -> bool:
     kinds = [_unannotated(one) for one in get_args(hint)]
     if Context not in kinds:
         return False
-    require(
+    _require(
         set(kinds) == {Context, NoneType} and parameter.kind in _KINDS,
-        f"task {task!r}",
-        str(parameter),
+        task,
+        parameter,
         "`Context` or `Context | None`: it always is one",
     )
     if position > 0:
-        require(
+        _require(
             parameter.default is not _EMPTY,
-            f"task {task!r}",
-            parameter.name,
+            task,
+            parameter,
             "a default of None, or the Context as first parameter",
         )
     return True
 
 
 def _check_field(task: str, parameter: inspect.Parameter, position: int) -> None:
-    require(
+    _require(
         parameter.kind in _KINDS,
-        f"task {task!r}",
-        str(parameter),
+        task,
+        parameter,
         "named parameters only: they are the fields of the payload",
     )
     if parameter.annotation is not _EMPTY:
@@ -131,6 +129,12 @@ def _check_field(task: str, parameter: inspect.Parameter, position: int) -> None
             f" '{parameter.name}: Context'; or, if it is a field of the payload, its type (Any will"
             " do)"
         )
+
+
+def _require(holds: bool, task: str, parameter: inspect.Parameter, expected: str) -> None:
+    if not holds:
+        name = str(parameter.replace(annotation=_EMPTY, default=_EMPTY))  # with its asterisks
+        raise InvalidOptionError(f"task {task!r}, parameter {name!r}: expected {expected}")
 
 
 def _is_whole(hint: Any) -> bool:

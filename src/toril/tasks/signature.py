@@ -17,7 +17,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 import msgspec
 
 from toril.core.checks import nearest
-from toril.core.codec import decode, decode_with, decoder_of, encode_as_is
+from toril.core.codec import TooDeepError, decode, decode_with, decoder_of, encode_as_is
 from toril.core.differences import difference, short
 from toril.core.errors import InvalidOptionError, InvalidPayloadError
 from toril.tasks.annotations import UncarriedError, judge_type, named
@@ -108,8 +108,10 @@ class Signature:
             got = self._door.decode(text)
         except msgspec.ValidationError as error:
             raise self._invalid(_loose(text), error) from None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidPayloadError(self._task, "(payload)", f"not JSON: {error}") from None
+        except msgspec.DecodeError as error:
+            raise self._unread(error) from None
+        except RecursionError:
+            raise self._unread(TooDeepError("it is nested too deep")) from None
         if self._whole is None:
             for name in payload:
                 if name not in self._wire_names:
@@ -145,8 +147,8 @@ class Signature:
             return decode_with(self._decoder, text)
         except msgspec.ValidationError as error:
             raise self._invalid(_loose(text), error) from None
-        except msgspec.DecodeError as error:
-            raise InvalidPayloadError(self._task, "(payload)", f"not JSON: {error}") from None
+        except ValueError as error:
+            raise self._unread(error) from None
 
     def _look_again(self, payload: Any) -> str:
         """Return a payload's JSON text after all, or say what is wrong with it."""
@@ -204,6 +206,10 @@ class Signature:
     def _place(self, path: str) -> str:
         """Return how a user calls a place in a payload."""
         return f"{self._whole or ''}{path}".removeprefix(".") or "(payload)"
+
+    def _unread(self, error: Exception) -> InvalidPayloadError:
+        problem = str(error) if isinstance(error, TooDeepError) else f"not JSON: {error}"
+        return InvalidPayloadError(self._task, "(payload)", problem)
 
     def _invalid(self, payload: object, error: msgspec.ValidationError) -> InvalidPayloadError:
         """Turn msgspec's words into the field's name, what was found and what was expected."""
