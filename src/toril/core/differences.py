@@ -213,9 +213,7 @@ class _Comparison:
         if isinstance(got, Enum):
             return bool(got.value == given)
         if isinstance(given, datetime) and isinstance(got, datetime):
-            # A moment that its zone has twice is never equal to one in another zone.
-            aware = given.tzinfo is not None and got.tzinfo is not None
-            return aware and given.astimezone(UTC) == got.astimezone(UTC)
+            return _is_same_moment(given, got)
         if self._from_json and isinstance(given, int | float):
             return not isinstance(got, str | int | float | None)
         return self._as_json and isinstance(got, str | int)
@@ -242,6 +240,16 @@ def _equal(given: Any, got: Any) -> bool:
     try:
         return bool(given == got)
     except Exception:  # somebody's __eq__
+        return False
+
+
+def _is_same_moment(given: datetime, got: datetime) -> bool:
+    """Whether they are the same, though not equal: a moment that its zone has twice equals none."""
+    if given.tzinfo is None or got.tzinfo is None:
+        return False
+    try:
+        return given.astimezone(UTC) == got.astimezone(UTC)
+    except OverflowError:  # in the year 0 or 10,000
         return False
 
 

@@ -58,9 +58,11 @@ def judge_type(kind: Any) -> Judgement:
     Raises:
         UncarriedError: JSON cannot carry it.
     """
-    holds_any = not is_plain(kind) and _Walk().look(kind)
     try:
+        holds_any = not is_plain(kind) and _Walk().look(kind)
         return Judgement(decoder_of(kind), holds_any)
+    except UncarriedError:
+        raise
     except Exception as error:  # a TypeError, or what an annotation in a class raises when read
         raise UncarriedError(_said(error)) from error
 
