@@ -28,7 +28,7 @@ from uuid import UUID
 import attrs
 import msgspec
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from toril.tasks.annotations import UncarriedError, is_plain, judge_type, named
 
@@ -104,6 +104,16 @@ class Setup:
     a: InitVar[int]
 
 
+class RawOptions(TypedDict):
+    a: msgspec.Raw
+
+
+class Arbitrary(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    a: Node
+    b: abc.Callable[[], int]
+
+
 @dataclass
 class Unreadable:
     a: Missing  # type: ignore[name-defined]  # noqa: F821
@@ -155,6 +165,9 @@ def test_these_are_carried(kind: Any) -> None:
         (Setup, "InitVar"),
         (Untold, r"Untold\.a has no annotation"),
         (Unreadable, "annotations of Unreadable cannot be read: name 'Missing'"),
+        (RawOptions, "msgspec reads no Raw in a TypedDict"),
+        (Arbitrary, "JSON cannot carry Arbitrary: Cannot generate a JsonSchema for .*Callable"),
+        (list[Arbitrary], "JSON cannot carry Arbitrary"),
         (Path | str, "unions"),
         (collections.deque[Path | str], "unions"),
         (collections.OrderedDict[str, Path | int], "unions"),

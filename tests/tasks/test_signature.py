@@ -479,6 +479,18 @@ def test_a_whole_payload_without_a_default_has_to_be_there() -> None:
     assert made.read("null") == {"numbers": [1]}
 
 
+def test_raw_json_arrives_as_it_is() -> None:
+    """msgspec's own kind of a field, which equals nothing."""
+
+    def send(a: msgspec.Raw, b: list[msgspec.Raw] = []) -> None: ...  # noqa: B006
+
+    made = signature(send)
+    text = made.bind((msgspec.Raw(b'{"x": null}'), [msgspec.Raw(b" 1")]), {})
+
+    got = made.read(text)
+    assert (bytes(got["a"]), [bytes(one) for one in got["b"]]) == (b'{"x": null}', [b"1"])
+
+
 def test_equality_that_raises_or_hides_is_looked_behind() -> None:
     made = signature(lopsided)
     assert made.bind((Lopsided(1),), {}) == '{"a":{"n":1}}'

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from toril.core.differences import not_a_number
-from toril.core.hooks import decode_hook, encode_hook
+from toril.core.hooks import decode_hook, encode_hook, plain_hook
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
@@ -123,7 +123,7 @@ def refuse_nan(value: object) -> None:
     Raises:
         ValueError: There is one.
     """
-    found = not_a_number(msgspec.to_builtins(value, enc_hook=encode_hook))
+    found = not_a_number(msgspec.to_builtins(value, enc_hook=plain_hook))
     if found is not None:
         raise ValueError(found.text)
 
@@ -135,7 +135,7 @@ def in_whole_minutes(value: object) -> object:
         ValueError: One cannot be: a time of day has no other zone, or the year would be 0.
     """
     moments = (datetime, time)
-    return _whole_minutes(msgspec.to_builtins(value, builtin_types=moments, enc_hook=encode_hook))
+    return _whole_minutes(msgspec.to_builtins(value, builtin_types=moments, enc_hook=plain_hook))
 
 
 def _whole_minutes(value: Any) -> Any:

@@ -97,6 +97,9 @@ class _Comparison:
         names = record_fields(type(given))
         if names is not None:
             return self._record(given, got, names, path)
+        if isinstance(given, msgspec.Raw):  # it equals nothing
+            text = bytes(got) if isinstance(got, msgspec.Raw) else msgspec.json.encode(got)
+            return self.look(msgspec.json.decode(given), msgspec.json.decode(text), path)
         if self._spelled(given, got):
             return None
         return self._changed(given, got, path)

@@ -7,6 +7,7 @@ pydantic models, if pydantic is installed; paths, IP addresses and fractions as 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
@@ -35,6 +36,23 @@ def is_carried(kind: Any) -> bool:
     return isinstance(origin, type) and (_is_text(origin) or _is_model(origin))
 
 
+def model_problem(kind: Any) -> str | None:
+    """Return why a pydantic model can never be written as JSON; None: it can, or is no model."""
+    if not _is_model(kind):
+        return None
+    from pydantic.errors import PydanticInvalidForJsonSchema
+
+    try:
+        with warnings.catch_warnings():  # of defaults that its schema cannot tell
+            warnings.simplefilter("ignore")
+            kind.model_json_schema(mode="serialization")
+    except PydanticInvalidForJsonSchema as error:
+        return str(error).partition("\n")[0]
+    except Exception:  # parts of it are defined later
+        return None
+    return None
+
+
 def encode_hook(value: object) -> object:
     """Turn a value into one that msgspec can write."""
     kind: type[Any] = type(value)
@@ -45,6 +63,11 @@ def encode_hook(value: object) -> object:
     if _is_text(kind):
         return str(value)
     raise TypeError(f"{kind.__qualname__} is not a type that JSON can carry")
+
+
+def plain_hook(value: object) -> object:
+    """Turn a value into JSON's types that msgspec can write, but not turn into them."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else encode_hook(value)
 
 
 def decode_hook(kind: Any, value: object) -> object:

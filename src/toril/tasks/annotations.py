@@ -25,7 +25,7 @@ import msgspec
 
 from toril.core.codec import decoder_of
 from toril.core.differences import record_fields
-from toril.core.hooks import is_carried
+from toril.core.hooks import is_carried, model_problem
 
 _PLAIN = (str, int, float, bool, NoneType, None)
 _KEYS = (str, int, float, bytes, datetime, date, time, timedelta, UUID, Decimal)
@@ -116,6 +116,9 @@ class _Walk:
             return self._any(inner) | self._record(origin)
         if not is_carried(origin):
             raise UncarriedError(f"JSON cannot carry {named(kind)}")
+        problem = model_problem(origin)
+        if problem is not None:
+            raise UncarriedError(f"JSON cannot carry {named(kind)}: {problem}")
         return False
 
     def _any(self, kinds: tuple[Any, ...]) -> bool:
@@ -138,6 +141,8 @@ class _Walk:
             if name not in hints:
                 raise UncarriedError(f"{named(kind)}.{name} has no annotation")
             hint = hints[name]
+            if is_typeddict(kind) and _bare(hint) is msgspec.Raw:
+                raise UncarriedError(f"msgspec reads no Raw in a TypedDict, as {named(kind)} is")
             try:
                 holds_any |= self.look(hint)
             except UncarriedError as error:

@@ -12,7 +12,7 @@ import msgspec
 
 from toril.core.codec import TooDeepError, encode_as_is, in_whole_minutes
 from toril.core.differences import Difference, difference, not_a_number, parts, short
-from toril.core.hooks import encode_hook
+from toril.core.hooks import plain_hook
 
 
 class ChangedError(ValueError):
@@ -59,7 +59,7 @@ def written(value: Any, decoder: msgspec.json.Decoder[Any], *, as_json: bool = F
 
 
 def _refuse_nan(value: Any) -> None:
-    found = not_a_number(msgspec.to_builtins(value, enc_hook=encode_hook))
+    found = not_a_number(msgspec.to_builtins(value, enc_hook=plain_hook))
     if found is not None:
         raise ChangedError(found)
 

@@ -181,12 +181,13 @@ class Signature:
         given: dict[str, Any] = {}
         for one in taken:
             kind = kinds[one.name]
+            seen = Any if kind is msgspec.Raw else kind  # which msgspec does not read there
             if one.default is _EMPTY:
                 fields.append((one.name, kind))
-                given[self._names[one.name]] = kind
+                given[self._names[one.name]] = seen
             else:
                 fields.append((one.name, kind, _default(one.default)))
-                given[self._names[one.name]] = NotRequired[kind]
+                given[self._names[one.name]] = NotRequired[seen]
         try:
             struct = msgspec.defstruct(
                 "Payload", fields, kw_only=True, rename=self._names, gc=False
