@@ -9,7 +9,7 @@ import enum
 import ipaddress
 import typing
 from collections import abc
-from dataclasses import KW_ONLY, InitVar, dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from fractions import Fraction
 from pathlib import Path, PosixPath, PurePath
 from typing import (
@@ -210,6 +210,48 @@ def test_these_are_not_and_say_why(kind: Any, words: str) -> None:
 )
 def test_it_is_known_where_any_json_would_do(kind: Any, expected: bool) -> None:
     assert judge_type(kind).holds_any is expected
+
+
+@dataclass
+class Partly:
+    a: int
+    b: int = field(compare=False)
+
+
+class Cursory(BaseModel):
+    a: int
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class CursoryStruct(msgspec.Struct):
+    a: int
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+@attrs.define
+class PartlyPlace:
+    a: int = attrs.field(eq=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        *(
+            (kind, True)
+            for kind in (int, Any, Node, Row, Place, Options, Pair, Order, Path, Box[int])
+        ),
+        *((kind, True) for kind in (Fraction, ipaddress.IPv4Address, Colour, list[Order])),
+        *((kind, False) for kind in (Partly, Cursory, CursoryStruct, PartlyPlace)),
+        *((kind, False) for kind in (list[Partly], dict[str, Cursory | None], Box[PartlyPlace])),
+    ],
+    ids=str,
+)
+def test_it_is_known_whose_equality_looks_at_all(kind: Any, expected: bool) -> None:
+    assert judge_type(kind).is_trusted is expected
 
 
 @pytest.mark.parametrize("kind", [str, int | None, list[dict[str, float]], dict[str, list[bool]]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -489,6 +489,55 @@ def test_raw_json_arrives_as_it_is() -> None:
 
     got = made.read(text)
     assert (bytes(got["a"]), [bytes(one) for one in got["b"]]) == (b'{"x": null}', [b"1"])
+
+
+@dataclass(eq=False)
+class Entity:
+    number: int
+    weight: float | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entity) and other.number == self.number
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+@dataclass
+class Special(Entity):
+    colour: str = "red"
+
+
+@dataclass
+class Partly:
+    number: int
+    weight: float | None = field(default=None, compare=False)
+
+
+@attrs.define
+class PartlyAttrs:
+    number: int
+    weight: float | None = attrs.field(default=None, eq=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (Entity, Special(1), "field 'a': Special.* would arrive as a Entity"),
+        (Entity, Entity(1, math.nan), r"field 'a\.weight': nan is not"),
+        (list[Entity], [Entity(1), Entity(1, math.nan)], r"field 'a\[1\]\.weight': nan is not"),
+        (Partly, Partly(1, math.nan), r"field 'a\.weight': nan is not"),
+        (dict[str, PartlyAttrs], {"x": PartlyAttrs(1, math.inf)}, r"'a\.x\.weight': inf is not"),
+    ],
+)
+def test_an_equality_of_its_own_hides_nothing(kind: Any, value: Any, words: str) -> None:
+    """What a class leaves out of its `==` was dropped behind it."""
+
+    def send(a: Any) -> None: ...
+
+    send.__annotations__ = {"a": kind}
+    with pytest.raises(InvalidPayloadError, match=words):
+        signature(send).bind((value,), {})
 
 
 def test_equality_that_raises_or_hides_is_looked_behind() -> None:

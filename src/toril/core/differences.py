@@ -41,7 +41,18 @@ def difference(
         from_json: What was given is JSON's spelling anyway, so text may stand for bytes.
         as_json: What came back may be JSON's spelling of it.
     """
-    return _Comparison(from_json, as_json).look(given, got, "")
+    try:
+        return _Comparison(from_json, as_json).look(given, got, "")
+    except RecursionError:
+        return Difference("", "it is nested too deep")
+
+
+def is_equal(given: Any, got: Any) -> bool:
+    """Whether two values are equal by their own `==`; no if it raises."""
+    try:
+        return bool(given == got)
+    except Exception:  # somebody's __eq__
+        return False
 
 
 def not_a_number(value: Any, path: str = "") -> Difference | None:
@@ -86,13 +97,12 @@ class _Comparison:
         self._as_json = as_json
 
     def look(self, given: Any, got: Any, path: str) -> Difference | None:
-        if given is got or _equal(given, got):
-            return None
+        # Of what consists of others each part is looked at: its `__eq__` may know only some.
         if isinstance(given, float) and not math.isfinite(given):
             return Difference(path, f"{given} is not a JSON number")
         if isinstance(given, Mapping):
             return self._mapping(given, got, path)
-        if isinstance(given, _ARRAYS) and not _is_struct(given):
+        if isinstance(given, _ARRAYS):
             return self._array(given, got, path)
         names = record_fields(type(given))
         if names is not None:
@@ -100,7 +110,7 @@ class _Comparison:
         if isinstance(given, msgspec.Raw):  # it equals nothing
             text = bytes(got) if isinstance(got, msgspec.Raw) else msgspec.json.encode(got)
             return self.look(msgspec.json.decode(given), msgspec.json.decode(text), path)
-        if self._spelled(given, got):
+        if given is got or is_equal(given, got) or self._spelled(given, got):
             return None
         return self._changed(given, got, path)
 
@@ -134,11 +144,9 @@ class _Comparison:
         # JSON keeps the order, so the keys stand in pairs.
         for (key, value), (got_key, got_value) in zip(given.items(), got.items(), strict=True):
             place = f"{path}.{key}"
-            if (found := self.look(key, got_key, place)) is not None:
-                if isinstance(key, str) and not isinstance(got_key, bytes):
-                    pass  # JSON's spelling of a number
-                else:
-                    return Difference(place, f"as a key, {found.text}")
+            is_spelled = isinstance(key, str) and not isinstance(got_key, bytes)
+            if not is_spelled and (found := self.look(key, got_key, place)) is not None:
+                return Difference(place, f"as a key, {found.text}")
             if (found := self.look(value, got_value, place)) is not None:
                 return found
         return None
@@ -174,6 +182,8 @@ class _Comparison:
 
     def _array(self, given: Any, got: Any, path: str) -> Difference | None:
         ordered = isinstance(given, list | tuple | deque)
+        if not ordered and is_equal(given, got):
+            return None
         if ordered and _is_model(type(got)):
             return self._known_to_model(given, getattr(got, "root", None), path)
         if ordered and isinstance(got, set | frozenset):
@@ -203,7 +213,7 @@ class _Comparison:
             one, other = getattr(given, name, None), getattr(got, name, None)
             if (found := self.look(one, other, f"{path}.{wire_name}")) is not None:
                 return found
-        if _is_model(type(given)):
+        if _is_model(type(given)) and not is_equal(given, got):
             return self._changed(given, got, path)  # something of it that is no field
         return None
 
@@ -237,13 +247,6 @@ class _Comparison:
 
 
 _ARRAYS = (list, tuple, set, frozenset, deque)
-
-
-def _equal(given: Any, got: Any) -> bool:
-    try:
-        return bool(given == got)
-    except Exception:  # somebody's __eq__
-        return False
 
 
 def _is_same_moment(given: datetime, got: datetime) -> bool:

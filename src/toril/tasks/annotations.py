@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, abc, deque
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -40,12 +41,18 @@ _OWN = (OrderedDict, deque, abc.Iterable)
 """Those that `core/hooks.py` makes."""
 
 
+_WHOLE_COMPARERS = ("pydantic", "pathlib", "ipaddress", "fractions")
+"""Packages whose classes compare all of themselves."""
+
+
 class Judgement(NamedTuple):
     """What an annotation allows."""
 
     decoder: msgspec.json.Decoder[Any]
     holds_any: bool
     """Something in it may be any JSON."""
+    is_trusted: bool
+    """What is equal by `==` is so in all its parts: no class in it has an `__eq__` of its own."""
 
 
 class UncarriedError(Exception):
@@ -59,8 +66,9 @@ def judge_type(kind: Any) -> Judgement:
         UncarriedError: JSON cannot carry it.
     """
     try:
-        holds_any = not is_plain(kind) and _Walk().look(kind)
-        return Judgement(decoder_of(kind), holds_any)
+        walk = _Walk()
+        holds_any = not is_plain(kind) and walk.look(kind)
+        return Judgement(decoder_of(kind), holds_any, walk.is_trusted)
     except UncarriedError:
         raise
     except Exception as error:  # a TypeError, or what an annotation in a class raises when read
@@ -87,6 +95,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self._seen: set[Any] = set()
+        self.is_trusted = True
 
     def look(self, kind: Any) -> bool:
         """Return whether any JSON would do somewhere in it.
@@ -119,6 +128,7 @@ class _Walk:
         problem = model_problem(origin)
         if problem is not None:
             raise UncarriedError(f"JSON cannot carry {named(kind)}: {problem}")
+        self.is_trusted &= _compares_all(origin)
         return False
 
     def _any(self, kinds: tuple[Any, ...]) -> bool:
@@ -129,6 +139,7 @@ class _Walk:
         if kind in self._seen:
             return False
         self._seen.add(kind)
+        self.is_trusted &= _compares_all(kind)
         holds_any = False
         try:
             hints = get_type_hints(kind, include_extras=True)
@@ -164,6 +175,20 @@ class _Walk:
                 f"JSON cannot carry {named(kind)} as a key of a dict: a key is text, a number, an"
                 " enum, a moment or an id"
             )
+
+
+def _compares_all(kind: Any) -> bool:
+    """Whether a record's `==` looks at all of it: it was made by a library, and leaves out none."""
+    if is_dataclass(kind) and not all(field.compare for field in fields(kind)):
+        return False
+    attributes = getattr(kind, "__attrs_attrs__", ())
+    if any(attribute.eq is not True for attribute in attributes):
+        return False
+    code = getattr(kind.__eq__, "__code__", None)
+    # What dataclasses and attrs write is of no file; msgspec's and `tuple`'s is C.
+    if code is None or code.co_filename.startswith("<"):
+        return True
+    return kind.__eq__.__module__.partition(".")[0] in _WHOLE_COMPARERS
 
 
 def _said(error: Exception) -> str:

@@ -35,10 +35,10 @@ class ResultType:
             kind = get_args(kind)[-1]  # a child waits for it
         self._simple = kind if kind in _SIMPLE else None
         self._decoder: msgspec.json.Decoder[Any] | None = None
-        self._holds_any = True
+        self._holds_any = self._is_trusted = True
         if kind not in _NOTHING:
             try:
-                self._decoder, self._holds_any = judge_type(kind)
+                self._decoder, self._holds_any, self._is_trusted = judge_type(kind)
             except UncarriedError as error:
                 raise InvalidOptionError(
                     f"task {task!r}, its result: {named(kind)} cannot be stored: {error}"
@@ -62,7 +62,9 @@ class ResultType:
         elif self._decoder is None or replaced:
             text = encode_text(result)
         else:
-            text = written(result, self._decoder, as_json=self._holds_any).decode()
+            text = written(
+                result, self._decoder, is_trusted=self._is_trusted, as_json=self._holds_any
+            ).decode()
         limit = self._max_bytes
         if len(text) > limit // 4 and (size := len(text.encode())) > limit:
             raise ValueError(

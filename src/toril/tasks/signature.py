@@ -51,6 +51,7 @@ class Signature:
         self._all_positional = positional if len(positional) == len(taken) else None
         """Names of all parameters, if each may be given by its place."""
         self._fields = tuple(self._names)
+        self._is_trusted = True
         kinds = {one.name: self._kind(one) for one in taken}
         if parameters.whole is not None:
             self._default = parameters.whole.default
@@ -92,7 +93,7 @@ class Signature:
         # back equal, which one comparison in C says; the rest is looked at piece by piece.
         try:
             encoded = encode_as_is(payload)
-            is_same = bool(self._door.decode(encoded) == payload)
+            is_same = bool(self._door.decode(encoded) == payload) and self._is_trusted
         except Exception:  # the second look says what it is
             is_same = False
         return encoded.decode() if is_same else self._look_again(payload)
@@ -153,7 +154,7 @@ class Signature:
     def _look_again(self, payload: Any) -> str:
         """Return a payload's JSON text after all, or say what is wrong with it."""
         try:
-            return written(payload, self._door).decode()
+            return written(payload, self._door, is_trusted=self._is_trusted).decode()
         except msgspec.ValidationError as error:
             raise self._invalid(payload, error) from None
         except ChangedError as error:
@@ -165,7 +166,7 @@ class Signature:
         """Return the type of a parameter, once it is known that JSON can carry it."""
         kind = Any if parameter.annotation is _EMPTY else parameter.annotation
         try:
-            judge_type(kind)
+            self._is_trusted &= judge_type(kind).is_trusted
         except UncarriedError as error:
             raise InvalidOptionError(
                 f"task {self._task!r}, parameter {parameter.name!r}: {named(kind)} cannot be part"
