@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from toril.core.codec import TooDeepError, encode_as_is, in_whole_minutes
+from toril.core.codec import TooDeepError, encode_as_is, in_whole_minutes, may_have_moments
 from toril.core.differences import Difference, difference, is_equal, not_a_number, parts, short
 from toril.core.hooks import plain_hook
 
@@ -42,6 +42,8 @@ def written(
     """
     try:
         encoded = encode_as_is(value)
+        if as_json and may_have_moments(encoded):  # as text they would come back as they are
+            encoded = encode_as_is(in_whole_minutes(value))
     except (TypeError, ValueError) as error:
         raise ChangedError(_unfit(value, error)) from error
     try:
