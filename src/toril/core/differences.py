@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from toril.core.checks import nearest
+from toril.core.models import is_model, spellings
 
 
 class Difference(NamedTuple):
@@ -117,7 +118,7 @@ class _Comparison:
     def _mapping(self, given: Mapping[Any, Any], got: Any, path: str) -> Difference | None:
         if isinstance(got, Mapping):
             return self._mappings(given, got, path)
-        if _is_model(type(got)):
+        if is_model(type(got)):
             return self._known_to_model(given, got, path)
         names = record_fields(type(got))
         if names is None or isinstance(got, tuple):
@@ -157,10 +158,10 @@ class _Comparison:
         It may turn values into others: that is what it is for, and it is made of them here just as
         it would be by the caller.
         """
-        if _is_model(type(got)) and isinstance(given, Mapping):
+        if is_model(type(got)) and isinstance(given, Mapping):
             if "root" in type(got).model_fields:  # a model of one value without a name
                 return self._known_to_model(given, got.root, path)
-            names = _model_spellings(type(got))
+            names = spellings(type(got))
             extra = getattr(got, "model_extra", None) or {}
             for key, value in given.items():
                 if key not in names and key not in extra:
@@ -184,7 +185,7 @@ class _Comparison:
         ordered = isinstance(given, list | tuple | deque)
         if not ordered and is_equal(given, got):
             return None
-        if ordered and _is_model(type(got)):
+        if ordered and is_model(type(got)):
             return self._known_to_model(given, getattr(got, "root", None), path)
         if ordered and isinstance(got, set | frozenset):
             if len(got) == len(given):
@@ -213,7 +214,7 @@ class _Comparison:
             one, other = getattr(given, name, None), getattr(got, name, None)
             if (found := self.look(one, other, f"{path}.{wire_name}")) is not None:
                 return found
-        if _is_model(type(given)) and not is_equal(given, got):
+        if is_model(type(given)) and not is_equal(given, got):
             return self._changed(given, got, path)  # something of it that is no field
         return None
 
@@ -268,15 +269,11 @@ def _is_struct(value: Any) -> bool:
     return isinstance(value, msgspec.Struct)
 
 
-def _is_model(kind: Any) -> bool:
-    return hasattr(kind, "model_validate_json") and hasattr(kind, "model_fields")
-
-
 def record_fields(kind: Any) -> dict[str, str] | None:
     """Return the attributes of a kind of record by their names on the wire; None: it is none."""
     if issubclass(kind, msgspec.Struct):
         return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
-    if _is_model(kind):
+    if is_model(kind):
         return {name: name for name in kind.model_fields}
     if is_dataclass(kind):
         return {field.name: field.name for field in dataclass_fields(kind)}
@@ -287,23 +284,3 @@ def record_fields(kind: Any) -> dict[str, str] | None:
 def _tag_field(kind: Any) -> str | None:
     config = getattr(kind, "__struct_config__", None)
     return None if config is None else config.tag_field
-
-
-def _model_spellings(kind: Any) -> dict[Any, str]:
-    """Return the fields of a pydantic model by all that they may be called in JSON."""
-    found: dict[Any, str] = {}
-    for name, field in kind.model_fields.items():
-        alias = field.validation_alias
-        choices = [
-            name,
-            field.alias,
-            field.serialization_alias,
-            *getattr(alias, "choices", [alias]),
-        ]
-        for choice in choices:
-            # Of an `AliasPath` the first step is a key.
-            found[choice.path[0] if hasattr(choice, "path") else choice] = name
-    found.pop(None, None)
-    for name in kind.model_computed_fields:
-        found.setdefault(name, name)
-    return found

@@ -6,8 +6,6 @@ pydantic models, if pydantic is installed; paths, IP addresses and fractions as 
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
@@ -15,6 +13,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from toril.core.differences import difference
+from toril.core.models import dumps, is_model, validated
 
 # By name: a program that has none of these types need not import their modules.
 _TEXTS = frozenset({
@@ -33,30 +32,13 @@ def is_carried(kind: Any) -> bool:
     origin: Any = get_origin(kind) or kind
     if origin in (object, deque, OrderedDict, Iterable):
         return True
-    return isinstance(origin, type) and (_is_text(origin) or _is_model(origin))
-
-
-def model_problem(kind: Any) -> str | None:
-    """Return why a pydantic model can never be written as JSON; None: it can, or is no model."""
-    if not _is_model(kind):
-        return None
-    from pydantic.errors import PydanticInvalidForJsonSchema
-
-    try:
-        with warnings.catch_warnings():  # of defaults that its schema cannot tell
-            warnings.simplefilter("ignore")
-            kind.model_json_schema(mode="serialization")
-    except PydanticInvalidForJsonSchema as error:
-        return str(error).partition("\n")[0]
-    except Exception:  # parts of it are defined later
-        return None
-    return None
+    return isinstance(origin, type) and (_is_text(origin) or is_model(origin))
 
 
 def encode_hook(value: object) -> object:
     """Turn a value into one that msgspec can write."""
     kind: type[Any] = type(value)
-    if _is_model(kind):
+    if is_model(kind):
         return _dumped(value)
     if isinstance(value, deque):
         return list(value)
@@ -73,8 +55,8 @@ def plain_hook(value: object) -> object:
 def decode_hook(kind: Any, value: object) -> object:
     """Make a value of a type from what msgspec has read."""
     origin: Any = get_origin(kind) or kind
-    if _is_model(origin):
-        return _validated(origin, msgspec.json.encode(value))
+    if is_model(origin):
+        return validated(origin, msgspec.json.encode(value))
     if _is_text(origin):
         if not isinstance(value, str):
             raise ValueError(f"Expected `str` for `{origin.__qualname__}`")
@@ -107,52 +89,19 @@ def _is_text(kind: type[Any]) -> bool:
     )
 
 
-def _is_model(kind: Any) -> bool:
-    return hasattr(kind, "model_validate_json") and hasattr(kind, "model_dump")
-
-
 def _dumped(model: Any) -> object:
     """Return a pydantic model as JSON's types, spelled so that the model reads it back.
 
     Some models read their fields by alias, some by name, and some by either: the one that gives an
     equal model is taken. By alias where none does; whoever compares finds the difference.
     """
-    forms = [
-        model.model_dump(mode="json", by_alias=by_alias, round_trip=True, warnings=False)
-        for by_alias in (True, False)
-    ]
+    forms = dumps(model)
     if forms[0] != forms[1]:
         for form in forms:
             try:
-                again = _validated(type(model), msgspec.json.encode(form))
+                again = validated(type(model), msgspec.json.encode(form))
             except (TypeError, ValueError):
                 continue
             if difference(model, again) is None:
                 return form
     return forms[0]
-
-
-def _validated(kind: Any, text: bytes) -> object:
-    # JSON mode: strict models read moments and sets from JSON only there.
-    try:
-        return kind.model_validate_json(text, **_spellings())
-    except ValueError as error:  # pydantic.ValidationError is one
-        raise ValueError(_first_problem(error)) from error
-
-
-@functools.cache
-def _spellings() -> dict[str, bool]:
-    """Let models with aliases be read by name as well, where pydantic can."""
-    from pydantic import VERSION
-
-    new = tuple(int(part) for part in VERSION.split(".")[:2]) >= (2, 11)
-    return {"by_alias": True, "by_name": True} if new else {}
-
-
-def _first_problem(error: ValueError) -> str:
-    problems = getattr(error, "errors", None)
-    if not callable(problems):
-        return str(error)
-    first = problems()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return f"{first['msg']} - at `{path}`"

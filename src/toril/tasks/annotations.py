@@ -26,7 +26,8 @@ import msgspec
 
 from toril.core.codec import decoder_of
 from toril.core.differences import record_fields
-from toril.core.hooks import is_carried, model_problem
+from toril.core.hooks import is_carried
+from toril.core.models import is_model, problem_of
 
 _PLAIN = (str, int, float, bool, NoneType, None)
 _KEYS = (str, int, float, bytes, datetime, date, time, timedelta, UUID, Decimal)
@@ -125,8 +126,7 @@ class _Walk:
             return self._any(inner) | self._record(origin)
         if not is_carried(origin):
             raise UncarriedError(f"JSON cannot carry {named(kind)}")
-        problem = model_problem(origin)
-        if problem is not None:
+        if is_model(origin) and (problem := problem_of(origin)) is not None:
             raise UncarriedError(f"JSON cannot carry {named(kind)}: {problem}")
         self.is_trusted &= _compares_all(origin)
         return False
@@ -218,4 +218,4 @@ def _is_record(kind: Any) -> bool:
         return False
     if is_typeddict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
         return True
-    return not hasattr(kind, "model_fields") and record_fields(kind) is not None
+    return not is_model(kind) and record_fields(kind) is not None

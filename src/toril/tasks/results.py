@@ -62,9 +62,13 @@ class ResultType:
         elif self._decoder is None or replaced:
             text = encode_text(result)
         else:
-            text = written(
-                result, self._decoder, is_trusted=self._is_trusted, as_json=self._holds_any
-            ).decode()
+            try:
+                encoded = written(
+                    result, self._decoder, is_trusted=self._is_trusted, as_json=self._holds_any
+                )
+            except msgspec.ValidationError as error:  # a ValueError of newer releases only
+                raise ValueError(str(error)) from None
+            text = encoded.decode()
         limit = self._max_bytes
         if len(text) > limit // 4 and (size := len(text.encode())) > limit:
             raise ValueError(

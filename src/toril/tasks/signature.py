@@ -219,6 +219,8 @@ class Signature:
         problem, at, path = str(error).rpartition(" - at `")
         if not at:
             problem, path = path, ""
+        if path and not path.startswith(("$", "key`")):  # a model's own, and the model is all
+            path = f"$.{path}"
         before, of_key, place = path.rstrip("`").partition("key` in `")
         field = self._place((place if of_key else before).removeprefix("$"))
         if of_key:
