@@ -158,9 +158,9 @@ class _Comparison:
         It may turn values into others: that is what it is for, and it is made of them here just as
         it would be by the caller.
         """
+        if is_model(type(got)) and "root" in type(got).model_fields:  # of one value without a name
+            return self._known_to_model(given, got.root, path)
         if is_model(type(got)) and isinstance(given, Mapping):
-            if "root" in type(got).model_fields:  # a model of one value without a name
-                return self._known_to_model(given, got.root, path)
             names = spellings(type(got))
             extra = getattr(got, "model_extra", None) or {}
             for key, value in given.items():
@@ -186,7 +186,7 @@ class _Comparison:
         if not ordered and is_equal(given, got):
             return None
         if ordered and is_model(type(got)):
-            return self._known_to_model(given, getattr(got, "root", None), path)
+            return self._known_to_model(given, got, path)
         if ordered and isinstance(got, set | frozenset):
             if len(got) == len(given):
                 return None
