@@ -166,6 +166,7 @@ def test_texts_that_look_like_nan_are_taken() -> None:
         (timedelta(seconds=20), '"1889-12-31T23:59:40Z"'),  # it was cut to nothing at all
         (-timedelta(microseconds=1), '"1890-01-01T00:00:00.000001Z"'),
         (timedelta(hours=-5), '"1890-01-01T00:00:00-05:00"'),
+        (timedelta(minutes=9), '"1890-01-01T00:00:00+00:09"'),
         (timedelta(0), '"1890-01-01T00:00:00Z"'),
     ],
 )
