@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from toril.settings import Settings
     from toril.tasks.bundle import TaskBundle
     from toril.tasks.inject import provided
+    from toril.tasks.parameters import WholePayload
     from toril.tasks.task import Task
 
 __all__ = [
@@ -125,6 +126,7 @@ __all__ = [
     "TaskBundle",
     "TorilError",
     "UnknownTaskError",
+    "WholePayload",
     "Worker",
     "WorkerInfo",
     "WorkerOptions",
@@ -206,6 +208,7 @@ _HOMES = {
     "toril.settings": ("Settings",),
     "toril.tasks.bundle": ("TaskBundle",),
     "toril.tasks.inject": ("provided",),
+    "toril.tasks.parameters": ("WholePayload",),
     "toril.tasks.task": ("Task",),
 }
 

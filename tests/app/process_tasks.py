@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from toril import App, Context, RetryPolicy, Settings, provided
+from toril import App, Context, RetryPolicy, Settings, WholePayload, provided
 
 app = App("sqlite://:memory:", settings=Settings())
 ONCE = RetryPolicy(max_attempts=1)
@@ -59,3 +62,18 @@ def hang(mark: str) -> None:
 def hang_long(mark: str) -> None:
     Path(mark).write_text(str(os.getpid()))
     time.sleep(3600)
+
+
+@app.task(run_in="process", retry=ONCE)
+def raw(ctx: Context) -> Any:
+    return ctx.data
+
+
+@app.task(run_in="process", retry=ONCE)
+def keyed(numbers: WholePayload[dict[int, bytes]]) -> dict[int, bytes]:
+    return numbers
+
+
+@app.task(run_in="process", retry=ONCE)
+def later(n: int) -> Awaitable[int]:
+    return asyncio.sleep(0, n)

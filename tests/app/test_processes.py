@@ -117,3 +117,23 @@ async def test_a_payload_that_does_not_fit_needs_no_child(app: App) -> None:
     await app.worker().run(until_idle=True)
 
     assert "task 'multiply', field 'n'" in ((await job.info()).failed_reason or "")
+
+
+async def test_any_payload_and_typed_values_go_there_and_come_back(app: App) -> None:
+    """Middleware saw the JSON of a child's result, not the value that other tasks give it."""
+    seen: list[object] = []
+
+    @app.middleware
+    async def look(context: Context, call: Call) -> object:
+        seen.append(await call())
+        return seen[-1]
+
+    raw = await app.queue("default").add("raw", [1, "x", None])
+    keyed = await tasks.keyed.enqueue({1: b"\x00\xff"})
+    later = await tasks.later.enqueue(3)
+    await app.worker(concurrency=1).run(until_idle=True)
+
+    assert await raw.result() == [1, "x", None]
+    assert await keyed.result() == {1: b"\x00\xff"}
+    assert await later.result() == 3
+    assert seen == [[1, "x", None], {1: b"\x00\xff"}, 3]

@@ -2,19 +2,28 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from toril.core.codec import convert, decode, encode_bytes, encode_text
+from toril.core.codec import (
+    TooDeepError,
+    convert,
+    decode,
+    decode_with,
+    decoder_of,
+    encode_bytes,
+    encode_text,
+)
 
 json_values = st.recursive(
     st.none()
@@ -121,3 +130,87 @@ def test_convert_makes_models_and_names_what_does_not_fit() -> None:
     assert convert([{"x": 1.0}], list[Point]) == [Point(1.0)]
     with pytest.raises(msgspec.ValidationError, match=r"valid number.*size"):
         convert({"size": "wide"}, Model)
+
+
+@attrs.define
+class Height:
+    metres: float
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Height(math.nan),
+        [Height(math.inf)],
+        {math.nan: 1},
+        {"a": [{math.inf: None}]},
+        {-math.inf: 1},
+        {(date(2026, 1, 1)): [{math.nan: 1}]},
+    ],
+)
+def test_nan_is_found_in_attrs_classes_and_keys(value: object) -> None:
+    """It became null in the one, and the text "nan" in the other."""
+    with pytest.raises(ValueError, match="is not a JSON number"):
+        encode_text(value)
+
+
+def test_texts_that_look_like_nan_are_taken() -> None:
+    value = {"nan": None, "inf": 1, "-inf": "nan", "banan": {"x": None}}
+    assert decode(encode_text(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("offset", "text"),
+    [
+        (timedelta(minutes=9, seconds=21), '"1889-12-31T23:50:39Z"'),
+        (timedelta(seconds=20), '"1889-12-31T23:59:40Z"'),  # it was cut to nothing at all
+        (-timedelta(microseconds=1), '"1890-01-01T00:00:00.000001Z"'),
+        (timedelta(hours=-5), '"1890-01-01T00:00:00-05:00"'),
+        (timedelta(minutes=9), '"1890-01-01T00:00:00+00:09"'),
+        (timedelta(0), '"1890-01-01T00:00:00Z"'),
+    ],
+)
+def test_offsets_that_json_cannot_write_become_utc(offset: timedelta, text: str) -> None:
+    """JSON's offsets are whole minutes: 1890 in Paris, at +00:09:21, was 21 seconds off."""
+    moment = datetime(1890, 1, 1, tzinfo=timezone(offset))
+
+    assert encode_text(moment) == text
+    assert encode_text([{"a": (moment,)}]) == f'[{{"a":[{text}]}}]'
+    assert encode_text({moment: Line([])}) == f'{{{text}:{{"points":[]}}}}'
+
+
+def test_circles_are_refused_in_words() -> None:
+    circle: dict[str, Any] = {}
+    circle["a"] = [circle]
+    with pytest.raises(TooDeepError, match="it is circular, or nested too deep"):
+        encode_text(circle)
+    with pytest.raises(TooDeepError, match="it is nested too deep"):
+        decode("[" * 100_000 + "]" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"half \ud83e"', "half \ufffd"),
+        (r'"\ud83e\ud83e\udd80"', "\ufffd\U0001f980"),
+        (r'"\udd80\ud83e"', "\ufffd\ufffd"),
+        (r'{"\uD83E": "\\ud83e \n \u0041"}', {"\ufffd": "\\ud83e \n A"}),
+        (r'["\ud83e\u0041", "\ud83e\n", "\ud83e\\"]', ["\ufffdA", "\ufffd\n", "\ufffd\\"]),
+        (r'["\ud83e\udd80\udd80"]', ["\U0001f980\ufffd"]),
+    ],
+)
+def test_halves_of_characters_are_read_as_their_replacement(text: str, value: Any) -> None:
+    """JavaScript cuts texts inside an emoji, and writes the half as an escape."""
+    assert decode(text) == value
+    assert decode(text.encode()) == value
+
+
+@pytest.mark.parametrize("text", [r'"\ud83e', r'["\ud83e"', r'"\ud83"', r'"\ud83e" x'])
+def test_what_is_not_json_stays_so_with_halves_in_it(text: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(text)
+
+
+def test_a_value_of_the_wrong_type_is_told_with_halves_in_it() -> None:
+    with pytest.raises(msgspec.ValidationError, match="Expected `int`, got `str`"):
+        decode_with(decoder_of(int), r'"\ud83e"')

@@ -21,6 +21,7 @@ from toril import (
     Snooze,
     Task,
     TaskBundle,
+    WholePayload,
     provided,
 )
 from toril.testing import MemoryApp, Ran, in_memory
@@ -56,6 +57,11 @@ def resize(path: str, *, size: Size = provided(Size)) -> Size:
     return size
 
 
+@app.task()
+async def total(numbers: WholePayload[list[int]], context: Context | None = None) -> dict[int, str]:
+    return {sum(numbers): "" if context is None else str(context.data)}
+
+
 @mail.task(keep_completed=KeepPolicy(count=0))
 async def nothing() -> None: ...
 
@@ -88,6 +94,8 @@ async def use() -> None:
     assert_type(await later.enqueue(to="jo@example.com"), Job[str])
     assert_type(await (await resize.enqueue("a.jpg")).result(), Size)
     assert_type(await (await nothing.enqueue()).result(), None)
+
+    assert_type(await (await total.enqueue([1, 2])).result(), dict[int, str])
 
     queue = app.queue("mail")
     await queue.add("send", {"to": "x", "n": [1, 2.5, None, {"a": True}]})

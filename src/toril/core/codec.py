@@ -1,18 +1,26 @@
-"""JSON in and out, by msgspec; pydantic models where a payload has them.
+"""JSON in and out, by msgspec; what msgspec does not know, by `hooks.py`.
 
-Numbers that JSON has no word for (NaN, infinities) are refused rather than turned into null.
+What JSON has no word for is refused rather than changed: NaN and infinities would become null. A
+moment whose zone is off by seconds is written in UTC, as JSON's offsets are whole minutes.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
 
+from toril.core.differences import not_a_number
+from toril.core.hooks import decode_hook, encode_hook, plain_hook
+
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+
+class TooDeepError(ValueError):
+    """A value is circular, or nested deeper than can be written or read."""
 
 
 def encode_text(value: object) -> str:
@@ -20,27 +28,72 @@ def encode_text(value: object) -> str:
 
     Raises:
         TypeError: If something in it is not JSON and not a known type.
-        ValueError: If it holds NaN or an infinity.
+        ValueError: If it holds NaN or an infinity, or is circular or nested too deep.
     """
     return encode_bytes(value).decode()
 
 
 def encode_bytes(value: object) -> bytes:
     """Return `value` as compact JSON bytes; errors as `encode_text`."""
-    encoded = _ENCODER.encode(value)
-    # msgspec writes NaN and infinities as null. Only an encoding with a null can hide one.
-    if b"null" in encoded:
-        _refuse_nan(value)
-    return encoded
+    try:
+        encoded = _ENCODER.encode(value)
+    except RecursionError:
+        raise TooDeepError(_TOO_DEEP) from None
+    # msgspec writes NaN and infinities as null, and as keys like text. Only an encoding with one
+    # of these can hide one.
+    if _N in encoded and (b"null" in encoded or b'nan":' in encoded or b'inf":' in encoded):
+        refuse_nan(value)
+    return encode_as_is(in_whole_minutes(value)) if may_have_moments(encoded) else encoded
+
+
+def encode_as_is(value: object) -> bytes:
+    """Return `value` as JSON bytes. Whoever calls compares what comes back with what was given.
+
+    Raises:
+        TypeError: If something in it is not JSON and not a known type.
+        TooDeepError: If it is circular or nested too deep.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except RecursionError:
+        raise TooDeepError(_TOO_DEEP) from None
 
 
 def decode(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
+    Half a character, which JavaScript can write, is read as U+FFFD.
+
     Raises:
-        ValueError: If it is not JSON.
+        ValueError: If it is not JSON, or nested too deep.
     """
-    return _DECODER.decode(text)
+    return decode_with(_DECODER, text)
+
+
+def decode_with(decoder: msgspec.json.Decoder[Any], text: str | bytes) -> Any:
+    """Return the value of a JSON text by a decoder of its type; errors as `decode`."""
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        raise
+    except RecursionError:
+        raise TooDeepError("it is nested too deep") from None
+    except msgspec.DecodeError:
+        mended = without_halves(text)
+        if mended is None:
+            raise
+        return decoder.decode(mended)
+
+
+def without_halves(text: str | bytes) -> str | None:
+    r"""Return a JSON text with U+FFFD for each half of a character. None: there is none.
+
+    JavaScript cuts texts between the two halves of an emoji, and `JSON.stringify` writes what is
+    left as `\ud83e`. No text in UTF-8 can hold that, so databases, logs and results cannot.
+    """
+    given = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    mended = _ESCAPE.sub(_whole, given)
+    return None if mended == given else mended
 
 
 def convert(value: object, kind: Any) -> Any:
@@ -52,52 +105,73 @@ def convert(value: object, kind: Any) -> Any:
     return msgspec.convert(value, kind, dec_hook=decode_hook)
 
 
-def decode_hook(kind: type, value: object) -> object:
-    """Make a value of a type that msgspec does not know: pydantic models."""
-    validate = getattr(kind, "model_validate", None)
-    if validate is None:
-        raise TypeError(f"{kind.__qualname__} is not a type that JSON can carry")
-    try:
-        return validate(value)
-    except ValueError as error:  # pydantic.ValidationError is one
-        raise ValueError(_first_problem(error)) from error
+def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of a type.
+
+    Raises:
+        TypeError: No JSON can be of it.
+    """
+    return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
-def encode_hook(value: object) -> object:
-    """Turn a value that msgspec does not know into one that it does: pydantic models."""
-    dump = getattr(value, "model_dump", None)
-    if dump is None:
-        raise TypeError(f"{type(value).__qualname__} is not a type that JSON can carry")
-    return dump(mode="json")
+def may_have_moments(encoded: bytes) -> bool:
+    """Whether there may be aware moments in some JSON; `in_whole_minutes` finds out."""
+    # The search costs ten times what the others cost, and many texts have none of them.
+    marked = _MINUS in encoded or _PLUS in encoded or _Z in encoded
+    return marked and _OFFSET.search(encoded) is not None
 
 
-def _first_problem(error: ValueError) -> str:
-    problems = getattr(error, "errors", None)
-    if not callable(problems):
-        return str(error)
-    first = problems()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return f"{first['msg']} - at `{path}`"
+def refuse_nan(value: object) -> None:
+    """Refuse NaN and infinities, wherever in a value they are.
+
+    Raises:
+        ValueError: There is one.
+    """
+    found = not_a_number(msgspec.to_builtins(value, enc_hook=plain_hook))
+    if found is not None:
+        raise ValueError(found.text)
 
 
-def _refuse_nan(value: object) -> None:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{value} is not a JSON number")
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_nan(item)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            _refuse_nan(item)
-    elif isinstance(value, msgspec.Struct):
-        _refuse_nan(msgspec.structs.asdict(value))
-    elif hasattr(value, "model_dump"):
-        _refuse_nan(value.model_dump())
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for part in dataclasses.fields(value):
-            _refuse_nan(getattr(value, part.name))
+def in_whole_minutes(value: object) -> object:
+    """Return `value` as JSON's types, with moments in UTC whose offset is not of whole minutes.
+
+    Raises:
+        ValueError: One cannot be: a time of day has no other zone, or the year would be 0.
+    """
+    moments = (datetime, time)
+    return _whole_minutes(msgspec.to_builtins(value, builtin_types=moments, enc_hook=plain_hook))
 
 
+def _whole_minutes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_whole_minutes(key): _whole_minutes(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_minutes(item) for item in value]
+    if isinstance(value, datetime | time) and (offset := value.utcoffset()) is not None:
+        if not offset % _MINUTE:
+            return value
+        if isinstance(value, time):
+            raise ValueError(f"{value} has an offset that is not of whole minutes")
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{value} is no moment in UTC") from None
+    return value
+
+
+def _whole(found: re.Match[str]) -> str:
+    escape = found[0]
+    if len(escape) > 6 or escape[1] != "u" or not "d800" <= escape[2:].lower() <= "dfff":
+        return escape
+    return "\\ufffd"
+
+
+_N, _MINUS, _PLUS, _Z = b"n-+Z"
+_TOO_DEEP = "it is circular, or nested too deep"
+_MINUTE = timedelta(minutes=1)
+_OFFSET = re.compile(rb'(?:[+-]\d\d:\d\d|\dZ)"')
+"""The end of an aware moment; an offset of some seconds is written as `Z`, too."""
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.", re.DOTALL)
+"""An escape, or the two of a whole character."""
 _ENCODER = msgspec.json.Encoder(enc_hook=encode_hook)
 _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from toril.core.clock import moment
-from toril.core.codec import Json, encode_text
+from toril.core.codec import Json, decode, encode_text
 from toril.core.errors import AttemptTimeoutError
 from toril.engine.outcomes import Cancel
 
@@ -61,11 +62,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 class Context:
     """One attempt, as its task sees it."""
 
-    __slots__ = ("_cancelled", "_deadline_s", "_emit", "_reason", "facts")
+    __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "facts")
 
-    def __init__(self, facts: Facts, emit: Callable[[Said], None]) -> None:
+    def __init__(self, facts: Facts, emit: Callable[[Said], None], data: str | bytes) -> None:
         self.facts = facts
         self._emit = emit
+        self._data = data
         self._cancelled = threading.Event()
         self._reason = ""
         # A stopwatch of this process: a calendar that jumps must not move a deadline.
@@ -100,6 +102,14 @@ class Context:
     def worker_id(self) -> str:
         """Who runs it."""
         return self.facts.worker_id
+
+    @property
+    def data(self) -> Any:
+        """The payload as it was stored, whatever JSON it is: fields that no parameter takes, too.
+
+        Read anew each time.
+        """
+        return decode(self._data)
 
     @property
     def created_at(self) -> datetime:

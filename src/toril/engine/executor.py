@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from toril.core.codec import decode
 from toril.core.errors import AttemptTimeoutError, TorilError, UnknownTaskError
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts, FollowUp, LineLogged, ProgressMade, Said
@@ -152,9 +151,21 @@ class Executor:
                 case "process":
                     text = await self._in_process(attempt, handler, context)
                     # Middleware sees a value, wherever the task runs.
-                    return decode(text) if self._middleware else Encoded(text)
+                    return handler.decode(text) if self._middleware else Encoded(text)
 
-        return await wrap(self._middleware, context, call)()
+        if not self._middleware:
+            return await call()
+        own: list[Any] = []
+
+        async def remembered() -> Any:
+            own.append(await call())
+            return own[-1]
+
+        result = await wrap(self._middleware, context, remembered)()
+        if any(result is one for one in own):
+            return result
+        # It is not what the task says that it returns, and need not be of that type.
+        return Encoded(self._encode(handler, result, replaced=True))
 
     async def _in_thread(self, attempt: Attempt, handler: Handler) -> Any:
         arguments = handler.arguments(attempt.claimed.data)
@@ -223,7 +234,9 @@ class Executor:
                 created_at_ms=claimed.timestamp_ms,
                 timeout_s=handler.timeout_s,
             )
-            attempt.context = Context(facts, lambda said: self._overhear(attempt, said))
+            attempt.context = Context(
+                facts, lambda said: self._overhear(attempt, said), claimed.data
+            )
         return attempt.context
 
     def _overhear(self, attempt: Attempt, said: Said) -> None:
@@ -249,9 +262,9 @@ class Executor:
                 speech = _speech(attempt, line=storable(line), keep_logs=keep_logs)
         self._speak(speech)
 
-    def _encode(self, handler: Handler, result: object) -> str:
+    def _encode(self, handler: Handler, result: object, *, replaced: bool = False) -> str:
         try:
-            return handler.encode(result)
+            return handler.encode(result, replaced=replaced)
         except (TypeError, ValueError) as error:
             problem = str(error)
             if inspect.iscoroutine(result):

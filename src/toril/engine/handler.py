@@ -69,11 +69,23 @@ class Handler(Protocol):
         """Parameters that the app provides, by type."""
         ...
 
-    def encode(self, result: object) -> str:
+    def encode(self, result: object, *, replaced: bool = False) -> str:
         """Return a result as JSON text.
 
+        Parameters:
+            result: What the task returned.
+            replaced: It is what middleware returned in its place, and may be of any type.
+
         Raises:
-            ValueError, TypeError: It is not JSON, or too large.
+            ValueError, TypeError: It is not JSON, or too large, or would not come back as it is.
+        """
+        ...
+
+    def decode(self, text: str) -> Any:
+        """Return a result from its JSON text, in the type that the task says.
+
+        Raises:
+            InvalidPayloadError: It is of another.
         """
         ...
 

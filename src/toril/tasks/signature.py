@@ -1,79 +1,63 @@
 """A function's parameters are its payload's schema.
 
 A payload is a JSON object with the parameters' names (in camelCase where the task says so). It is
-checked at the door, where unknown fields are refused, and again when run, where they are ignored:
-producers in other languages may send more.
+checked at the door: unknown fields are refused, and so is what would not arrive as it was given. It
+is checked again when run, where unknown fields are ignored: producers in other languages may send
+more.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
-from toril.core.checks import nearest, require
-from toril.core.codec import decode_hook, encode_text
+from toril.core.checks import nearest
+from toril.core.codec import TooDeepError, decode, decode_with, decoder_of, encode_as_is
+from toril.core.differences import difference, short
 from toril.core.errors import InvalidOptionError, InvalidPayloadError
-from toril.engine.context import Context
-from toril.tasks.inject import Provided
+from toril.tasks.annotations import UncarriedError, judge_type, named
+from toril.tasks.parameters import Parameters
+from toril.tasks.round_trips import ChangedError, written
 
 Rename = Literal["camel"] | None
 
-_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_EMPTY = inspect.Parameter.empty
 
 
 class Signature:
     """What a task takes."""
 
-    def __init__(self, task: str, function: Callable[..., Any], rename: Rename) -> None:
-        """Read a function's signature.
+    def __init__(self, task: str, parameters: Parameters, rename: Rename) -> None:
+        """Make the schema of a function's parameters.
 
         Raises:
             InvalidOptionError: It cannot be a payload; the message says which parameter and why.
         """
         self._task = task
-        hints = _hints(task, function)
-        self.context_name: str | None = None
-        self.provided_names: dict[str, type] = {}
-        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-        parameters = []
-        for position, parameter in enumerate(inspect.signature(function).parameters.values()):
-            name = parameter.name
-            hint = hints.get(name, Any)
-            if hint is Context:
-                require(position == 0, f"task {task!r}", name, "the Context as first parameter")
-                self.context_name = name
-                continue
-            if isinstance(parameter.default, Provided):
-                self.provided_names[name] = parameter.default.kind
-                continue
-            require(
-                parameter.kind in _KINDS,
-                f"task {task!r}",
-                str(parameter),
-                "named parameters only: they are the fields of the payload",
-            )
-            parameters.append(parameter)
-            if parameter.default is inspect.Parameter.empty:
-                fields.append((name, hint))
-            else:
-                fields.append((name, hint, _default(parameter.default)))
-        self._names = {field[0]: field[0] for field in fields}
-        if rename == "camel":
+        self._whole = None if parameters.whole is None else parameters.whole.name
+        taken = [*parameters.fields] if parameters.whole is None else [parameters.whole]
+        self._names = {one.name: one.name for one in taken}
+        if rename == "camel" and self._whole is None:
             self._names = {name: _camel(name) for name in self._names}
-        self._renamed = rename is not None
+        self._renamed = list(self._names) != list(self._names.values())
         self._wire_names = set(self._names.values())
-        self._signature = inspect.Signature(parameters)
-        positional = [one.name for one in parameters if one.kind is _KINDS[0]]
-        self._all_positional = positional if len(positional) == len(parameters) else None
+        self._signature = inspect.Signature(taken)
+        positional = [one.name for one in taken if one.kind is one.POSITIONAL_OR_KEYWORD]
+        self._all_positional = positional if len(positional) == len(taken) else None
         """Names of all parameters, if each may be given by its place."""
-        self.payload_type = self._struct(fields, rename)
-        self._decoder = msgspec.json.Decoder(self.payload_type, dec_hook=decode_hook)
         self._fields = tuple(self._names)
+        self._is_trusted = True
+        kinds = {one.name: self._kind(one) for one in taken}
+        if parameters.whole is not None:
+            self._default = parameters.whole.default
+            self._decoder = self._door = decoder_of(kinds[parameters.whole.name])
+        else:
+            self._decoder, self._door = self._decoders(taken, kinds)
 
     def bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
         """Return the payload of a call, as JSON text.
@@ -94,25 +78,25 @@ class Signature:
     def check(self, keywords: Mapping[str, Any]) -> str:
         """Return the payload of named values, as JSON text; errors as `bind`."""
         names = self._names
-        payload: Mapping[str, Any]
+        payload: Any
+        if not keywords.keys() <= names.keys():
+            raise self._unknown(next(iter(keywords.keys() - names.keys())))
+        if self._whole is not None:
+            payload = keywords.get(self._whole, self._default)
+            if payload is _EMPTY:
+                raise InvalidPayloadError(self._task, self._whole, "missing")
+        elif self._renamed:
+            payload = {names[name]: value for name, value in keywords.items()}
+        else:
+            payload = keywords
+        # Everything is written, read as the task will read it, and compared. Most payloads come
+        # back equal, which one comparison in C says; the rest is looked at piece by piece.
         try:
-            if self._renamed:
-                payload = {names[name]: value for name, value in keywords.items()}
-            elif keywords.keys() <= names.keys():
-                payload = keywords
-            else:
-                raise self._unknown(next(iter(keywords.keys() - names.keys())))
-        except KeyError as unknown:
-            raise self._unknown(unknown.args[0]) from None
-        try:
-            text = encode_text(payload)
-        except (TypeError, ValueError) as error:
-            raise self._unfit(payload, error) from None
-        try:
-            self._decoder.decode(text)
-        except msgspec.ValidationError as error:
-            raise self._invalid(payload, error) from None
-        return text
+            encoded = encode_as_is(payload)
+            is_same = bool(self._door.decode(encoded) == payload) and self._is_trusted
+        except Exception:  # the second look says what it is
+            is_same = False
+        return encoded.decode() if is_same else self._look_again(payload)
 
     def check_text(self, text: str) -> None:
         """Refuse the JSON text of a payload that does not fit, or has unknown fields.
@@ -120,10 +104,22 @@ class Signature:
         Raises:
             InvalidPayloadError: As `bind`.
         """
-        self.read(text)
-        for name in msgspec.json.decode(text, type=dict[str, msgspec.Raw]):
-            if name not in self._wire_names:
-                raise self._unknown(name)
+        try:
+            payload = msgspec.json.decode(text)
+            got = self._door.decode(text)
+        except msgspec.ValidationError as error:
+            raise self._invalid(_loose(text), error) from None
+        except msgspec.DecodeError as error:
+            raise self._unread(error) from None
+        except RecursionError:
+            raise self._unread(TooDeepError("it is nested too deep")) from None
+        if self._whole is None:
+            for name in payload:
+                if name not in self._wire_names:
+                    raise self._unknown(name)
+        found = difference(payload, got, from_json=True)
+        if found is not None:
+            raise InvalidPayloadError(self._task, self._place(found.path), found.text)
 
     def read(self, text: str) -> dict[str, Any]:
         """Return the function's arguments from a stored payload. Unknown fields are ignored.
@@ -131,25 +127,77 @@ class Signature:
         Raises:
             InvalidPayloadError: It does not fit.
         """
+        if not self._fields:
+            return {}  # it takes nothing of any payload
         try:
             payload = self._decoder.decode(text)
-        except msgspec.ValidationError as error:
-            raise self._invalid(_loose(text), error) from None
-        except msgspec.DecodeError as error:
-            raise InvalidPayloadError(self._task, "(payload)", f"not JSON: {error}") from None
+        except (msgspec.DecodeError, RecursionError):
+            payload = self._read_again(text)
+        if self._whole is not None:
+            return {self._whole: payload}
         return {name: getattr(payload, name) for name in self._fields}
 
-    def _struct(
-        self, fields: list[tuple[str, Any] | tuple[str, Any, Any]], rename: Rename
-    ) -> type[msgspec.Struct]:
+    def _read_again(self, text: str) -> Any:
+        """Read what JavaScript has written: `null` for nothing, and halves of characters."""
+        if text.strip() == "null":
+            if self._whole is None:
+                text = "{}"
+            elif self._default is not _EMPTY:
+                return copy.deepcopy(self._default)
         try:
-            struct = msgspec.defstruct("Payload", fields, kw_only=True, rename=rename, gc=False)
-            msgspec.json.Decoder(struct, dec_hook=decode_hook)
+            return decode_with(self._decoder, text)
+        except msgspec.ValidationError as error:
+            raise self._invalid(_loose(text), error) from None
+        except ValueError as error:
+            raise self._unread(error) from None
+
+    def _look_again(self, payload: Any) -> str:
+        """Return a payload's JSON text after all, or say what is wrong with it."""
+        try:
+            return written(payload, self._door, is_trusted=self._is_trusted).decode()
+        except msgspec.ValidationError as error:
+            raise self._invalid(payload, error) from None
+        except ChangedError as error:
+            raise InvalidPayloadError(
+                self._task, self._place(error.path), error.problem
+            ) from error.__cause__
+
+    def _kind(self, parameter: inspect.Parameter) -> Any:
+        """Return the type of a parameter, once it is known that JSON can carry it."""
+        kind = Any if parameter.annotation is _EMPTY else parameter.annotation
+        try:
+            self._is_trusted &= judge_type(kind).is_trusted
+        except UncarriedError as error:
+            raise InvalidOptionError(
+                f"task {self._task!r}, parameter {parameter.name!r}: {named(kind)} cannot be part"
+                f" of a payload: {error}"
+            ) from error
+        return kind
+
+    def _decoders(
+        self, taken: list[inspect.Parameter], kinds: dict[str, Any]
+    ) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+        """Return what reads a payload with its defaults, and what reads what was given."""
+        fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
+        given: dict[str, Any] = {}
+        for one in taken:
+            kind = kinds[one.name]
+            seen = Any if kind is msgspec.Raw else kind  # which msgspec does not read there
+            if one.default is _EMPTY:
+                fields.append((one.name, kind))
+                given[self._names[one.name]] = seen
+            else:
+                fields.append((one.name, kind, _default(one.default)))
+                given[self._names[one.name]] = NotRequired[seen]
+        try:
+            struct = msgspec.defstruct(
+                "Payload", fields, kw_only=True, rename=self._names, gc=False
+            )
+            return decoder_of(struct), decoder_of(TypedDict("Payload", given))  # type: ignore[operator]
         except TypeError as error:
             raise InvalidOptionError(
                 f"task {self._task!r}: its parameters cannot be a payload: {error}"
             ) from error
-        return struct
 
     def _unknown(self, name: str) -> InvalidPayloadError:
         close = nearest(name, self._wire_names)
@@ -157,40 +205,35 @@ class Signature:
         way_out = f"did you mean {close!r}?" if close else f"known are {known}"
         return InvalidPayloadError(self._task, name, f"unknown; {way_out}")
 
+    def _place(self, path: str) -> str:
+        """Return how a user calls a place in a payload."""
+        return f"{self._whole or ''}{path}".removeprefix(".") or "(payload)"
+
+    def _unread(self, error: Exception) -> InvalidPayloadError:
+        problem = str(error) if isinstance(error, TooDeepError) else f"not JSON: {error}"
+        return InvalidPayloadError(self._task, "(payload)", problem)
+
     def _invalid(self, payload: object, error: msgspec.ValidationError) -> InvalidPayloadError:
         """Turn msgspec's words into the field's name, what was found and what was expected."""
         # The last one is msgspec's; a pydantic model's own path, inside its problem, comes before.
         problem, at, path = str(error).rpartition(" - at `")
         if not at:
             problem, path = path, ""
-        field = path.rstrip("`").removeprefix("$.").removeprefix("$")
-        if not field:
+        if path and not path.startswith(("$", "key`")):  # a model's own, and the model is all
+            path = f"$.{path}"
+        before, of_key, place = path.rstrip("`").partition("key` in `")
+        field = self._place((place if of_key else before).removeprefix("$"))
+        if of_key:
+            problem = f"as a key: {problem}"
+        if field == "(payload)":
             missing = problem.partition("missing required field `")[2].rstrip("`")
             if missing:
                 return InvalidPayloadError(self._task, missing, "missing")
-            return InvalidPayloadError(self._task, "(payload)", problem)
+            if problem.startswith("Expected `object`"):
+                problem += "; a parameter of the type WholePayload[...] takes any JSON"
         if isinstance(payload, dict) and field in payload:
-            problem = f"{problem}; the value is {_short(payload[field])}"
+            problem = f"{problem}; the value is {short(payload[field])}"
         return InvalidPayloadError(self._task, field, problem)
-
-    def _unfit(self, payload: Mapping[str, Any], error: Exception) -> InvalidPayloadError:
-        """Name the field that cannot be JSON."""
-        for name, value in payload.items():
-            try:
-                encode_text(value)
-            except (TypeError, ValueError) as cause:
-                return InvalidPayloadError(self._task, name, f"{cause}; it is {_short(value)}")
-        return InvalidPayloadError(self._task, "(payload)", str(error))
-
-
-def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise InvalidOptionError(
-            f"task {task!r}: {error} when its annotations are read; import the type at run time,"
-            " not under TYPE_CHECKING only"
-        ) from None
 
 
 def _default(value: Any) -> Any:
@@ -207,11 +250,6 @@ def _camel(name: str) -> str:
 
 def _loose(text: str) -> object:
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        return decode(text)
+    except ValueError:
         return None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

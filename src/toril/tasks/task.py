@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from toril.core.codec import convert, decode, encode_text
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTooLargeError
 from toril.engine.context import Context
@@ -31,6 +30,8 @@ from toril.engine.runners.references import reference
 from toril.engine.wire_options import to_wire
 from toril.tasks.inject import Provisions
 from toril.tasks.options import TaskOptions
+from toril.tasks.parameters import read_parameters
+from toril.tasks.results import ResultType
 from toril.tasks.signature import Signature
 
 P = ParamSpec("P")
@@ -50,7 +51,11 @@ class Task(Generic[P, R]):
         self.function = function
         """The function itself: call it to run it right here."""
         self.options = options
-        self.signature = Signature(options.name, function, options.rename)
+        self.parameters = read_parameters(options.name, function)
+        self.signature = Signature(options.name, self.parameters, options.rename)
+        self._result = ResultType(
+            options.name, self.parameters.returns, options.max_result_bytes, options.run_in
+        )
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", options.name)
         self.__qualname__ = getattr(function, "__qualname__", options.name)
@@ -87,7 +92,7 @@ class Task(Generic[P, R]):
         """
         check, new = self.signature.check, self._new_job
         answers = await self._bound().add_many([new(check(payload)) for payload in payloads])
-        producer, queue, decode_result = self._bound(), self.queue, self._decode_result
+        producer, queue, decode_result = self._bound(), self.queue, self.decode
         return [
             Job(producer, queue, answer.job_id, answer.duplicate, decode_result)
             for answer in answers
@@ -216,29 +221,24 @@ class Task(Generic[P, R]):
     @cached_property
     def context_name(self) -> str | None:
         """The parameter that takes the `Context`."""
-        return self.signature.context_name
+        return self.parameters.context
 
     @cached_property
     def provided_names(self) -> Mapping[str, type]:
         """Parameters that the app provides."""
-        return self.signature.provided_names
+        return self.parameters.provided
 
     def arguments(self, data: str) -> dict[str, Any]:
         """Return keyword arguments from a stored payload."""
         return self.signature.read(data)
 
-    def encode(self, result: object) -> str:
+    def encode(self, result: object, *, replaced: bool = False) -> str:
         """Return a result as JSON text."""
-        if result is None:
-            return "null"
-        text = encode_text(result)
-        limit = self.options.max_result_bytes
-        if len(text) > limit // 4 and (size := len(text.encode())) > limit:
-            raise ValueError(
-                f"{size} bytes; at most max_result_bytes={limit}. Store it elsewhere and return its"
-                " address"
-            )
-        return text
+        return self._result.encode(result, replaced=replaced)
+
+    def decode(self, text: str) -> Any:
+        """Return a result from its JSON text, in the type that the function's annotation says."""
+        return self._result.decode(text)
 
     def target(self) -> str:
         """Return where a child process finds this task."""
@@ -267,27 +267,6 @@ class Task(Generic[P, R]):
         options = self._job_options
         return new_job(self.queue, self.name, "", options, to_wire(options, self.options.retry))
 
-    @cached_property
-    def _result_type(self) -> Any:
-        """The type to make of a stored result; None where JSON's own types will do."""
-        kind = get_type_hints(self.function).get("return", Any)
-        if kind in (Any, None, type(None)):
-            return None
-        try:
-            msgspec.json.Decoder(kind)
-        except (TypeError, NameError):
-            return kind if hasattr(kind, "model_validate") else None
-        return kind
-
-    def _decode_result(self, text: str) -> Any:
-        value = decode(text)
-        if self._result_type is None or value is None:
-            return value
-        try:
-            return convert(value, self._result_type)
-        except msgspec.ValidationError as error:
-            raise InvalidPayloadError(self.name, "(result)", str(error)) from None
-
     def _new_job(self, payload: str) -> NewJob:
         limit = self.options.max_payload_bytes
         if len(payload) > limit // 4 and (size := len(payload.encode())) > limit:
@@ -300,7 +279,7 @@ class Task(Generic[P, R]):
         return msgspec.structs.replace(self._template, data=payload)
 
     def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
-        return Job(self._bound(), self.queue, job_id, duplicate, self._decode_result)
+        return Job(self._bound(), self.queue, job_id, duplicate, self.decode)
 
     def _bound(self) -> Producer:
         if self._producer is None:

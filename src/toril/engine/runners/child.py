@@ -102,7 +102,7 @@ class Server:
                 f"target={call.target!r}: this name is a {type(target).__qualname__} in a child"
                 " process, not a task; a task must be found under its function's name"
             )
-        context = Context(call.facts, partial(self._channel.say, attempt))
+        context = Context(call.facts, partial(self._channel.say, attempt), call.payload)
         result = cast("Target", target).run_here(call.payload, context, self._given())
         if not isinstance(result, bytes):
             raise TypeError(

@@ -1,0 +1,221 @@
+"""What JSON can carry, judged by an annotation: where a task is defined, not when it is used."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, abc, deque
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+from uuid import UUID
+
+import msgspec
+
+from toril.core.codec import decoder_of
+from toril.core.differences import record_fields
+from toril.core.hooks import is_carried
+from toril.core.models import is_model, problem_of
+
+_PLAIN = (str, int, float, bool, NoneType, None)
+_KEYS = (str, int, float, bytes, datetime, date, time, timedelta, UUID, Decimal)
+_OTHERS = (bytearray, memoryview, msgspec.Raw, msgspec.UnsetType)
+_OBJECTS = (dict, abc.Mapping, abc.MutableMapping, OrderedDict)
+_ARRAYS = (
+    list, tuple, set, frozenset, abc.Collection, abc.Sequence, abc.MutableSequence, abc.Set,
+    abc.MutableSet,
+)  # fmt: skip
+
+_OWN = (OrderedDict, deque, abc.Iterable)
+"""Those that `core/hooks.py` makes."""
+
+
+_WHOLE_COMPARERS = ("pydantic", "pathlib", "ipaddress", "fractions")
+"""Packages whose classes compare all of themselves."""
+
+
+class Judgement(NamedTuple):
+    """What an annotation allows."""
+
+    decoder: msgspec.json.Decoder[Any]
+    holds_any: bool
+    """Something in it may be any JSON."""
+    is_trusted: bool
+    """What is equal by `==` is so in all its parts: no class in it has an `__eq__` of its own."""
+
+
+class UncarriedError(Exception):
+    """No JSON can be of this type; the text says why."""
+
+
+def judge_type(kind: Any) -> Judgement:
+    """Return what an annotation allows.
+
+    Raises:
+        UncarriedError: JSON cannot carry it.
+    """
+    try:
+        walk = _Walk()
+        holds_any = not is_plain(kind) and walk.look(kind)
+        return Judgement(decoder_of(kind), holds_any, walk.is_trusted)
+    except UncarriedError:
+        raise
+    except Exception as error:  # a TypeError, or what an annotation in a class raises when read
+        raise UncarriedError(_said(error)) from error
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether a type consists of JSON's own. Most do, and need no closer look."""
+    if any(kind is one for one in _PLAIN):
+        return True
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (list, Union, UnionType):
+        return all(map(is_plain, inner))
+    return origin is dict and inner[0] is str and is_plain(inner[1])
+
+
+def named(kind: Any) -> str:
+    """Return what a type is called."""
+    return kind.__qualname__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+class _Walk:
+    """Looks at all that a type consists of."""
+
+    def __init__(self) -> None:
+        self._seen: set[Any] = set()
+        self.is_trusted = True
+
+    def look(self, kind: Any) -> bool:
+        """Return whether any JSON would do somewhere in it.
+
+        Raises:
+            UncarriedError: JSON cannot carry something in it.
+        """
+        kind = _bare(kind)
+        if kind in (Any, object) or isinstance(kind, TypeVar):
+            return True
+        origin, inner = get_origin(kind) or kind, get_args(kind)
+        if origin is Literal or origin in _PLAIN or origin in _KEYS or origin in _OTHERS:
+            return False
+        if origin in (Union, UnionType):
+            return self._any(inner)
+        if origin in _OBJECTS and inner:
+            self._key(inner[0])
+        if origin in _OWN and inner:
+            # msgspec does not look into them.
+            own: Any = dict if origin is OrderedDict else list
+            decoder_of(own[inner])
+        if origin in (*_OBJECTS, *_ARRAYS, *_OWN) or (is_carried(origin) and inner):
+            return not inner or self._any(inner)
+        if isinstance(origin, type) and issubclass(origin, Enum):
+            return False
+        if _is_record(origin):
+            return self._any(inner) | self._record(origin)
+        if not is_carried(origin):
+            raise UncarriedError(f"JSON cannot carry {named(kind)}")
+        if is_model(origin) and (problem := problem_of(origin)) is not None:
+            raise UncarriedError(f"JSON cannot carry {named(kind)}: {problem}")
+        self.is_trusted &= _compares_all(origin)
+        return False
+
+    def _any(self, kinds: tuple[Any, ...]) -> bool:
+        found = [self.look(kind) for kind in kinds if kind is not Ellipsis]  # all are looked at
+        return any(found)
+
+    def _record(self, kind: Any) -> bool:
+        if kind in self._seen:
+            return False
+        self._seen.add(kind)
+        self.is_trusted &= _compares_all(kind)
+        holds_any = False
+        try:
+            hints = get_type_hints(kind, include_extras=True)
+        except (NameError, TypeError) as error:
+            raise UncarriedError(
+                f"the annotations of {named(kind)} cannot be read: {error}"
+            ) from None
+        names = record_fields(kind)
+        for name in hints if names is None else names.values():
+            if name not in hints:
+                raise UncarriedError(f"{named(kind)}.{name} has no annotation")
+            hint = hints[name]
+            if is_typeddict(kind) and _bare(hint) is msgspec.Raw:
+                raise UncarriedError(f"msgspec reads no Raw in a TypedDict, as {named(kind)} is")
+            try:
+                holds_any |= self.look(hint)
+            except UncarriedError as error:
+                raise UncarriedError(f"{error}, which is {named(kind)}.{name}") from None
+        return holds_any
+
+    def _key(self, kind: Any) -> None:
+        kind = _bare(kind)
+        if get_origin(kind) in (Union, UnionType):
+            for one in get_args(kind):
+                self._key(one)
+        elif not (
+            kind in (Any, *_KEYS)
+            or isinstance(kind, TypeVar)
+            or get_origin(kind) is Literal
+            or (isinstance(kind, type) and issubclass(kind, Enum))
+        ):
+            raise UncarriedError(
+                f"JSON cannot carry {named(kind)} as a key of a dict: a key is text, a number, an"
+                " enum, a moment or an id"
+            )
+
+
+def _compares_all(kind: Any) -> bool:
+    """Whether a record's `==` looks at all of it: it was made by a library, and leaves out none."""
+    if is_dataclass(kind) and not all(field.compare for field in fields(kind)):
+        return False
+    attributes = getattr(kind, "__attrs_attrs__", ())
+    if any(attribute.eq is not True for attribute in attributes):
+        return False
+    code = getattr(kind.__eq__, "__code__", None)
+    # What dataclasses and attrs write is of no file; msgspec's and `tuple`'s is C.
+    if code is None or code.co_filename.startswith("<"):
+        return True
+    return kind.__eq__.__module__.partition(".")[0] in _WHOLE_COMPARERS
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+
+
+def _bare(kind: Any) -> Any:
+    """Return a type without what typing wraps around it."""
+    while True:
+        if get_origin(kind) is Annotated or _is_wrapped_field(kind):
+            kind = get_args(kind)[0]
+        elif (inner := getattr(kind, "__supertype__", None)) is not None:  # NewType
+            kind = inner
+        elif type(kind).__name__ == "TypeAliasType":
+            kind = kind.__value__
+        else:
+            return kind
+
+
+def _is_wrapped_field(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly", "Final")
+
+
+def _is_record(kind: Any) -> bool:
+    if not isinstance(kind, type):
+        return False
+    if is_typeddict(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
+        return True
+    return not is_model(kind) and record_fields(kind) is not None
