@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from toril.backends.sqlite.adding import add_jobs
 from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside
 from toril.engine.job import NewJob
-
-
-class _Placing(msgspec.Struct):
-    """Where stored options want a job."""
-
-    priority: int = 0
-    delay: float = 0
-    lifo: bool = False
+from toril.engine.options import MAX_PRIORITY
 
 
 def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
@@ -45,15 +41,15 @@ def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: 
 
 
 def _new_job(aside: Aside, queue: str) -> NewJob:
-    placing = msgspec.json.decode(aside.opts, type=_Placing)
+    placing: dict[str, Any] = read_object(aside.opts)  # BullMQ's words, of a job from anywhere
     return NewJob(
         queue=queue,
         name=aside.name,
         data=aside.data,
         opts=aside.opts,
         job_id=aside.job_id,
-        delay_ms=round(placing.delay) if aside.run_at_ms is None else 0,
+        delay_ms=max(0, whole(placing.get("delay"))) if aside.run_at_ms is None else 0,
         run_at_ms=aside.run_at_ms,
-        priority=placing.priority,
-        lifo=placing.lifo,
+        priority=max(0, min(whole(placing.get("priority")), MAX_PRIORITY)),
+        lifo=placing.get("lifo") is True,
     )

@@ -133,9 +133,17 @@ def read(view: View, queue: str, numbers: Sequence[int], steady_ms: int) -> list
     return [_record(queue, row, steady_ms) for row in rows]
 
 
+def _history(text: str | None) -> list[Attempt]:
+    """Return the attempts that a row holds. Nonsense, which none of ours has written, is none."""
+    try:
+        return [] if text is None else msgspec.json.decode(text, type=list[Attempt])
+    except (ValueError, RecursionError):
+        return []
+
+
 def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
     state = State(row[3])
-    attempts = [] if row[22] is None else msgspec.json.decode(row[22], type=list[Attempt])
+    attempts = _history(row[22])
     if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
         attempts.append(
             Attempt(
@@ -167,7 +175,7 @@ def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
         processed_on_ms=row[16],
         finished_on_ms=row[17],
         worker_id=row[18],
-        lease_remaining_ms=None if state is not State.ACTIVE else row[19] - steady_ms,
+        lease_remaining_ms=None if state is not State.ACTIVE else (row[19] or 0) - steady_ms,
         deferred_failure=row[20],
         cancel_reason=row[21],
         attempts=attempts,

@@ -16,8 +16,9 @@ UPDATE jobs
        failed_reason = coalesce(moves.value ->> 6, failed_reason),
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
        history = CASE WHEN moves.value ->> 7 IS NULL THEN history ELSE json_insert(
-           CASE WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
-                ELSE coalesce(history, '[]') END,
+           CASE WHEN json_valid(history) IS NOT 1 THEN '[]'  -- none so far, or nonsense
+                WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
+                ELSE history END,
            '$[#]', json(moves.value -> 7)) END,
        finished_ms = moves.value ->> 8,
        stalled = stalled + (moves.value ->> 9),
