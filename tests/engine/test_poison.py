@@ -47,7 +47,7 @@ async def test_jobs_with_unreadable_options_end_and_their_neighbours_run(app: Ap
 
         async def ended() -> bool:
             info = await app.queue("paint").info()
-            return info.failed + info.delayed == len(OPTIONS)
+            return info is not None and info.failed + info.delayed == len(OPTIONS)
 
         await wait_until(ended, deadline_s=30, what="every job to end or to be put off")
 

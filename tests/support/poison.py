@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from toril.engine.job import NewJob
 
 DEEP = '{"n":' + "[" * 3_000 + "]" * 3_000 + "}"
@@ -44,7 +46,7 @@ OPTIONS = {
 
 def poisonous(queue: str) -> list[NewJob]:
     """Return jobs whose moments, payloads or options are beyond what anybody means."""
-    far: list[dict[str, int]] = [
+    far: list[dict[str, Any]] = [
         {"run_at_ms": 253_402_300_800_000},  # datetime.max, rounded
         {"run_at_ms": 2**53 - 1},
         {"delay_ms": 10**15},  # Node's `delay: 1e15`
