@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.adding import add_jobs
+from toril.backends.sqlite.deduplicating import NO_END
 from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.reading import read_object, whole
@@ -20,7 +21,7 @@ def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
     if not row.deduplicates:
         return
     held = transaction.run("deduplications_held", f"[{number}]", row.id)
-    for _, deduplication_id, ends_ms, text in held:
+    for _, deduplication_id, ends_ms, text, *_ in held:
         if ends_ms is not None:
             continue
         transaction.run("deduplication_release", row.id, deduplication_id)
@@ -36,7 +37,14 @@ def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: 
     found = find(transaction, row.id, aside.job_id)
     assert found is not None  # noqa: S101 - it was just added
     transaction.run(
-        "deduplication_set", row.id, deduplication_id, found.number, found.id, None, None
+        "deduplication_set",
+        row.id,
+        deduplication_id,
+        found.number,
+        found.id,
+        None,
+        None,
+        *NO_END,
     )
 
 

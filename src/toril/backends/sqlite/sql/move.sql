@@ -2,7 +2,8 @@
 --
 -- PARAMS
 --   moves  text  JSON array of [number, state, position, due_ms, delay_ms, attempts_made,
---                 failed_reason, attempt, finished_ms, stalled, deferred_failure]
+--                 failed_reason, attempt, finished_ms, stalled, deferred_failure, boot,
+--                 due_steady_ms]
 -- RETURNS
 --   nothing
 -- COST
@@ -25,6 +26,7 @@ UPDATE jobs
        deferred_failure = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL
                                ELSE coalesce(moves.value ->> 10, deferred_failure) END,
        cancel_reason = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL ELSE cancel_reason END,
+       boot = moves.value ->> 11, due_steady_ms = moves.value ->> 12,
        token = NULL, lease_ends_ms = NULL
   FROM jsonb_each(:moves) AS moves
  WHERE jobs.number = moves.value ->> 0;
