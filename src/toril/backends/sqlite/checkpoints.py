@@ -7,8 +7,8 @@ added meanwhile, in the writer's place. Only a log that was moved to its very en
 The writers of other processes do not give way to that, and where the disk is slow they add to the
 log all the while. Once it is half as long as it may become, the thread therefore takes the file's
 own lock for the rest (`RESTART`): for as long, no process writes, and the next one that does begins
-the log anew. At its full length, as when somebody reads from the log all the while, the writer moves
-pages too, as soon as the thread is not at it.
+the log anew. At its full length, as when somebody reads from the log all the while, the writer
+moves pages too, as soon as the thread is not at it.
 """
 
 from __future__ import annotations
