@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.poison import DEEP, TEXTS
 
-from toril.core.reading import DEEPEST, LARGEST, RawText, read, read_object, whole
+from toril.core.reading import DEEPEST, LARGEST, RawText, read, read_list, read_object, whole
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
@@ -51,6 +51,8 @@ def test_as_many_levels_are_read_as_can_be_written_again() -> None:
 def test_other_values_than_objects_are_read_as_empty_ones() -> None:
     assert read_object('{"a":1}') == {"a": 1}
     assert [read_object(text) for text in ("[1]", "7", "null", "{", DEEP)] == [{}] * 5
+    assert read_list("[1]") == [1]
+    assert [read_list(text) for text in ('{"a":1}', '"x"', "null", "[", DEEP)] == [[]] * 5
 
 
 @pytest.mark.parametrize(

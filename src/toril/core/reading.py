@@ -51,6 +51,12 @@ def read_object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_list(text: str) -> list[Any]:
+    """Return the value of a JSON text that is an array; an empty one for any other text."""
+    value = read(text)
+    return value if isinstance(value, list) else []
+
+
 def whole(value: object, default: int = 0) -> int:
     """Return a number, or a text that is one, as an integer; `default` where it is none.
 

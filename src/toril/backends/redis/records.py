@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toril.core.reading import read, read_object, whole
+from toril.core.reading import read_list, read_object, whole
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
@@ -109,8 +109,7 @@ def history(lines: str | None, traces: str | None) -> list[Attempt]:
 
 def stack_traces(text: str | None) -> list[str]:
     """Return the stack traces of a job, oldest first."""
-    traces = read(text or "[]")
-    return [trace for trace in traces if isinstance(trace, str)] if isinstance(traces, list) else []
+    return [trace for trace in read_list(text or "[]") if isinstance(trace, str)]
 
 
 def held(row: Sequence[Any]) -> HeldId | None:

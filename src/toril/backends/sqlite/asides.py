@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from toril.backends.sqlite.adding import add_jobs
-from toril.backends.sqlite.deduplicating import NO_END
+from toril.backends.sqlite.deduplicating import NO_END, read_aside
 from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.reading import read_object, whole
@@ -25,8 +23,9 @@ def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
         if ends_ms is not None:
             continue
         transaction.run("deduplication_release", row.id, deduplication_id)
-        if text is not None:
-            _add(transaction, row, deduplication_id, msgspec.json.decode(text, type=Aside))
+        aside = None if text is None else read_aside(text)
+        if aside is not None:
+            _add(transaction, row, deduplication_id, aside)
 
 
 def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: Aside) -> None:

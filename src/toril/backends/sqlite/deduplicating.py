@@ -62,7 +62,7 @@ def held_by(
         if left_ms is not None and boot == boot_of(clock):
             left_ms = min(left_ms, ends_steady_ms - clock.steady_ms())
         if left_ms is None or left_ms > 0:
-            aside = None if text is None else msgspec.json.decode(text, type=Aside)
+            aside = None if text is None else read_aside(text)
             held[number] = HeldId(deduplication_id, left_ms, aside)
     return held
 
@@ -101,6 +101,14 @@ def deduplicate(
     if rule.reschedule and found is not None and state is State.DELAYED:
         _reschedule(transaction, row, found, ticket, job)
     return holder.job_id
+
+
+def read_aside(text: str) -> Aside | None:
+    """Return the job that was put aside. Nonsense, which none of ours has written, is none."""
+    try:
+        return msgspec.json.decode(text, type=Aside)
+    except (ValueError, RecursionError):
+        return None
 
 
 def adopt_hold(
