@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.engine.working import working
-from tests.support.poison import OPTIONS
+from tests.support.poison import OPTIONS, poisonous
 from tests.support.waiting import wait_until
 
 from toril import App, JobOptions, Settings
@@ -50,6 +50,26 @@ async def test_jobs_with_unreadable_options_end_and_their_neighbours_run(app: Ap
             return info is not None and info.failed + info.delayed == len(OPTIONS)
 
         await wait_until(ended, deadline_s=30, what="every job to end or to be put off")
+
+
+async def test_worker_takes_no_harm_from_far_moments_and_payloads_that_nobody_can_read(
+    app: App,
+) -> None:
+    @app.task(queue="paint")
+    async def fine(n: int) -> int:
+        return n
+
+    async with app, working(app, concurrency=2):
+        many = len(await app.backend().jobs.add(poisonous("paint")))
+        job = await fine.enqueue(n=7)
+
+        assert await job.result(timeout_s=30) == 7
+
+        async def ended() -> bool:
+            info = await app.queue("paint").info()
+            return info is not None and info.failed + info.delayed == many
+
+        await wait_until(ended, deadline_s=30, what="every job to fail or to stay delayed")
 
 
 async def test_job_keeps_as_many_log_lines_from_outside_as_it_says(app: App) -> None:
