@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.poison import DEEP, TEXTS
 
 from toril.core.reading import DEEPEST, LARGEST, RawText, read, read_list, read_object, whole
+from toril.engine.options import MAX_COUNT
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
@@ -66,6 +67,10 @@ def test_other_values_than_objects_are_read_as_empty_ones() -> None:
 )  # fmt: skip
 def test_whole_number_of_anything(value: object, expected: int) -> None:
     assert whole(value) == expected
+
+
+def test_what_is_read_is_cut_where_options_are() -> None:
+    assert LARGEST == MAX_COUNT
 
 
 def test_whole_number_of_nothing_is_what_was_asked_for() -> None:

@@ -184,6 +184,20 @@ def test_options_that_nobody_can_mean_are_read_as_far_as_they_can_be(text: str) 
     assert isinstance(read.keep_logs, int)
 
 
+@pytest.mark.parametrize(
+    ("text", "tied"),
+    [
+        ('{"parent":{"id":"1"}}', True),
+        ('{"repeat":{}}', True),
+        ('{"jobId":"parent"}', False),
+        ('["parent"]', False),
+        ('{"parent":' + "[" * 1_100 + "]" * 1_100 + "}", False),
+    ],
+)
+def test_job_is_tied_by_a_parent_or_a_scheduler(text: str, tied: bool) -> None:
+    assert is_tied(text) == tied
+
+
 def test_long_numbers_are_cut_and_not_passed_over() -> None:
     assert from_wire(OPTIONS["long delay"]).backoff_s == LONGEST_S
     assert from_wire(OPTIONS["long attempts"]).max_attempts == MAX_COUNT

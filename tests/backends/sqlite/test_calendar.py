@@ -170,6 +170,27 @@ async def test_sweep_of_a_worker_that_is_ahead_removes_nothing(host: Host) -> No
     assert (finding.grade, finding.text[:14]) == ("warning", "9 d 0 h ahead ")
 
 
+async def test_whoever_opens_the_file_shows_its_calendar(host: Host) -> None:
+    """A producer that does not sweep, before a worker that is ahead."""
+    for _ in range(2):
+        await add_one(host.right)
+        await host.worker.end(await host.worker.claim_one(), "completed")
+
+    await complete(host, host.worker_ahead)
+
+    assert await counts(host.right) == {State.COMPLETED: 3}
+
+
+async def test_calendar_that_is_shown_again_stays_believed(host: Host) -> None:
+    await complete(host, host.worker)
+    for _ in range(4):
+        assert await host.ahead.dispatch.trim(limit=100) == 0
+        assert await host.right.dispatch.trim(limit=100) == 0
+        host.advance(DAY_S / 2)
+
+    assert await counts(host.right) == {State.COMPLETED: 1}
+
+
 async def test_calendar_that_is_put_forward_removes_nothing_for_a_day(host: Host) -> None:
     await complete(host, host.worker)
     host.clock.jump_calendar(NINE_DAYS_S)
