@@ -9,6 +9,7 @@ import msgspec
 
 from toril.backends.refusals import not_found
 from toril.backends.sqlite.boots import boot_of
+from toril.backends.sqlite.calendar import SLACK_MS
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.clock import Clock
@@ -144,11 +145,15 @@ def _history(text: str | None) -> list[Attempt]:
 
 
 def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
-    """Return when a delayed job may run: sooner than its moment if its wait is over before."""
+    """Return when a delayed job may run: sooner than its moment if a wrong calendar has set it.
+
+    Two clocks are not read in one instant: a moment that is nearly right is shown as it stands.
+    """
     due_ms: int | None = row[9]
     if due_ms is None or row[24] is None or row[24] != boot_of(clock):
         return due_ms
-    return min(due_ms, int(clock.now_ms() + row[25] - clock.steady_ms()))
+    over_ms: int = clock.now_ms() + row[25] - clock.steady_ms()
+    return over_ms if due_ms - over_ms > SLACK_MS else due_ms
 
 
 def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
