@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnknownTaskError,
         WrongStateError,
     )
+    from toril.core.reading import RawText
     from toril.engine.context import Context
     from toril.engine.deduplication import Deduplication
     from toril.engine.events import EventName, EventRecord
@@ -110,6 +111,7 @@ __all__ = [
     "QueueInfo",
     "QueueMove",
     "RateLimit",
+    "RawText",
     "ResultTimeoutError",
     "Retry",
     "RetryPolicy",
@@ -164,6 +166,7 @@ _HOMES = {
         "UnknownTaskError",
         "WrongStateError",
     ),
+    "toril.core.reading": ("RawText",),
     "toril.engine.context": ("Context",),
     "toril.engine.deduplication": ("Deduplication",),
     "toril.engine.events": (

@@ -103,7 +103,7 @@ def test_show_tells_how_a_job_failed(mail: Terminal) -> None:
     assert words.startswith("broken  mail 2  FAILED\n")
     assert 'data      {"to":"flo"}' in words
     assert "reason    ValueError: nobody is called flo" in words
-    assert "attempts  1 of 1\n" in words
+    assert "attempts  1 of as many as its task allows\n" in words
     assert "raise ValueError" in words
     assert document["state"] == "failed"
     assert document["attempts"][0]["outcome"] == "failed"
@@ -113,14 +113,15 @@ def test_show_tells_the_result(mail: Terminal) -> None:
     assert 'result    "sent to jo"' in mail.here("jobs", "show", "mail", "1").out
 
 
+@pytest.mark.parametrize("opts", ['{"attempts":0}', "{}", '{"attempts":"x"}', "{"])
 def test_show_leaves_the_attempts_to_the_task_where_the_producer_said_none(
-    terminal: Terminal,
+    terminal: Terminal, opts: str
 ) -> None:
-    """As jobs of a Node producer are: it read "0 of 0"."""
+    """As jobs of a Node producer are: it read "0 of 0", and "of 1" where nothing is stored."""
 
     async def add() -> None:
         backend = open_backend(terminal.url)
-        job = NewJob(queue="mail", name="greet", data="{}", opts='{"attempts":0}')
+        job = NewJob(queue="mail", name="greet", data="{}", opts=opts)
         await backend.jobs.add([job])
         await backend.lifecycle.close()
 
@@ -129,6 +130,25 @@ def test_show_leaves_the_attempts_to_the_task_where_the_producer_said_none(
     words = terminal.here("jobs", "show", "mail", "1").out
 
     assert "attempts  0 of as many as its task allows\n" in words
+
+
+def test_job_that_is_added_by_hand_may_be_tried_as_often_as_its_task_says(
+    terminal: Terminal,
+) -> None:
+    """The help promised one attempt, `show` said so too, and the task decided."""
+    terminal.here("jobs", "add", "mail", "broken", '{"to": "jo"}')
+    terminal.here("jobs", "add", "mail", "broken", '{"to": "jo"}', "--attempts", "3")
+
+    words = [terminal.here("jobs", "show", "mail", job_id).out for job_id in ("1", "2")]
+
+    assert "Default: as its task says" in " ".join(
+        terminal.here("jobs", "add", "--help").out.split()
+    )
+    assert "attempts  0 of as many as its task allows\n" in words[0]
+    assert "attempts  0 of 3\n" in words[1]
+    terminal.work_off()
+    assert terminal.info("mail", "1").attempts_made == 1  # of the task's one
+    assert terminal.info("mail", "2").max_attempts == 3
 
 
 def test_what_a_job_holds_cannot_control_the_terminal(terminal: Terminal) -> None:

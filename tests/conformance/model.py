@@ -15,6 +15,25 @@ from toril.engine.states import FINISHED, READY, State, may
 LEASE_MS = 30_000
 
 
+class Now(NamedTuple):
+    """What time it is."""
+
+    ms: int
+    """By the calendar."""
+    steady_ms: int
+
+    def after(self, wait_ms: int) -> Now:
+        """Return when a wait is over, by each clock."""
+        return Now(self.ms + wait_ms, self.steady_ms + wait_ms)
+
+    def until(self, end: Now) -> int:
+        """Return how long it is to the end of a wait: whichever clock has it sooner."""
+        return min(end.ms - self.ms, end.steady_ms - self.steady_ms)
+
+
+NOT_DELAYED = Now(0, 0)
+
+
 @dataclass
 class ModelJob:
     """One job."""
@@ -24,7 +43,7 @@ class ModelJob:
     own_id: str | None
     priority: int
     state: State | None = None
-    due_ms: int = 0
+    due: Now = NOT_DELAYED
     delayed_as: int = 0
     lease_ends_ms: int = 0
     started_ms: int = 0
@@ -43,7 +62,7 @@ class ModelHold:
     """A de-duplication id that a job holds."""
 
     label: int
-    ends_ms: int | None
+    ends: Now | None
     aside: dict[str, Any] | None = None
     """How to add the job that was put aside."""
 
@@ -66,7 +85,7 @@ class ModelQueue:
         if state in READY:
             found = [job for job in self.line if job.state is state]
         elif state is State.DELAYED:
-            found = sorted(self.delayed, key=lambda job: (job.due_ms, job.delayed_as))
+            found = sorted(self.delayed, key=lambda job: (job.due.ms, job.delayed_as))
         elif state is State.ACTIVE:
             found = sorted(self.active, key=lambda job: (job.started_ms, job.label))
         else:
@@ -102,7 +121,7 @@ class Model:
         priority: int,
         delay_ms: int,
         lifo: bool,
-        now_ms: int,
+        now: Now,
         rule: DeduplicationRule | None = None,
     ) -> ModelAnswer:
         """Add a job, unless its id is taken, or another one holds its de-duplication id."""
@@ -112,30 +131,30 @@ class Model:
         job = ModelJob(len(self.jobs), queue, own_id, priority)
         if rule is not None:
             how = {"own_id": own_id, "priority": priority, "delay_ms": delay_ms, "lifo": lifo}
-            holder = self._deduplicate(job, rule, how, now_ms)
+            holder = self._deduplicate(job, rule, how, now)
             if holder is not None:
                 return ModelAnswer(None, holder)
         self.jobs[job.label] = job
         if delay_ms > 0:
-            self._delay(job, now_ms + delay_ms, "add")
+            self._delay(job, now.after(delay_ms), "add")
         else:
             self._line_up(job, "add", front=lifo)
         return ModelAnswer(job)
 
-    def hold(self, queue: str, deduplication_id: str, now_ms: int) -> ModelHold | None:
+    def hold(self, queue: str, deduplication_id: str, now: Now) -> ModelHold | None:
         """Return who holds an id."""
         hold = self.queues[queue].holds.get(deduplication_id)
-        return hold if hold and (hold.ends_ms is None or hold.ends_ms > now_ms) else None
+        return hold if hold and (hold.ends is None or now.until(hold.ends) > 0) else None
 
     def _deduplicate(
-        self, new: ModelJob, rule: DeduplicationRule, how: dict[str, Any], now_ms: int
+        self, new: ModelJob, rule: DeduplicationRule, how: dict[str, Any], now: Now
     ) -> ModelJob | None:
         """Return the job that a new one gives way to."""
         holds = self.queues[new.queue].holds
-        hold = self.hold(new.queue, rule.id, now_ms)
-        ends_ms = None if rule.hold_ms is None else now_ms + rule.hold_ms
+        hold = self.hold(new.queue, rule.id, now)
+        ends = None if rule.hold_ms is None else now.after(rule.hold_ms)
         if hold is None:
-            holds[rule.id] = ModelHold(new.label, ends_ms)
+            holds[rule.id] = ModelHold(new.label, ends)
             return None
         known = self.jobs[hold.label]
         # What is there by its id now: of a job that is gone, an id of the caller's may have been
@@ -143,30 +162,30 @@ class Model:
         holder = known if known.own_id is None else self.find(new.queue, known.own_id)
         state = None if holder is None else holder.state
         if rule.keep_last_if_active and state is State.ACTIVE:
-            hold.ends_ms, hold.aside = None, how
+            hold.ends, hold.aside = None, how
         elif rule.replace:
             if holder is None or state is not State.DELAYED:
                 return known
             self.remove(holder)
-            left_ms = hold.ends_ms if rule.hold_ms is not None and not rule.extend else ends_ms
-            holds[rule.id] = ModelHold(new.label, left_ms)
+            left = hold.ends if rule.hold_ms is not None and not rule.extend else ends
+            holds[rule.id] = ModelHold(new.label, left)
             return None
-        elif rule.extend and ends_ms is None and holder is None:
+        elif rule.extend and ends is None and holder is None:
             del holds[rule.id]
         elif rule.extend:
-            hold.ends_ms = ends_ms
+            hold.ends = ends
         if rule.reschedule and holder is not None and state is State.DELAYED:
-            self.change_delay(holder, now_ms + how["delay_ms"])
+            self.change_delay(holder, now.after(how["delay_ms"]))
         return known
 
-    def _let_go(self, job: ModelJob, now_ms: int) -> None:
+    def _let_go(self, job: ModelJob, now: Now) -> None:
         """A job has finished: what it holds for no time is free, and the one aside is added."""
         holds = self.queues[job.queue].holds
         for deduplication_id, hold in list(holds.items()):
-            if hold.label == job.label and hold.ends_ms is None:
+            if hold.label == job.label and hold.ends is None:
                 del holds[deduplication_id]
                 if hold.aside is not None:
-                    added = self.add(job.queue, now_ms=now_ms, **hold.aside).added
+                    added = self.add(job.queue, now=now, **hold.aside).added
                     if added is not None:
                         holds[deduplication_id] = ModelHold(added.label, None)
 
@@ -177,11 +196,11 @@ class Model:
                 return job
         return None
 
-    def claim(self, queue: str, limit: int, *, now_ms: int, steady_ms: int) -> list[ModelJob]:
+    def claim(self, queue: str, limit: int, *, now: Now) -> list[ModelJob]:
         """Promote what is due, then lease the next jobs."""
         mine = self.queues[queue]
         for label in mine.labels(State.DELAYED):
-            if self.jobs[label].due_ms <= now_ms:
+            if now.until(self.jobs[label].due) <= 0:
                 self._line_up(self.jobs[label], "promote")
         if mine.paused:
             return []
@@ -189,19 +208,19 @@ class Model:
         for job in taken:
             self._move(job, State.ACTIVE, "claim")
             job.attempts_started += 1
-            job.started_ms = now_ms
-            job.lease_ends_ms = steady_ms + LEASE_MS
+            job.started_ms = now.ms
+            job.lease_ends_ms = now.steady_ms + LEASE_MS
             job.claim = len(self.claims)
             self.claims.append(job.label)
         return taken
 
-    def next_due_ms(self, queue: str, now_ms: int) -> int | None:
+    def next_due_ms(self, queue: str, now: Now) -> int | None:
         """Return when to ask again, if a delayed job says so."""
         mine = self.queues[queue]
-        due = [job.due_ms - now_ms for job in mine.delayed]
+        due = [now.until(job.due) for job in mine.delayed]
         return None if mine.paused or not due else min(due)
 
-    def finish(self, claim: int, kind: str, *, wait_ms: int, keep: int | None, now_ms: int) -> bool:
+    def finish(self, claim: int, kind: str, *, wait_ms: int, keep: int | None, now: Now) -> bool:
         """End an attempt. False: the claim holds no more."""
         job = self.jobs[self.claims[claim]]
         if job.claim != claim:
@@ -209,7 +228,7 @@ class Model:
         job.attempts_made += kind in ("completed", "failed", "retried")
         job.history.append(kind)
         if kind in ("completed", "failed"):
-            self._finish(job, State(kind), "finish", now_ms)
+            self._finish(job, State(kind), "finish", now)
             job.cancelled = job.deferred = None
             if keep is not None:
                 for label in self.queues[job.queue].labels(State(kind))[::-1][keep:]:
@@ -218,7 +237,7 @@ class Model:
             return True
         job.deferred = job.cancelled or job.deferred
         if kind != "released" and wait_ms and job.cancelled is None:
-            self._delay(job, now_ms + wait_ms, "retry")
+            self._delay(job, now.after(wait_ms), "retry")
         else:
             self._line_up(job, "retry", front=kind == "released")
         return True
@@ -242,10 +261,10 @@ class Model:
         """Make a delayed job ready."""
         self._line_up(job, "promote")
 
-    def change_delay(self, job: ModelJob, due_ms: int) -> None:
+    def change_delay(self, job: ModelJob, due: Now) -> None:
         """Make a delayed job due at another moment."""
         self.moves += 1
-        job.due_ms, job.delayed_as = due_ms, self.moves
+        job.due, job.delayed_as = due, self.moves
 
     def change_priority(self, job: ModelJob, priority: int, *, lifo: bool) -> None:
         """Give a job another priority, and in line another place."""
@@ -260,13 +279,13 @@ class Model:
         else:
             job.priority = priority
 
-    def cancel(self, job: ModelJob, reason: str, now_ms: int) -> None:
+    def cancel(self, job: ModelJob, reason: str, now: Now) -> None:
         """Stop a job for good."""
         if job.state is State.ACTIVE:
             job.cancelled = job.deferred = reason
         else:
             job.deferred = job.cancelled = None
-            self._finish(job, State.FAILED, "cancel", now_ms)
+            self._finish(job, State.FAILED, "cancel", now)
 
     def retry(self, job: ModelJob, *, reset: bool) -> None:
         """Run a finished job again."""
@@ -298,15 +317,15 @@ class Model:
         ]
         line.insert(sum(before), job)
 
-    def _delay(self, job: ModelJob, due_ms: int, verb: str) -> None:
+    def _delay(self, job: ModelJob, due: Now, verb: str) -> None:
         self._move(job, State.DELAYED, verb)
         self.queues[job.queue].delayed.append(job)
-        self.change_delay(job, due_ms)
+        self.change_delay(job, due)
 
-    def _finish(self, job: ModelJob, state: State, verb: str, now_ms: int) -> None:
-        self._let_go(job, now_ms)
+    def _finish(self, job: ModelJob, state: State, verb: str, now: Now) -> None:
+        self._let_go(job, now)
         self._move(job, state, verb)
-        job.finished_ms = now_ms
+        job.finished_ms = now.ms
         queue = self.queues[job.queue]
         queue.finished[state].append(job)
         queue.totals[state] += 1

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     invariant,
     rule,
 )
-from tests.conformance.model import LEASE_MS, Model, ModelJob
+from tests.conformance.model import LEASE_MS, Model, ModelJob, Now
 from tests.support.contract import HandWorker, outcome, records
 from tests.support.redis_clock import RedisClock
 from tests.support.redis_servers import RedisServer
@@ -130,6 +130,11 @@ class Stores(RuleBasedStateMachine):
         """Return the time that all go by."""
         return ManualClock()
 
+    @property
+    def now(self) -> Now:
+        """Return what time it is."""
+        return Now(self.clock.now_ms(), self.clock.steady_ms())
+
     def tick(self) -> None:
         """Let a moment pass before a job starts or ends, where stores differ about ties."""
 
@@ -202,13 +207,13 @@ class Stores(RuleBasedStateMachine):
 
     @rule(queue=queues, specs=st.lists(new_jobs, min_size=1, max_size=4))
     def add(self, queue: str, specs: list[dict[str, Any]]) -> None:
-        now_ms = self.clock.now_ms()
+        now = self.now
         expected = []
         for spec in specs:
             if spec["rule"] is not None and spec["rule"].keep_last_if_active:
                 self.asides += 1  # so that we know the id of the one that is put aside
                 spec["own_id"] = f"last {self.asides}"
-            expected.append(self.model.add(queue, now_ms=now_ms, **spec))
+            expected.append(self.model.add(queue, now=now, **spec))
         jobs = [
             NewJob(
                 queue=queue,
@@ -255,9 +260,7 @@ class Stores(RuleBasedStateMachine):
         self.tick()
         words = [
             "ok"
-            if self.model.finish(
-                claim, end.kind, wait_ms=end.wait_ms, keep=keep, now_ms=self.clock.now_ms()
-            )
+            if self.model.finish(claim, end.kind, wait_ms=end.wait_ms, keep=keep, now=self.now)
             else "lease_lost"
             for claim, end in chosen
         ]
@@ -269,8 +272,8 @@ class Stores(RuleBasedStateMachine):
         self.all_say(words, finish)
 
     def claim(self, queue: str, limit: int) -> None:
-        now_ms, steady_ms = self.clock.now_ms(), self.clock.steady_ms()
-        taken = self.model.claim(queue, limit, now_ms=now_ms, steady_ms=steady_ms)
+        now = self.now
+        taken = self.model.claim(queue, limit, now=now)
         for driven, reply in zip(
             self.driven,
             self.each(lambda one: one.worker.ask(queue, limit=limit, room=max(limit, 1))),
@@ -289,7 +292,7 @@ class Stores(RuleBasedStateMachine):
                 )
                 for job in taken
             ]
-            assert reply.next_due_ms == self.model.next_due_ms(queue, now_ms)
+            assert reply.next_due_ms == self.model.next_due_ms(queue, now)
 
     @rule(
         seconds=st.sampled_from([0.001, 1, 20, 31, 31]),
@@ -400,7 +403,7 @@ class Stores(RuleBasedStateMachine):
             ),
         )
         if job is not None:
-            self.model.change_delay(job, self.clock.now_ms() + delay_ms)
+            self.model.change_delay(job, self.now.after(delay_ms))
 
     def change_priority(self, number: int, priority: int, lifo: bool) -> None:
         job = self.on_job(
@@ -422,7 +425,7 @@ class Stores(RuleBasedStateMachine):
             lambda job: job.state,
         )
         if job is not None:
-            self.model.cancel(job, "no", self.clock.now_ms())
+            self.model.cancel(job, "no", self.now)
 
     def retry(self, number: int, reset: bool) -> None:
         job = self.on_job(
@@ -530,7 +533,7 @@ class Stores(RuleBasedStateMachine):
         assert sorted(found) == [name for name in QUEUES if self.model.queues[name].known]
         for name, queue in found.items():
             mine = self.model.queues[name]
-            hold = self.model.hold(name, "d", self.clock.now_ms())
+            hold = self.model.hold(name, "d", self.now)
             held_by = None if hold is None else driven.ids[hold.label]
             assert await driven.backend.jobs.deduplicating(name, "d") == held_by
             expected = {state: mine.labels(state) for state in State}
@@ -551,7 +554,7 @@ class Stores(RuleBasedStateMachine):
                     else:
                         assert found_labels == labels, state
                     for label, job in zip(found_labels, jobs, strict=True):
-                        _compare_job(self.model.jobs[label], job)
+                        _compare_job(self.model.jobs[label], job, self.now)
 
 
 def _stored(spec: dict[str, Any]) -> dict[str, Any]:
@@ -561,7 +564,7 @@ def _stored(spec: dict[str, Any]) -> dict[str, Any]:
     return wire if rule is None else {**wire, "de": {"id": rule.id}}
 
 
-def _compare_job(job: ModelJob, found: JobRecord) -> None:
+def _compare_job(job: ModelJob, found: JobRecord, now: Now) -> None:
     assert (found.attempts_made, found.attempts_started, found.stalled) == (
         job.attempts_made,
         job.attempts_started,
@@ -573,7 +576,8 @@ def _compare_job(job: ModelJob, found: JobRecord) -> None:
         job.priority,
     )
     assert [attempt.outcome for attempt in found.attempts] == job.history[-MAX_HISTORY:]
-    assert found.run_at_ms == (job.due_ms if job.state is State.DELAYED else None)
+    run_at_ms = now.ms + now.until(job.due)
+    assert found.run_at_ms == (run_at_ms if job.state is State.DELAYED else None)
 
 
 class StoresWithRedis(Stores):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from toril.core import errors
 from toril.core.checks import nearest, require, unknown
-from toril.core.clock import SystemClock, epoch_ms, moment
+from toril.core.clock import FIRST, LAST, SystemClock, epoch_ms, moment
 from toril.core.errors import (
     InvalidOptionError,
     InvalidPayloadError,
@@ -76,10 +76,16 @@ def test_an_unknown_word_is_answered_with_the_nearest_or_with_all() -> None:
     assert unknown("profile", "xyz", []) == "unknown profile 'xyz': known are none"
 
 
-@given(st.integers(min_value=0, max_value=253_402_300_799_999))
+@given(st.integers(min_value=-62_135_596_800_000, max_value=253_402_300_799_999))
 def test_moments_and_milliseconds_are_the_same(at_ms: int) -> None:
     assert epoch_ms(moment(at_ms)) == at_ms
     assert moment(at_ms).tzinfo is UTC
+
+
+@given(st.integers(min_value=253_402_300_800_000) | st.integers(max_value=-62_135_596_800_001))
+def test_moments_that_have_no_date_are_the_last_or_the_first(at_ms: int) -> None:
+    """One such moment in a store made every page that had its job raise."""
+    assert moment(at_ms) == (LAST if at_ms > 0 else FIRST)
 
 
 def test_the_hosts_clock_has_both_readings() -> None:

@@ -9,10 +9,19 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.poison import OPTIONS
 
 from toril.core.durations import LONGEST_S
+from toril.engine.deduplication import id_in
 from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
-from toril.engine.wire_options import KEEP_LOGS, WireOptions, from_wire, to_wire
+from toril.engine.wire_options import (
+    CACHED_CHARS,
+    KEEP_LOGS,
+    WireOptions,
+    from_wire,
+    is_tied,
+    to_wire,
+)
 
 seconds = st.floats(min_value=0, max_value=1e6).map(lambda number: round(number, 3))
 keeps = st.none() | st.builds(
@@ -162,6 +171,48 @@ def test_what_node_writes_is_read_as_it_is_meant(
     wire: dict[str, Any], expected: WireOptions
 ) -> None:
     assert from_wire(msgspec.json.encode(wire).decode()) == expected
+
+
+@pytest.mark.parametrize("text", OPTIONS.values(), ids=OPTIONS)
+def test_options_that_nobody_can_mean_are_read_as_far_as_they_can_be(text: str) -> None:
+    """Reading them raised, in the path of failure too: the attempt could not be settled."""
+    read = from_wire(text)
+
+    read.retry(RetryPolicy())
+    is_tied(text)
+    id_in(text)
+    assert isinstance(read.keep_logs, int)
+
+
+@pytest.mark.parametrize(
+    ("text", "tied"),
+    [
+        ('{"parent":{"id":"1"}}', True),
+        ('{"repeat":{}}', True),
+        ('{"jobId":"parent"}', False),
+        ('["parent"]', False),
+        ('{"parent":' + "[" * 1_100 + "]" * 1_100 + "}", False),
+    ],
+)
+def test_job_is_tied_by_a_parent_or_a_scheduler(text: str, tied: bool) -> None:
+    assert is_tied(text) == tied
+
+
+def test_long_numbers_are_cut_and_not_passed_over() -> None:
+    assert from_wire(OPTIONS["long delay"]).backoff_s == LONGEST_S
+    assert from_wire(OPTIONS["long attempts"]).max_attempts == MAX_COUNT
+    keep = from_wire(OPTIONS["long ages"]).keep_failed
+    assert keep is not None
+    assert keep.age_s == LONGEST_S
+
+
+def test_long_options_are_read_anew_and_not_remembered() -> None:
+    """Options of a megabyte each stayed in the worker's memory, 4,096 of them."""
+    text = '{"attempts":7,"x":"' + "x" * CACHED_CHARS + '"}'
+
+    assert from_wire(text) is not from_wire(text)
+    assert from_wire(text).max_attempts == 7
+    assert from_wire('{"attempts":7}') is from_wire('{"attempts":7}')
 
 
 def test_the_job_says_it_in_place_of_the_task() -> None:

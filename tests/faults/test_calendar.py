@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -48,8 +47,11 @@ async def test_calendar_that_jumps_takes_no_job_from_a_live_worker(
 
 
 @pytest.mark.timeout(180)
-async def test_delayed_job_is_due_at_a_moment_of_the_calendar(stage: Stage) -> None:
-    """Sooner when the calendar is put forward, later when it is put back, and never lost."""
+async def test_delayed_job_is_due_by_the_calendar_or_when_its_wait_is_over(stage: Stage) -> None:
+    """Sooner when the calendar is put forward, no later when it is put back, and never lost.
+
+    A wait of a second that was written by a calendar ahead took as long as that was ahead.
+    """
     clock = MovableClock(stage.calendar)
     stage.app = App(stage.app.url, clock=clock)
     await stage.worker(queues=["loop"]).ready()
@@ -63,13 +65,6 @@ async def test_delayed_job_is_due_at_a_moment_of_the_calendar(stage: Stage) -> N
 
     a_second = await add_delayed(stage, 1.0)
     clock.move_calendar(0)
-    later_s = time.monotonic() + 1.5
-    await wait_until(lambda: time.monotonic() > later_s, what="a second to pass")
-    await look_again(stage)
-    assert await a_second.state() == "delayed"
-
-    clock.move_calendar(HOUR_S)
-    await look_again(stage)
     await a_second.result(timeout_s=2 * IDLE_S)
     assert await two_hours.state() == "delayed"
     await stage.check_store()

@@ -17,6 +17,7 @@ from toril.cli.output import (
     GOOD,
     WARN,
     Output,
+    local,
     printable,
     styled,
 )
@@ -170,7 +171,7 @@ def _facts(queue: str, event: EventRecord) -> dict[str, object]:
 
 
 def _line(queue: str, event: EventRecord) -> str:
-    at = moment(event.at_ms).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    at = local(moment(event.at_ms)).strftime("%H:%M:%S.%f")[:-3]
     fields = [f"{name}={value}" for name, value in event.fields.items() if name != "jobId"]
     name = styled(f"{event.name:<10}", STYLES.get(event.name, ""))
     words = [styled(at, DIM), name, printable(queue), event.job_id or "-", *fields]

@@ -15,6 +15,7 @@ from toril.cli.output import (
     short_bytes,
 )
 from toril.core.codec import encode_text
+from toril.core.reading import RawText
 from toril.engine.info import JobInfo
 from toril.engine.states import State
 
@@ -55,10 +56,10 @@ def _detail(info: JobInfo) -> str:
         case State.DELAYED if info.run_at is not None:
             return f"due {moment_text(info.run_at)}"
         case State.ACTIVE:
-            progress = "" if info.progress in (0, None) else f", {_short_json(info.progress)} %"
+            progress = "" if info.progress in (0, None) else f", {_short(_text(info.progress))} %"
             return f"since {ago(info.processed_at)}{progress}"
         case State.COMPLETED:
-            return _short_json(info.result)
+            return "" if info.result is None else _short(_text(info.result))
         case State.PRIORITIZED:
             return f"priority {info.priority}"
         case State.WAITING_CHILDREN:
@@ -68,9 +69,7 @@ def _detail(info: JobInfo) -> str:
 
 def facts(info: JobInfo) -> list[tuple[str, str]]:
     """Return labels, and what there is to say under each."""
-    options = info.options if isinstance(info.options, dict) else {}
-    # Node writes 0 where the producer said nothing.
-    allowed = options.get("attempts", 1) or "as many as its task allows"
+    allowed = "as many as its task allows" if info.max_attempts is None else info.max_attempts
     tries = f"{info.attempts_made} of {allowed}"
     extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
     if extra > 0:
@@ -93,17 +92,21 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     if info.cancel_reason:
         found.append(("cancelled", info.cancel_reason))
     if info.progress not in (0, None):
-        found.append(("progress", encode_text(info.progress)))
+        found.append(("progress", _text(info.progress)))
     if info.finished_at is not None:
         found.append(("finished", moment_text(info.finished_at)))
-    found.append(("data", f"{encode_text(info.data)}  ({short_bytes(info.data_bytes)})"))
+    found.append(("data", f"{_text(info.data)}  ({short_bytes(info.data_bytes)})"))
     if info.state is State.COMPLETED:
-        found.append(("result", encode_text(info.result)))
+        found.append(("result", _text(info.result)))
     if info.failed_reason:
         found.append(("reason", info.failed_reason))
     return found
 
 
-def _short_json(value: object) -> str:
-    text = "" if value is None else encode_text(value)
+def _text(value: object) -> str:
+    """Return a stored value as JSON; what is none, as it is."""
+    return str(value) if isinstance(value, RawText) else encode_text(value)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"

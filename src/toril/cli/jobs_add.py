@@ -27,7 +27,9 @@ from toril.engine.options import JobOptions
 @click.option("--id", "job_id", help="An id of your own; a second job with it is not added.")
 @click.option("--deduplicate", "deduplication_id", metavar="ID", help="Not if a job holds this ID.")
 @click.option("--for", "ttl", type=duration, metavar="TIME", help="How long it holds ID: 5m, 12h.")
-@click.option("--attempts", type=click.IntRange(min=1), help="Attempts in all. Default: 1.")
+@click.option(
+    "--attempts", type=click.IntRange(min=1), help="Attempts in all. Default: as its task says."
+)
 @store_options
 def add(
     queue: str,

@@ -212,7 +212,15 @@ def as_data(value: object) -> Any:
 
 def moment_text(at: datetime | None) -> str:
     """Return a moment in local time, to the second."""
-    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if at is None else local(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local(at: datetime) -> datetime:
+    """Return a moment in local time, or in UTC where it is too far for that."""
+    try:
+        return at.astimezone()
+    except (OverflowError, ValueError):  # within hours of the first or the last year
+        return at
 
 
 def ago(at: datetime | None) -> str:

@@ -37,11 +37,24 @@ class SystemClock:
         return time.monotonic_ns() // 1_000_000
 
 
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+"""The first and the last moment that `datetime` can hold, to the millisecond."""
+
+
 def moment(epoch_ms: int) -> datetime:
-    """Return an epoch in milliseconds as an aware datetime in UTC."""
+    """Return an epoch in milliseconds as an aware datetime in UTC.
+
+    A store may hold any number: what lies beyond `FIRST` or `LAST` is shown as that.
+    """
+    if not _FIRST_MS <= epoch_ms <= _LAST_MS:
+        return FIRST if epoch_ms < _FIRST_MS else LAST
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
 def epoch_ms(at: datetime) -> int:
     """Return an aware datetime as milliseconds since 1970 UTC."""
     return round(at.timestamp() * 1000)
+
+
+_FIRST_MS, _LAST_MS = epoch_ms(FIRST), epoch_ms(LAST)

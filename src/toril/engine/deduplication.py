@@ -13,6 +13,7 @@ import msgspec
 from toril.core.checks import require
 from toril.core.durations import require_seconds
 from toril.core.ids import MAX_ID_CHARS
+from toril.core.reading import read_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +140,6 @@ def id_in(opts: str) -> str | None:
     """Return the de-duplication id that stored options name; None: they name none."""
     if '"de"' not in opts:
         return None
-    try:
-        options = msgspec.json.decode(opts)
-    except msgspec.DecodeError:
-        return None
-    said = options.get("de") if isinstance(options, dict) else None
+    said = read_object(opts).get("de")
     found = said.get("id") if isinstance(said, dict) else None
     return found if isinstance(found, str) else None

@@ -10,10 +10,11 @@ from toril.core.codec import Json, decode, encode_text
 from toril.core.durations import seconds
 from toril.core.errors import JobNotFoundError
 from toril.engine.info import JobInfo
+from toril.engine.job import JobRecord
 from toril.engine.judging import storable
 from toril.engine.options import check_priority
 from toril.engine.states import State
-from toril.engine.wire_options import KEEP_LOGS
+from toril.engine.wire_options import from_wire
 
 if TYPE_CHECKING:
     from toril.engine.producer import Producer
@@ -70,14 +71,7 @@ class Job(Generic[R]):
         Raises:
             JobNotFoundError: It is gone.
         """
-        record = await self._producer.backend().jobs.get(self.queue, self.id)
-        if record is None:
-            raise JobNotFoundError(
-                f"queue {self.queue!r} has no job {self.id!r}: it was removed, or never added",
-                job_id=self.id,
-                queue=self.queue,
-            )
-        return JobInfo.from_record(record)
+        return JobInfo.from_record(await self._record())
 
     def info_sync(self) -> JobInfo:
         """The same for plain code."""
@@ -163,7 +157,24 @@ class Job(Generic[R]):
         return lines
 
     async def add_log(self, line: str) -> int:
-        """Add a log line from outside; return how many there are."""
+        """Add a log line from outside; return how many there are.
+
+        The newest are kept, as many as its `keep_logs` says.
+
+        Raises:
+            JobNotFoundError: It is gone.
+        """
+        keep = from_wire((await self._record()).opts).keep_logs
         return await self._producer.backend().jobs.add_log(
-            self.queue, self.id, storable(line), keep=KEEP_LOGS
+            self.queue, self.id, storable(line), keep=keep
         )
+
+    async def _record(self) -> JobRecord:
+        record = await self._producer.backend().jobs.get(self.queue, self.id)
+        if record is None:
+            raise JobNotFoundError(
+                f"queue {self.queue!r} has no job {self.id!r}: it was removed, or never added",
+                job_id=self.id,
+                queue=self.queue,
+            )
+        return record

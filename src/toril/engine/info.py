@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from toril.core.clock import moment
-from toril.core.codec import decode
+from toril.core.reading import read
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.workers import WorkerRecord
 from toril.engine.events import EventsTold
 from toril.engine.job import JobRecord
 from toril.engine.states import State
+from toril.engine.wire_options import from_wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +40,12 @@ class JobInfo:
     name: str
     state: State
     data: Any
-    """The payload, decoded."""
+    """The payload, decoded. A `RawText` where it cannot be: no JSON, or nested too deep."""
     data_bytes: int
     options: Any
-    """What is stored of its options, decoded: BullMQ's words."""
+    """What is stored of its options, decoded like `data`: BullMQ's words."""
+    max_attempts: int | None
+    """Attempts in all, the first included. None: as many as its task allows."""
     priority: int
     """0: none."""
     deduplication_id: str | None
@@ -50,7 +53,7 @@ class JobInfo:
     created_at: datetime
     delay_s: float
     run_at: datetime | None
-    """`delayed`: when it may run."""
+    """`delayed`: when it may run. After the year 9999: its last moment, as of any moment here."""
     attempts_made: int
     """Attempts that count."""
     attempts_started: int
@@ -59,7 +62,7 @@ class JobInfo:
     """How often it lost its worker."""
     progress: Any
     result: Any
-    """`completed`: what the task returned."""
+    """`completed`: what the task returned, decoded like `data`."""
     failed_reason: str | None
     processed_at: datetime | None
     """When it was last taken."""
@@ -81,9 +84,10 @@ class JobInfo:
             queue=record.queue,
             name=record.name,
             state=record.state,
-            data=_value(record.data),
+            data=read(record.data),
             data_bytes=record.data_bytes,
-            options=_value(record.opts),
+            options=read(record.opts),
+            max_attempts=from_wire(record.opts).max_attempts,
             priority=record.priority,
             deduplication_id=record.deduplication_id,
             created_at=moment(record.timestamp_ms),
@@ -92,8 +96,8 @@ class JobInfo:
             attempts_made=record.attempts_made,
             attempts_started=record.attempts_started,
             stalled=record.stalled,
-            progress=_value(record.progress),
-            result=None if record.result is None else _value(record.result),
+            progress=read(record.progress),
+            result=None if record.result is None else read(record.result),
             failed_reason=record.failed_reason,
             processed_at=_moment(record.processed_on_ms),
             finished_at=_moment(record.finished_on_ms),
@@ -211,11 +215,3 @@ class WorkerInfo:
 
 def _moment(epoch_ms: int | None) -> datetime | None:
     return None if epoch_ms is None else moment(epoch_ms)
-
-
-def _value(text: str) -> Any:
-    """Return a stored text's value; text that is not JSON as it is."""
-    try:
-        return decode(text)
-    except ValueError:
-        return text

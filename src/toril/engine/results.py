@@ -232,9 +232,9 @@ class Results:
 
 def _ended(event: EventRecord) -> Ended | None:
     if event.name == EventName.COMPLETED:
-        return Ended(State.COMPLETED, event.fields["returnvalue"])
+        return Ended(State.COMPLETED, event.fields.get("returnvalue", "null"))
     if event.name == EventName.FAILED:
-        return Ended(State.FAILED, event.fields["failedReason"])
+        return Ended(State.FAILED, event.fields.get("failedReason", ""))
     return None
 
 

@@ -1,5 +1,8 @@
 """A job's options as they lie in the store: BullMQ's words, milliseconds, short names.
 
+Reading them is total: whoever can write to the store can write anything there, and an attempt whose
+options cannot be read could never be settled.
+
 Source: spec, section 2.1 and 3.17.
 """
 
@@ -11,6 +14,7 @@ from typing import Any
 import msgspec
 
 from toril.core.durations import LONGEST_S
+from toril.core.reading import read_object
 from toril.engine import deduplication
 from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
 
@@ -20,6 +24,9 @@ KEEP_LOGS = 1000
 _SAID = "toril:said"
 """In a stored backoff: which of its fields the job itself says. The others are for BullMQ, which
 needs them; here the task decides them."""
+CACHED_CHARS = 1_000
+"""Longer options are read anew each time: those that tasks and producers write are far shorter."""
+
 _TIES = frozenset({"parent", "repeat"})
 
 
@@ -60,11 +67,7 @@ def is_tied(text: str) -> bool:
     """
     if not any(f'"{word}"' in text for word in _TIES):
         return False
-    try:
-        options = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return isinstance(options, dict) and not _TIES.isdisjoint(options)
+    return not _TIES.isdisjoint(read_object(text))
 
 
 def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
@@ -102,18 +105,16 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
     return msgspec.json.encode(wire).decode()
 
 
-@lru_cache(maxsize=4096)
 def from_wire(text: str) -> WireOptions:
     """Return what a worker needs of stored options. What it cannot read is as if it were not there.
 
     Cached by text: the jobs of one task mostly carry the same.
     """
-    try:
-        wire = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return WireOptions()
-    if not isinstance(wire, dict):
-        return WireOptions()
+    return _cached(text) if len(text) <= CACHED_CHARS else _from_wire(text)
+
+
+def _from_wire(text: str) -> WireOptions:
+    wire = read_object(text)
     backoff = wire.get("backoff")
     if isinstance(backoff, int | float):
         backoff = {"type": "fixed", "delay": backoff}
@@ -135,6 +136,9 @@ def from_wire(text: str) -> WireOptions:
         keep_logs=KEEP_LOGS if (lines := _whole(wire.get("kl"), 0)) is None else lines,
         lifo=wire.get("lifo") is True,
     )
+
+
+_cached = lru_cache(maxsize=4096)(_from_wire)
 
 
 def _backoff(options: JobOptions, policy: RetryPolicy | None) -> dict[str, Any]:
@@ -190,7 +194,7 @@ def _whole(value: object, least: int) -> int | None:
 
 
 def _number(value: object) -> float | None:
-    """Return a number of 0 or more; anything else is as if it were not there."""
+    """Return a number from 0, cut to `MAX_COUNT`; anything else is as if it were not there."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-        return float(value)
+        return float(min(value, MAX_COUNT))  # cut first: an integer may be too large for a float
     return None

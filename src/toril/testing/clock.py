@@ -11,11 +11,12 @@ START_MS = 1_750_000_000_000
 class ManualClock:
     """A `Clock` for tests: both readings move only when told to. Readable from any thread."""
 
-    __slots__ = ("_now_ms", "_steady_ms")
+    __slots__ = ("_now_ms", "_starts", "_steady_ms")
 
     def __init__(self, *, now_ms: int = START_MS, steady_ms: int = 1_000_000) -> None:
         self._now_ms = now_ms
         self._steady_ms = steady_ms
+        self._starts = 1
 
     def now_ms(self) -> int:
         """Return the calendar time, epoch milliseconds."""
@@ -43,3 +44,8 @@ class ManualClock:
     def restart_host(self, *, uptime_s: float = 0.0) -> None:
         """Begin the stopwatch anew, as a restart of the host does. The calendar goes on."""
         self._steady_ms = round(uptime_s * 1000)
+        self._starts += 1
+
+    def boot_id(self) -> str:
+        """Return which start of the host this is."""
+        return str(self._starts)

@@ -52,6 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Witness:
 async def backend(opener: Opener, clock: Witness) -> Backend:
     """A store in a file, full durability, whose first commit has told how quick the disk is."""
     backend = opener(durability="full", clock=clock)
+    clock.told()  # whoever opens the file notes its calendar
     await add(backend)
     assert clock.told() == ["toril-sqlite"]
     return backend
@@ -251,6 +252,7 @@ def test_interrupted_loop_leaves_no_transaction_behind(
     clock: Witness, path: Path, no_thread_left: None
 ) -> None:
     backend = open_sqlite(str(path), durability="normal", clock=clock, create=True)
+    clock.told()
 
     def interrupt() -> int:
         raise KeyboardInterrupt

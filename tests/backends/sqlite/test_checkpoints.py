@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import apsw
@@ -106,3 +107,34 @@ async def test_log_is_begun_anew_under_commits_that_never_pause(
 
     # Two statements a try. It was 70 tries and more for each time that the log was begun anew.
     assert 10 <= tries <= 50
+
+
+async def test_somebody_who_reads_for_long_keeps_no_writer_waiting(
+    opener: Opener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever begins the log anew holds the file's lock while it waits for readers of the log."""
+    monkeypatch.setattr(checkpoints, "START_PAGES", 20)
+    monkeypatch.setattr(checkpoints, "MOST_PAGES", 60)
+    backends = [opener(durability="normal") for _ in range(2)]
+    await add(backends[0])
+    reader = connect_reader(str(path))
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM jobs").fetchall() == [(1,)]
+
+    longest_s = 0.0
+    for number in range(300):
+        begun_s = time.monotonic()
+        await add(backends[number % 2], job(data='"' + "x" * 10_000 + '"'))
+        longest_s = max(longest_s, time.monotonic() - begun_s)
+    assert log_bytes(path) > 300 * 10_000, "the reader kept the log"
+    reader.close()
+
+    # As others wait for a lock for ten seconds; a busy machine may add some of its own.
+    assert longest_s < 5
+    begun = times_begun_anew(path)
+
+    async def begun_anew() -> bool:
+        await add(backends[0])
+        return times_begun_anew(path) > begun
+
+    await wait_until(begun_anew, what="the log to be begun anew")

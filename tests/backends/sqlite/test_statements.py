@@ -143,9 +143,9 @@ HOT = {
 }
 SORTED = {
     "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "logs_read",
-    "doctor_lapsed", "doctor_unserved", "worker_list",
+    "doctor_lapsed", "doctor_unserved", "worker_list", "due_find",
 }  # fmt: skip
-"""What they sort is few: the jobs that run, those asked for, queues, workers."""
+"""What they sort is few: the jobs that run, those asked for or found, queues, workers."""
 
 
 def plan(connection: apsw.Connection, name: str) -> list[str]:
@@ -160,6 +160,16 @@ def test_hot_statement_walks_its_index(name: str, connection: apsw.Connection) -
     steps = plan(connection, name)
 
     assert any(f"INDEX {HOT[name]}" in step for step in steps), steps
+
+
+@pytest.mark.parametrize("name", ["due_find", "due_next", "jobs_wait_anew"])
+def test_waits_by_the_steady_clock_are_found_by_their_index(
+    name: str, connection: apsw.Connection
+) -> None:
+    steps = plan(connection, name)
+
+    assert any("INDEX jobs_due_steady" in step for step in steps), steps
+    assert not [step for step in steps if re.match(r"SCAN jobs\b", step)], steps
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,6 +17,7 @@ from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreUnreachableError
+from toril.core.reading import whole
 from toril.engine.contract.dispatch import Exchange, ExchangeReply, Word
 from toril.engine.job import Claimed
 
@@ -104,9 +105,7 @@ class ExchangeCall:
             words[place - 1] = "lease_lost"
         claimed: list[Claimed] = []
         for place, token, started_ms, rows in claims:
-            claimed += records.claimed(
-                rows, self._names[place - 1], token, records.whole(started_ms)
-            )
+            claimed += records.claimed(rows, self._names[place - 1], token, whole(started_ms))
         return ExchangeReply(words, claimed, wait_ms, 0)
 
     def failed(self, error: StoreUnreachableError) -> None:

@@ -1,4 +1,4 @@
-"""From a script's answer to the engine's records."""
+"""From a script's answer to the engine's records. Total: anything may lie in a job's fields."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from typing import Any
 
 import msgspec
 
+from toril.core.reading import read_list, read_object, whole
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
-
-_LINE = msgspec.json.Decoder(dict[str, Any])
-
-
-def whole(text: str | int | None, default: int = 0) -> int:
-    """Return a number that a store holds as text; Node may have written a fraction."""
-    if text is None:
-        return default
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return round(float(text))
-        except (ValueError, OverflowError):
-            return default
 
 
 def claimed(
@@ -106,12 +92,12 @@ def history(lines: str | None, traces: str | None) -> list[Attempt]:
     traced: list[Attempt] = []
     for line in lines.split("\n") if lines else ():
         ended, _, text = line.partition(" ")
-        try:
-            fields = _LINE.decode(text)
-        except msgspec.DecodeError:  # somebody else's field
-            continue
+        fields = read_object(text)
         has_trace = fields.pop("traced", False)
-        attempt = msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt)
+        try:
+            attempt = msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt)
+        except msgspec.ValidationError:  # somebody else's line
+            continue
         attempts.append(attempt)
         if has_trace:
             traced.append(attempt)
@@ -123,10 +109,7 @@ def history(lines: str | None, traces: str | None) -> list[Attempt]:
 
 def stack_traces(text: str | None) -> list[str]:
     """Return the stack traces of a job, oldest first."""
-    try:
-        return msgspec.json.decode(text or "[]", type=list[str])
-    except msgspec.DecodeError:
-        return []
+    return [trace for trace in read_list(text or "[]") if isinstance(trace, str)]
 
 
 def held(row: Sequence[Any]) -> HeldId | None:
@@ -136,5 +119,5 @@ def held(row: Sequence[Any]) -> HeldId | None:
     aside = None
     if row[2] is not None:
         name, data, opts, job_id, run_at_ms = row[2]
-        aside = Aside(job_id, name, data, opts, None if run_at_ms is None else int(run_at_ms))
+        aside = Aside(job_id, name, data, opts, None if run_at_ms is None else whole(run_at_ms))
     return HeldId(row[0], row[1], aside)

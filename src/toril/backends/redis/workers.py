@@ -15,6 +15,7 @@ from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError, StoreFullError
+from toril.core.reading import whole
 from toril.engine.contract.workers import WorkerRecord
 
 PRESENCE_S = 5.0
@@ -108,16 +109,19 @@ class RedisWorkers:
         )
         found: list[tuple[WorkerRecord, bool]] = []
         for described, report, left_ms in rows:
-            worker = _DECODER.decode(described)
+            try:
+                worker = _DECODER.decode(described)
+            except (ValueError, RecursionError):  # none of ours has written it
+                continue
             if report is None:
                 found.append((worker, True))
                 continue
-            running, quiet, resident_bytes = report.split(" ")
+            running, quiet, resident_bytes = [*report.split(" "), "", ""][:3]
             now = msgspec.structs.replace(
                 worker,
-                running=int(running),
+                running=whole(running),
                 quiet=quiet == "quiet",
-                resident_bytes=int(resident_bytes),
+                resident_bytes=whole(resident_bytes),
                 beat_age_ms=max(0, DAY_MS - left_ms),
             )
             found.append((now, False))

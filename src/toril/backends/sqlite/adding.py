@@ -24,6 +24,7 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
     answers: list[Added] = []
     queue: QueueRow | None = None
     named: dict[str, dict[str, str]] = {}
+    waits: list[tuple[int, int]] = []
     for job in jobs:  # the one loop over each added job: nothing is done in it that can be shared
         if queue is None or queue.name != job.queue:
             queue = transaction.queue(job.queue)
@@ -37,8 +38,8 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
                 answers.append(Added(job_id, duplicate=True))
                 continue
         if job.deduplication is not None:
-            _store(transaction, rows)  # its id may be that of one of these
-            rows = []
+            _store(transaction, rows, waits)  # its id may be that of one of these
+            rows, waits = [], []
             holder = deduplicate(transaction, queue, number, ticket, shown_id, job)
             if holder is not None:
                 answers.append(Added(holder, duplicate=True))
@@ -59,6 +60,8 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         if due_ms is not None and (job.delay_ms or due_ms > now_ms):
             state, place = State.DELAYED, ticket
             queue.say(EventName.DELAYED, shown_id, {"delay": str(due_ms)})
+            if job.run_at_ms is None:
+                waits.append((number, transaction.steady_ms + max(0, due_ms - now_ms)))
         else:
             state, due_ms = State.PRIORITIZED if priority else State.WAIT, None
             queue.say(EventName.WAITING, shown_id)
@@ -72,16 +75,28 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         answers.append(Added(shown_id))
         number += 1
         ticket += 1
-    _store(transaction, rows)
+    _store(transaction, rows, waits)
     return answers
 
 
-def _store(transaction: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+def _store(
+    transaction: Transaction,
+    rows: Sequence[tuple[Any, ...]],
+    waits: Sequence[tuple[int, int]],
+) -> None:
+    """Store new jobs.
+
+    Parameters:
+        rows: For `jobs_add.sql`.
+        waits: Of those that are delayed for a duration: number, and when it is over, steady clock.
+    """
     if rows:
         if len(rows) == 1:  # by far the commonest, and half the work without JSON
             transaction.run("job_add", *rows[0])
         else:
             transaction.run("jobs_add", msgspec.json.encode(rows).decode())
+        if waits:
+            transaction.run("jobs_wait", transaction.boot, msgspec.json.encode(waits).decode())
         transaction.readied = True  # a delayed one too: those who sleep must look at the time
 
 

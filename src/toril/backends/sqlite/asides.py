@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
 from toril.backends.sqlite.adding import add_jobs
+from toril.backends.sqlite.deduplicating import NO_END, read_aside
 from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside
 from toril.engine.job import NewJob
-
-
-class _Placing(msgspec.Struct):
-    """Where stored options want a job."""
-
-    priority: int = 0
-    delay: float = 0
-    lifo: bool = False
+from toril.engine.options import MAX_PRIORITY
 
 
 def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
@@ -24,12 +19,13 @@ def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
     if not row.deduplicates:
         return
     held = transaction.run("deduplications_held", f"[{number}]", row.id)
-    for _, deduplication_id, ends_ms, text in held:
+    for _, deduplication_id, ends_ms, text, *_ in held:
         if ends_ms is not None:
             continue
         transaction.run("deduplication_release", row.id, deduplication_id)
-        if text is not None:
-            _add(transaction, row, deduplication_id, msgspec.json.decode(text, type=Aside))
+        aside = None if text is None else read_aside(text)
+        if aside is not None:
+            _add(transaction, row, deduplication_id, aside)
 
 
 def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: Aside) -> None:
@@ -40,20 +36,27 @@ def _add(transaction: Transaction, row: QueueRow, deduplication_id: str, aside: 
     found = find(transaction, row.id, aside.job_id)
     assert found is not None  # noqa: S101 - it was just added
     transaction.run(
-        "deduplication_set", row.id, deduplication_id, found.number, found.id, None, None
+        "deduplication_set",
+        row.id,
+        deduplication_id,
+        found.number,
+        found.id,
+        None,
+        None,
+        *NO_END,
     )
 
 
 def _new_job(aside: Aside, queue: str) -> NewJob:
-    placing = msgspec.json.decode(aside.opts, type=_Placing)
+    placing: dict[str, Any] = read_object(aside.opts)  # BullMQ's words, of a job from anywhere
     return NewJob(
         queue=queue,
         name=aside.name,
         data=aside.data,
         opts=aside.opts,
         job_id=aside.job_id,
-        delay_ms=round(placing.delay) if aside.run_at_ms is None else 0,
+        delay_ms=max(0, whole(placing.get("delay"))) if aside.run_at_ms is None else 0,
         run_at_ms=aside.run_at_ms,
-        priority=placing.priority,
-        lifo=placing.lifo,
+        priority=max(0, min(whole(placing.get("priority")), MAX_PRIORITY)),
+        lifo=placing.get("lifo") is True,
     )

@@ -135,7 +135,11 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
     """Put up to `limit` delayed jobs that are due until a moment at the end of the line."""
     if row.counts[State.DELAYED] == 0:
         return 0
-    found = _decode(transaction.value("due_find", row.id, until_ms, limit))
+    found = _decode(
+        transaction.value(
+            "due_find", row.id, until_ms, limit, transaction.boot, transaction.steady_ms
+        )
+    )
     if found:
         transaction.run("line_up", _places(transaction, found))
         _lined_up(transaction, row, found, State.DELAYED)

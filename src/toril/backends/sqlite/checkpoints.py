@@ -3,13 +3,19 @@
 SQLite would do it within a commit, and that commit would take as long as the disk needs for some
 megabytes. Here a thread does it: nearly all beside the writer, then the rest, which the writer has
 added meanwhile, in the writer's place. Only a log that was moved to its very end is begun anew.
-Once it has become long all the same, the writer does it itself as soon as the thread is not at it.
+
+The writers of other processes do not give way to that, and where the disk is slow they add to the
+log all the while. Once it is half as long as it may become, the thread therefore takes the file's
+own lock for the rest (`RESTART`): for as long, no process writes, and the next one that does begins
+the log anew. At its full length, as when somebody reads from the log all the while, the writer
+moves pages too, as soon as the thread is not at it.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import suppress
 
 import apsw
@@ -22,6 +28,11 @@ START_PAGES = 2_000
 """Pages in the log from which on the thread moves them: 8 MiB."""
 MOST_PAGES = 8_000
 """Pages from which on the writer moves them: 32 MiB. A disk needs that much beside the file."""
+PAUSE_S = 0.000_5
+"""Between two tries for a lock, in seconds."""
+PATIENCE_S = 0.25
+"""How long the thread waits for the file's lock, and then with it for those who still read from the
+log, in seconds: other processes may have to wait for as long."""
 
 
 class Checkpointer:
@@ -43,6 +54,7 @@ class Checkpointer:
         self._pages = 0
         self._next_pages = 0
         """From how many pages on to try again, after a try that left some in the log."""
+        self._give_up_s = 0.0
         writer.set_wal_hook(self._committed)
 
     @property
@@ -86,6 +98,7 @@ class Checkpointer:
         except apsw.Error as error:
             log.warning("%s: its log is moved into it by commits: %s", self._path, error)
             return
+        connection.set_busy_handler(self._wait)
         try:
             while True:
                 self._long.wait()
@@ -96,7 +109,10 @@ class Checkpointer:
                     # read nothing yet, and says so only by returning -1.
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                     with self._turn:
-                        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                        if self.behind:
+                            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                        else:
+                            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 except (apsw.BusyError, apsw.LockedError):
                     pass  # another process is at it, which serves as well
                 except apsw.Error as error:
@@ -106,3 +122,11 @@ class Checkpointer:
                     return
         finally:
             connection.close()
+
+    def _wait(self, tries: int) -> bool:
+        """Wait a little for a lock; whether to go on with that."""
+        now_s = time.monotonic()
+        if tries == 0:
+            self._give_up_s = now_s + PATIENCE_S
+        time.sleep(PAUSE_S)
+        return now_s < self._give_up_s

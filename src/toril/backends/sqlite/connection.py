@@ -10,7 +10,12 @@ from typing import Literal
 
 import apsw
 
-from toril.core.errors import BackendError, StoreForeignError, StoreReadOnlyError
+from toril.core.errors import (
+    BackendError,
+    StoreCorruptError,
+    StoreForeignError,
+    StoreReadOnlyError,
+)
 
 APPLICATION_ID = 0x746F_7269
 """`tori`, in the file's header: what tells our files from other programs'."""
@@ -31,6 +36,7 @@ def connect(path: str, *, create: bool) -> apsw.Connection:
         apsw.Error: It cannot be opened.
         StoreReadOnlyError: Its folder does not exist, or (without `create`) it does not.
         StoreForeignError: It is another program's.
+        StoreCorruptError: The file is gone, and its log is not.
     """
     flags = apsw.SQLITE_OPEN_READWRITE
     if path != ":memory:":
@@ -143,6 +149,15 @@ def _check_place(path: str, create: bool) -> None:
         raise StoreForeignError(
             f"{path}: this is not an SQLite file, or its beginning is damaged. It was left"
             " as it is; choose another path, or restore a backup."
+        )
+    # The log first: whoever makes a file anew makes the log after it.
+    rests = [rest for rest in (f"{path}-wal", f"{path}-shm") if Path(rest).exists()]
+    if rests and not place.exists():
+        raise StoreCorruptError(
+            f"{path}: the file is gone, and {' and '.join(rests)} are still there: it was moved or"
+            " deleted while it was in use, or without them. They may hold jobs that were"
+            " acknowledged. Put the file back beside them; or, to begin with an empty one, end its"
+            " workers and move these away too."
         )
     if not create and not place.exists():
         raise StoreReadOnlyError(

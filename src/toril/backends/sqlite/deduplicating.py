@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.lookup import Found, find
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.core.clock import Clock
 from toril.engine.deduplication import Aside, DeduplicationRule, HeldId
 from toril.engine.events import EventName
 from toril.engine.job import NewJob
@@ -30,28 +32,37 @@ class Holder(NamedTuple):
     job_id: str
     ends_ms: int | None
     aside: str | None
+    boot: int | None
+    ends_steady_ms: int | None
+
+
+NO_END = (None, None)
+"""`boot` and `ends_steady_ms` of an id that is held until its job finishes."""
 
 
 def holder_of(transaction: Transaction, row: QueueRow, deduplication_id: str) -> Holder | None:
     """Return the job that holds an id, which may be gone while a time runs; None: nobody."""
     if not row.deduplicates:
         return None
-    rows = transaction.run("deduplication_get", row.id, deduplication_id, transaction.now_ms)
+    now = (transaction.now_ms, transaction.boot, transaction.steady_ms)
+    rows = transaction.run("deduplication_get", row.id, deduplication_id, *now)
     return Holder(*rows[0]) if rows else None
 
 
 def held_by(
-    view: View, queue_id: int, numbers: Sequence[int | None], now_ms: int
+    view: View, queue_id: int, numbers: Sequence[int | None], clock: Clock
 ) -> dict[int, HeldId]:
     """Return the ids that jobs hold, by their numbers."""
     held: dict[int, HeldId] = {}
     listing = msgspec.json.encode([number for number in numbers if number is not None]).decode()
-    for number, deduplication_id, ends_ms, text in view.run(
+    for number, deduplication_id, ends_ms, text, boot, ends_steady_ms in view.run(
         "deduplications_held", listing, queue_id
     ):
-        if ends_ms is None or ends_ms > now_ms:
-            aside = None if text is None else msgspec.json.decode(text, type=Aside)
-            left_ms = None if ends_ms is None else ends_ms - now_ms
+        left_ms = None if ends_ms is None else ends_ms - clock.now_ms()
+        if left_ms is not None and boot == boot_of(clock):
+            left_ms = min(left_ms, ends_steady_ms - clock.steady_ms())
+        if left_ms is None or left_ms > 0:
+            aside = None if text is None else read_aside(text)
             held[number] = HeldId(deduplication_id, left_ms, aside)
     return held
 
@@ -92,15 +103,23 @@ def deduplicate(
     return holder.job_id
 
 
+def read_aside(text: str) -> Aside | None:
+    """Return the job that was put aside. Nonsense, which none of ours has written, is none."""
+    try:
+        return msgspec.json.decode(text, type=Aside)
+    except (ValueError, RecursionError):
+        return None
+
+
 def adopt_hold(
     transaction: Transaction, row: QueueRow, number: int, job_id: str, held: HeldId
 ) -> None:
     """Let a job that comes from another store hold its id here, unless another one does."""
     row.deduplicates = 1
     if holder_of(transaction, row, held.id) is None:
-        ends_ms = None if held.left_ms is None else transaction.now_ms + held.left_ms
+        ends_ms, *end = _end(transaction, held.left_ms)
         aside = None if held.aside is None else msgspec.json.encode(held.aside).decode()
-        transaction.run("deduplication_set", row.id, held.id, number, job_id, ends_ms, aside)
+        transaction.run("deduplication_set", row.id, held.id, number, job_id, ends_ms, aside, *end)
 
 
 def _hold(
@@ -111,8 +130,15 @@ def _hold(
     job_id: str,
     aside: str | None = None,
 ) -> None:
-    ends_ms = None if rule.hold_ms is None else transaction.now_ms + rule.hold_ms
-    transaction.run("deduplication_set", row.id, rule.id, number, job_id, ends_ms, aside)
+    ends_ms, *end = _end(transaction, rule.hold_ms)
+    transaction.run("deduplication_set", row.id, rule.id, number, job_id, ends_ms, aside, *end)
+
+
+def _end(transaction: Transaction, hold_ms: int | None) -> tuple[int | None, ...]:
+    """Return when an id is free that is held for so long: `ends_ms`, `boot`, `ends_steady_ms`."""
+    if hold_ms is None:
+        return (None, *NO_END)
+    return transaction.now_ms + hold_ms, transaction.boot, transaction.steady_ms + hold_ms
 
 
 def _put_aside(
@@ -128,7 +154,8 @@ def _put_aside(
         job_id=job_id, name=job.name, data=job.data, opts=job.opts, run_at_ms=job.run_at_ms
     )
     text = msgspec.json.encode(aside).decode()
-    transaction.run("deduplication_set", row.id, rule.id, holder.number, holder.job_id, None, text)
+    holds = (rule.id, holder.number, holder.job_id)
+    transaction.run("deduplication_set", row.id, *holds, None, text, *NO_END)
 
 
 def _take_place(
@@ -142,7 +169,10 @@ def _take_place(
 ) -> None:
     remove_jobs(transaction, row, State.DELAYED, [found.number])
     if rule.hold_ms is not None and not rule.extend:  # its time goes on
-        transaction.run("deduplication_set", row.id, rule.id, number, job_id, holder.ends_ms, None)
+        end = (holder.boot, holder.ends_steady_ms)
+        transaction.run(
+            "deduplication_set", row.id, rule.id, number, job_id, holder.ends_ms, None, *end
+        )
     else:
         _hold(transaction, row, rule, number, job_id)
     row.say(EventName.REMOVED, holder.job_id, {"prev": State.DELAYED.value})
@@ -155,7 +185,11 @@ def _reschedule(
     timestamp_ms = transaction.now_ms if job.timestamp_ms is None else job.timestamp_ms
     due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
     delay_ms = max(0, due_ms - timestamp_ms)
-    transaction.run("job_delay", due_ms, ticket, delay_ms, found.number)
+    boot = due_steady_ms = None
+    if job.run_at_ms is None:
+        boot = transaction.boot
+        due_steady_ms = transaction.steady_ms + max(0, due_ms - transaction.now_ms)
+    transaction.run("job_delay", due_ms, ticket, delay_ms, boot, due_steady_ms, found.number)
     row.say(EventName.DELAYED, found.id, {"delay": str(due_ms)})
     transaction.readied = True
 

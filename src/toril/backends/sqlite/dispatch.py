@@ -176,9 +176,11 @@ def _claim(
             if row.window_count >= rate:
                 return row.window_ends_ms - transaction.steady_ms
     if row.counts[State.DELAYED]:
-        due_ms: int | None = transaction.value("due_next", row.id)
-        if due_ms is not None:
-            return max(0, due_ms - transaction.now_ms)
+        wait_ms: int | None = transaction.value(
+            "due_next", transaction.now_ms, row.id, transaction.steady_ms, transaction.boot
+        )
+        if wait_ms is not None:
+            return max(0, wait_ms)
     return None
 
 

@@ -13,6 +13,7 @@ from toril.backends.pending import Pending
 from toril.backends.refusals import not_found
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
+from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.bulk import Bulk
 from toril.backends.sqlite.deduplicating import held_by, holder_of
 from toril.backends.sqlite.lookup import (
@@ -107,7 +108,7 @@ class SqliteJobs(Bulk):
             found = _find(view, queue, job_id)
             if found is None:
                 return None
-            records = read(view, queue, [found.number], self._clock.steady_ms())
+            records = read(view, queue, [found.number], self._clock)
             return records[0] if records else None
 
         return await self._reader.ask(question)
@@ -138,7 +139,7 @@ class SqliteJobs(Bulk):
                 behind = cursor(state, "" if last is None else f"{last.first}.{last.second}")
                 break
             after = None
-        records = read(view, page.queue, [job.number for job in shown], self._clock.steady_ms())
+        records = read(view, page.queue, [job.number for job in shown], self._clock)
         return JobPage(records, behind)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
@@ -187,7 +188,9 @@ class SqliteJobs(Bulk):
                 transaction, queue, job_id, states=[State.DELAYED], verb="delayed anew"
             )
             due_ms = transaction.now_ms + delay_ms
-            transaction.run("job_delay", due_ms, transaction.tickets(1), delay_ms, found.number)
+            wait = (transaction.boot, transaction.steady_ms + delay_ms)
+            place = transaction.tickets(1)
+            transaction.run("job_delay", due_ms, place, delay_ms, *wait, found.number)
             row.say(EventName.DELAYED, found.id, {"delay": str(due_ms)})
             transaction.readied = True
 
@@ -257,8 +260,8 @@ class SqliteJobs(Bulk):
             rows = view.run("queue_get", queue)
             if not rows:
                 return None
-            now_ms = self._clock.now_ms()
-            held = view.run("deduplication_get", rows[0][0], deduplication_id, now_ms)
+            now = (self._clock.now_ms(), boot_of(self._clock), self._clock.steady_ms())
+            held = view.run("deduplication_get", rows[0][0], deduplication_id, *now)
             return held[0][1] if held else None
 
         return await self._reader.ask(question)
@@ -281,7 +284,7 @@ class SqliteJobs(Bulk):
             numbers = [
                 None if job is None else job[0] for job in find_many(view, rows[0][0], job_ids)
             ]
-            held = held_by(view, rows[0][0], numbers, self._clock.now_ms())
+            held = held_by(view, rows[0][0], numbers, self._clock)
             return [None if number is None else held.get(number) for number in numbers]
 
         return await self._reader.ask(question)

@@ -12,10 +12,13 @@ from typing import Any
 
 import apsw
 
+from toril.backends.sqlite.boots import boot_of
+from toril.backends.sqlite.calendar import Seen, believe
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.recovery import take_back_lapsed
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
+from toril.core.durations import in_words
 from toril.engine.contract.lifecycle import PLAN_AT_MOST, Finding, Health, Repair
 
 LOW_ROOM_BYTES = 1 << 30
@@ -23,6 +26,9 @@ LOW_ROOM_BYTES = 1 << 30
 
 WAL_RESET_FIXED = (3, 51, 3)
 """Before this version two writers could damage a file at a checkpoint (sqlite.org, 2026-03)."""
+
+MISDATED_MS = 60_000
+"""How far ahead of this calendar another one may have been when it put a job off."""
 
 REPAIR_CHUNK = 500
 """Jobs in one transaction of a repair."""
@@ -83,7 +89,14 @@ class SqliteLifecycle:
 
     def _contents(self, view: View) -> tuple[list[Finding], list[Repair]]:
         lapsed = view.run("doctor_lapsed", self._clock.steady_ms())
-        return [_integrity(view), _leases(lapsed), *_unserved(view)], _take_backs(lapsed)
+        findings = [
+            _integrity(view),
+            _leases(lapsed),
+            _calendar(view, self._clock),
+            *_misdated(view, self._clock),
+            *_unserved(view),
+        ]
+        return findings, _take_backs(lapsed)
 
 
 def _library() -> Finding:
@@ -124,6 +137,36 @@ def _leases(lapsed: Sequence[tuple[Any, ...]]) -> Finding:
         )
         return Finding("leases", "warning", text)
     return Finding("leases", "ok", "every running job is held by a live lease")
+
+
+def _calendar(view: View, clock: Clock) -> Finding:
+    """Say whether this process's calendar is that of the others."""
+    now_ms = clock.now_ms()
+    rows = view.run("calendar_get")
+    known = Seen(*rows[0]) if rows else None
+    ahead_ms = now_ms - believe(known, boot_of(clock), now_ms, clock.steady_ms())[0]
+    if ahead_ms > 0:
+        text = (
+            f"{in_words(ahead_ms / 1000)} ahead of what the file has seen of it since the host"
+            " started; nothing is removed for its age until it has been so for a day. Put it right"
+            " if it is wrong"
+        )
+        return Finding("calendar", "warning", text)
+    return Finding("calendar", "ok", "as the file has seen it")
+
+
+def _misdated(view: View, clock: Clock) -> list[Finding]:
+    """Delayed jobs whose moment a wrong calendar has set."""
+    rows = view.run("doctor_misdated", clock.now_ms() + MISDATED_MS, boot_of(clock))
+    if not rows:
+        return []
+    named = ", ".join(f"{queue}/{job_id}" for queue, job_id in rows[:3])
+    text = (
+        f"jobs that were put off at a moment which has not come yet: {len(rows):,}"
+        f" ({named}{', …' if len(rows) > 3 else ''}); a calendar was wrong, and they are due later"
+        " than they were meant to be. toril jobs promote QUEUE ID lets one start now"
+    )
+    return [Finding("due moments", "warning", text)]
 
 
 def _take_backs(lapsed: Sequence[tuple[Any, ...]]) -> list[Repair]:

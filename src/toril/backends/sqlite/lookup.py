@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from toril.backends.refusals import not_found
+from toril.backends.sqlite.boots import boot_of
+from toril.backends.sqlite.calendar import SLACK_MS
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.core.clock import Clock
 from toril.core.errors import WrongStateError
 from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
 from toril.engine.states import State
@@ -127,15 +130,35 @@ def places(
     return [Place(*row) for row in rows]
 
 
-def read(view: View, queue: str, numbers: Sequence[int], steady_ms: int) -> list[JobRecord]:
+def read(view: View, queue: str, numbers: Sequence[int], clock: Clock) -> list[JobRecord]:
     """Return the records of jobs, in the order given; those that are gone are left out."""
     rows = view.run("jobs_read", msgspec.json.encode(numbers).decode())
-    return [_record(queue, row, steady_ms) for row in rows]
+    return [_record(queue, row, clock) for row in rows]
 
 
-def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
+def _history(text: str | None) -> list[Attempt]:
+    """Return the attempts that a row holds. Nonsense, which none of ours has written, is none."""
+    try:
+        return [] if text is None else msgspec.json.decode(text, type=list[Attempt])
+    except (ValueError, RecursionError):
+        return []
+
+
+def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
+    """Return when a delayed job may run: sooner than its moment if a wrong calendar has set it.
+
+    Two clocks are not read in one instant: a moment that is nearly right is shown as it stands.
+    """
+    due_ms: int | None = row[9]
+    if due_ms is None or row[24] is None or row[24] != boot_of(clock):
+        return due_ms
+    over_ms: int = clock.now_ms() + row[25] - clock.steady_ms()
+    return over_ms if due_ms - over_ms > SLACK_MS else due_ms
+
+
+def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
     state = State(row[3])
-    attempts = [] if row[22] is None else msgspec.json.decode(row[22], type=list[Attempt])
+    attempts = _history(row[22])
     if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
         attempts.append(
             Attempt(
@@ -157,7 +180,7 @@ def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
         priority=row[6],
         timestamp_ms=row[7],
         delay_ms=row[8],
-        run_at_ms=row[9],
+        run_at_ms=_run_at_ms(row, clock),
         attempts_made=row[10],
         attempts_started=row[11],
         stalled=row[12],
@@ -167,7 +190,9 @@ def _record(queue: str, row: tuple[Any, ...], steady_ms: int) -> JobRecord:
         processed_on_ms=row[16],
         finished_on_ms=row[17],
         worker_id=row[18],
-        lease_remaining_ms=None if state is not State.ACTIVE else row[19] - steady_ms,
+        lease_remaining_ms=None
+        if state is not State.ACTIVE
+        else (row[19] or 0) - clock.steady_ms(),
         deferred_failure=row[20],
         cancel_reason=row[21],
         attempts=attempts,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.adding import ready_state
+from toril.backends.sqlite.calendar import believed_ms
 from toril.backends.sqlite.settling import trim_oldest
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
@@ -88,10 +89,17 @@ def _put_back(
 
 
 def trim_jobs(transaction: Transaction, limit: int) -> int:
-    """Remove up to `limit` finished jobs that are older than their queue keeps them."""
+    """Remove up to `limit` finished jobs that are older than their queue keeps them.
+
+    On the way, waits that were noted before the host started anew are noted by its clock of now.
+    """
     removed = 0
+    now_ms = believed_ms(transaction)
     for name in transaction.queue_names():
         row = transaction.queue(name)
+        if row.counts[State.DELAYED]:
+            host = (transaction.boot, transaction.steady_ms, transaction.now_ms)
+            transaction.run("jobs_wait_anew", *host, row.id, limit)
         for state, age_ms in (
             (State.COMPLETED, row.keep_completed_age_ms),
             (State.FAILED, row.keep_failed_age_ms),
@@ -102,6 +110,6 @@ def trim_jobs(transaction: Transaction, limit: int) -> int:
                     row,
                     state,
                     limit=limit - removed,
-                    until_ms=transaction.now_ms - age_ms,
+                    until_ms=now_ms - age_ms,
                 )
     return removed

@@ -39,7 +39,8 @@ def translate(error: apsw.Error, path: str) -> BackendError:
         case apsw.CorruptError():
             return StoreCorruptError(
                 f"{path}: the file is damaged ({error}). Stop its workers, keep a copy, and restore"
-                " a backup or try `sqlite3 FILE .recover`; moved away, a new one is made."
+                " a backup or try `sqlite3 FILE .recover`; moved away with its -wal and -shm, a"
+                " new one is made."
             )
         case apsw.NotADBError():
             return StoreForeignError(

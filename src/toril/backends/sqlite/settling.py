@@ -9,6 +9,7 @@ import msgspec
 
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
+from toril.backends.sqlite.calendar import believed_ms
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.contract.dispatch import Word
@@ -134,7 +135,7 @@ def _move(
         error=outcome.reason,
         traceback=outcome.traceback,
     )
-    position = due_ms = delay_ms = finished_ms = None
+    position = due_ms = delay_ms = finished_ms = boot = due_steady_ms = None
     if outcome.kind == "failed":
         state = State.FAILED
         finished_ms = now_ms
@@ -151,6 +152,8 @@ def _move(
         # Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
         if until_ms > now_ms and cancelled is None:
             state, due_ms, delay_ms = State.DELAYED, until_ms, until_ms - now_ms
+            if outcome.until_ms is None:  # a duration, which a change of the calendar cannot move
+                boot, due_steady_ms = transaction.boot, transaction.steady_ms + delay_ms
             row.say(EventName.DELAYED, outcome.job_id, {"delay": str(due_ms)})
         else:
             state = ready_state(priority)
@@ -160,7 +163,7 @@ def _move(
     row.moved(State.ACTIVE, state)
     return (
         number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
-        attempt, finished_ms, 0, cancelled,
+        attempt, finished_ms, 0, cancelled, boot, due_steady_ms,
     )  # fmt: skip
 
 
@@ -177,7 +180,7 @@ def _trim(
         if surplus > 0:
             trim_oldest(transaction, row, state, limit=min(surplus, slack + TRIM_CHUNK))
     if outcome.keep_age_ms is not None and transaction.is_time(f"{row.id} {state}", TRIM_EVERY_MS):
-        until_ms = transaction.now_ms - outcome.keep_age_ms
+        until_ms = believed_ms(transaction) - outcome.keep_age_ms
         trim_oldest(transaction, row, state, limit=slack + TRIM_CHUNK, until_ms=until_ms)
 
 

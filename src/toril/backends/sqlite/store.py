@@ -8,6 +8,7 @@ from typing import Literal
 
 import apsw
 
+from toril.backends.sqlite.calendar import note_calendar
 from toril.backends.sqlite.checkpoints import Checkpointer
 from toril.backends.sqlite.connection import Place, connect, prepare
 from toril.backends.sqlite.counts import SqliteCounts
@@ -44,6 +45,7 @@ def open_sqlite(
             refuse_newer(connection, path)
             prepare(connection, durability=durability)
             migrate(connection)
+            note_calendar(connection, clock)
         except BaseException:
             connection.close()
             raise

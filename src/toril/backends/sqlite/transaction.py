@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
@@ -165,6 +166,7 @@ class Transaction:
     """One transaction of the writer, begun and not yet committed."""
 
     __slots__ = (
+        "_clock",
         "_connection",
         "_job_number",
         "_last_times",
@@ -191,6 +193,7 @@ class Transaction:
         remembered.begin(connection)
         self.at_once = at_once
         """An event loop waits for it: what turns out to be long raises `TooLong`."""
+        self._clock = clock
         self._connection = connection
         self._last_times = last_times
         self._remembered = remembered
@@ -203,6 +206,11 @@ class Transaction:
         self._queues: dict[str, QueueRow] = {}
         self._job_number = self._ticket = 0
         self._started = (0, 0)
+
+    @property
+    def boot(self) -> int:
+        """The start of the host that `steady_ms` belongs to."""
+        return boot_of(self._clock)
 
     def run(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run the statement `name` and return its rows."""

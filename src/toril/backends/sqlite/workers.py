@@ -8,6 +8,7 @@ from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
+from toril.core.reading import read_list
 from toril.engine.contract.workers import WorkerRecord
 
 
@@ -58,7 +59,7 @@ class SqliteWorkers:
                     id=row[0],
                     host=row[1],
                     pid=row[2],
-                    queues=msgspec.json.decode(row[3]),
+                    queues=[str(name) for name in read_list(row[3])],
                     concurrency=row[4],
                     running=row[5],
                     started_ms=row[6],

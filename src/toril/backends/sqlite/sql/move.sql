@@ -2,7 +2,8 @@
 --
 -- PARAMS
 --   moves  text  JSON array of [number, state, position, due_ms, delay_ms, attempts_made,
---                 failed_reason, attempt, finished_ms, stalled, deferred_failure]
+--                 failed_reason, attempt, finished_ms, stalled, deferred_failure, boot,
+--                 due_steady_ms]
 -- RETURNS
 --   nothing
 -- COST
@@ -16,14 +17,16 @@ UPDATE jobs
        failed_reason = coalesce(moves.value ->> 6, failed_reason),
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
        history = CASE WHEN moves.value ->> 7 IS NULL THEN history ELSE json_insert(
-           CASE WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
-                ELSE coalesce(history, '[]') END,
+           CASE WHEN json_valid(history) IS NOT 1 THEN '[]'  -- none so far, or nonsense
+                WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
+                ELSE history END,
            '$[#]', json(moves.value -> 7)) END,
        finished_ms = moves.value ->> 8,
        stalled = stalled + (moves.value ->> 9),
        deferred_failure = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL
                                ELSE coalesce(moves.value ->> 10, deferred_failure) END,
        cancel_reason = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL ELSE cancel_reason END,
+       boot = moves.value ->> 11, due_steady_ms = moves.value ->> 12,
        token = NULL, lease_ends_ms = NULL
   FROM jsonb_each(:moves) AS moves
  WHERE jobs.number = moves.value ->> 0;

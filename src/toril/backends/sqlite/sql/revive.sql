@@ -13,8 +13,9 @@ UPDATE jobs
        position = places.value ->> 1, due_ms = NULL, delay_ms = 0,
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
        history = CASE WHEN state = 'completed' THEN json_insert(
-           CASE WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
-                ELSE coalesce(history, '[]') END,
+           CASE WHEN json_valid(history) IS NOT 1 THEN '[]'  -- none so far, or nonsense
+                WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
+                ELSE history END,
            '$[#]', json_object('number', attempts_started, 'startedMs', processed_ms,
                                'endedMs', finished_ms, 'workerId', worker_id,
                                'outcome', 'completed'))

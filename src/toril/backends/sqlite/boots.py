@@ -1,0 +1,60 @@
+"""Which start of the host this is: a reading of the steady clock means nothing after the next one.
+
+The steady clock begins anew when the host starts, and another host has another. What is noted by it
+in the file is good only together with this number. A container that moves to another host, or a
+file that is copied there, is met by another number and goes by the calendar.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import sys
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from toril.core.clock import Clock
+
+_LINUX = Path("/proc/sys/kernel/random/boot_id")
+
+
+@runtime_checkable
+class Booted(Protocol):
+    """A clock that knows which start of its host it belongs to; tests have one."""
+
+    def boot_id(self) -> str:
+        """Return a text that no other start of any host has."""
+        ...
+
+
+def boot_of(clock: Clock) -> int:
+    """Return the number of the host's start that the clock's steady readings belong to."""
+    return _number(clock.boot_id() if isinstance(clock, Booted) else _host_boot_id())
+
+
+@cache
+def _number(boot_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(boot_id.encode(), digest_size=6).digest())
+
+
+@cache
+def _host_boot_id() -> str:
+    try:
+        return _LINUX.read_text("ascii").strip()
+    except OSError:
+        # Unknown: readings are good for this process only.
+        return (_mac_boot_id() if sys.platform == "darwin" else None) or uuid.uuid4().hex
+
+
+def _mac_boot_id() -> str | None:
+    text = ctypes.create_string_buffer(64)
+    size = ctypes.c_size_t(64)
+    try:
+        failed = ctypes.CDLL(None).sysctlbyname(
+            b"kern.bootsessionuuid", text, ctypes.byref(size), None, ctypes.c_size_t(0)
+        )
+    except (OSError, AttributeError):
+        return None
+    return None if failed else text.value.decode("ascii", "replace") or None
