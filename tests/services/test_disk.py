@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from toril.services.disk.folders import open_folder
 from toril.services.disk.inside import open_inside
 from toril.services.disk.locks import held
 from toril.services.disk.writing import AsideFiles, make_folder, remove_asides
@@ -149,7 +150,8 @@ def test_opened_files_are_closed(root: Path) -> None:
 def test_file_moves_to_another_file_system(root: Path, elsewhere: Path) -> None:
     with open_inside(root, "deep/a.txt", field="tempPath") as file:
         file.read(100)
-        file.move_to(elsewhere / "kept.txt")
+        with open_folder(elsewhere) as folder:
+            file.move_to(folder, "kept.txt")
 
     assert (elsewhere / "kept.txt").read_bytes() == b"inside"
     assert os.listdir(elsewhere) == ["kept.txt"]
