@@ -6,6 +6,7 @@ import io
 import resource
 import struct
 import time
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -113,6 +114,30 @@ def test_decoder_never_sees_what_says_nothing_of_the_pixels() -> None:
 
     with growth_limited(64 * MIB):
         assert near(render(jpeg_with(baggage)).getpixel((5, 5)), RED)
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"zTXt"], ids=["profiles", "texts"])
+def test_packed_chunks_are_unpacked_once(kind: bytes) -> None:
+    """Thousands of packed colour profiles took 64 s, of which one was used."""
+    packed = zlib.compress(bytes(900_000))
+    content = png_with(*[chunk(kind, b"k\0\0" + packed)] * 9_000)
+    assert len(content) < 20 * MIB
+    began_s = time.process_time()
+
+    assert near(render(content).getpixel((5, 5)), RED)
+
+    assert time.process_time() - began_s < 3
+
+
+def test_orientation_in_a_text_of_a_png_is_read() -> None:
+    """ImageMagick writes EXIF as hexadecimals."""
+    block = exif(6).tobytes()
+    text = f"\nexif\n{len(block):8}\n{block.hex()}\n".encode()
+    packed = b"Raw profile type exif\0\0" + zlib.compress(text)
+    broken = b"Raw profile type exif\0\nexif\n 4\nzz"
+
+    assert render(png_with(chunk(b"zTXt", packed))).size == (30, 40)
+    assert render(png_with(chunk(b"tEXt", broken))).size == (40, 30)
 
 
 def test_colours_survive_when_baggage_is_dropped() -> None:

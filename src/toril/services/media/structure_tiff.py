@@ -108,7 +108,7 @@ def _first_page(
         if tag in values:
             continue
         values[tag] = value
-        said += said_bytes
+        said += said_bytes if said_bytes <= size_bytes else 0  # more cannot be read at all
         if said > size_bytes:  # tags that share the same bytes, which a reader copies for each
             raise OverLimitError("its tags say that they hold more than the whole file")
         if tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
