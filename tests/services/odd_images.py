@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Literal
 
 from PIL import Image
 from tests.services.bombs import BOMBS
@@ -32,7 +33,8 @@ SECONDS_EACH = 20
 """Far more than any takes, on a machine however busy."""
 MEMORY_BYTES = 256 * 1024 * 1024
 
-_PLAIN = {"RGB": "RGB", "L": "L", "RGBA": "RGBA", "P": "P", "1": "1"}
+_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
+
 _KINDS: list[tuple[str, str, dict[str, object]]] = [
     ("JPEG", "RGB", {}),
     ("JPEG", "RGB", {"progressive": True, "exif": exif(6)}),
@@ -135,9 +137,9 @@ def _lying(name: str, content: bytes, chance: random.Random) -> Iterator[tuple[s
         other = chance.choice((0, 1, 100, 4_000, 30_000, 65_535))
         bad = content
         for side in (33, 21):
-            for order in ("big", "little"):
+            for order in _ORDERS:
                 for width in (4, 3, 2):
-                    found, lie = (value.to_bytes(width, order) for value in (side, other))  # type: ignore[arg-type]
+                    found, lie = (value.to_bytes(width, order) for value in (side, other))
                     bad = bad.replace(found, lie, chance.randrange(3))
         yield f"{name}-lying-{number}", bad
 

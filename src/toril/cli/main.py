@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.cli.harmless import printable, readable_streams, write
 from toril.version import VERSION
 
 COMMANDS = {
@@ -71,7 +72,8 @@ class LazyGroup(click.Group):
         """Run the command; a reader that goes away (`| head`) is no error."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None: it was closed before this process began
+                sys.stdout.flush()
         except BrokenPipeError:
             _wave_after_reader()
             return DONE
@@ -130,7 +132,7 @@ def toril(ctx: click.Context) -> None:
     that prints something has --json. `toril COMMAND --help` says more.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        write(ctx.get_help())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -159,6 +161,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run this process's command line."""
+    readable_streams()
     sys.exit(run())
 
 
@@ -170,7 +173,7 @@ def _wave_after_reader() -> None:
 
 def _complain(sentence: str, code: int) -> int:
     try:
-        click.echo(f"toril: {sentence}", err=True)
+        write(printable(f"toril: {sentence}"), err=True)
     except OSError:
         return code  # nobody reads it
     return code
