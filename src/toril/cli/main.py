@@ -151,6 +151,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(_sentence(error), error.exit_code)
     except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except UnicodeEncodeError as error:  # an argument that is no text
+        return _complain(f"{error.object[:100]!a}: expected text, in UTF-8", USAGE)
     except Exception as error:
         known = code_of(error)
         if known is None:
@@ -162,7 +164,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """Run this process's command line."""
     readable_streams()
-    sys.exit(run())
+    sys.exit(run([_as_utf8(word) for word in sys.argv[1:]]))
+
+
+def _as_utf8(word: str) -> str:
+    """Return an argument as it was typed: in UTF-8, whatever Python was told of the locale."""
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeError:  # the name of a file may be any bytes
+        return word
 
 
 def _wave_after_reader() -> None:
