@@ -25,7 +25,10 @@ from toril.library.images.tasks import images
 from toril.services.media.port import UnusableInputError
 
 linux = pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not count what it gives")
-HUGE = {"huge": [{"name": "h", "width": 4_000, "height": 4_000, "fit": "cover"}]}
+HUGE = {
+    "huge": [{"name": "h", "width": 9_000, "height": 9_000, "fit": "cover"}],
+    "large": [{"name": "l", "width": 3_000, "height": 3_000, "fit": "cover"}],
+}
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def test_thread_does_not_limit_its_neighbours(narrow: MediaSettings) -> None:
     def work() -> None:
         with growth_limited(1) as limited:
             held.append(limited)
-        made.append(len(process(narrow, payload(entity_type="huge")).variants))
+        made.append(len(process(narrow, payload(entity_type="large")).variants))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -88,7 +91,7 @@ def test_growth_is_limited_from_what_is_there() -> None:
         assert limited
         more = bytearray(32 * MIB)
         with pytest.raises(MemoryError):
-            bytearray(64 * MIB)
+            bytearray(96 * MIB)
     assert len(there) > len(more)
 
 
