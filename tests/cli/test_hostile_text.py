@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.cli.screen import Screen
 from tests.cli.support import Terminal
 from tests.support.redis_server import RedisServer
 
+import toril.cli
 from toril.cli.harmless import harmless_json, harmless_output, printable
 from toril.cli.main import COMMANDS
 
@@ -238,6 +240,17 @@ def test_every_command_is_tried() -> None:
     tried = {words[0] for words in LOOKS + ACTS} | {"migrate"}
 
     assert set(COMMANDS) - NOT_HERE <= tried
+
+
+def test_there_is_one_place_that_prints() -> None:
+    """Whatever is printed elsewhere reaches the terminal as it is: use `write`, or `Output`."""
+    prints = re.compile(r"click\.s?echo\(|\bprint\(|sys\.std(out|err)\.write\(|styled\(")
+    sources = Path(toril.cli.__file__).parent.glob("*.py")
+
+    found = {path.name for path in sources if prints.search(path.read_text("utf-8"))}
+
+    # Of rich's console that captures, and of the note that wipes itself.
+    assert found <= {"output.py", "top.py"}
 
 
 def test_json_means_the_same(store: Terminal) -> None:
