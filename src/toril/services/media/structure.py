@@ -21,11 +21,11 @@ class OverLimitError(ValueError):
 class Structure:
     """What a walker found."""
 
-    width_px: int = 0
+    width_px: int
     """Of the canvas, as declared. 0: the file does not get so far."""
-    height_px: int = 0
+    height_px: int
     frames: int = 1
-    memory_bytes: int = 0
+    memory_bytes: int
     """About how much memory decoding takes, measured with Pillow 13."""
     decodable: bytes | None = None
     """What the decoder gets in place of the file. None: the file itself."""
