@@ -28,7 +28,7 @@ from tests.services.pictures import RED, decoded, encode, exif, near, quadrants
 
 from toril.engine.runners.memory import growth_limited
 from toril.services.media.orientation import orientation
-from toril.services.media.pillow import PillowEngine
+from toril.services.media.pillow import _WALKERS, PillowEngine
 from toril.services.media.port import (
     Fit,
     ImageFormat,
@@ -61,6 +61,34 @@ def test_bomb_is_refused_at_once_without_memory(name: str) -> None:
         render(content)
 
     assert time.process_time() - began_s < 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "bytes_per_pixel"),
+    [
+        ("JPEG", {}, 4),
+        ("JPEG", {"progressive": True}, 4 + 2 * 1.5),
+        ("JPEG", {"progressive": True, "subsampling": 0}, 4 + 2 * 3),
+        ("PNG", {}, 9),
+        ("GIF", {}, 9),
+        ("WEBP", {}, 17),
+        ("WEBP", {"lossless": True}, 17),
+        ("WEBP", {"exif": exif(6)}, 17),
+        ("AVIF", {}, 15),
+        ("TIFF", {}, 9 + 2 * 3),
+        ("TIFF", {"big_tiff": True}, 9 + 2 * 3),
+        ("TIFF", {"compression": "tiff_lzw", "strip_size": 80 * 3 * 10}, 9 + 2 * 3 / 6),
+    ],
+)
+def test_size_and_memory_are_told_by_the_structure(
+    kind: str, options: dict[str, object], bytes_per_pixel: float
+) -> None:
+    content = encode(quadrants(80, 60), kind, **options)
+
+    found = _WALKERS[ImageFormat(kind.lower())](content, LIMITS)
+
+    assert (found.width_px, found.height_px, found.frames) == (80, 60, 1)
+    assert found.memory_bytes == 80 * 60 * bytes_per_pixel
 
 
 def test_scans_up_to_the_limit_are_taken() -> None:
