@@ -53,16 +53,21 @@ def record(settings: MediaSettings, media_id: str = MEDIA_ID) -> MediaRecord | N
 
 
 def public_files(settings: MediaSettings) -> set[str]:
-    """Return every file below the media root but the locks, from there."""
+    """Return every file below the media root, from there."""
     found = (path for path in settings.media_root.rglob("*") if path.is_file())
-    relative = (str(path.relative_to(settings.media_root)) for path in found)
-    return {path for path in relative if not path.startswith(".locks/")}
+    return {str(path.relative_to(settings.media_root)) for path in found}
 
 
 def uploads(settings: MediaSettings) -> set[str]:
     """Return every file below the temporary folder, from there."""
     found = (path for path in settings.temp_dir.rglob("*") if path.is_file())
     return {str(path.relative_to(settings.temp_dir)) for path in found}
+
+
+def in_quarantine(settings: MediaSettings) -> set[str]:
+    """Return every file below the quarantine folder, from there."""
+    found = (path for path in settings.quarantine.rglob("*") if path.is_file())
+    return {str(path.relative_to(settings.quarantine)) for path in found}
 
 
 def check_whole(settings: MediaSettings) -> None:

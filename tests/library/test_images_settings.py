@@ -21,7 +21,12 @@ def test_empty_environment_gives_the_documented_defaults() -> None:
     assert settings == MediaSettings()
     assert settings.media_root == HERE / "public/uploads"
     assert settings.temp_dir == HERE / "tmp/uploads"
-    assert settings.quarantine == HERE / "tmp/uploads/quarantine"
+    assert settings.quarantine == HERE / "tmp/uploads-quarantine"
+    assert settings.locks == HERE / "tmp/uploads-locks"
+    assert not settings.owned_uploads
+    assert not settings.shared_with_group
+    assert settings.max_memory_bytes == 512 * 1024 * 1024
+    assert (settings.max_scans, settings.max_frames, settings.max_parts) == (64, 2_000, 20_000)
     assert settings.max_bytes == 20 * 1024 * 1024
     assert settings.max_pixels == 50_000_000
     assert settings.quality == 85
@@ -41,6 +46,13 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
             "MEDIA_ROOT": "/srv/media",
             "MEDIA_TEMP_DIR": "/srv/tmp",
             "MEDIA_QUARANTINE_DIR": "/srv/bad",
+            "MEDIA_LOCK_DIR": "/srv/locks",
+            "MEDIA_OWNED_UPLOADS": "yes",
+            "MEDIA_SHARED_WITH_GROUP": "True",
+            "MEDIA_MAX_MEMORY_BYTES": "3000",
+            "MEDIA_MAX_SCANS": "4",
+            "MEDIA_MAX_FRAMES": "5",
+            "MEDIA_MAX_PARTS": "6",
             "MEDIA_MAX_BYTES": "1000",
             "MEDIA_MAX_PIXELS": "2000",
             "MEDIA_FORMATS": "JPEG, avif",
@@ -54,6 +66,11 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
     assert (settings.media_root, settings.temp_dir) == (Path("/srv/media"), Path("/srv/tmp"))
     assert settings.quarantine == Path("/srv/bad")
     assert (settings.max_bytes, settings.max_pixels, settings.quality) == (1000, 2000, 70)
+    assert settings.locks == Path("/srv/locks")
+    assert (settings.owned_uploads, settings.shared_with_group) == (True, True)
+    limits = settings.limits
+    assert (limits.max_memory_bytes, limits.max_scans) == (3000, 4)
+    assert (limits.max_frames, limits.max_parts) == (5, 6)
     assert settings.formats == {ImageFormat.JPEG, ImageFormat.AVIF}
     assert settings.limits.formats == settings.formats
     assert settings.database_url == "postgresql://app@db/app"
@@ -84,6 +101,8 @@ def test_empty_variable_counts_as_unset(variable: str) -> None:
         ("MEDIA_MAX_PIXELS", "-5", "expected pixels, 1 or more"),
         ("MEDIA_QUALITY", "101", "expected 1 to 100"),
         ("MEDIA_FORMATS", "jpeg,bmp", "expected some of jpeg, png, webp, gif, avif, tiff"),
+        ("MEDIA_OWNED_UPLOADS", "perhaps", "expected yes or no"),
+        ("MEDIA_MAX_SCANS", "0", "expected scans, 1 or more"),
         ("MEDIA_FORMATS", ",", "expected at least one format"),
         ("MEDIA_PRESETS", "/no/such.toml", "name a TOML file that can be read"),
     ],
@@ -129,8 +148,47 @@ def test_database_file_does_not_depend_on_the_current_folder(given: str, kept: s
 
 @pytest.mark.parametrize("option", ["temp_dir", "quarantine_dir"])
 def test_private_folder_inside_public_one_is_refused(option: str) -> None:
-    with pytest.raises(InvalidOptionError, match=f"{option}=.*: expected a folder outside"):
+    with pytest.raises(
+        InvalidOptionError, match=f"{option}=.*: expected a place outside the media"
+    ):
         MediaSettings(media_root=Path("/srv/media"), **{option: Path("/srv/media/x")})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("media_root", Path("/srv/tmp/x")),
+        ("quarantine_dir", Path("/srv/tmp/x")),
+        ("quarantine_dir", Path("/srv/tmp")),
+        ("lock_dir", Path("/srv/tmp/x")),
+        ("database_url", "sqlite:////srv/tmp/media.db"),
+    ],
+)
+def test_nothing_of_ours_may_lie_where_payloads_name_files(option: str, place: object) -> None:
+    """A payload could name what lay in quarantine, a lock, a published file or the database."""
+    with pytest.raises(InvalidOptionError, match=f"{option}=.*: expected a place outside the temp"):
+        MediaSettings(temp_dir=Path("/srv/tmp"), **{option: place})  # type: ignore[arg-type]
+
+
+def test_temporary_folder_inside_quarantine_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match=r"temp_dir=.*: expected a folder outside"):
+        MediaSettings(temp_dir=Path("/srv/bad/tmp"), quarantine_dir=Path("/srv/bad"))
+
+
+def test_folders_are_compared_where_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "uploads")
+
+    with pytest.raises(InvalidOptionError, match=r"quarantine_dir=.*: expected a place outside"):
+        MediaSettings(temp_dir=tmp_path / "uploads", quarantine_dir=tmp_path / "elsewhere/bad")
+
+
+def test_database_is_not_judged_against_folders_that_are_not_used() -> None:
+    settings = MediaSettings.from_environment(
+        {"MEDIA_TEMP_DIR": "/srv/tmp", "MEDIA_DATABASE_URL": "sqlite:///tmp/uploads/media.db"}
+    )
+
+    assert settings.database_url == f"sqlite:///{HERE}/tmp/uploads/media.db"
 
 
 def test_variables_that_do_not_go_together_are_both_named() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from toril.services.disk.folders import open_folder
 from toril.services.disk.inside import open_inside
 from toril.services.disk.locks import held
 from toril.services.disk.writing import AsideFiles, make_folder, remove_asides
@@ -149,7 +150,8 @@ def test_opened_files_are_closed(root: Path) -> None:
 def test_file_moves_to_another_file_system(root: Path, elsewhere: Path) -> None:
     with open_inside(root, "deep/a.txt", field="tempPath") as file:
         file.read(100)
-        file.move_to(elsewhere / "kept.txt")
+        with open_folder(elsewhere) as folder:
+            file.move_to(folder, "kept.txt")
 
     assert (elsewhere / "kept.txt").read_bytes() == b"inside"
     assert os.listdir(elsewhere) == ["kept.txt"]
@@ -238,3 +240,38 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
     os.close(ready)
     os.close(says_ready)
+
+
+def test_private_file_that_cannot_be_given_its_name_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+
+    with open_folder(tmp_path) as folder, pytest.raises(OSError, match="directory"):
+        folder.write("taken", b"content")
+
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+def test_private_file_is_read_up_to_a_limit(tmp_path: Path) -> None:
+    with open_folder(tmp_path / "new") as folder:
+        folder.write("note", b"12345")
+        os.mkfifo(tmp_path / "new" / "pipe")
+
+        assert folder.read("note", 5) == b"12345"
+        assert folder.read("note", 4) is None
+        assert folder.read("pipe", 4) is None
+        assert folder.read("no", 4) is None
+        assert sorted(folder.names()) == ["note", "pipe"]
+
+
+def test_upload_that_cannot_be_copied_leaves_nothing_of_it(root: Path, elsewhere: Path) -> None:
+    (elsewhere / "kept.txt").mkdir()
+
+    with (
+        open_inside(root, "deep/a.txt", field="tempPath") as file,
+        open_folder(elsewhere) as folder,
+        pytest.raises(OSError, match="directory"),
+    ):
+        file.move_to(folder, "kept.txt")
+
+    assert os.listdir(elsewhere) == ["kept.txt"]
+    assert (root / "deep" / "a.txt").exists()

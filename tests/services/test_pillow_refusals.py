@@ -125,7 +125,7 @@ def test_huge_declared_size_is_refused_before_decoding(bomb: bytes) -> None:
 
 def test_limit_of_pillow_itself_does_not_apply() -> None:
     """A limit above Pillow's own is obeyed, without its warning or error."""
-    engine = PillowEngine(ImageLimits(max_pixels=400_000_000))
+    engine = PillowEngine(ImageLimits(max_pixels=400_000_000, max_memory_bytes=1 << 40))
 
     facts = engine.probe(png_bomb(14_000), name="map.png")
 

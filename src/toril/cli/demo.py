@@ -26,6 +26,7 @@ from toril.cli.output import (
     Column,
     Output,
     as_data,
+    is_terminal,
     plural,
     short_bytes,
     stdout_console,
@@ -136,7 +137,7 @@ def _progress(output: Output, total: int) -> Iterator[Callable[[Fate], None]]:
     """Show how far it is: a bar on a terminal, lines elsewhere, nothing with `--json`."""
     if output.as_json:
         yield lambda fate: None
-    elif sys.stdout.isatty():
+    elif is_terminal(sys.stdout):
         with _bar(total) as told:
             yield told
     else:
@@ -159,7 +160,6 @@ class _Lines:
             self._output.say(f"{self._done}/{self._total} {fate.photo.name}: {end}")
         elif self._done % self._step == 0 or self._done == self._total:
             self._output.say(f"{self._done}/{self._total} done")
-        sys.stdout.flush()
 
 
 @contextmanager

@@ -54,6 +54,7 @@ class DemoFolder:
         self.public = root / "public"
         self.uploads = root / "uploads"
         self.quarantine = root / "quarantine"
+        self.locks = root / "locks"
         self.samples = root / "samples"
         self.url = f"sqlite:///{root / 'toril.db'}"
 
@@ -64,6 +65,7 @@ class DemoFolder:
             media_root=self.public,
             temp_dir=self.uploads,
             quarantine_dir=self.quarantine,
+            lock_dir=self.locks,
             database_url=f"sqlite:///{self.root / 'media.db'}",
         )
 
@@ -95,7 +97,7 @@ class DemoFolder:
 
     def _clear(self) -> None:
         """Remove what demos make, by name: whatever else was put here stays."""
-        for folder in (self.public, self.uploads, self.quarantine, self.samples):
+        for folder in (self.public, self.uploads, self.quarantine, self.locks, self.samples):
             if folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder)
         for file in [*self.root.glob("toril.db*"), *self.root.glob("media.db*")]:

@@ -12,7 +12,7 @@ from toril.app import App
 from toril.cli.access import ask
 from toril.cli.codes import DONE, ERROR
 from toril.cli.options import confirm, store_options, yes_option
-from toril.cli.output import BAD, GOOD, WARN, Output, as_data, plural, printable, styled
+from toril.cli.output import BAD, GOOD, WARN, Cell, Output, as_data, plural, printable, write
 from toril.engine.contract.lifecycle import Finding, Health, Repair
 from toril.version import VERSION
 
@@ -89,7 +89,7 @@ def _errors(found: Sequence[Finding]) -> int:
 def _tell(output: Output, found: Sequence[Finding]) -> None:
     for finding in found:
         mark, style = MARKS[finding.grade]
-        output.say(f"{styled(mark, style)} {printable(finding.subject)}: {printable(finding.text)}")
+        output.say([Cell(mark, style), f" {finding.subject}: {finding.text}"])
     errors, warnings = _errors(found), sum(finding.grade == "warning" for finding in found)
     verdict = "All is well."
     if errors or warnings:
@@ -105,22 +105,24 @@ def _ask_whether(plan: Sequence[Repair], *, yes: bool, as_json: bool) -> None:
         Abort: The answer was no.
     """
     if not (as_json and yes):
-        click.echo("\nA repair would:", err=as_json)
+        write("\nA repair would:", err=as_json)
         for repair in plan:
-            click.echo(f"  {printable(repair.text)}", err=as_json)
+            write(f"  {printable(repair.text)}", err=as_json)
     confirm(f"Do {plural(len(plan), 'repair')}? Nothing was changed so far.", yes=yes)
 
 
 def _tell_done(
     output: Output, plan: Sequence[Repair], done: Sequence[Repair], health: Health
 ) -> None:
-    output.say("\nDone:" if done else "\nNothing was left to do.")
+    output.say()
+    output.say("Done:" if done else "Nothing was left to do.")
     for repair in done:
-        output.say(f"{styled('✓', GOOD)} {printable(repair.text)}")
+        output.say([Cell("✓", GOOD), f" {repair.text}"])
     left = _jobs(plan) - _jobs(done)
     if left > 0:
         output.say(f"{plural(left, 'job')} had moved meanwhile, and needed none of it.")
-    output.say("\nA second look:")
+    output.say()
+    output.say("A second look:")
     _tell(output, [finding for finding in health.findings if finding.grade != "ok"])
     if health.repairs:
         output.say("There is more to repair: run it again.", WARN)

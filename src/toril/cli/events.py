@@ -16,10 +16,11 @@ from toril.cli.output import (
     DIM,
     GOOD,
     WARN,
+    Cell,
     Output,
     local,
     printable,
-    styled,
+    write,
 )
 from toril.core.clock import moment
 from toril.engine.events import EventName, EventRecord, EventsTold
@@ -114,7 +115,7 @@ def events(
         for info in infos:
             if info.events == "none":
                 hint = f"toril events {info.name} --set all"
-                click.echo(printable(f"{info.name} {TOLD[info.events]}: {hint} ends it."), err=True)
+                write(printable(f"{info.name} {TOLD[info.events]}: {hint} ends it."), err=True)
         if follow:
             ends |= {name: found[-1].position for name, found in past.items() if found}
             await _follow(app, ends, queues, tell)
@@ -170,9 +171,8 @@ def _facts(queue: str, event: EventRecord) -> dict[str, object]:
     }
 
 
-def _line(queue: str, event: EventRecord) -> str:
+def _line(queue: str, event: EventRecord) -> list[str]:
     at = local(moment(event.at_ms)).strftime("%H:%M:%S.%f")[:-3]
     fields = [f"{name}={value}" for name, value in event.fields.items() if name != "jobId"]
-    name = styled(f"{event.name:<10}", STYLES.get(event.name, ""))
-    words = [styled(at, DIM), name, printable(queue), event.job_id or "-", *fields]
-    return " ".join([*words[:2], *(printable(word) for word in words[2:])])
+    name = Cell(f"{event.name:<10}", STYLES.get(event.name, ""))
+    return [Cell(at, DIM), " ", name, " ", " ".join([queue, event.job_id or "-", *fields])]

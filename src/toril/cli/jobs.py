@@ -19,15 +19,15 @@ from toril.cli.options import store_options
 from toril.cli.output import (
     DIM,
     HEAD,
+    Cell,
     Counter,
     Output,
     as_data,
     moment_text,
     plural,
-    printable,
     printable_lines,
     short_duration,
-    styled,
+    write,
 )
 from toril.core.errors import TorilError
 from toril.engine.handle import Job
@@ -55,7 +55,7 @@ ORDER = (
 def jobs(ctx: click.Context) -> None:
     """List, show, add, retry, remove, promote and cancel jobs."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        write(ctx.get_help())
 
 
 @jobs.command("list")
@@ -114,16 +114,16 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
     if as_json:
         output.document(as_data(info))
         return
-    state = styled(info.state.upper(), STYLES.get(info.state, HEAD))
-    output.say(f"{styled(printable(info.name), HEAD)}  {info.queue} {info.id}  {state}")
+    state = Cell(info.state.upper(), STYLES.get(info.state, HEAD))
+    output.say([Cell(info.name, HEAD), f"  {info.queue} {info.id}  ", state])
     for label, text in facts(info):
-        output.say(f"{label:<10}{printable(text)}")
+        output.say(f"{label:<10}{text}")
     for attempt in info.attempts:
         took_s = (attempt.ended_at - attempt.started_at).total_seconds()
         output.say(
             f"attempt {attempt.number:<2}{attempt.outcome} after {_seconds(took_s)},"
             f" {moment_text(attempt.ended_at)}, {attempt.worker_id}"
-            + (f": {printable(attempt.error)}" if attempt.error else "")
+            + (f": {attempt.error}" if attempt.error else "")
         )
     last = next((each.traceback for each in reversed(info.attempts) if each.traceback), None)
     for line in printable_lines(last or ""):
@@ -148,7 +148,7 @@ def logs(queue: str, job_id: str, follow: bool, url: str | None, as_json: bool) 
             if as_json:
                 output.line({"line": line})
             else:
-                output.say(printable(line))
+                output.say(line)
 
     async def act(app: App) -> None:
         job = app.queue(queue).job(job_id)

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from toril.cli.output import printable, printable_lines
+from toril.cli.harmless import harmless_json, printable, printable_lines
 from toril.core.codec import encode_text
 
 Format = Literal["text", "json"]
@@ -71,4 +71,4 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return encode_text(line)
+        return harmless_json(encode_text(line))

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.cli.harmless import printable, readable_streams, write
 from toril.version import VERSION
 
 COMMANDS = {
@@ -71,7 +72,8 @@ class LazyGroup(click.Group):
         """Run the command; a reader that goes away (`| head`) is no error."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None: it was closed before this process began
+                sys.stdout.flush()
         except BrokenPipeError:
             _wave_after_reader()
             return DONE
@@ -130,7 +132,7 @@ def toril(ctx: click.Context) -> None:
     that prints something has --json. `toril COMMAND --help` says more.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        write(ctx.get_help())
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -149,6 +151,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(_sentence(error), error.exit_code)
     except (click.exceptions.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except UnicodeEncodeError as error:  # an argument that is no text
+        return _complain(f"{error.object[:100]!a}: expected text, in UTF-8", USAGE)
     except Exception as error:
         known = code_of(error)
         if known is None:
@@ -159,7 +163,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run this process's command line."""
-    sys.exit(run())
+    readable_streams()
+    sys.exit(run([_as_utf8(word) for word in sys.argv[1:]]))
+
+
+def _as_utf8(word: str) -> str:
+    """Return an argument as it was typed: in UTF-8, whatever Python was told of the locale."""
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeError:  # the name of a file may be any bytes
+        return word
 
 
 def _wave_after_reader() -> None:
@@ -170,7 +183,7 @@ def _wave_after_reader() -> None:
 
 def _complain(sentence: str, code: int) -> int:
     try:
-        click.echo(f"toril: {sentence}", err=True)
+        write(printable(f"toril: {sentence}"), err=True)
     except OSError:
         return code  # nobody reads it
     return code

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from dataclasses import replace
 
 import click
 
 from toril.app import App
 from toril.cli.access import ask, known_queue
+from toril.cli.harmless import encodes
 from toril.cli.options import store_options
-from toril.cli.output import Output, as_data
+from toril.cli.output import Output, as_data, printable, write
 from toril.engine.info import QueueInfo, WorkerInfo
-from toril.observability.prometheus import exposition
+from toril.observability.prometheus import Metric, exposition
 from toril.observability.prometheus import metrics as metrics_of
 
 
@@ -37,4 +40,20 @@ def metrics(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     if as_json:
         Output(as_json=True).document({"metrics": as_data(found)})
     else:
-        click.echo(exposition(found), nl=False)
+        write(exposition(_fit_to_print(found)), end="")
+
+
+def _fit_to_print(found: list[Metric]) -> list[Metric]:
+    """Return metrics whose labels can be printed."""
+    return [
+        replace(metric, samples=[replace(one, labels=_fit(one.labels)) for one in metric.samples])
+        for metric in found
+    ]
+
+
+def _fit(labels: dict[str, str]) -> dict[str, str]:
+    # Here and not on the way out: the backslashes of an escape have to be escaped themselves.
+    fit = {name: printable(text) for name, text in labels.items()}
+    return {
+        name: text if encodes(sys.stdout, text) else f"{text!a}"[1:-1] for name, text in fit.items()
+    }

@@ -115,8 +115,11 @@ def confirm(question: str, *, yes: bool) -> None:
         UsageError: There is nobody to ask.
         Abort: The answer was no.
     """
+    from toril.cli.harmless import printable
+
     if yes:
         return
-    if not sys.stdin.isatty():
+    question = printable(question)
+    if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can be asked here: give --yes.")
     click.confirm(question, abort=True, err=True)

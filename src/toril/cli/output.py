@@ -1,20 +1,23 @@
 """What a command prints: tables and sentences for people, JSON for programs.
 
-Results go to stdout; notes about the way there go to stderr, and only to a terminal. Whatever comes
-from a job is made harmless first: it may hold anything, also a terminal's control codes.
+Results go to stdout; notes about the way there go to stderr, and only to a terminal. Everything
+goes through `write`, the only function that prints, and is harmless after it (`harmless.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from toril.cli.harmless import encodes, harmless_json, printable, printable_lines, write
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -65,18 +68,24 @@ class Output:
 
         from toril.core.codec import encode_bytes
 
-        click.echo(msgspec.json.format(encode_bytes(value), indent=2).decode())
+        write(_json(msgspec.json.format(encode_bytes(value), indent=2).decode()))
 
     def line(self, value: object) -> None:
         """Print one JSON object on a line of its own, at once."""
         from toril.core.codec import encode_text
 
-        click.echo(encode_text(value))
+        write(_json(encode_text(value)))
 
-    def say(self, text: str = "", style: str = "") -> None:
-        """Print a sentence, unless JSON was asked for."""
+    def say(self, text: str | Sequence[str] = "", style: str = "") -> None:
+        """Print one line, unless JSON was asked for.
+
+        Parameters:
+            text: The line; or its parts, of which a `Cell` has a style of its own.
+            style: Of the whole line, if it is given as one.
+        """
         if not self.as_json:
-            click.echo(styled(text, style))
+            parts = [Cell(text, style)] if isinstance(text, str) else text
+            write("".join(map(_painted, parts)))
 
     def done(self, facts: dict[str, Any], sentence: str) -> None:
         """Print what was done: the facts, or the sentence."""
@@ -87,7 +96,7 @@ class Output:
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         """Print a table."""
-        click.echo(table_text(columns, rows), nl=False)
+        write(table_text(columns, rows), end="")
 
 
 def table_text(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
@@ -135,9 +144,9 @@ def stdout_console() -> Console:
     """Return rich's console for stdout, colourless where colours are not wanted."""
     from rich.console import Console
 
-    seen = sys.stdout.isatty()
+    seen = is_terminal(sys.stdout)
     return Console(
-        file=sys.stdout,
+        file=sys.stdout or io.StringIO(),
         color_system="auto" if colours() else None,
         width=None if seen or "COLUMNS" in os.environ else UNLIMITED_COLUMNS,
         highlight=False,
@@ -150,11 +159,21 @@ def stdout_console() -> Console:
 def colours() -> bool:
     """Whether stdout takes colours: a terminal that is not dumb, and no `NO_COLOR`."""
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return wanted and sys.stdout.isatty()
+    return wanted and is_terminal(sys.stdout)
 
 
-def styled(text: str, style: str) -> str:
-    """Return a text in a style, if stdout takes colours."""
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal. None: it was closed before this process began."""
+    return stream is not None and stream.isatty()
+
+
+def _json(text: str) -> str:
+    return harmless_json(text, ascii_only=not encodes(sys.stdout, "\U0001f600"))
+
+
+def _painted(part: str) -> str:
+    """Return a part of a line, made harmless, in its style if stdout takes colours."""
+    text, style = printable(part), getattr(part, "style", "")
     if not style or not colours():
         return text
     if style in (DIM, HEAD):
@@ -164,8 +183,10 @@ def styled(text: str, style: str) -> str:
 
 def note(text: str) -> None:
     """Write a passing note to the terminal, over the one before. An empty one wipes it."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
+    if is_terminal(sys.stderr):
+        # Not by `write`: these two codes are ours, and the only ones.
+        sys.stderr.write(f"\r\x1b[2K{printable(text)}")
+        sys.stderr.flush()
 
 
 class Counter:
@@ -185,22 +206,6 @@ class Counter:
     def end(self) -> None:
         """Wipe the note."""
         note("")
-
-
-def printable(text: str) -> str:
-    """Return a text on one line without control characters."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else _harmless(each) for each in text)
-
-
-def _harmless(character: str) -> str:
-    return " " if character.isspace() else character.encode("unicode_escape").decode()
-
-
-def printable_lines(text: str) -> list[str]:
-    """Return a text's lines, each without control characters."""
-    return [printable(line.expandtabs(4)) for line in text.splitlines()]
 
 
 def as_data(value: object) -> Any:
@@ -251,3 +256,31 @@ def short_bytes(size: float) -> str:
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Return `1 job`, `3 jobs`; `nouns` where an s at the end is not enough."""
     return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+__all__ = [
+    "BAD",
+    "DIM",
+    "GOOD",
+    "HEAD",
+    "WARN",
+    "Cell",
+    "Column",
+    "Counter",
+    "Output",
+    "ago",
+    "as_data",
+    "colours",
+    "is_terminal",
+    "moment_text",
+    "note",
+    "plural",
+    "printable",
+    "printable_lines",
+    "rich_table",
+    "short_bytes",
+    "short_duration",
+    "stdout_console",
+    "table_text",
+    "write",
+]

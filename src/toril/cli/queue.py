@@ -29,9 +29,7 @@ from toril.cli.output import (
     Output,
     as_data,
     plural,
-    printable,
     short_duration,
-    styled,
 )
 from toril.engine.info import QueueInfo
 from toril.engine.operator import Progress
@@ -131,8 +129,8 @@ def show_queue(queue: str, priorities: tuple[int, ...], url: str | None, as_json
         facts = {str(priority): many for priority, many in by_priority.items()}
         output.document({**as_data(info), "waiting_by_priority": facts})
         return
-    state = styled("PAUSED", WARN) if info.paused else styled("GOES ON", GOOD)
-    output.say(f"{styled(printable(info.name), HEAD)}  {state}")
+    state = Cell("PAUSED", WARN) if info.paused else Cell("GOES ON", GOOD)
+    output.say([Cell(info.name, HEAD), "  ", state])
     for label, text in _facts(info, by_priority if priorities or info.prioritized else {}):
         output.say(f"{label:<10}{text}")
 

@@ -17,6 +17,7 @@ import click
 
 from toril.app import App
 from toril.cli.codes import ERROR, USAGE, RefusedError
+from toril.cli.harmless import write
 from toril.core.checks import nearest
 
 
@@ -81,7 +82,7 @@ def _import(name: str, target: str) -> ModuleType:
 def _shown(error: BaseException) -> click.exceptions.Exit:
     """Print the traceback of the user's own code, and return what ends the command."""
     text = traceback.format_exception(type(error), error, _own(error.__traceback__))
-    click.echo("".join(text), err=True, nl=False)
+    write("".join(text), err=True, end="")
     return click.exceptions.Exit(ERROR)
 
 

@@ -30,11 +30,13 @@ from toril.cli.output import (
     Column,
     Output,
     as_data,
+    is_terminal,
     plural,
     printable,
     rich_table,
     short_duration,
     stdout_console,
+    write,
 )
 from toril.cli.queue import figure
 from toril.engine.info import QueueInfo, WorkerInfo
@@ -116,7 +118,7 @@ def top(once: bool, interval: float, url: str | None, as_json: bool) -> None:
     output = Output(as_json=as_json)
     if interval < 0.05:
         raise click.UsageError("--interval: expected 50ms or more.")
-    if once or (not as_json and not sys.stdout.isatty()):
+    if once or (not as_json and not is_terminal(sys.stdout)):
         ask(url, lambda app: _once(app, output, interval))
     elif as_json:
         ask(url, lambda app: _stream(app, output, interval))
@@ -138,7 +140,7 @@ async def _once(app: App, output: Output, interval_s: float) -> None:
     with console.capture() as capture:
         console.print(frame(app.backend().url, sample, rates, lines=None))
     for line in capture.get().rstrip().splitlines():
-        output.say(line.rstrip())
+        write(line.rstrip())
 
 
 async def _stream(app: App, output: Output, interval_s: float) -> None:
@@ -146,7 +148,6 @@ async def _stream(app: App, output: Output, interval_s: float) -> None:
     async for sample in _looks(app, interval_s, asyncio.Event()):
         rates.add(sample)
         output.line(_facts(sample, rates))
-        sys.stdout.flush()
 
 
 async def _live(app: App, interval_s: float) -> None:
@@ -190,7 +191,7 @@ async def _look(app: App) -> Sample:
 @contextmanager
 def _keys(ended: asyncio.Event) -> Iterator[None]:
     """Let `q` end it: read keys as they are pressed, and leave the terminal as it was."""
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         yield
         return
     loop = asyncio.get_running_loop()

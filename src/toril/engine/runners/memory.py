@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MIB = 1024 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -65,3 +68,44 @@ def limit_address_space(max_bytes: int) -> None:
     if hard != resource.RLIM_INFINITY:
         max_bytes = min(max_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+
+
+@contextmanager
+def growth_limited(max_bytes: int) -> Iterator[bool]:
+    """Let this process allocate at most `max_bytes` more in the block: more is a `MemoryError`.
+
+    For the main thread of a child process: the limit is the whole process's. Limits what programs
+    allocate, not the libraries that they load. Does nothing in other threads, whose neighbours it
+    would limit, nor where the kernel does not count (macOS).
+
+    Yields:
+        Whether the limit holds.
+
+    Source:
+        setrlimit(2): RLIMIT_DATA includes private mappings since Linux 4.7.
+    """
+    held = _data_bytes() if threading.current_thread() is threading.main_thread() else None
+    if held is None:
+        yield False
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = held + max_bytes
+    limits = [each for each in (wanted, soft, hard) if each != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    try:
+        yield True
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int | None:
+    """Return how much this process has allocated. None: there is no `/proc`.
+
+    Source:
+        proc(5), /proc/pid/statm: the sixth is data and stack, in pages.
+    """
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[5]) * _PAGE_BYTES
+    except OSError:
+        return None

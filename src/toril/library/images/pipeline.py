@@ -7,8 +7,10 @@ makes a set of files the valid one; old files go after it, the upload goes last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from toril.engine.runners.memory import MIB, growth_limited
 from toril.library.images.files import all_present, publish, remove_old_files
 from toril.library.images.naming import check_media_id, folder_name
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant
@@ -23,8 +25,6 @@ from toril.services.records.sql import SqlMediaRecords
 
 Report = Callable[[int], None]
 """Told how far the work is, 0 to 100, never less than before."""
-
-_LOCKS = ".locks"
 
 
 def process_upload(
@@ -48,7 +48,7 @@ def process_upload(
         OSError: The disk; try again. No half-written file is visible.
         sqlalchemy.exc.SQLAlchemyError: The database; try again.
     """
-    records = SqlMediaRecords(settings.database_url)
+    records = SqlMediaRecords(settings.database_url, file_mode=settings.access.file_mode)
     try:
         record = make_media(
             data,
@@ -74,9 +74,11 @@ def make_media(
 ) -> MediaRecord:
     """Do what `process_upload` does with given services, and return the record."""
     _check(data, media_id)
+    if settings.owned_uploads:
+        _check_owner(data, settings)
     specs = settings.presets.of(data.entity_type)
     report(0)
-    with held(settings.media_root / _LOCKS, media_id):
+    with held(settings.locks, media_id, settings.access):
         existing = records.find(media_id)
         if existing is not None and existing.status is MediaStatus.SOFT_DELETED:
             reason = f"it was deleted at {existing.deleted_at}; upload it as a new media"
@@ -93,12 +95,11 @@ def make_media(
             try:
                 content = upload.read(settings.max_bytes)
                 report(10)
-                engine.probe(content, name=data.original_filename)
-                report(20)
                 renditions: list[Rendition] = []
-                for rendition in engine.render(content, specs, name=data.original_filename):
-                    renditions.append(rendition)
-                    report(20 + 60 * len(renditions) // len(specs))
+                with _memory_limited(settings, data.original_filename):
+                    for rendition in engine.render(content, specs, name=data.original_filename):
+                        renditions.append(rendition)
+                        report(10 + 70 * len(renditions) // len(specs))
             except UnusableInputError as error:
                 put_away(
                     upload,
@@ -106,6 +107,7 @@ def make_media(
                     media_id=media_id,
                     original_filename=data.original_filename,
                     why=error,
+                    access=settings.access,
                 )
                 raise
             order = [spec.name for spec in specs]
@@ -119,6 +121,23 @@ def make_media(
             upload.remove()
     report(100)
     return record
+
+
+@contextmanager
+def _memory_limited(settings: MediaSettings, name: str) -> Iterator[None]:
+    """Refuse an image that takes more memory than its structure tells.
+
+    Without a limit of ours a lack of memory is the machine's, and may be over at the next attempt.
+    """
+    try:
+        with growth_limited(settings.max_memory_bytes) as limited:
+            yield
+    except MemoryError:
+        if not limited:
+            raise
+        allowed = f"{settings.max_memory_bytes // MIB:,} MiB that are allowed (max_memory_bytes)"
+        reason = f"decoding it takes more memory than the {allowed}"
+        raise UnusableInputError(named("image", name), reason) from None
 
 
 def as_result(record: MediaRecord) -> MediaResult:
@@ -147,6 +166,16 @@ def _check(data: MediaProcessingJobData, media_id: str) -> None:
     for field, text in (("originalFilename", data.original_filename), ("userId", data.user_id)):
         if text is not None and "\0" in text:  # PostgreSQL can store any text but this
             raise UnusableInputError(named(field, text), "expected a text without NUL")
+
+
+def _check_owner(data: MediaProcessingJobData, settings: MediaSettings) -> None:
+    if data.user_id is None:
+        reason = "it is missing; uploads belong to who made them (owned_uploads)"
+        raise UnusableInputError("userId", reason)
+    owner, *rest = _source_path(data, settings).split("/")
+    if owner != data.user_id or not rest:
+        reason = f"path not allowed: uploads of {data.user_id!r} lie in the folder of this name"
+        raise UnusableInputError(named("tempPath", data.temp_path), f"{reason} (owned_uploads)")
 
 
 def _made_before(

@@ -37,7 +37,9 @@ class MediaService:
     ) -> None:
         self.settings = settings if settings is not None else MediaSettings.from_environment()
         self._owns_records = records is None
-        self._records = records or SqlMediaRecords(self.settings.database_url)
+        self._records = records or SqlMediaRecords(
+            self.settings.database_url, file_mode=self.settings.access.file_mode
+        )
         self._engine = engine or PillowEngine(self.settings.limits, quality=self.settings.quality)
 
     def process_upload(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toril.core.errors import AttemptTimeoutError
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
 from toril.library.images.naming import media_id_for
@@ -12,6 +13,9 @@ from toril.library.images.settings import MediaSettings
 from toril.services.media.port import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
+
+TIMEOUT_S = 60.0
+"""How long one image may take, in seconds; then its process is killed."""
 
 images = TaskBundle()
 """`process-upload` on the queue `media-processing`."""
@@ -23,7 +27,11 @@ images = TaskBundle()
     run_in="process",  # image libraries meet hostile files: a crash must cost one attempt only
     any_name=True,
     rename="camel",
-    retry=RetryPolicy(max_attempts=3, base_s=1.0, give_up_on=(UnusableInputError,)),
+    timeout=TIMEOUT_S,
+    # What took too long once takes too long again, and a worker's slot each time.
+    retry=RetryPolicy(
+        max_attempts=3, base_s=1.0, give_up_on=(UnusableInputError, AttemptTimeoutError)
+    ),
     keep_completed=KeepPolicy(count=100),
     keep_failed=KeepPolicy(count=50),
 )
@@ -43,7 +51,8 @@ def process_upload(
     Harmless when run again: the media's id is the same in every attempt, and so are its files.
 
     Raises:
-        UnusableInputError: This upload will never work; it is not tried again.
+        UnusableInputError: This upload will never work; it is not tried again. Nor is one that
+            takes longer than a minute.
         OSError: The disk; it is.
         sqlalchemy.exc.SQLAlchemyError: The database; it is.
     """

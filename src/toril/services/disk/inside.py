@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
-from toril.services.disk.writing import ASIDE_PREFIX, ASIDE_SUFFIX
+from toril.services.disk.folders import Folder, aside_name
 from toril.services.media.port import UnusableInputError, named
 
 _STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,35 +62,56 @@ class InsideFile:
         return content
 
     def remove(self) -> None:
-        """Remove the file from its folder; nothing happens if somebody else did."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.name, dir_fd=self._folder_fd)
+        """Remove the file from its folder; nothing happens if somebody else did.
 
-    def move_to(self, target: Path) -> None:
-        """Move the file to `target`, which appears whole or not at all.
+        Another file that was given the name meanwhile stays.
+        """
+        with suppress(FileNotFoundError):
+            if self._has_its_name():
+                os.unlink(self.name, dir_fd=self._folder_fd)
+
+    def move_to(self, folder: Folder, name: str) -> None:
+        """Move the file into a folder, where it appears whole or not at all.
 
         Raises:
             OSError: It could not be moved and is where it was.
         """
+        if not self._has_its_name():
+            self._copy_to(folder, name)
+            return
         try:
-            os.rename(self.name, target, src_dir_fd=self._folder_fd)
+            os.rename(self.name, name, src_dir_fd=self._folder_fd, dst_dir_fd=folder.fd)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._copy_to(target)
+            self._copy_to(folder, name)
             self.remove()
 
-    def _copy_to(self, target: Path) -> None:
-        aside = target.with_name(f"{ASIDE_PREFIX}{target.name}{ASIDE_SUFFIX}")
+    def _has_its_name(self) -> bool:
+        """Whether the name is still this file's, and not that of one that came after it."""
         try:
-            with open(self._fd, "rb", closefd=False) as file, aside.open("wb") as copy:
+            found = os.stat(self.name, dir_fd=self._folder_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        mine = os.fstat(self._fd)
+        return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def _copy_to(self, folder: Folder, name: str) -> None:
+        aside = aside_name(name)
+        try:
+            with (
+                open(self._fd, "rb", closefd=False) as file,
+                open(folder.create(aside), "wb") as to,
+            ):
                 file.seek(0)
-                shutil.copyfileobj(file, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            os.replace(aside, target)
-        finally:
-            aside.unlink(missing_ok=True)
+                shutil.copyfileobj(file, to)
+                to.flush()
+                os.fsync(to.fileno())
+            os.rename(aside, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(aside, dir_fd=folder.fd)
+            raise
 
     def close(self) -> None:
         """Let go of the file and its folder."""

@@ -1,4 +1,4 @@
-"""The built-in image engine: Pillow, with every limit checked before it decodes.
+"""The built-in image engine: Pillow, with every limit checked before it sees the file.
 
 Pillow's own guard against bombs is a global number and a warning, which threads and other users of
 Pillow in the process share. So nothing here reads or sets it: formats are opened by their own
@@ -8,13 +8,14 @@ classes, and sizes are compared by this module.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from toril.core.checks import require
 from toril.core.errors import MissingExtraError, TorilError
 from toril.services.media.colours import plain, to_srgb
 from toril.services.media.geometry import Cut, best_base, box_in_px, cut, needed_size_px
+from toril.services.media.orientation import UPRIGHT, orientation
 from toril.services.media.port import (
     ImageFacts,
     ImageFormat,
@@ -24,7 +25,14 @@ from toril.services.media.port import (
     VariantSpec,
     named,
 )
-from toril.services.media.signatures import declared_canvas_px, foreign, recognise
+from toril.services.media.signatures import foreign, recognise
+from toril.services.media.structure import OverLimitError, Structure
+from toril.services.media.structure_avif import walk_avif
+from toril.services.media.structure_gif import walk_gif
+from toril.services.media.structure_jpeg import walk_jpeg
+from toril.services.media.structure_png import walk_png
+from toril.services.media.structure_tiff import walk_tiff
+from toril.services.media.structure_webp import walk_webp
 
 try:
     from PIL import Image, ImageFile
@@ -47,8 +55,15 @@ _OPENERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
     ImageFormat.AVIF: AvifImageFile,
     ImageFormat.TIFF: TiffImageFile,
 }
-_ORIENTATION = 0x0112
-_UPRIGHT = {
+_WALKERS: dict[ImageFormat, Callable[[bytes, ImageLimits], Structure]] = {
+    ImageFormat.JPEG: walk_jpeg,
+    ImageFormat.PNG: walk_png,
+    ImageFormat.WEBP: walk_webp,
+    ImageFormat.GIF: walk_gif,
+    ImageFormat.AVIF: walk_avif,
+    ImageFormat.TIFF: walk_tiff,
+}
+_TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -58,6 +73,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }  # TIFF 6.0, tag 274: what undoes each orientation
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_MIB = 1024 * 1024
 _WEBP_METHOD = 4  # libwebp's own balance of time and size, 0 to 6
 
 
@@ -79,28 +95,19 @@ class PillowEngine:
 
     def probe(self, content: bytes, *, name: str) -> ImageFacts:
         """Return what the header says."""
-        subject = named("image", name)
-        kind = self._accepted(content, subject)
-        canvas = declared_canvas_px(content)
-        if canvas is not None:
-            self._check_pixels(*canvas, 1, subject)
-        with _blamed_on_content(subject):
-            picture = _OPENERS[kind](io.BytesIO(content))
-            self._check_pixels(*picture.size, 1, subject)
-            frames = int(getattr(picture, "n_frames", 1))
-            self._check_pixels(*picture.size, frames, subject)
-            width_px, height_px = picture.size
-        return ImageFacts(format=kind, width_px=width_px, height_px=height_px, frames=frames)
+        return self._opened(content, named("image", name))[1]
 
     def render(
         self, content: bytes, specs: Sequence[VariantSpec], *, name: str
     ) -> Iterator[Rendition]:
         """Yield the renditions, the biggest first."""
-        facts = self.probe(content, name=name)
-        with _blamed_on_content(named("image", name)):
-            whole, wanted, profile = _decoded(content, facts, specs)
+        subject = named("image", name)
+        opened, _, structure = self._opened(content, subject)
+        with _blamed_on_content(subject):
+            whole, wanted = _decoded(opened, structure, specs)
             whole = plain(whole)
-        colours = to_srgb(whole.mode, profile)
+        colours = to_srgb(whole.mode, _profile(opened))
+        del opened  # as large as `whole`
 
         made = [Cut(*whole.size)]
         pictures = [whole]
@@ -123,6 +130,31 @@ class PillowEngine:
                 height_px=each.height_px,
                 content=encoded[each],
             )
+
+    def _opened(
+        self, content: bytes, subject: str
+    ) -> tuple[ImageFile.ImageFile, ImageFacts, Structure]:
+        """Check the file by its structure, then let Pillow read its header, once."""
+        kind = self._accepted(content, subject)
+        try:
+            structure = _WALKERS[kind](content, self._limits)
+        except OverLimitError as error:
+            raise UnusableInputError(subject, str(error)) from None
+        if structure.width_px and structure.height_px:
+            sides = structure.width_px, structure.height_px
+            self._check_pixels(*sides, structure.frames, subject)
+        self._check_memory(structure, subject)
+        decodable = content if structure.decodable is None else structure.decodable
+        with _blamed_on_content(subject):
+            picture = _OPENERS[kind](io.BytesIO(decodable))
+            frames = structure.frames
+            if kind is ImageFormat.AVIF:  # an animation may say so in several ways
+                frames = max(frames, int(getattr(picture, "n_frames", 1)))
+            width_px, height_px = picture.size
+        # What Pillow understood counts as well, should a file mean another thing to it than to us.
+        self._check_pixels(width_px, height_px, frames, subject)
+        facts = ImageFacts(format=kind, width_px=width_px, height_px=height_px, frames=frames)
+        return picture, facts, structure
 
     def _accepted(self, content: bytes, subject: str) -> ImageFormat:
         limit = self._limits.max_bytes
@@ -150,6 +182,13 @@ class PillowEngine:
         if pixels < 1:
             raise UnusableInputError(subject, "its header declares no pixels")
 
+    def _check_memory(self, structure: Structure, subject: str) -> None:
+        needed, limit = structure.memory_bytes, self._limits.max_memory_bytes
+        if needed > limit:
+            reason = f"decoding it takes about {needed // _MIB:,} MiB of memory, over the"
+            reason += f" {limit // _MIB:,} MiB that are allowed (max_memory_bytes)"
+            raise UnusableInputError(subject, reason)
+
     def _encoded(self, picture: Image.Image) -> bytes:
         picture.info = {}
         out = io.BytesIO()
@@ -158,41 +197,63 @@ class PillowEngine:
 
 
 def _decoded(
-    content: bytes, facts: ImageFacts, specs: Sequence[VariantSpec]
-) -> tuple[Image.Image, list[tuple[VariantSpec, Cut]], bytes | None]:
-    """Return the image upright and no bigger than needed, its cuts, and its colour profile."""
+    picture: ImageFile.ImageFile, structure: Structure, specs: Sequence[VariantSpec]
+) -> tuple[Image.Image, list[tuple[VariantSpec, Cut]]]:
+    """Return the image upright and no bigger than needed, and its cuts."""
     # This switch makes half pictures out of truncated files without saying so. It belongs to the
     # whole process, so all that can be done is to refuse to work beside it.
     require(
         not ImageFile.LOAD_TRUNCATED_IMAGES, "PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True, "False"
     )
-    picture = _OPENERS[facts.format](io.BytesIO(content))
     size = picture.size
     cuts = None
     if isinstance(picture, JpegImageFile):
-        sideways = _orientation(picture) in _SIDEWAYS
+        sideways = _turn(picture, structure) in _SIDEWAYS
         cuts = [cut(spec, *_turned(size, sideways)) for spec in specs]
         needed = needed_size_px(cuts, *_turned(size, sideways))
         picture.draft(None, _turned(needed, sideways))  # decodes at 1/2, 1/4 or 1/8
     picture.load()
-    # After `load`: PNG may keep its EXIF behind the pixels, TIFF turns itself and forgets.
-    turn = _UPRIGHT.get(_orientation(picture))
+    # After `load`: PNG may keep its EXIF behind the pixels.
+    turn = _TURNS.get(_turn(picture, structure))
     upright = picture if turn is None else picture.transpose(turn)
     if cuts is None:
         cuts = [cut(spec, *upright.size) for spec in specs]
-    return upright, list(zip(specs, cuts, strict=True)), _profile(picture)
+    return upright, list(zip(specs, cuts, strict=True))
 
 
 def _turned(size: tuple[int, int], sideways: bool) -> tuple[int, int]:
     return (size[1], size[0]) if sideways else size
 
 
-def _orientation(picture: ImageFile.ImageFile) -> int:
+def _turn(picture: ImageFile.ImageFile, structure: Structure) -> int:
+    """Return how the picture was held, 1 to 8."""
+    if isinstance(picture, TiffImageFile):
+        return UPRIGHT  # it turns itself when it is loaded
+    if structure.exif is not None or structure.xmp is not None:
+        return orientation(structure.exif, structure.xmp)
+    return orientation(_exif(picture), _xmp(picture))
+
+
+def _exif(picture: ImageFile.ImageFile) -> bytes | None:
+    block = picture.info.get("exif")
+    if isinstance(block, bytes):
+        return block
+    # ImageMagick's way to carry EXIF in a PNG: a name and a length on lines, then hexadecimals.
+    text = picture.info.get("Raw profile type exif")
+    if not isinstance(text, str):
+        return None
     try:
-        value = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged EXIF says nothing; the pixels beside it are still good
-        return 1
-    return value if isinstance(value, int) else 1
+        return bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return None
+
+
+def _xmp(picture: ImageFile.ImageFile) -> bytes | None:
+    for key in ("XML:com.adobe.xmp", "xmp"):
+        packet = picture.info.get(key)
+        if packet:
+            return packet.encode() if isinstance(packet, str) else bytes(packet)
+    return None
 
 
 def _profile(picture: ImageFile.ImageFile) -> bytes | None:

@@ -19,6 +19,10 @@ MAX_SIDE_PX = 16_383
 
 DEFAULT_MAX_BYTES = 20 * 1024 * 1024
 DEFAULT_MAX_PIXELS = 50_000_000
+DEFAULT_MAX_PARTS = 20_000
+DEFAULT_MAX_FRAMES = 2_000
+DEFAULT_MAX_SCANS = 64
+DEFAULT_MAX_MEMORY_BYTES = 512 * 1024 * 1024
 
 _SHOWN_CHARS = 120
 
@@ -82,10 +86,26 @@ class ImageLimits:
     """Most pixels, width by height by frames. Default: 50 million."""
     formats: frozenset[ImageFormat] = DEFAULT_FORMATS
     """Accepted formats. Default: JPEG, PNG, WebP, GIF."""
+    max_parts: int = DEFAULT_MAX_PARTS
+    """Most markers, chunks, blocks, boxes, or tags and tiles of a file. Default: 20,000."""
+    max_frames: int = DEFAULT_MAX_FRAMES
+    """Most frames of an animation, or pages. Default: 2,000."""
+    max_scans: int = DEFAULT_MAX_SCANS
+    """Most scans of a JPEG. Default: 64; cameras and encoders make up to about 20."""
+    max_memory_bytes: int = DEFAULT_MAX_MEMORY_BYTES
+    """Most memory that decoding may take, by the file's structure, in bytes. Default: 512 MiB."""
 
     def __post_init__(self) -> None:
-        require(self.max_bytes >= 1, "max_bytes", self.max_bytes, "bytes, 1 or more")
-        require(self.max_pixels >= 1, "max_pixels", self.max_pixels, "pixels, 1 or more")
+        for name, unit in (
+            ("max_bytes", "bytes"),
+            ("max_pixels", "pixels"),
+            ("max_parts", "parts"),
+            ("max_frames", "frames"),
+            ("max_scans", "scans"),
+            ("max_memory_bytes", "bytes"),
+        ):
+            value = getattr(self, name)
+            require(value >= 1, name, value, f"{unit}, 1 or more")
         require(bool(self.formats), "formats", sorted(self.formats), "at least one format")
 
 

@@ -51,31 +51,8 @@ def foreign(content: bytes) -> str | None:
     return None
 
 
-def declared_canvas_px(content: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a GIF or WebP header declares; None for other formats.
-
-    Decoders of these two set aside the whole canvas when they open a file, so its size has to be
-    known before that.
-    """
-    if content.startswith(b"GIF"):
-        return _little(content[6:8]), _little(content[8:10])
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
-        return None
-    chunk = content[12:16]
-    if chunk == b"VP8X":
-        return _little(content[24:27]) + 1, _little(content[27:30]) + 1
-    if chunk == b"VP8L":
-        bits = _little(content[21:25])
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return _little(content[26:28]) & 0x3FFF, _little(content[28:30]) & 0x3FFF
-
-
 def _brands(content: bytes) -> set[bytes]:
     if content[4:8] != b"ftyp":
         return set()
     box = content[8 : min(int.from_bytes(content[:4], "big"), 512)]
     return {box[at : at + 4] for at in range(0, len(box), 4)}
-
-
-def _little(raw: bytes) -> int:
-    return int.from_bytes(raw, "little")

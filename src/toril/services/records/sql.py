@@ -5,6 +5,8 @@ One table, made when it is first needed. Only SQL that SQLAlchemy spells for bot
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -49,15 +51,16 @@ class SqlMediaRecords:
         url: `sqlite:///media.db`, `sqlite://` (memory, gone with this object) or
             `postgresql://user:password@host/database`.
         clock: Where `created_at` and `updated_at` come from.
+        file_mode: Who may read and write a SQLite file that is made. Default: its user only.
 
     Raises:
         InvalidOptionError: The address cannot be read, or is of another kind of database.
         MissingExtraError: The database's driver is not installed.
     """
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, file_mode: int = 0o600) -> None:
         self._clock = clock if clock is not None else SystemClock()
-        self._engine = _engine(url)
+        self._engine = _engine(url, file_mode)
         _make_table(self._engine)
 
     def save(self, record: MediaRecord) -> MediaRecord:
@@ -123,7 +126,7 @@ def _moment(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else moment(at_ms)
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, file_mode: int) -> sa.Engine:
     # The address may hold a password: no error repeats it, not even as a cause.
     try:
         address = sa.make_url(url)
@@ -142,16 +145,17 @@ def _engine(url: str) -> sa.Engine:
         # hide_parameters: what people uploaded has no place in error texts and logs.
         if kind == "postgresql":
             return sa.create_engine(address, hide_parameters=True, pool_pre_ping=True)
-        return _sqlite_engine(address)
+        return _sqlite_engine(address, file_mode)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtraError(
             f"{address.drivername} needs its driver: pip install 'psycopg[binary]'"
         ) from error
 
 
-def _sqlite_engine(address: sa.URL) -> sa.Engine:
+def _sqlite_engine(address: sa.URL, file_mode: int) -> sa.Engine:
     if address.database and address.database != ":memory:":
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        if not address.database.startswith("file:"):
+            _make_file(Path(address.database), file_mode)
         # The rollback journal and full synchronisation are SQLite's defaults and stay: several
         # processes may write, each waiting for the others, and what is saved survives a power cut.
         # WAL is not used: with several processes it can corrupt the file in SQLite before 3.51.3,
@@ -168,6 +172,21 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
         max_overflow=0,
         connect_args={"check_same_thread": False},
     )
+
+
+def _make_file(path: Path, mode: int) -> None:
+    """Make an empty database; its journal gets the same mode. One that is there stays as it is.
+
+    Only ever a file that nobody has open: closing a descriptor of one that SQLite uses in this
+    process would drop SQLite's locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            os.fchmod(fd, mode)  # whatever the umask says
+        finally:
+            os.close(fd)
 
 
 def _make_table(engine: sa.Engine) -> None:

@@ -1,0 +1,316 @@
+"""Text in a store comes from whoever can add jobs, and must not reach a terminal as it is.
+
+Every text of a store is made hostile behind Toril's back; then every command looks at it, on a
+terminal and into a pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.screen import Screen
+from tests.cli.support import Terminal
+from tests.support.redis_server import RedisServer
+
+import toril.cli
+from toril.cli.harmless import harmless_json, harmless_output, printable
+from toril.cli.main import COMMANDS
+
+HOSTILE = (
+    "\x1b]0;owned\x07\x1b[2J\x1b[8mhidden\x9b31m\x9d0;owned\x9c\x7f\b\b\r\nFAKE: all is well\n"
+    "\u202egnorw\u2066\u200f\u2028\u2029\u200b\ufeff\U000e0001é\U0001f600"
+)
+"""Titles, clearing, concealing, 8-bit controls, backspaces, line ends, directions, invisibles."""
+QUEUE = "mail"
+BAD_QUEUE = f"other{HOSTILE}"
+JOB = f"seven{HOSTILE}"
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
+"""What `top` itself does to the terminal."""
+
+LOOKS: list[list[str]] = [
+    ["queues"],
+    ["queue", QUEUE],
+    ["queue", BAD_QUEUE],
+    ["workers"],
+    ["jobs", "list", QUEUE],
+    ["jobs", "list", QUEUE, "--limit", "1"],
+    ["jobs", "list", QUEUE, "--state", "failed"],
+    *(["jobs", "show", QUEUE, job_id] for job_id in ("1", "2", "3", "4", JOB)),
+    ["jobs", "logs", QUEUE, "3"],
+    ["events"],
+    ["events", QUEUE, "--from-start"],
+    ["metrics"],
+    ["top", "--once"],
+    ["doctor"],
+    ["limit", QUEUE],
+    # What is not there is named in the error.
+    ["queue", f"no{HOSTILE}"],
+    ["jobs", "show", QUEUE, f"no{HOSTILE}"],
+    ["jobs", "list", QUEUE, "--after", f"no{HOSTILE}"],
+    ["jobs", "list", QUEUE, "--state", f"no{HOSTILE}"],
+    [f"no{HOSTILE}"],
+    ["worker", f"no{HOSTILE}"],
+]
+ACTS: list[list[str]] = [
+    ["limit", QUEUE, "--rate", "5/s"],
+    ["events", QUEUE, "--set", "outcomes"],
+    ["jobs", "retry", QUEUE, "2"],
+    ["jobs", "cancel", QUEUE, JOB, "--reason", HOSTILE],
+    ["jobs", "promote", QUEUE, "4"],
+    ["jobs", "add", QUEUE, f"send{HOSTILE}"],
+    ["jobs", "remove", QUEUE, JOB],
+    ["pause", QUEUE],
+    ["resume", QUEUE],
+    ["pause", QUEUE],
+    ["clean", QUEUE, "--state", "failed", "--yes"],
+    ["drain", QUEUE, "--delayed", "--yes"],
+    ["obliterate", QUEUE, "--force", "--yes"],
+]
+NOT_HERE = {"demo"}
+"""It has a store of its own."""
+
+
+def spoilt(value: Any) -> Any:
+    """Return JSON data with every text in it made hostile."""
+    match value:
+        case str():
+            return value + HOSTILE
+        case list():
+            return [spoilt(each) for each in value]
+        case dict():
+            return {name: spoilt(each) for name, each in value.items()}
+    return value
+
+
+@pytest.fixture
+def store(terminal: Terminal) -> Terminal:
+    """A store with a job of every kind, all its texts hostile."""
+    terminal.add("mail", "send", {"to": "jo"})
+    terminal.add("mail", "broken", {"to": "jo"})
+    terminal.add("mail", "send", {"to": "jo"})
+    terminal.add("mail", "send", {"to": "jo"}, delay_s=3600.0)
+    terminal.add("mail", "send", {"to": "jo"}, job_id="seven", priority=4, delay_s=3600.0)
+    terminal.work_off()
+    terminal.add("other", "send")
+    with sqlite3.connect(terminal.folder / "toril.db") as database:
+        database.execute("INSERT INTO logs VALUES (3, 1, 'a line')")
+        database.execute("UPDATE jobs SET progress = '\"half\"', cancel_reason = 'mine'")
+        database.execute(
+            "UPDATE jobs SET state = 'active', worker_id = 'w', lease_ms = 30000,"
+            " lease_ends_ms = 1, processed_ms = timestamp_ms, token = 't' WHERE number = 3"
+        )
+        database.execute(
+            "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0)"
+        )
+        _spoil(database)
+    database.close()
+    return terminal
+
+
+def _spoil(database: sqlite3.Connection) -> None:
+    """Make each text in each column of each table hostile, but for the store's own words."""
+    tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    spoilt_columns = set()
+    for (table,) in tables:
+        columns = database.execute(f"SELECT * FROM pragma_table_info('{table}')").fetchall()
+        for _, column, kind, *_ in columns:
+            if kind != "TEXT" or column in ("state", "told", "token"):
+                continue
+            held = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
+            change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
+            for (text,) in database.execute(held).fetchall():
+                if text == QUEUE:
+                    continue  # it keeps its name: no command takes one that cannot be typed
+                database.execute(change, (_spoilt_text(text), text))
+                spoilt_columns.add(column)
+    expected = "name worker_id custom_id cancel_reason failed_reason result data progress history"
+    assert {*expected.split(), *"line body id host queues version".split()} <= spoilt_columns
+
+
+def _spoilt_text(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text + HOSTILE
+    return json.dumps(spoilt(value), ensure_ascii=False)
+
+
+def check(text: str, words: list[str], *, allowed: re.Pattern[str] | None = None) -> None:
+    """Check that nothing but what can be seen, line ends and `allowed` is in a text."""
+    text = text.replace("\r\n", "\n")
+    rest = text if allowed is None else allowed.sub("", text)
+    bad = {each for each in rest if not each.isprintable() and each != "\n"}
+    assert not bad, f"{words} print {bad}: {text!r}"
+    assert not any(line.startswith("FAKE") for line in rest.splitlines()), words
+
+
+def test_looking_at_hostile_text_is_harmless_in_a_pipe(store: Terminal) -> None:
+    """Event names, outcomes, worker ids, queue names and job ids were printed as they are."""
+    for words in LOOKS:
+        for more in ([], ["--json"]):
+            done = store.here(*words, *more)
+
+            check(done.out + done.err, words)
+            assert "unexpected" not in done.err, (words, done.err)
+            if more and done.code == 0 and words[0] not in ("events",) and "logs" not in words:
+                assert done.json is not None
+
+
+@pytest.mark.timeout(120)
+def test_looking_at_hostile_text_is_harmless_on_a_terminal(store: Terminal) -> None:
+    for words in LOOKS:
+        with Screen(store, *words) as screen:
+            screen.ends()
+
+        check(screen.text, words, allowed=COLOUR)
+
+
+def test_watching_hostile_text_is_harmless(store: Terminal) -> None:
+    with Screen(store, "top") as screen:
+        screen.shows("mail")
+        screen.types("q")
+        assert screen.ends() == 0
+
+    check(screen.text, ["top"], allowed=re.compile(f"{COLOUR.pattern}|{SCREEN.pattern}|\r"))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_acting_on_hostile_text_is_harmless(store: Terminal, as_json: bool) -> None:
+    for words in ACTS:
+        with Screen(store, *words, *["--json"] * as_json) as screen:
+            screen.ends()
+
+        check(screen.text, words, allowed=re.compile(f"{COLOUR.pattern}|\r\x1b\\[2K"))
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_moving_hostile_text_is_harmless(store: Terminal, as_json: bool) -> None:
+    more = ["--json"] * as_json
+    for words in (["--dry-run"], ["--force"]):
+        done = store.here(
+            "migrate", "--from", store.url, "--to", f"sqlite:///{store.folder}/to.db", *words, *more
+        )
+
+        check(done.out + done.err, words)
+        assert "unexpected" not in done.err, done.err
+
+
+def test_hostile_text_in_redis_is_harmless(
+    terminal: Terminal, redis_server: RedisServer, redis_prefix: str, redis_url: str
+) -> None:
+    """Other programs write there what they like, the names of events included."""
+    terminal.url = redis_url
+    for name in ("send", "broken", "send"):
+        terminal.add("mail", name, {"to": "jo"})
+    terminal.work_off()
+    terminal.add("mail", "send", {"to": "jo"})
+    for key in redis_server.keys(redis_prefix):
+        match redis_server.command("TYPE", key):
+            case "hash":
+                flat = redis_server.command("HGETALL", key)
+                for field, value in zip(flat[::2], flat[1::2], strict=True):
+                    redis_server.command("HSET", key, field, _spoilt_text(value))
+            case "stream":
+                for _, flat in redis_server.command("XRANGE", key, "-", "+"):
+                    redis_server.command("XADD", key, "*", *map(_spoilt_text, flat))
+                    event = [_spoilt_text(text) if at % 2 else text for at, text in enumerate(flat)]
+                    redis_server.command("XADD", key, "*", *event)
+
+    shown = ""
+    for words in LOOKS:
+        for more in ([], ["--json"]):
+            with_url = [] if words[0] == "worker" else ["--url", redis_url]
+            done = terminal.here(*words, *with_url, *more)
+            check(done.out + done.err, words)
+            shown += done.out + done.err
+
+    assert "unexpected" not in shown
+    assert shown.count("FAKE: all is well") > 50
+
+
+def test_every_command_is_tried() -> None:
+    tried = {words[0] for words in LOOKS + ACTS} | {"migrate"}
+
+    assert set(COMMANDS) - NOT_HERE <= tried
+
+
+def test_there_is_one_place_that_prints() -> None:
+    """Whatever is printed elsewhere reaches the terminal as it is: use `write`, or `Output`."""
+    prints = re.compile(r"click\.s?echo\(|\bprint\(|sys\.std(out|err)\.write\(|styled\(")
+    sources = Path(toril.cli.__file__).parent.glob("*.py")
+
+    found = {path.name for path in sources if prints.search(path.read_text("utf-8"))}
+
+    # Of rich's console that captures, and of the note that wipes itself.
+    assert found <= {"output.py", "top.py"}
+
+
+def test_json_means_the_same(store: Terminal) -> None:
+    shown = store.here("jobs", "show", QUEUE, "1", "--json").json
+
+    names = [info["name"] for info in store.here("queues", "--json").json["queues"]]
+    assert BAD_QUEUE in names
+    assert shown["name"] == f"send{HOSTILE}"
+    assert shown["data"] == {"to": f"jo{HOSTILE}"}
+
+
+def test_worker_tells_hostile_text_harmlessly(store: Terminal) -> None:
+    (store.folder / "loud.py").write_text(
+        "import logging\nfrom toril import App, RetryPolicy\n"
+        f"HOSTILE = {HOSTILE!r}\napp = App()\n"
+        "@app.task(queue='loud', retry=RetryPolicy(max_attempts=1))\n"
+        "async def shout() -> None:\n"
+        "    logging.getLogger('toril.mine').warning('a %s', HOSTILE)\n"
+        "    raise ValueError(HOSTILE)\n"
+    )
+    for log_format in ("text", "json"):
+        store.add("loud", "shout")
+        with Screen(store, "worker", "loud:app", "--log-format", log_format) as screen:
+            screen.shows("a \\")  # what the task says
+            screen.shows("ValueError")  # what became of it
+            screen.types("\x03")
+            screen.ends()
+
+        check(screen.text, ["worker"], allowed=COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é \U0001f600", "plain é \U0001f600"),
+        ("a\x1b[31mb\nc\u202e", r"a\x1b[31mb c\u202e"),
+        ("\x00\x9b\x7f", r"\x00\x9b\x7f"),
+        ("\ud800", r"\ud800"),
+        ("\u2028\u2029\x85\x1c", "    "),
+        ("\U000e0001", r"\U000e0001"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown_as_escapes(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert printable(shown) == shown
+
+
+def test_last_look_passes_colours_and_line_ends_only() -> None:
+    text = "\x1b[1;31mred\x1b[0m\n\x1b[2J\x1b]0;x\x07\t\x9b1m"
+
+    assert harmless_output(text) == "\x1b[1;31mred\x1b[0m\n\\x1b[2J\\x1b]0;x\\x07 \\x9b1m"
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_escaped_json_is_the_same_value(ascii_only: bool) -> None:
+    value = {"a": HOSTILE, HOSTILE: ["\\", '"', "é", "\U0001f600", "\U0010ffff"]}
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+
+    made = harmless_json(text, ascii_only=ascii_only)
+
+    assert json.loads(made) == value
+    assert all(each.isprintable() or each == "\n" for each in made)
+    assert made.isascii() is ascii_only
