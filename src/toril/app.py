@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -43,6 +44,7 @@ from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
 from toril.tasks.task import Task
 
+_APPS: weakref.WeakSet[App] = weakref.WeakSet()
 _PARENTS: list[Backend] = []
 """Stores that a fork has copied. They are the parent's: never used here, and never let go of."""
 
@@ -90,6 +92,7 @@ class App(TaskMaker):
         self._backend: Backend | None = None
         self._pid = os.getpid()
         self._producer = Producer(self.backend)
+        _APPS.add(self)
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
@@ -128,12 +131,13 @@ class App(TaskMaker):
     def _notice_fork(self) -> None:
         """Leave the parent's store to the parent: its threads are not here. Ours is opened anew."""
         if self._pid != os.getpid():
-            if self._backend is not None:
-                # Not closed: that would be at the expense of the parent's connections.
-                _PARENTS.append(self._backend)
             self._pid = os.getpid()
-            self._backend = None
             self._producer.forget()
+            if self._backend is None or "shared_processes" not in self._backend.capabilities:
+                return  # a store in memory stays its parent's, and says so when it is used
+            # Not closed: that would be at the expense of the parent's connections.
+            _PARENTS.append(self._backend)
+            self._backend = None
 
     def existing(self) -> Self:
         """Return this app, set to refuse a store that is not there yet: for those who only look."""
@@ -384,6 +388,16 @@ class App(TaskMaker):
         bound = task.bind(self._producer)
         self._registry.add(bound)
         return bound
+
+
+def _renew_locks() -> None:
+    """In a forked child: the thread that held one during the fork is not here to release it."""
+    for app in list(_APPS):
+        app._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _refuse_while_main_is_imported() -> None:

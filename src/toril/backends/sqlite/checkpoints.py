@@ -15,6 +15,8 @@ from contextlib import suppress
 import apsw
 
 from toril.backends.sqlite.connection import connect_reader
+from toril.backends.sqlite.forks import FORKS, Kept
+from toril.core.errors import BackendError
 
 log = logging.getLogger("toril.sqlite")
 
@@ -27,22 +29,30 @@ MOST_PAGES = 8_000
 class Checkpointer:
     """The checkpoint thread of one process."""
 
-    def __init__(self, path: str, writer: apsw.Connection, turn: threading.Lock) -> None:
-        """Make a checkpointer and put it in the place of SQLite's own.
+    def __init__(self, path: str, turn: Kept) -> None:
+        """Make a checkpointer.
 
         Parameters:
             path: The file.
-            writer: The writer's connection, whose commits are counted.
-            turn: Held by whoever uses it.
+            turn: The writer's connection: held by whoever uses it.
         """
         self._path = path
-        self._long = threading.Event()
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._turn = turn
+        self._kept = Kept(path, Kept.CHECKPOINTS, lambda: connect_reader(path))
+        self.renew()
+        FORKS.tell(self)
+
+    def renew(self) -> None:
+        """Begin without a thread. In a forked child too, which has none."""
+        self._long = threading.Event()
+        self._thread: threading.Thread | None = None
         self._pages = 0
         self._next_pages = 0
         """From how many pages on to try again, after a try that left some in the log."""
+
+    def attach(self, writer: apsw.Connection) -> None:
+        """Count the commits of the writer's connection, in the place of SQLite's own counting."""
         writer.set_wal_hook(self._committed)
 
     @property
@@ -82,11 +92,6 @@ class Checkpointer:
 
     def _run(self) -> None:
         try:
-            connection = connect_reader(self._path)
-        except apsw.Error as error:
-            log.warning("%s: its log is moved into it by commits: %s", self._path, error)
-            return
-        try:
             while True:
                 self._long.wait()
                 if self._closed:
@@ -94,15 +99,18 @@ class Checkpointer:
                 try:
                     # By statement: the call of that name does nothing over a connection that has
                     # read nothing yet, and says so only by returning -1.
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                    with self._turn:
+                    with self._kept:
+                        connection = self._kept.connection()
                         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                        with self._turn:
+                            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 except (apsw.BusyError, apsw.LockedError):
                     pass  # another process is at it, which serves as well
-                except apsw.Error as error:
+                except (apsw.Error, BackendError) as error:
                     log.warning("%s: its log could not be moved into it: %s", self._path, error)
                 self._long.clear()
                 if self._closed:  # the end may have been said in between, and cleared
                     return
         finally:
-            connection.close()
+            with self._kept:
+                self._kept.put_away()
