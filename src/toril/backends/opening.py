@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from toril.backends.forks import FORKS
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock
 from toril.core.errors import InvalidOptionError, MissingExtraError
@@ -53,7 +54,8 @@ def open_backend(
         raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
         return _open_redis(url, clock)
-    from toril.backends.sqlite.store import open_sqlite  # late: each store has its own libraries
+    with FORKS.importing:
+        from toril.backends.sqlite.store import open_sqlite  # late: each store has its libraries
 
     path = ":memory:" if rest in (":memory:", "/:memory:") else rest.removeprefix("/")
     require(path != "", "url", url, "a path after 'sqlite:///'")
@@ -62,9 +64,10 @@ def open_backend(
 
 def _open_redis(url: object, clock: Clock | None) -> Backend:
     try:
-        from toril.backends.redis.own_client import from_client  # late, as above
-        from toril.backends.redis.store import open_redis
-        from toril.backends.redis.urls import parse
+        with FORKS.importing:
+            from toril.backends.redis.own_client import from_client  # late, as above
+            from toril.backends.redis.store import open_redis
+            from toril.backends.redis.urls import parse
     except ImportError as error:
         if error.name != "hiredis":
             raise

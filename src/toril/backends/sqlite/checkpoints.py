@@ -14,8 +14,9 @@ from contextlib import suppress
 
 import apsw
 
+from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
-from toril.backends.sqlite.forks import FORKS, Kept
+from toril.backends.sqlite.kept import Kept
 from toril.core.errors import BackendError
 
 log = logging.getLogger("toril.sqlite")

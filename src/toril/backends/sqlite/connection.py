@@ -11,7 +11,7 @@ from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.forks import FORKS
+from toril.backends.forks import FORKS
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
 
 APPLICATION_ID = 0x746F_7269

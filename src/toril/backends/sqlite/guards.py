@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from toril.backends.sqlite.forks import FORKS
+from toril.backends.forks import FORKS
 from toril.backends.sqlite.place import Identity
 
 SHARED, SHARED_BYTES = 0x4000_0002, 510

@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
+from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
-from toril.backends.sqlite.forks import FORKS, Kept
+from toril.backends.sqlite.kept import Kept
 from toril.backends.sqlite.place import Place
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.statements import statement

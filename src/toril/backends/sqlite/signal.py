@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from toril.backends.sqlite.forks import FORKS
+from toril.backends.forks import FORKS
 
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""

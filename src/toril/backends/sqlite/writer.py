@@ -19,10 +19,11 @@ from typing import Any, Literal, TypeVar
 
 import apsw
 
+from toril.backends.forks import FORKS
 from toril.backends.sqlite.checkpoints import Checkpointer
 from toril.backends.sqlite.connection import Patience, connect, prepare
 from toril.backends.sqlite.files import StoreFile
-from toril.backends.sqlite.forks import FORKS, Kept
+from toril.backends.sqlite.kept import Kept
 from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
