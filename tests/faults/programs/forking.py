@@ -15,13 +15,12 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-
-import apsw
 
 from toril import App
 from toril.backends import forks
@@ -136,9 +135,8 @@ def storm(many: str, leave: str) -> None:
 def look(path: str) -> None:
     """Open and close the file without a pause, as operators and short commands do."""
     for looked in itertools.count(1):
-        with contextlib.suppress(apsw.Error):
-            connection = apsw.Connection(path, apsw.SQLITE_OPEN_READWRITE)
-            connection.set_busy_timeout(1_000)
+        with contextlib.suppress(sqlite3.Error):  # there is no file yet
+            connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True)
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             connection.close()
         if looked % 100 == 0:
