@@ -16,6 +16,7 @@ import apsw
 
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
+from toril.backends.sqlite.files import StoreFile
 from toril.backends.sqlite.kept import Kept
 from toril.core.errors import BackendError
 
@@ -30,14 +31,16 @@ MOST_PAGES = 8_000
 class Checkpointer:
     """The checkpoint thread of one process."""
 
-    def __init__(self, path: str, turn: Kept) -> None:
+    def __init__(self, path: str, turn: Kept, file: StoreFile) -> None:
         """Make a checkpointer.
 
         Parameters:
             path: The file.
             turn: The writer's connection: held by whoever uses it.
+            file: The same file, for its locks.
         """
         self._path = path
+        self._file = file
         self._closed = False
         self._turn = turn
         self._kept = Kept(path, Kept.CHECKPOINTS, lambda: connect_reader(path))
@@ -74,8 +77,9 @@ class Checkpointer:
             self._next_pages = 0
         self._pages = pages
         if pages >= MOST_PAGES:
-            with suppress(apsw.BusyError, apsw.LockedError):  # the thread is at it
-                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            with suppress(apsw.BusyError, apsw.LockedError), self._file.moving() as alone:
+                if alone:  # and the thread is not at it
+                    writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         elif (
             pages >= max(START_PAGES, self._next_pages)
             and not self._long.is_set()
@@ -100,11 +104,12 @@ class Checkpointer:
                 try:
                     # By statement: the call of that name does nothing over a connection that has
                     # read nothing yet, and says so only by returning -1.
-                    with self._kept:
-                        connection = self._kept.connection()
-                        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                        with self._turn:
+                    with self._kept, self._file.moving() as alone:
+                        if alone:
+                            connection = self._kept.connection()
                             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                            with self._turn:
+                                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 except (apsw.BusyError, apsw.LockedError):
                     pass  # another process is at it, which serves as well
                 except (apsw.Error, BackendError) as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import apsw
@@ -35,6 +36,16 @@ class StoreFile:
     def guard(self) -> Guard | None:
         """The locks, while it is open."""
         return self._guard
+
+    @contextmanager
+    def moving(self) -> Iterator[bool]:
+        """Give whether the log may be moved into the file: nobody else of any process is at it."""
+        guard = self._guard
+        if guard is None:  # not open, or just being closed
+            yield False
+        else:
+            with guard.moving() as alone:
+                yield alone
 
     def connect(self) -> apsw.Connection:
         """Open it, and bring it to this version's schema.

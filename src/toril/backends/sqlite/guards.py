@@ -11,6 +11,7 @@ locks as if another process held them. So a guard holds what matters once more:
 * A shared lock where each connection to the file has one: no process believes to be the last one.
 * The same on the log's index: no process believes it to be left over, and clears it.
 * During a transaction one of our own (`hold`): two never write at once, even if SQLite's was lost.
+* During a checkpoint another one (`moving`): no log is begun anew while one is still being read.
 
 Without OFD locks, the store checks after each commit whether its log is still there.
 """
@@ -21,8 +22,8 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.place import Identity
@@ -33,6 +34,8 @@ INDEX_IN_USE = 128
 """The byte of the index that all who use it have locked (sqlite.org/walformat.html, 2.3.1)."""
 WRITING = 0x4000_0400
 """Our own: in the page that SQLite keeps free for locks, behind all of its."""
+MOVING = WRITING + 1
+"""Our own: while the log is moved into the file."""
 
 _SET: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 
@@ -45,6 +48,8 @@ _SHARE = _lock(fcntl.F_RDLCK, SHARED, SHARED_BYTES)
 _SHARE_INDEX = _lock(fcntl.F_RDLCK, INDEX_IN_USE, 1)
 _WRITE = _lock(fcntl.F_WRLCK, WRITING, 1)
 _END = _lock(fcntl.F_UNLCK, WRITING, 1)
+_MOVE = _lock(fcntl.F_WRLCK, MOVING, 1)
+_END_MOVE = _lock(fcntl.F_UNLCK, MOVING, 1)
 _NONE = _lock(fcntl.F_UNLCK, 0, 0)
 
 
@@ -55,6 +60,7 @@ class Guard:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._index: int | None = None
+        self._moving = threading.Lock()
         self.holds = False
         """Whether they are held. False: this system, or its file system, has none such."""
 
@@ -85,24 +91,38 @@ class Guard:
 
     def hold(self) -> bool:
         """Take the lock of a transaction; say whether nobody else had it."""
-        if not self.holds or _SET is None:
-            return True
-        try:
-            fcntl.fcntl(self._file, _SET, _WRITE)
-        except BlockingIOError:
-            return False
-        return True
+        return self._set(_WRITE)
 
     def let(self) -> None:
         """Let go of the lock of a transaction."""
-        if self.holds and _SET is not None:
-            fcntl.fcntl(self._file, _SET, _END)
+        self._set(_END)
+
+    @contextmanager
+    def moving(self) -> Iterator[bool]:
+        """Hold the lock of a checkpoint; gives whether nobody else is at it."""
+        if not self._moving.acquire(blocking=False):  # the lock is the file's, not the thread's
+            yield False
+            return
+        try:
+            yield self._set(_MOVE)
+        finally:
+            self._set(_END_MOVE)
+            self._moving.release()
 
     def close(self) -> None:
         """Close what it has open. Only while no connection of this process is on the file."""
         os.close(self._file)
         if self._index is not None:
             os.close(self._index)
+
+    def _set(self, lock: bytes) -> bool:
+        if not self.holds or _SET is None:
+            return True
+        try:
+            fcntl.fcntl(self._file, _SET, lock)
+        except BlockingIOError:
+            return False
+        return True
 
     def _is_outdated(self, index: int) -> bool:
         """Whether the index that it has open is no longer the one beside the file."""

@@ -121,7 +121,7 @@ class Writer:
             self._turn = Kept(path, Kept.WRITES, self._connect)
         else:
             self._turn = Kept(path, Kept.WRITES, self._connect, file.close)
-        self.checkpointer = None if file is None else Checkpointer(path, self._turn)
+        self.checkpointer = None if file is None else Checkpointer(path, self._turn, file)
         self.renew()
         self._open()
         FORKS.tell(self)
@@ -368,15 +368,16 @@ class Writer:
 
     def _begin(self, connection: apsw.Connection) -> None:
         """Begin a transaction, as the only one of all processes."""
+        # Before SQLite's own lock, with which it also decides what is the newest commit: if that
+        # lock was dropped from under another process, that one may be about to commit.
+        self._be_alone()
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _be_alone(self) -> None:
+        """Wait until no other process writes, and keep all others from it until `guard.let`."""
+        guard = None if self._file is None else self._file.guard
         tries = 0
-        while True:
-            connection.execute("BEGIN IMMEDIATE")
-            guard = None if self._file is None else self._file.guard
-            if guard is None or guard.hold():
-                return
-            # Another process writes, although SQLite holds its lock to be ours: one of the two has
-            # lost its own (see `guards.py`). Or it has just committed, and lets go in a moment.
-            connection.execute("ROLLBACK")
+        while guard is not None and not guard.hold():
             if not self._patience(tries):
                 raise apsw.BusyError("another process writes")
             tries += 1
@@ -408,14 +409,15 @@ class Writer:
 
     def _empty_log(self) -> None:
         """Give the log's room on the disk back: its pages are in the file then, once each."""
-        guard = None if self._file is None else self._file.guard
-        if guard is None or not guard.hold():
+        if self._file is None:
             return
-        try:
-            with suppress(apsw.Error):  # no room for that either, or somebody reads from it
-                self._turn.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            guard.let()
+        with self._file.moving() as alone, suppress(apsw.Error):
+            if alone:  # or no room for that either, or somebody reads from it
+                connection = self._turn.connection()
+                self._be_alone()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if self._file.guard is not None:
+            self._file.guard.let()
 
     def _set_synchronous(self, connection: apsw.Connection, durable: bool) -> None:
         want_full = self._full and durable
