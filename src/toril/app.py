@@ -14,7 +14,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
-from toril.backends import open_backend
+from toril.backends import FileOptions, open_backend
 from toril.core.checks import unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
@@ -72,8 +72,9 @@ class App(TaskMaker):
                 and its kin (`open_backend` has all); or a client of redis-py, of which the settings
                 are taken, not the connections. Default: `TORIL_URL`, `toril.toml`, or `toril.db` in
                 the working directory.
-            durability: `full` (default): what was acknowledged survives a loss of power. `normal`:
-                it survives the end of the process.
+            durability: `full`: what was acknowledged survives a loss of power. `normal`: it
+                survives the end of the process. Default: what the URL says
+                (`?durability=normal`), else `TORIL_DURABILITY` or `toril.toml`, else `full`.
             clock: What time it is. Default: the host's. Tests pass one that they move.
             settings: In place of the environment and `toril.toml`.
 
@@ -82,7 +83,7 @@ class App(TaskMaker):
         """
         self.settings = settings or Settings.load()
         self.url: str | object = self.settings.url if url is None or url == "" else url
-        self.durability = durability or self.settings.durability
+        self.durability = durability
         self._clock = clock
         self._create = True
         self._registry = Registry()
@@ -125,6 +126,9 @@ class App(TaskMaker):
                         durability=self.durability,
                         clock=self._clock,
                         create=self._create,
+                        otherwise=FileOptions(
+                            durability=self.settings.durability, share=self.settings.share
+                        ),
                     )
         return self._backend
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
@@ -126,17 +127,33 @@ async def test_without_such_locks_the_loss_of_the_log_is_told_and_nothing_is_ack
 
 
 @needs_guards
-async def test_log_that_is_deleted_by_hand_is_told_and_saved_at_the_end(
+async def test_log_that_is_deleted_by_hand_is_told_to_all_and_by_the_doctor(
     opener: Opener, path: Path
 ) -> None:
     backend = opener()
-    ids = await add(backend)
-    ids += await add(backend)
+    await add(backend)
 
     path.with_name("toril.db-wal").unlink()
     path.with_name("toril.db-shm").unlink()
     with pytest.raises(StoreLostError):
         await add(backend)
+    command = [sys.executable, "-m", "toril", "doctor", "--json", "--url", str(path)]
+    doctor = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert doctor.returncode == 1, doctor.stderr
+    findings = json.loads(doctor.stdout)["findings"]
+    (finding,) = [one for one in findings if one["subject"] == "files"]
+    assert finding["grade"] == "error"
+    assert f"process {os.getpid()} uses {path}-shm and {path}-wal, which was" in finding["text"]
+
+
+@needs_guards
+async def test_log_that_was_deleted_by_hand_is_moved_into_the_file_at_the_end(
+    opener: Opener, path: Path
+) -> None:
+    backend = opener()
+    ids = await add(backend)
+    for end in ("-wal", "-shm"):
+        path.with_name(f"toril.db{end}").unlink()
     await backend.lifecycle.close()
 
     assert await line(opener(), State.WAIT) == ids

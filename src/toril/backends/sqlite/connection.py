@@ -7,11 +7,11 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import Literal
 
 import apsw
 
 from toril.backends.forks import FORKS
+from toril.backends.sqlite.urls import Durability, Share
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
 
 APPLICATION_ID = 0x746F_7269
@@ -22,9 +22,6 @@ SMALLEST_BYTES = 512
 
 BUSY_S = 10.0
 """How long to wait for another process' transaction, in seconds. Ours take milliseconds."""
-
-Share = Literal["owner", "group"]
-"""Who may use a new file: the user who makes it, or the file's group as well."""
 
 MODES: dict[Share, int] = {"owner": 0o600, "group": 0o660}
 
@@ -79,7 +76,7 @@ def connect(path: str) -> apsw.Connection:
     return connection
 
 
-def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"]) -> None:
+def prepare(connection: apsw.Connection, *, durability: Durability) -> None:
     """Make the settings of a connection that writes."""
     _write_ahead(connection)
     # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.connection import Share, connect, find_or_make, prepare, reason
+from toril.backends.sqlite.connection import connect, find_or_make, prepare, reason
 from toril.backends.sqlite.guards import GUARDS, Guard
 from toril.backends.sqlite.migrate import migrate, refuse_newer
 from toril.backends.sqlite.place import Place
+from toril.backends.sqlite.urls import FileOptions
 from toril.core.errors import StoreLostError, StoreReadOnlyError
 
 
 class StoreFile:
     """The file of one store. Opened and closed any number of times, by one at a time."""
 
-    def __init__(
-        self, path: str, *, durability: Literal["full", "normal"], create: bool, share: Share
-    ) -> None:
+    def __init__(self, path: str, options: FileOptions, *, create: bool) -> None:
         """Find the file, or make it.
 
         Raises:
             BackendError: It is not there or cannot be made; the message says why and what to do.
         """
         self._path = path
-        self._durability = durability
-        find_or_make(path, create=create, share=share)
+        self._options = options
+        find_or_make(path, create=create, share=options.share)
         self.place = Place(path)
         self._guard: Guard | None = None
 
@@ -68,7 +66,7 @@ class StoreFile:
         try:
             connection = connect(self._path)
             refuse_newer(connection, self._path)
-            prepare(connection, durability=self._durability)
+            prepare(connection, durability=self._options.durability)
             migrate(connection)
             guard.lock()
             self.place.note_log()

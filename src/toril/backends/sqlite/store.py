@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.connection import Share
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
@@ -19,6 +17,7 @@ from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -28,10 +27,9 @@ from toril.engine.contract import Backend
 def open_sqlite(
     path: str,
     *,
-    durability: Literal["full", "normal"],
+    options: FileOptions,
     clock: Clock,
     create: bool,
-    share: Share = "owner",
 ) -> Backend:
     """Open (or make) the file at `path`; `:memory:` is a store that ends with the process.
 
@@ -43,12 +41,10 @@ def open_sqlite(
         path = str(Path(path).absolute())
     work, news = Signal(), Signal()
     try:
-        file = (
-            None
-            if in_memory
-            else StoreFile(path, durability=durability, create=create, share=share)
+        file = None if in_memory else StoreFile(path, options, create=create)
+        writer = Writer(
+            path, file, clock=clock, durability=options.durability, work=work, news=news
         )
-        writer = Writer(path, file, clock=clock, durability=durability, work=work, news=news)
     except apsw.Error as error:
         raise translate(error, path) from error
     if file is not None:

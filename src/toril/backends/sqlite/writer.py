@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -23,12 +23,14 @@ from toril.backends.forks import FORKS
 from toril.backends.sqlite.checkpoints import Checkpointer
 from toril.backends.sqlite.connection import Patience, connect, prepare
 from toril.backends.sqlite.files import StoreFile
+from toril.backends.sqlite.guards import Guard
 from toril.backends.sqlite.kept import Kept
 from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.urls import Durability
 from toril.core.clock import Clock
 from toril.core.errors import (
     BackendClosedError,
@@ -86,7 +88,7 @@ class Writer:
         file: StoreFile | None,
         *,
         clock: Clock,
-        durability: Literal["full", "normal"],
+        durability: Durability,
         work: Signal,
         news: Signal,
     ) -> None:
@@ -164,6 +166,11 @@ class Writer:
         self._commit_s = math.inf
         """How long the disk took of late for a commit; not known before the first."""
         return connection
+
+    @property
+    def guard(self) -> Guard | None:
+        """The locks on the file, while it is open."""
+        return None if self._file is None else self._file.guard
 
     async def run(
         self,
@@ -375,7 +382,7 @@ class Writer:
 
     def _be_alone(self) -> None:
         """Wait until no other process writes, and keep all others from it until `guard.let`."""
-        guard = None if self._file is None else self._file.guard
+        guard = self.guard
         tries = 0
         while guard is not None and not guard.hold():
             if not self._patience(tries):
@@ -385,8 +392,7 @@ class Writer:
     def _commit(self, connection: apsw.Connection, *, measured: bool) -> None:
         begin_s = time.monotonic()
         connection.execute("COMMIT")
-        if self._file is not None and self._file.guard is not None:
-            guard = self._file.guard
+        if self._file is not None and (guard := self.guard) is not None:
             guard.let()
             if not guard.holds:
                 self._file.place.check()  # nothing kept others from removing the log meanwhile
@@ -404,8 +410,8 @@ class Writer:
         if connection.in_transaction:
             with suppress(apsw.Error):  # the error that led here is the one to tell
                 connection.execute("ROLLBACK")
-        if self._file is not None and self._file.guard is not None:
-            self._file.guard.let()
+        if (guard := self.guard) is not None:
+            guard.let()
 
     def _empty_log(self) -> None:
         """Give the log's room on the disk back: its pages are in the file then, once each."""
@@ -416,8 +422,8 @@ class Writer:
                 connection = self._turn.connection()
                 self._be_alone()
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if self._file.guard is not None:
-            self._file.guard.let()
+        if (guard := self.guard) is not None:
+            guard.let()
 
     def _set_synchronous(self, connection: apsw.Connection, durable: bool) -> None:
         want_full = self._full and durable
