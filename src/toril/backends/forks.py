@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from toril.core.errors import BackendError
@@ -34,13 +35,22 @@ class Resting(Part, Protocol):
         """The order in which several are taken."""
         ...
 
-    def rest(self, until_s: float) -> bool:
-        """Take it and put it to rest; say whether that was possible until then (steady clock)."""
+    def rest(self, until_s: float) -> None:
+        """Take it and put it to rest, if that is possible until then (steady clock)."""
         ...
 
-    def release(self) -> None:
-        """Give it back, in the parent."""
+    def wake(self) -> None:
+        """Give it back, in the parent, if it was taken."""
         ...
+
+
+@dataclass(slots=True)
+class _Fork:
+    """What a fork that is under way has taken."""
+
+    resting: list[Resting] = field(default_factory=list)
+    door: bool = False
+    importing: bool = False
 
 
 class Forks:
@@ -50,12 +60,10 @@ class Forks:
         self._resting: weakref.WeakSet[Resting] = weakref.WeakSet()
         self._parts: weakref.WeakSet[Part] = weakref.WeakSet()
         self._door = threading.Lock()  # held during a fork, so that no store comes up
-        self._under_way: dict[int, list[Resting]] = {}
-        """What each thread that forks has put to rest."""
+        self._under_way: dict[int, _Fork] = {}
+        """By the thread that forks."""
         self.importing = threading.RLock()
         """Held while the modules of a store are imported at its first use."""
-        self._importers: set[int] = set()
-        """The threads that fork and hold it."""
         self._inherited: set[str] = set()
         self._pid = os.getpid()
         self.begun = 0
@@ -103,42 +111,41 @@ class Forks:
     def before(self) -> None:
         """Put all stores to rest, each between two transactions, and keep them there."""
         until_s = time.monotonic() + WAIT_S
-        resting: list[Resting] = []
-        self._under_way[threading.get_ident()] = resting
+        # Noted before it is taken: Ctrl-C may cut this short, and the fork comes all the same.
+        fork = self._under_way[threading.get_ident()] = _Fork()
         self.begun += 1
         # A module that is half imported in one thread stays so in the child, for ever.
-        if self.importing.acquire(timeout=WAIT_S):
-            self._importers.add(threading.get_ident())
+        fork.importing = self.importing.acquire(timeout=WAIT_S)
         asked: set[Resting] = set()
-        self._door.acquire()
-        while new := [one for one in self._resting if one not in asked]:
+        while not fork.door:
+            self._door.acquire()
+            new = [one for one in self._resting if one not in asked]
+            if not new:
+                fork.door = True
+                return
             self._door.release()
             for one in sorted(new, key=lambda one: one.order):
                 asked.add(one)
-                if one.rest(until_s):
-                    resting.append(one)
-            self._door.acquire()
+                fork.resting.append(one)
+                one.rest(until_s)
 
     def after_in_parent(self) -> None:
         """Let the others go on."""
-        me = threading.get_ident()
-        resting = self._under_way.get(me)
-        if resting is None:
+        fork = self._under_way.pop(threading.get_ident(), None)
+        if fork is None:
             return
-        self._door.release()
-        for one in reversed(resting):
-            one.release()
-        if me in self._importers:
-            self._importers.remove(me)
+        if fork.door:
+            self._door.release()
+        for one in reversed(fork.resting):
+            one.wake()
+        if fork.importing:
             self.importing.release()
-        del self._under_way[me]
 
     def after_in_child(self) -> None:
         """Begin anew: no thread but this one is here, and no lock will ever be released."""
         self._door = threading.Lock()
         self.importing = threading.RLock()
         self._under_way = {}
-        self._importers = set()
         self._pid = os.getpid()
         for one in list(self._resting):
             one.renew()

@@ -55,9 +55,7 @@ def open_backend(
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
     if scheme not in _SCHEMES:
-        # The rest is not shown: it may hold a password.
-        shown = f"{scheme}://…"
-        raise InvalidOptionError(f"url={shown!r}: {unknown('scheme', scheme, _SCHEMES)}")
+        raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
         return _open_redis(url, clock)
     with FORKS.importing:

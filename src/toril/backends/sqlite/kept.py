@@ -58,6 +58,7 @@ class Kept:
         self._close = close
         self._open: apsw.Connection | None = None
         self._lost: str | None = None
+        self._rests = False
         self._serial = next(_serial)
         self._lock = threading.Lock()
         self.acquire = self._lock.acquire
@@ -107,26 +108,33 @@ class Kept:
         if connection is not None:
             self._close(connection)
 
-    def rest(self, until_s: float) -> bool:
-        """Take it for a fork and close it; say whether that was possible in time."""
+    def rest(self, until_s: float) -> None:
+        """Take it for a fork and close it, if that is possible in time."""
         if self.holder == threading.get_ident():  # a signal's handler forks in mid-transaction
-            return False
+            return
         if not self.acquire(timeout=INTERRUPT_S):
             question = self._open
             if self._kind == self.READS and question is not None:
                 with suppress(apsw.Error):  # it has just ended, and was closed
                     question.interrupt()
             if not self.acquire(timeout=max(0.0, until_s - time.monotonic())):
-                return False
+                return
+        self._rests = True
         if self._path != ":memory:":
-            with suppress(apsw.Error):  # it is closed all the same; no room to tidy the log away
+            with suppress(Exception):  # it is closed all the same; no room to tidy the log away
                 self.put_away()
-        return True
+
+    def wake(self) -> None:
+        """Give it back after the fork, in the parent."""
+        if self._rests:
+            self._rests = False
+            self.release()
 
     def renew(self) -> None:
         """Leave to the parent what is still open. In the child."""
         self._lock = threading.Lock()
         self.acquire, self.release = self._lock.acquire, self._lock.release
+        self._rests = False
         connection, self._open = self._open, None
         opening, self.holder = bool(self.holder), 0
         if connection is None and not opening:
