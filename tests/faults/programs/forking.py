@@ -223,23 +223,30 @@ def lock_of_the_app() -> None:
 def stuck() -> None:
     """Fork while a transaction does not end in time: the child is refused, the parent goes on."""
     forks.WAIT_S = 0.3
+    in_mid_transaction(lambda: None)
+
+
+def interrupted() -> None:
+    """The same, and Ctrl-C comes while the fork waits."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+    in_mid_transaction(timer.start)
+
+
+def in_mid_transaction(first: Callable[[], None]) -> None:
     add("before")
-    app.close_sync()
     writer = app.backend().counts._writer  # type: ignore[attr-defined]
     begun, go_on = threading.Event(), threading.Event()
 
     def wait(transaction: object) -> None:
         begun.set()
-        go_on.wait(30)
+        go_on.wait(60)
 
     thread = threading.Thread(target=writer.run_blocking, args=[wait])
     thread.start()
     begun.wait()
-
-    def body() -> None:
-        add("child")
-
-    os.waitpid(fork(body), 0)
+    first()
+    os.waitpid(fork(lambda: add("child")), 0)
     go_on.set()
     thread.join()
     add("after")
