@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import apsw
 
@@ -31,6 +31,7 @@ from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.urls import Durability
+from toril.backends.sqlite.works import Work, deliver, settle
 from toril.core.clock import Clock
 from toril.core.errors import (
     BackendClosedError,
@@ -53,30 +54,6 @@ FEW_CHANGES = 50
 """Rows of a transaction whose commit tells how quick the disk is: much to write takes long."""
 LOOK_S = 0.02
 """How long a look waits for its turn."""
-
-
-class Work:
-    """One piece of work: a transition, and who waits for its result.
-
-    A transition may be run again after a rollback, so it keeps nothing between runs. A `TorilError`
-    from it means that it has written nothing.
-    """
-
-    __slots__ = ("durable", "error", "future", "loop", "result", "transition")
-
-    def __init__(
-        self,
-        transition: Callable[[Transaction], Any],
-        durable: bool,
-        future: asyncio.Future[Any] | Future[Any],
-        loop: asyncio.AbstractEventLoop | None,
-    ) -> None:
-        self.transition = transition
-        self.durable = durable
-        self.future = future
-        self.loop = loop
-        self.result: Any = None
-        self.error: BaseException | None = None
 
 
 class Writer:
@@ -202,7 +179,7 @@ class Writer:
         future: asyncio.Future[T] = loop.create_future()
         work = Work(transition, durable, future, loop)
         if at_once and self._do_at_once(work):
-            _settle([work])
+            settle([work])
         else:
             self._put(work)
         return future
@@ -302,7 +279,7 @@ class Writer:
                     continue
                 with self._door:
                     self._handed -= done
-                _deliver(group[:done])
+                deliver(group[:done])
                 del group[:done]
 
     def _transact(self, group: list[Work]) -> int:
@@ -432,30 +409,3 @@ class Writer:
                 "PRAGMA synchronous = FULL" if want_full else "PRAGMA synchronous = NORMAL"
             )
             self._synchronous_full = want_full
-
-
-def _deliver(group: list[Work]) -> None:
-    """Hand results to those who wait: one wake-up for each event loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[Work]] = {}
-    for work in group:
-        if work.loop is not None:
-            loops.setdefault(work.loop, []).append(work)
-        elif work.error is not None:
-            work.future.set_exception(work.error)
-        else:
-            work.future.set_result(work.result)
-    for loop, works in loops.items():
-        try:
-            loop.call_soon_threadsafe(_settle, works)
-        except RuntimeError:  # that loop was closed; nobody is left to tell
-            continue
-
-
-def _settle(works: list[Work]) -> None:
-    for work in works:
-        if work.future.done():
-            continue
-        if work.error is not None:
-            work.future.set_exception(work.error)
-        else:
-            work.future.set_result(work.result)
