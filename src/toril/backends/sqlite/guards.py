@@ -89,9 +89,22 @@ class Guard:
                 with suppress(OSError):
                     fcntl.fcntl(number, _SET, _NONE)
 
-    def hold(self) -> bool:
-        """Take the lock of a transaction; say whether nobody else had it."""
-        return self._set(_WRITE)
+    def hold(self, patience: Callable[[int], bool]) -> bool:
+        """Take the lock of a transaction.
+
+        Parameters:
+            patience: Called while another process has it, with the number of tries so far. Waits a
+                little, and returns whether to try again.
+
+        Returns:
+            Whether it is held now.
+        """
+        tries = 0
+        while not self._set(_WRITE):
+            if not patience(tries):
+                return False
+            tries += 1
+        return True
 
     def let(self) -> None:
         """Let go of the lock of a transaction."""

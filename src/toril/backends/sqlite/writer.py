@@ -354,17 +354,10 @@ class Writer:
         """Begin a transaction, as the only one of all processes."""
         # Before SQLite's own lock, with which it also decides what is the newest commit: if that
         # lock was dropped from under another process, that one may be about to commit.
-        self._be_alone()
-        connection.execute("BEGIN IMMEDIATE")
-
-    def _be_alone(self) -> None:
-        """Wait until no other process writes, and keep all others from it until `guard.let`."""
         guard = self.guard
-        tries = 0
-        while guard is not None and not guard.hold():
-            if not self._patience(tries):
-                raise apsw.BusyError("another process writes")
-            tries += 1
+        if guard is not None and not guard.hold(self._patience):
+            raise apsw.BusyError("another process writes")
+        connection.execute("BEGIN IMMEDIATE")
 
     def _commit(self, connection: apsw.Connection, *, measured: bool) -> None:
         begin_s = time.monotonic()
@@ -392,15 +385,15 @@ class Writer:
 
     def _empty_log(self) -> None:
         """Give the log's room on the disk back: its pages are in the file then, once each."""
-        if self._file is None:
+        guard = self.guard
+        if guard is None:
             return
-        with self._file.moving() as alone, suppress(apsw.Error):
-            if alone:  # or no room for that either, or somebody reads from it
+        with guard.moving() as alone, suppress(apsw.Error):
+            if alone and guard.hold(self._patience):
+                # No room for that either, or somebody reads from it: then it stays.
                 connection = self._turn.connection()
-                self._be_alone()
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if (guard := self.guard) is not None:
-            guard.let()
+        guard.let()
 
     def _set_synchronous(self, connection: apsw.Connection, durable: bool) -> None:
         want_full = self._full and durable
