@@ -87,6 +87,39 @@ async def test_file_that_is_used_by_others_in_the_process_loses_nothing(
 
 
 @needs_guards
+@pytest.mark.parametrize("there", [True, False])
+async def test_file_behind_a_link_is_guarded_where_it_lies(
+    opener: Opener, path: Path, there: bool
+) -> None:
+    """SQLite puts the log beside what the link leads to."""
+    if there:
+        await opener().lifecycle.close()
+    link = path.parent.with_name("link.db")
+    link.symlink_to(path)
+    backend = opener(link)
+    ids = await add(backend)
+
+    by_open(path)
+    look_on(link)
+    ids += await add(backend)
+    findings = {one.subject: one.grade for one in (await backend.lifecycle.check()).findings}
+    assert findings["locks"] == findings["rights"] == "ok"
+    assert await line(opener(path), State.WAIT) == ids
+
+    path.with_name("toril.db-wal").rename(path.with_name("elsewhere"))
+    with pytest.raises(StoreLostError, match=r"toril\.db-wal: was deleted"):
+        await add(backend)
+    path.with_name("elsewhere").rename(path.with_name("toril.db-wal"))
+
+    other = path.with_name("other.db")
+    other.touch()
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(StoreLostError, match="was deleted, moved or replaced"):
+        await add(backend)
+
+
+@needs_guards
 async def test_stores_that_come_and_go_leave_the_others_their_locks_and_no_open_files(
     opener: Opener, path: Path
 ) -> None:

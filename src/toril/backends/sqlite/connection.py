@@ -43,7 +43,9 @@ def find_or_make(path: str, *, create: bool, share: Share) -> None:
     # rights of the file.
     mode = MODES[share]
     try:
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        number = os.open(
+            os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
+        )
     except FileExistsError:  # another process was faster
         return
     except OSError as error:

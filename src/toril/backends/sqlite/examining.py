@@ -14,6 +14,7 @@ from toril.engine.contract.lifecycle import Finding
 
 def examine(path: Path, guard: Guard | None) -> list[Finding]:
     """Return what is to be said of a file that is open. Reads no database."""
+    path = path.resolve()  # of a link: SQLite puts the log beside what it leads to
     return [_rights(path), _locks(guard), *_lost(path)]
 
 

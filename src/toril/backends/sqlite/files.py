@@ -57,7 +57,7 @@ class StoreFile:
         if file is None:
             raise StoreLostError(f"{self._path}: was removed while it was being opened.")
         try:
-            guard = GUARDS.take(self._path, file)
+            guard = GUARDS.take(self.place.real, file)
         except OSError as error:
             raise StoreReadOnlyError(
                 f"{self._path}: cannot be opened. {reason(self._path, error.errno)}"

@@ -24,7 +24,10 @@ class Place:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.real = os.path.realpath(path)
+        """Where the file lies if its path is a link. SQLite puts the log there, beside it."""
         self._folder = os.path.dirname(path)
+        self._is_link = os.path.islink(path)
         self._opened = _found(path)
         self._beside: dict[str, Identity | None] = {}
         self._settled: tuple[int, int, int] | None = None
@@ -39,7 +42,7 @@ class Place:
     def note_log(self) -> None:
         """Remember the log and its index as they are now: a connection has just opened them."""
         self._settled = None
-        self._beside = {end: _found(self._path + end) for end in ("-wal", "-shm")}
+        self._beside = {end: _found(self.real + end) for end in ("-wal", "-shm")}
 
     def forget_log(self) -> None:
         """The log is not in use any more, and may be removed and begun anew by anybody."""
@@ -66,23 +69,25 @@ class Place:
                 " Nothing was written; put it back, or start this process anew."
             )
         for end, opened in list(self._beside.items()):
-            if _found(self._path + end) != opened:
+            if _found(self.real + end) != opened:
                 raise StoreLostError(
-                    f"{self._path}{end}: was deleted or replaced while it was in use. Nothing was"
+                    f"{self.real}{end}: was deleted or replaced while it was in use. Nothing was"
                     " written. End all processes that use the store, then start them anew, and do"
                     " not touch the files beside it; `toril doctor` names those processes."
                 )
-        if now is not None and time.time() - now[2] / 1e9 > SETTLED_S:
+        if self._is_link or now is None:  # the log is in another folder, or all of it is gone
+            return
+        if time.time() - now[2] / 1e9 > SETTLED_S:
             self._settled = now
 
     def log_is_another(self) -> bool:
         """Whether a log lies at its path that is not the one in use."""
-        now = _found(f"{self._path}-wal")
+        now = _found(f"{self.real}-wal")
         return now is not None and now != self._beside.get("-wal", now)
 
     def log_is_gone(self) -> bool:
         """Whether no log lies at its path although one is in use."""
-        return self._beside.get("-wal") is not None and _found(f"{self._path}-wal") is None
+        return self._beside.get("-wal") is not None and _found(f"{self.real}-wal") is None
 
 
 def _found(path: str) -> Identity | None:

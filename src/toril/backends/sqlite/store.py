@@ -48,8 +48,8 @@ def open_sqlite(
     except apsw.Error as error:
         raise translate(error, path) from error
     if file is not None:
-        work.heed(Look(path, writer.look))
-        news.heed(Look(path, writer.look))
+        work.heed(Look(file.place.real, writer.look))
+        news.heed(Look(file.place.real, writer.look))
     reader: Reader = SharedReader(writer) if file is None else FileReader(path, file.place)
 
     def close() -> None:
