@@ -94,6 +94,16 @@ async def test_worker_and_store_made_before_a_fork_work_in_the_child(stage: Stag
     await check_all_there(stage, acknowledged(program))
 
 
+async def test_worker_that_slept_during_a_fork_is_woken_by_other_processes(stage: Stage) -> None:
+    program = stage.start("forking", "idle_worker")
+    await wait_until(lambda: "idle" in remarks(program), deadline_s=60, what="the fork")
+
+    await stage.app.queue("work").add("work", {"token": "second"})
+
+    assert await program.ended(deadline_s=60) == 0, program.errors
+    assert remarks(program)["end"] == 1
+
+
 async def test_store_in_memory_refuses_in_the_child_and_goes_on_in_the_parent(
     stage: Stage,
 ) -> None:

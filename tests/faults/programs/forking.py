@@ -183,6 +183,25 @@ def inherited() -> None:
     add("parent-again")
 
 
+def idle_worker() -> None:
+    """Fork in a thread while a worker sleeps, which another process then wakes."""
+
+    async def main() -> None:
+        running = asyncio.create_task(app.worker(queues=["work"]).run())
+        job = await work.enqueue(token="first")
+        await job.result(30)
+        pid = await asyncio.to_thread(fork, lambda: None)
+        await asyncio.to_thread(os.waitpid, pid, 0)
+        tell("idle")
+        while (await app.queues())[0].completed < 2:
+            await asyncio.sleep(0.01)
+        tell("end")
+        running.cancel()
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(main())
+
+
 def memory() -> None:
     """Fork with a store in memory: the child is refused, the parent goes on."""
     app.url = "sqlite://:memory:"
