@@ -28,17 +28,13 @@ class StoreFile:
         self._options = options
         find_or_make(path, create=create, share=options.share)
         self.place = Place(path)
-        self._guard: Guard | None = None
-
-    @property
-    def guard(self) -> Guard | None:
+        self.guard: Guard | None = None
         """The locks, while it is open."""
-        return self._guard
 
     @contextmanager
     def moving(self) -> Iterator[bool]:
         """Give whether the log may be moved into the file: nobody else of any process is at it."""
-        guard = self._guard
+        guard = self.guard
         if guard is None:  # not open, or just being closed
             yield False
         else:
@@ -72,15 +68,15 @@ class StoreFile:
             self.place.note_log()
             self.place.check()
         except BaseException:
-            self._guard = guard
+            self.guard = guard
             self.close(connection)
             raise
-        self._guard = guard
+        self.guard = guard
         return connection
 
     def close(self, connection: apsw.Connection | None) -> None:
         """Close it. The last one of all processes tidies the log away."""
-        guard, self._guard = self._guard, None
+        guard, self.guard = self.guard, None
         place = self.place
         # A log that was removed under us. Nobody else's work may be overwritten by what is in it:
         # it is moved into the file only if nobody can have begun another log since.

@@ -24,6 +24,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.place import Identity
@@ -61,6 +62,9 @@ class Guard:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._index: int | None = None
         self._moving = threading.Lock()
+        # Ready to be called: each transaction does.
+        self._take: Callable[[], object] | None = None
+        self._drop: Callable[[], object] | None = None
         self.holds = False
         """Whether they are held. False: this system, or its file system, has none such."""
 
@@ -80,10 +84,12 @@ class Guard:
             self.unlock()
         else:
             self.holds = True
+            self._take = partial(fcntl.fcntl, self._file, _SET, _WRITE)
+            self._drop = partial(fcntl.fcntl, self._file, _SET, _END)
 
     def unlock(self) -> None:
         """Let go of them, so that the last connection may tidy the log away."""
-        self.holds = False
+        self.holds, self._take, self._drop = False, None, None
         for number in (self._file, self._index):
             if number is not None and _SET is not None:
                 with suppress(OSError):
@@ -99,16 +105,22 @@ class Guard:
         Returns:
             Whether it is held now.
         """
-        tries = 0
-        while not self._set(_WRITE):
-            if not patience(tries):
-                return False
-            tries += 1
+        take, tries = self._take, 0
+        while take is not None:
+            try:
+                take()
+            except BlockingIOError:
+                if not patience(tries):
+                    return False
+                tries += 1
+            else:
+                break
         return True
 
     def let(self) -> None:
         """Let go of the lock of a transaction."""
-        self._set(_END)
+        if (drop := self._drop) is not None:
+            drop()
 
     @contextmanager
     def moving(self) -> Iterator[bool]:
