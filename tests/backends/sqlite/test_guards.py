@@ -159,6 +159,26 @@ async def test_without_such_locks_the_loss_of_the_log_is_told_and_nothing_is_ack
     assert (await newcomer.lifecycle.check()).ok
 
 
+async def test_without_such_locks_a_log_that_goes_during_a_commit_is_told(
+    opener: Opener, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit went into a log that was removed after the store had looked."""
+    monkeypatch.setattr(guards, "_SET", None)
+    backend = opener()
+    await add(backend)
+    writer = backend.counts._writer  # type: ignore[attr-defined]
+
+    def remove() -> bool:
+        path.with_name("toril.db-wal").unlink()
+        return False
+
+    with writer._turn as turn:
+        turn.connection().set_commit_hook(remove)
+
+    with pytest.raises(StoreLostError):
+        await add(backend)
+
+
 @needs_guards
 async def test_log_that_is_deleted_by_hand_is_told_to_all_and_by_the_doctor(
     opener: Opener, path: Path
