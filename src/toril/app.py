@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
-from toril.backends import open_backend
+from toril.backends import FileOptions, open_backend
 from toril.core.checks import unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
@@ -43,6 +44,7 @@ from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
 from toril.tasks.task import Task
 
+_APPS: weakref.WeakSet[App] = weakref.WeakSet()
 _PARENTS: list[Backend] = []
 """Stores that a fork has copied. They are the parent's: never used here, and never let go of."""
 
@@ -70,8 +72,9 @@ class App(TaskMaker):
                 and its kin (`open_backend` has all); or a client of redis-py, of which the settings
                 are taken, not the connections. Default: `TORIL_URL`, `toril.toml`, or `toril.db` in
                 the working directory.
-            durability: `full` (default): what was acknowledged survives a loss of power. `normal`:
-                it survives the end of the process.
+            durability: `full`: what was acknowledged survives a loss of power. `normal`: it
+                survives the end of the process. Default: what the URL says
+                (`?durability=normal`), else `TORIL_DURABILITY` or `toril.toml`, else `full`.
             clock: What time it is. Default: the host's. Tests pass one that they move.
             settings: In place of the environment and `toril.toml`.
 
@@ -80,7 +83,7 @@ class App(TaskMaker):
         """
         self.settings = settings or Settings.load()
         self.url: str | object = self.settings.url if url is None or url == "" else url
-        self.durability = durability or self.settings.durability
+        self.durability = durability
         self._clock = clock
         self._create = True
         self._registry = Registry()
@@ -90,6 +93,7 @@ class App(TaskMaker):
         self._backend: Backend | None = None
         self._pid = os.getpid()
         self._producer = Producer(self.backend)
+        _APPS.add(self)
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
@@ -122,18 +126,22 @@ class App(TaskMaker):
                         durability=self.durability,
                         clock=self._clock,
                         create=self._create,
+                        otherwise=FileOptions(
+                            durability=self.settings.durability, share=self.settings.share
+                        ),
                     )
         return self._backend
 
     def _notice_fork(self) -> None:
         """Leave the parent's store to the parent: its threads are not here. Ours is opened anew."""
         if self._pid != os.getpid():
-            if self._backend is not None:
-                # Not closed: that would be at the expense of the parent's connections.
-                _PARENTS.append(self._backend)
             self._pid = os.getpid()
-            self._backend = None
             self._producer.forget()
+            if self._backend is None or "shared_processes" not in self._backend.capabilities:
+                return  # a store in memory stays its parent's, and says so when it is used
+            # Not closed: that would be at the expense of the parent's connections.
+            _PARENTS.append(self._backend)
+            self._backend = None
 
     def existing(self) -> Self:
         """Return this app, set to refuse a store that is not there yet: for those who only look."""
@@ -384,6 +392,16 @@ class App(TaskMaker):
         bound = task.bind(self._producer)
         self._registry.add(bound)
         return bound
+
+
+def _renew_locks() -> None:
+    """In a forked child: the thread that held one during the fork is not here to release it."""
+    for app in list(_APPS):
+        app._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _refuse_while_main_is_imported() -> None:

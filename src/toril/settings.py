@@ -29,6 +29,8 @@ class Settings:
     """Where jobs live. `TORIL_URL`."""
     durability: Literal["full", "normal"] = "full"
     """Whether an acknowledged job survives a loss of power. `TORIL_DURABILITY`."""
+    share: Literal["owner", "group"] = "owner"
+    """Who may use a file that is made: its owner alone, or its group as well. `TORIL_SHARE`."""
     concurrency: int | None = None
     """Jobs at once of a worker. None: its profile's, else 10. `TORIL_CONCURRENCY`."""
     shutdown_s: float = 25.0
@@ -66,6 +68,7 @@ class Settings:
 VARIABLES = {
     "TORIL_URL": "url",
     "TORIL_DURABILITY": "durability",
+    "TORIL_SHARE": "share",
     "TORIL_CONCURRENCY": "concurrency",
     "TORIL_SHUTDOWN": "shutdown_s",
     "WORKER_TYPE": "profile",
@@ -136,6 +139,7 @@ def _profile(source: str, value: object) -> Profile | None:
 _PARSERS: dict[str, Callable[[str, object], object]] = {
     "url": _text,
     "durability": _word("full", "normal"),
+    "share": _word("owner", "group"),
     "concurrency": _whole,
     "shutdown_s": _duration,
     "profile": _profile,

@@ -53,6 +53,25 @@ def test_an_argument_wins_over_everything(tmp_path: Path, monkeypatch: pytest.Mo
         app.close_sync()
 
 
+@pytest.mark.parametrize(
+    ("options", "rights"), [("", 0o660), ("?share=owner", 0o600), ("?durability=full", 0o660)]
+)
+def test_a_url_wins_over_the_settings_for_a_file(tmp_path: Path, options: str, rights: int) -> None:
+    settings = load(tmp_path, TORIL_SHARE="group", TORIL_DURABILITY="normal")
+    app = App(f"sqlite:///{tmp_path}/jobs.db{options}", settings=settings)
+    app.backend()
+    app.close_sync()
+
+    assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == rights
+
+
+def test_an_argument_that_contradicts_the_url_is_refused(tmp_path: Path) -> None:
+    app = App(f"sqlite:///{tmp_path}/jobs.db?durability=normal", durability="full")
+
+    with pytest.raises(InvalidOptionError, match="'normal', as the URL says, or no argument"):
+        app.backend()
+
+
 def _note() -> None: ...
 
 
@@ -63,6 +82,7 @@ def _note() -> None: ...
         ("TORIL_CONCURRENCY", "many", "expected an integer from 1"),
         ("TORIL_SHUTDOWN", "soon", "TORIL_SHUTDOWN='soon': expected a duration such as"),
         ("TORIL_DURABILITY", "none", "TORIL_DURABILITY='none': expected one of full, normal"),
+        ("TORIL_SHARE", "all", "TORIL_SHARE='all': expected one of owner, group"),
         ("TORIL_LOG_LEVEL", "loud", "expected one of debug"),
         ("WORKER_TYPE", "hevy", r"WORKER_TYPE: unknown profile 'hevy': did you mean 'heavy'\?"),
         ("TORIL_PROFILE", "x", "known are all, heavy, light, medium"),

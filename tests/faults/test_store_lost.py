@@ -150,7 +150,7 @@ async def test_worker_whose_file_is_taken_away_does_not_go_on_in_silence(
         took_s = time.monotonic() - began_s
         last = worker.errors.strip().splitlines()[-1]
         assert code == 1, worker.errors
-        assert last.startswith("worker: BackendError: "), worker.errors
+        assert last.startswith("worker: StoreLostError: "), worker.errors
         assert "was deleted, moved or replaced" in last
         say(f"ended after {took_s:.1f} s with stale_after={STALE_S} s")
     finally:

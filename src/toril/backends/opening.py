@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
 
+from toril.backends.forks import FORKS
+from toril.backends.sqlite.urls import Durability, FileOptions
+from toril.backends.sqlite.urls import parse as parse_file
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock
 from toril.core.errors import InvalidOptionError, MissingExtraError
 from toril.engine.contract import Backend
 
-Durability = Literal["full", "normal"]
-
 _SCHEMES = (
     "sqlite", "redis", "rediss", "unix",
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
+DEFAULTS = FileOptions()
 
 
 def open_backend(
     url: str | object,
     *,
-    durability: Durability = "full",
+    durability: Durability | None = None,
     clock: Clock | None = None,
     create: bool = True,
+    otherwise: FileOptions = DEFAULTS,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
     Parameters:
         url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, or a plain
-            path of a file; `redis://host:6379/0`, `rediss://` (TLS), `unix:///path.sock`,
+            path of a file, each with `?durability=` and `?share=` (see `FileOptions`) where they
+            are not the default; `redis://host:6379/0`, `rediss://` (TLS), `unix:///path.sock`,
             `redis+sentinel://host1,host2/service`, `redis+cluster://host1,host2`, each with
             `?prefix=` where it is not `bull`; or a client of redis-py, of which the settings are
             taken, not the connections.
-        durability: For a file. `full`: what was acknowledged survives a loss of power. `normal`: it
-            survives the end of the process, but the last moments may be lost with the power. A
+        durability: For a file: `full` or `normal`. Default: what the URL says, else `otherwise`. A
             Redis server decides that itself.
         clock: What time it is. Default: the store's, which is the host's or the server's.
         create: Make the file when it is not there. Commands that only look say no.
+        otherwise: For a file: the options that neither the URL nor an argument names.
 
     Raises:
         InvalidOptionError: The URL makes no sense.
         BackendError: The store cannot be opened; the message says why and what to do.
     """
-    require(durability in ("full", "normal"), "durability", durability, "'full' or 'normal'")
+    if durability is not None:
+        otherwise = replace(otherwise, durability=durability)
     if not isinstance(url, str):
         return _open_redis(url, clock)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
@@ -53,18 +58,19 @@ def open_backend(
         raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
         return _open_redis(url, clock)
-    from toril.backends.sqlite.store import open_sqlite  # late: each store has its own libraries
+    with FORKS.importing:
+        from toril.backends.sqlite.store import open_sqlite  # late: each store has its libraries
 
-    path = ":memory:" if rest in (":memory:", "/:memory:") else rest.removeprefix("/")
-    require(path != "", "url", url, "a path after 'sqlite:///'")
-    return open_sqlite(path, durability=durability, clock=clock or SystemClock(), create=create)
+    path, options = parse_file(url, rest, asked=durability, otherwise=otherwise)
+    return open_sqlite(path, options=options, clock=clock or SystemClock(), create=create)
 
 
 def _open_redis(url: object, clock: Clock | None) -> Backend:
     try:
-        from toril.backends.redis.own_client import from_client  # late, as above
-        from toril.backends.redis.store import open_redis
-        from toril.backends.redis.urls import parse
+        with FORKS.importing:
+            from toril.backends.redis.own_client import from_client  # late, as above
+            from toril.backends.redis.store import open_redis
+            from toril.backends.redis.urls import parse
     except ImportError as error:
         if error.name != "hiredis":
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -15,6 +16,7 @@ from toril.cli.options import json_option
 from toril.cli.output import BAD, DIM, WARN, Cell, Column, Counter, Output, plural
 from toril.engine.migration import MOVABLE, QueueMove
 from toril.engine.states import State
+from toril.settings import Settings
 
 COLUMNS = (
     Column("QUEUE", cut=True),
@@ -51,10 +53,11 @@ def migrate(
     began_s = time.monotonic()
 
     async def work() -> tuple[str, str | None, list[QueueMove]]:
-        # What is removed here has to be on the disk there.
+        # What is removed here has to be on the disk there, unless the URL says otherwise.
+        settings = replace(Settings.load(), durability="full")
         async with (
-            App(source, durability="full").existing() as old,
-            App(target, durability="full") as new,
+            App(source, settings=settings).existing() as old,
+            App(target, settings=settings) as new,
         ):
             for name in queues:
                 await known_queue(old, name)

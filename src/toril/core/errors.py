@@ -24,6 +24,7 @@ TorilError
     ├── StoreReadOnlyError
     ├── StoreFullError          the disk (or a quota) is full
     ├── StoreCorruptError
+    ├── StoreLostError          the file, or its log, was removed or replaced while in use
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
 
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
@@ -169,6 +170,14 @@ class StoreFullError(BackendError):
 
 class StoreCorruptError(BackendError):
     """The file is damaged. Restore it from a backup, or move it away to start anew."""
+
+
+class StoreLostError(BackendError):
+    """The store's file, or the log beside it, was removed or replaced while it was in use.
+
+    What was asked was not written. Stop all processes that use the store, see to its files, and
+    start them again.
+    """
 
 
 class StoreForeignError(BackendError):

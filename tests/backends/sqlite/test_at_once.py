@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 from toril.backends.sqlite import dispatch, jobs, writer
 from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.store import open_sqlite
+from toril.backends.sqlite.urls import FileOptions
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend
@@ -251,7 +252,9 @@ async def test_only_what_others_write_wakes_by_a_look(
 def test_interrupted_loop_leaves_no_transaction_behind(
     clock: Witness, path: Path, no_thread_left: None
 ) -> None:
-    backend = open_sqlite(str(path), durability="normal", clock=clock, create=True)
+    backend = open_sqlite(
+        str(path), options=FileOptions(durability="normal"), clock=clock, create=True
+    )
     clock.told()
 
     def interrupt() -> int:

@@ -11,6 +11,7 @@ from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import HandWorker, Q, add, check_counts, counts, job, outcome, told
 
 from toril.backends.sqlite.store import open_sqlite
+from toril.backends.sqlite.urls import FileOptions
 from toril.core.errors import WrongStateError
 from toril.engine.contract import Backend
 from toril.engine.states import State
@@ -117,7 +118,9 @@ def test_a_loop_that_was_closed_meanwhile_does_not_stop_the_others(
     no_thread_left: None,
 ) -> None:
     clock = GatedClock()
-    backend = open_sqlite(":memory:", durability="normal", clock=clock, create=True)
+    backend = open_sqlite(
+        ":memory:", options=FileOptions(durability="normal"), clock=clock, create=True
+    )
 
     async def give_up() -> None:
         clock.gate.clear()

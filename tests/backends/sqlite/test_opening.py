@@ -188,9 +188,12 @@ def test_durability_that_makes_no_sense_is_refused() -> None:
 async def test_new_store_on_a_read_only_disk_is_refused(opener: Opener, path: Path) -> None:
     with (
         read_only(path.parent),
-        pytest.raises(StoreReadOnlyError, match=str(path)),
+        pytest.raises(StoreReadOnlyError, match="is on a read-only file system") as caught,
     ):
         opener()
+
+    assert str(path) in str(caught.value)
+    assert "exist" not in str(caught.value)  # its folder does: it said to make it
 
 
 async def test_store_on_a_read_only_disk_is_refused(opener: Opener, path: Path) -> None:
@@ -201,11 +204,25 @@ async def test_store_on_a_read_only_disk_is_refused(opener: Opener, path: Path) 
 
     with (
         read_only(path.parent),
-        pytest.raises(StoreReadOnlyError, match=str(path)),
+        pytest.raises(StoreReadOnlyError, match="is on a read-only file system") as caught,
     ):
         opener()
 
+    assert str(path) in str(caught.value)
     assert path.read_bytes() == before
+
+
+async def test_disk_that_becomes_read_only_is_told(opener: Opener, path: Path) -> None:
+    backend = opener()
+    await add(backend)
+    await backend.lifecycle.close()
+
+    with read_only(path.parent):
+        with pytest.raises(StoreReadOnlyError, match="read-only file system: mount it for writing"):
+            opener(create=False)
+        path_of_none = path.with_name("none.db")
+        with pytest.raises(StoreReadOnlyError, match="there is no such file"):
+            opener(path_of_none, create=False)
 
 
 async def test_processes_that_open_a_new_store_at_once_all_get_it(path: Path) -> None:
@@ -262,3 +279,100 @@ async def test_stores_opened_at_once_by_threads_all_get_it(opener: Opener) -> No
     queue = await backends[0].counts.queue("paint")
     assert queue is not None
     assert sum(queue.counts.values()) == 16
+
+
+@pytest.mark.parametrize("shape", ["sqlite:///{}", "{}"])
+@pytest.mark.parametrize(
+    ("words", "full"), [("durability=normal", False), ("durability=full", True)]
+)
+async def test_url_says_the_durability(
+    opener: Opener, path: Path, shape: str, words: str, full: bool
+) -> None:
+    """A file of that name was made, `toril.db?durability=normal`."""
+    backend = opener(shape.format(path) + f"?{words}")
+    await add(backend)
+
+    assert os.listdir(path.parent)[0].startswith(path.name)
+    assert path.exists()
+    assert not [name for name in os.listdir(path.parent) if "?" in name]
+    assert backend.counts._writer._full is full  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?durabilty=normal", r"unknown option 'durabilty': did you mean 'durability'\?"),
+        ("?mode=rwc", "unknown option 'mode': known are durability, share"),
+        ("?durability=maybe", "durability='maybe': expected 'full' or 'normal'"),
+        ("?share=all", "share='all': expected 'owner' or 'group'"),
+        ("?durability=", "durability='': expected 'full' or 'normal'"),
+        ("?durability=full&durability=normal", "'durability' once"),
+        ("?", r"options such as 'durability=normal' after the '\?'"),
+        ("?durability", "durability='': expected"),
+    ],
+)
+@pytest.mark.parametrize("shape", ["sqlite:///{}", "{}"])
+def test_option_of_a_url_that_makes_no_sense_is_refused(
+    path: Path, shape: str, query: str, words: str
+) -> None:
+    with pytest.raises(InvalidOptionError, match=words) as caught:
+        open_backend(shape.format(path) + query)
+
+    assert str(caught.value).startswith("url=")
+    assert os.listdir(path.parent) == []
+
+
+def test_argument_that_contradicts_the_url_is_refused(path: Path) -> None:
+    with pytest.raises(
+        InvalidOptionError, match="durability='full': expected 'normal', as the URL"
+    ):
+        open_backend(f"sqlite:///{path}?durability=normal", durability="full")
+
+    assert os.listdir(path.parent) == []
+
+
+def test_store_in_memory_takes_no_options_of_a_file() -> None:
+    with pytest.raises(InvalidOptionError, match="no options for a store in memory"):
+        open_backend("sqlite://:memory:?share=group")
+
+
+def mode(path: Path) -> int:
+    """Return the rights of a file."""
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(("options", "rights"), [("", 0o600), ("?share=group", 0o660)])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0])
+async def test_new_file_and_what_lies_beside_it_are_for_those_who_were_named(
+    opener: Opener, path: Path, options: str, rights: int, umask: int
+) -> None:
+    """Everybody on the machine could read all payloads."""
+    before = os.umask(umask)
+    try:
+        await add(opener(f"sqlite:///{path}{options}"))
+    finally:
+        os.umask(before)
+
+    assert {name: mode(path.with_name(name)) for name in os.listdir(path.parent)} == {
+        "toril.db": rights,
+        "toril.db-wal": rights,
+        "toril.db-shm": rights,
+    }
+
+
+async def test_file_that_is_there_keeps_its_rights_and_doctor_tells(
+    opener: Opener, path: Path
+) -> None:
+    await opener().lifecycle.close()
+    path.chmod(0o644)
+    path.parent.chmod(0o755)
+
+    backend = opener()
+    await add(backend)
+
+    assert mode(path) == mode(path.with_name("toril.db-wal")) == 0o644
+    (finding,) = [
+        one for one in (await backend.lifecycle.check()).findings if one.subject == "rights"
+    ]
+    assert finding.grade == "warning"
+    assert f"chmod o= {path}*" in finding.text

@@ -55,7 +55,7 @@ class Header:
 @pytest.fixture(scope="module")
 def connection() -> Iterator[apsw.Connection]:
     """An empty database with the schema."""
-    connection = connect(":memory:", create=True)
+    connection = connect(":memory:")
     for script in sorted((FOLDER / "migrations").glob("*.sql")):
         connection.execute(script.read_text("utf-8"))
     yield connection

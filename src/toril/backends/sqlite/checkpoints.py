@@ -20,7 +20,11 @@ from contextlib import suppress
 
 import apsw
 
+from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
+from toril.backends.sqlite.files import StoreFile
+from toril.backends.sqlite.kept import Kept
+from toril.core.errors import BackendError
 
 log = logging.getLogger("toril.sqlite")
 
@@ -38,23 +42,33 @@ log, in seconds: other processes may have to wait for as long."""
 class Checkpointer:
     """The checkpoint thread of one process."""
 
-    def __init__(self, path: str, writer: apsw.Connection, turn: threading.Lock) -> None:
-        """Make a checkpointer and put it in the place of SQLite's own.
+    def __init__(self, path: str, turn: Kept, file: StoreFile) -> None:
+        """Make a checkpointer.
 
         Parameters:
             path: The file.
-            writer: The writer's connection, whose commits are counted.
-            turn: Held by whoever uses it.
+            turn: The writer's connection: held by whoever uses it.
+            file: The same file, for its locks.
         """
         self._path = path
-        self._long = threading.Event()
+        self._file = file
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._turn = turn
+        self._kept = Kept(path, Kept.CHECKPOINTS, self._connect)
+        self._give_up_s = 0.0
+        self.renew()
+        FORKS.tell(self)
+
+    def renew(self) -> None:
+        """Begin without a thread. In a forked child too, which has none."""
+        self._long = threading.Event()
+        self._thread: threading.Thread | None = None
         self._pages = 0
         self._next_pages = 0
         """From how many pages on to try again, after a try that left some in the log."""
-        self._give_up_s = 0.0
+
+    def attach(self, writer: apsw.Connection) -> None:
+        """Count the commits of the writer's connection, in the place of SQLite's own counting."""
         writer.set_wal_hook(self._committed)
 
     @property
@@ -75,8 +89,9 @@ class Checkpointer:
             self._next_pages = 0
         self._pages = pages
         if pages >= MOST_PAGES:
-            with suppress(apsw.BusyError, apsw.LockedError):  # the thread is at it
-                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            with suppress(apsw.BusyError, apsw.LockedError), self._file.moving() as alone:
+                if alone:  # and the thread is not at it
+                    writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         elif (
             pages >= max(START_PAGES, self._next_pages)
             and not self._long.is_set()
@@ -94,12 +109,6 @@ class Checkpointer:
 
     def _run(self) -> None:
         try:
-            connection = connect_reader(self._path)
-        except apsw.Error as error:
-            log.warning("%s: its log is moved into it by commits: %s", self._path, error)
-            return
-        connection.set_busy_handler(self._wait)
-        try:
             while True:
                 self._long.wait()
                 if self._closed:
@@ -107,24 +116,43 @@ class Checkpointer:
                 try:
                     # By statement: the call of that name does nothing over a connection that has
                     # read nothing yet, and says so only by returning -1.
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                    with self._turn:
-                        if self.behind:
-                            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-                        else:
+                    with self._kept, self._file.moving() as alone:
+                        if alone:
+                            connection = self._kept.connection()
                             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                            with self._turn:
+                                self._move_rest(connection)
                 except (apsw.BusyError, apsw.LockedError):
                     pass  # another process is at it, which serves as well
-                except apsw.Error as error:
+                except (apsw.Error, BackendError) as error:
                     log.warning("%s: its log could not be moved into it: %s", self._path, error)
                 self._long.clear()
                 if self._closed:  # the end may have been said in between, and cleared
                     return
         finally:
-            connection.close()
+            with self._kept:
+                self._kept.put_away()
+
+    def _connect(self) -> apsw.Connection:
+        connection = connect_reader(self._path)
+        connection.set_busy_handler(self._wait)
+        return connection
+
+    def _move_rest(self, connection: apsw.Connection) -> None:
+        """Move what the writer has added meanwhile. Only while this process does not write."""
+        guard = self._file.guard
+        if not self.behind or guard is None:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        elif guard.hold(self._wait):
+            try:
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            finally:
+                guard.let()
 
     def _wait(self, tries: int) -> bool:
         """Wait a little for a lock; whether to go on with that."""
+        if FORKS.pending:  # a fork waits for us
+            return False
         now_s = time.monotonic()
         if tries == 0:
             self._give_up_s = now_s + PATIENCE_S

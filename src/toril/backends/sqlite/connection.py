@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
 from pathlib import Path
-from typing import Literal
 
 import apsw
 
-from toril.core.errors import (
-    BackendError,
-    StoreCorruptError,
-    StoreForeignError,
-    StoreReadOnlyError,
-)
+from toril.backends.forks import FORKS
+from toril.backends.sqlite.urls import Durability, Share
+from toril.core.errors import StoreCorruptError, StoreForeignError, StoreReadOnlyError
 
 APPLICATION_ID = 0x746F_7269
 """`tori`, in the file's header: what tells our files from other programs'."""
@@ -26,22 +23,50 @@ SMALLEST_BYTES = 512
 BUSY_S = 10.0
 """How long to wait for another process' transaction, in seconds. Ours take milliseconds."""
 
+MODES: dict[Share, int] = {"owner": 0o600, "group": 0o660}
+
 _PAUSE_S = 0.000_5
 
 
-def connect(path: str, *, create: bool) -> apsw.Connection:
+def find_or_make(path: str, *, create: bool, share: Share) -> None:
+    """See to it that there is a file to open. One that is there stays as it is.
+
+    Raises:
+        StoreReadOnlyError: Its folder does not exist, or (without `create`) it does not; or it
+            cannot be made.
+        StoreForeignError: It is no file of ours.
+        StoreCorruptError: The file is gone, and its log is not.
+    """
+    _check_place(path, create)
+    if os.path.exists(path):
+        return
+    # By us and not by SQLite, whose new files everybody may read. The log and its index get the
+    # rights of the file.
+    mode = MODES[share]
+    try:
+        number = os.open(
+            os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
+        )
+    except FileExistsError:  # another process was faster
+        return
+    except OSError as error:
+        raise StoreReadOnlyError(f"{path}: cannot be made. {reason(path, error.errno)}") from error
+    try:
+        if share != "owner":
+            os.fchmod(number, mode)  # whatever the umask says: it was asked for
+    finally:
+        os.close(number)
+
+
+def connect(path: str) -> apsw.Connection:
     """Open the file for writing and reading. It is not changed.
 
     Raises:
         apsw.Error: It cannot be opened.
-        StoreReadOnlyError: Its folder does not exist, or (without `create`) it does not.
         StoreForeignError: It is another program's.
-        StoreCorruptError: The file is gone, and its log is not.
     """
     flags = apsw.SQLITE_OPEN_READWRITE
-    if path != ":memory:":
-        _check_place(path, create)
-    if create or path == ":memory:":
+    if path == ":memory:":
         flags |= apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(path, flags)
     try:
@@ -54,7 +79,7 @@ def connect(path: str, *, create: bool) -> apsw.Connection:
     return connection
 
 
-def prepare(connection: apsw.Connection, *, durability: Literal["full", "normal"]) -> None:
+def prepare(connection: apsw.Connection, *, durability: Durability) -> None:
     """Make the settings of a connection that writes."""
     _write_ahead(connection)
     # FULL: the log is on the disk before a commit returns. NORMAL: at checkpoints only.
@@ -101,37 +126,6 @@ def _keep_plans(connection: apsw.Connection) -> None:
     one: an index' condition stands in the statement as it does in the index.
     """
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-
-
-class Place:
-    """The file that was opened, told from another one that its path leads to by now.
-
-    A file that was deleted or moved stays usable for those who have it open: without a look, what
-    they write is acknowledged and lost.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._opened = self._found()
-
-    def check(self) -> None:
-        """Do nothing if the path still leads to the file.
-
-        Raises:
-            BackendError: It leads to none, or to another.
-        """
-        if self._found() != self._opened:
-            raise BackendError(
-                f"{self._path}: the file was deleted, moved or replaced while it was in use."
-                " Nothing was written; put it back, or start this process anew."
-            )
-
-    def _found(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
 
 def _check_place(path: str, create: bool) -> None:
@@ -187,10 +181,48 @@ class Patience:
         self.give_up_s = 0.0
 
     def __call__(self, tries: int) -> bool:
-        if self.none:
+        if self.none or FORKS.pending:  # a fork waits for this transaction to end
             return False
         now_s = time.monotonic()
         if tries == 0:
             self.give_up_s = now_s + BUSY_S
         time.sleep(_PAUSE_S * (0.5 + random.random()))  # noqa: S311 - only to spread the tries
         return now_s < self.give_up_s
+
+
+def reason(path: str, number: int | None = None) -> str:
+    """Return why a file cannot be opened or written, and what to do.
+
+    Parameters:
+        path: The file.
+        number: What the system said (`errno`), if it is known.
+    """
+    place = Path(path)
+    folder = place.parent
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "Too many files are open: raise the limit (ulimit -n)."
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "No room is left on its disk: make room."
+    try:
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return (
+                f"The folder {str(folder)!r} is on a read-only file system: mount it for writing,"
+                " or choose another place."
+            )
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            return f"Give this user ({_user()}) the right to read and write it."
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return (
+                f"Give this user ({_user()}) the right to write the folder {str(folder)!r}: SQLite"
+                " puts two files beside it."
+            )
+    except FileNotFoundError:
+        return f"The folder {str(folder)!r} does not exist. Make it, or correct the URL."
+    except OSError as error:
+        return f"{error.strerror}."
+    detail = "" if number is None else f" (the system says: {os.strerror(number)})"
+    return f"Give this user ({_user()}) the right to write it and the files beside it{detail}."
+
+
+def _user() -> str:
+    return f"uid {os.geteuid()}"

@@ -14,6 +14,7 @@ import apsw
 
 from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.calendar import Seen, believe
+from toril.backends.sqlite.examining import examine
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.recovery import take_back_lapsed
 from toril.backends.sqlite.writer import Writer
@@ -55,6 +56,7 @@ class SqliteLifecycle:
         findings = [_library()]
         if self._path != ":memory:":
             findings += await asyncio.to_thread(_room, Path(self._path))
+            findings += await asyncio.to_thread(examine, Path(self._path), self._writer.guard)
         contents, lapsed = await self._reader.ask(self._contents)
         return Health(findings + contents, lapsed)
 

@@ -10,7 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 import apsw
 
-from toril.backends.sqlite.connection import Place, connect_reader
+from toril.backends.forks import FORKS
+from toril.backends.sqlite.connection import connect_reader
+from toril.backends.sqlite.kept import Kept
+from toril.backends.sqlite.place import Place
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.statements import statement
 from toril.backends.sqlite.transaction import Transaction
@@ -46,16 +49,23 @@ class FileReader:
     def __init__(self, path: str, place: Place) -> None:
         self._path = path
         self._place = place
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="toril-sqlite-reader")
-        self._connection: apsw.Connection | None = None
+        self._kept = Kept(path, Kept.READS, lambda: connect_reader(path))
         self._closed = False
+        self.renew()
+        FORKS.tell(self)
+
+    def renew(self) -> None:
+        """Begin without a thread. In a forked child too, which has none."""
         self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
 
     async def ask(self, question: Callable[[View], T]) -> T:
         """Return the question's answer."""
         with self._lock:
             if self._closed:
                 raise BackendClosedError(f"{self._path}: the store was closed")
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, thread_name_prefix="toril-sqlite-reader")
             future: Future[T] = self._pool.submit(self._answer, question)
         return await asyncio.wrap_future(future)
 
@@ -65,27 +75,33 @@ class FileReader:
             if self._closed:
                 return
             self._closed = True
-            self._pool.submit(self._disconnect)
-        self._pool.shutdown(wait=True)
+            pool = self._pool
+        if pool is not None:
+            pool.shutdown(wait=True)
+        with self._kept:
+            self._kept.put_away()
 
     def _answer(self, question: Callable[[View], T]) -> T:
-        try:
-            self._place.check()
-            connection = self._connection
-            if connection is None:
-                connection = self._connection = connect_reader(self._path)
-            connection.execute("BEGIN")
+        while True:
+            forks = FORKS.begun
             try:
-                return question(_Snapshot(connection))
-            finally:
-                if connection.in_transaction:  # some errors end it by themselves
-                    connection.execute("ROLLBACK")
-        except apsw.Error as error:
-            raise translate(error, self._path) from error
+                with self._kept:
+                    self._place.check()
+                    return self._ask(question, self._kept.connection())
+            except (apsw.InterruptError, apsw.BusyError) as error:
+                if FORKS.begun == forks:
+                    raise translate(error, self._path) from error
+                FORKS.let_by()  # it was made to end for a fork
+            except apsw.Error as error:
+                raise translate(error, self._path) from error
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+    def _ask(self, question: Callable[[View], T], connection: apsw.Connection) -> T:
+        connection.execute("BEGIN")
+        try:
+            return question(_Snapshot(connection))
+        finally:
+            if connection.in_transaction:  # some errors end it by themselves
+                connection.execute("ROLLBACK")
 
 
 class SharedReader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from toril.backends.sqlite.connection import reason
 from toril.core.errors import (
     BackendClosedError,
     BackendError,
@@ -24,14 +25,9 @@ def translate(error: apsw.Error, path: str) -> BackendError:
                 " or stopped process that uses it; nothing was written."
             )
         case apsw.ReadOnlyError() | apsw.PermissionsError():
-            return StoreReadOnlyError(
-                f"{path}: cannot be written. Give this user the right to write the file and its"
-                " folder (SQLite puts two files beside it)."
-            )
+            return StoreReadOnlyError(f"{path}: cannot be written. {reason(path)}")
         case apsw.CantOpenError():
-            return StoreReadOnlyError(
-                f"{path}: cannot be opened. Does its folder exist, and may this user write there?"
-            )
+            return StoreReadOnlyError(f"{path}: cannot be opened. {reason(path)}")
         case apsw.FullError():
             return StoreFullError(
                 f"{path}: no room is left. Nothing was written; make room and it goes on."

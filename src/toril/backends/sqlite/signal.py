@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from toril.backends.forks import FORKS
+
 QUICK_S = 0.001
 """Between two looks while other processes are at work."""
 IDLE_S = 0.04
@@ -26,10 +28,15 @@ class Signal:
     def __init__(self) -> None:
         self.version = 0
         self._look: Callable[[], int] | None = None
+        self._closed = False
+        self.renew()
+        FORKS.tell(self)
+
+    def renew(self) -> None:
+        """Begin with nobody who waits. In a forked child too: they are its parent's."""
         self._lock = threading.Lock()
         self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
         self._somebody = threading.Event()
-        self._closed = False
         self._thread: threading.Thread | None = None
 
     def heed(self, look: Callable[[], int]) -> None:

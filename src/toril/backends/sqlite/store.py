@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Literal
 
 import apsw
 
-from toril.backends.sqlite.calendar import note_calendar
-from toril.backends.sqlite.checkpoints import Checkpointer
-from toril.backends.sqlite.connection import Place, connect, prepare
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
+from toril.backends.sqlite.files import StoreFile
 from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
 from toril.backends.sqlite.looking import Look
-from toril.backends.sqlite.migrate import migrate, refuse_newer
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
+from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -29,7 +25,11 @@ from toril.engine.contract import Backend
 
 
 def open_sqlite(
-    path: str, *, durability: Literal["full", "normal"], clock: Clock, create: bool
+    path: str,
+    *,
+    options: FileOptions,
+    clock: Clock,
+    create: bool,
 ) -> Backend:
     """Open (or make) the file at `path`; `:memory:` is a store that ends with the process.
 
@@ -39,44 +39,25 @@ def open_sqlite(
     in_memory = path == ":memory:"
     if not in_memory:
         path = str(Path(path).absolute())
+    work, news = Signal(), Signal()
     try:
-        connection = connect(path, create=create)
-        try:
-            refuse_newer(connection, path)
-            prepare(connection, durability=durability)
-            migrate(connection)
-            note_calendar(connection, clock)
-        except BaseException:
-            connection.close()
-            raise
+        file = None if in_memory else StoreFile(path, options, create=create)
+        writer = Writer(
+            path, file, clock=clock, durability=options.durability, work=work, news=news
+        )
     except apsw.Error as error:
         raise translate(error, path) from error
-    work, news = Signal(), Signal()
-    place = None if in_memory else Place(path)
-    turn = threading.Lock()
-    checkpointer = None if in_memory else Checkpointer(path, connection, turn)
-    writer = Writer(
-        connection,
-        path,
-        place,
-        checkpointer,
-        turn,
-        clock=clock,
-        durability=durability,
-        work=work,
-        news=news,
-    )
-    if not in_memory:
-        work.heed(Look(path, writer.look))
-        news.heed(Look(path, writer.look))
-    reader: Reader = SharedReader(writer) if place is None else FileReader(path, place)
+    if file is not None:
+        work.heed(Look(file.place.real, writer.look))
+        news.heed(Look(file.place.real, writer.look))
+    reader: Reader = SharedReader(writer) if file is None else FileReader(path, file.place)
 
     def close() -> None:
         work.close()
         news.close()
         reader.close()
-        if checkpointer is not None:
-            checkpointer.close()
+        if writer.checkpointer is not None:
+            writer.checkpointer.close()
         writer.close()
 
     return Backend(

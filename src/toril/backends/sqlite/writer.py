@@ -15,18 +15,32 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import apsw
 
+from toril.backends.forks import FORKS
+from toril.backends.sqlite.calendar import note_calendar
 from toril.backends.sqlite.checkpoints import Checkpointer
-from toril.backends.sqlite.connection import Patience, Place
+from toril.backends.sqlite.connection import Patience, connect, prepare
+from toril.backends.sqlite.files import StoreFile
+from toril.backends.sqlite.guards import Guard
+from toril.backends.sqlite.kept import Kept
+from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.urls import Durability
+from toril.backends.sqlite.works import Work, deliver, settle
 from toril.core.clock import Clock
-from toril.core.errors import BackendClosedError, StoreBusyError, StoreFullError, TorilError
+from toril.core.errors import (
+    BackendClosedError,
+    BackendError,
+    StoreBusyError,
+    StoreFullError,
+    TorilError,
+)
 
 T = TypeVar("T")
 
@@ -43,70 +57,109 @@ LOOK_S = 0.02
 """How long a look waits for its turn."""
 
 
-class Work:
-    """One piece of work: a transition, and who waits for its result.
-
-    A transition may be run again after a rollback, so it keeps nothing between runs. A `TorilError`
-    from it means that it has written nothing.
-    """
-
-    __slots__ = ("durable", "error", "future", "loop", "result", "transition")
-
-    def __init__(
-        self,
-        transition: Callable[[Transaction], Any],
-        durable: bool,
-        future: asyncio.Future[Any] | Future[Any],
-        loop: asyncio.AbstractEventLoop | None,
-    ) -> None:
-        self.transition = transition
-        self.durable = durable
-        self.future = future
-        self.loop = loop
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
 class Writer:
     """The thread, its connection and its queue of work."""
 
     def __init__(
         self,
-        connection: apsw.Connection,
         path: str,
-        place: Place | None,
-        checkpointer: Checkpointer | None,
-        turn: threading.Lock,
+        file: StoreFile | None,
         *,
         clock: Clock,
-        durability: Literal["full", "normal"],
+        durability: Durability,
         work: Signal,
         news: Signal,
     ) -> None:
-        self._connection = connection
+        """Make a writer and open its connection.
+
+        Parameters:
+            path: The file, or `:memory:`.
+            file: Opens the file. None: in memory.
+            clock: What time it is.
+            durability: What a commit survives.
+            work: Rung when there may be a job to claim.
+            news: Rung when a queue has told an event.
+
+        Raises:
+            apsw.Error: The file cannot be opened.
+            BackendError: The same, with its reason.
+        """
         self._path = path
-        self._place = place
-        self._checkpointer = checkpointer
+        self._file = file
         self._clock = clock
-        self._full = durability == "full" and path != ":memory:"
-        self._synchronous_full = durability == "full"
+        self._full = durability == "full" and file is not None
+        self._durability = durability
         self._last_times: dict[str, int] = {}
-        self._remembered = Remembered()
         self._work_signal = work
         self._news_signal = news
+        self._closed = False
+        self._patience = Patience()
+        self._opened = 0
+        """How often the connection was opened."""
+        self._looked = -1
+        if file is None:
+            self._turn = Kept(path, Kept.WRITES, self._connect)
+        else:
+            self._turn = Kept(path, Kept.WRITES, self._connect, file.close)
+        self.checkpointer = None if file is None else Checkpointer(path, self._turn, file)
+        self.renew()
+        self._open()
+        FORKS.tell(self)
+
+    def renew(self) -> None:
+        """Begin without a thread and without work. In a forked child too, which has neither."""
         self._waiting: SimpleQueue[Work | None] = SimpleQueue()
         self._handed = 0
         """Works that the thread was given and has not ended."""
-        self._closed = False
         self._door = threading.Lock()  # nothing may be put behind the mark that ends the thread
-        self._turn = turn  # whose the connection is: the thread's, or a caller's
-        self._looked = -1
-        self._patience = Patience()
+        self._thread: threading.Thread | None = None
+
+    def _open(self) -> None:
+        """Open the connection, again if it gave way to a fork."""
+        while True:
+            forks = FORKS.begun
+            try:
+                with self._turn:
+                    self._turn.connection()
+                return
+            except apsw.BusyError:
+                if FORKS.begun == forks:
+                    raise
+                FORKS.let_by()
+
+    def _connect(self) -> apsw.Connection:
+        if self._file is None:
+            connection = connect(self._path)
+            prepare(connection, durability=self._durability)
+            migrate(connection)
+        else:
+            connection = self._file.connect()
         connection.set_busy_handler(self._patience)
+        self._note_calendar(connection)
+        if self.checkpointer is not None:
+            self.checkpointer.attach(connection)
+        # What is known of another connection says nothing of this one.
+        self._opened += 1
+        self._synchronous_full = self._durability == "full"
+        self._remembered = Remembered()
         self._commit_s = math.inf
         """How long the disk took of late for a commit; not known before the first."""
-        self._thread = threading.Thread(target=self._run, name="toril-sqlite", daemon=True)
-        self._thread.start()
+        return connection
+
+    def _note_calendar(self, connection: apsw.Connection) -> None:
+        guard = self.guard
+        if guard is None:
+            note_calendar(connection, self._clock)
+        elif guard.hold(self._patience):
+            try:
+                note_calendar(connection, self._clock)
+            finally:
+                guard.let()
+
+    @property
+    def guard(self) -> Guard | None:
+        """The locks on the file, while it is open."""
+        return None if self._file is None else self._file.guard
 
     async def run(
         self,
@@ -138,7 +191,7 @@ class Writer:
         future: asyncio.Future[T] = loop.create_future()
         work = Work(transition, durable, future, loop)
         if at_once and self._do_at_once(work):
-            _settle([work])
+            settle([work])
         else:
             self._put(work)
         return future
@@ -155,8 +208,9 @@ class Writer:
             return self._looked  # the next look will tell
         try:
             if not self._closed:
-                self._looked = self._connection.pragma("data_version")
-        except apsw.Error:  # those who wait find out by their own calls
+                version: int = self._turn.connection().pragma("data_version")
+                self._looked = (self._opened << 32) + version  # of each connection its own
+        except (apsw.Error, BackendError):  # those who wait find out by their own calls
             self._looked = -1
         finally:
             self._turn.release()
@@ -165,10 +219,14 @@ class Writer:
     def close(self) -> None:
         """Finish what is waiting, end the thread, close the connection."""
         with self._door:
+            thread = self._thread
             if not self._closed:
                 self._closed = True
                 self._waiting.put(None)
-        self._thread.join()
+        if thread is not None:
+            thread.join()
+        with self._turn:
+            self._turn.put_away()
 
     def _put(self, work: Work) -> None:
         with self._door:
@@ -176,6 +234,9 @@ class Writer:
                 raise BackendClosedError(f"{self._path}: the store was closed")
             self._handed += 1
             self._waiting.put(work)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="toril-sqlite", daemon=True)
+                self._thread.start()
 
     def _do_at_once(self, work: Work) -> bool:
         """Do a work on the thread that asks for it, unless it might have to wait; say whether.
@@ -186,12 +247,13 @@ class Writer:
         # Nothing overtakes what the thread was given before, by the same caller perhaps.
         if self._handed or (work.durable and self._full and self._commit_s > MOST_PAUSE_S):
             return False
-        if self._checkpointer is not None and self._checkpointer.behind:
+        if self.checkpointer is not None and self.checkpointer.behind:
             return False
         if not self._turn.acquire(blocking=False):
             return False
+        self._turn.holder = threading.get_ident()
         try:
-            if self._closed:
+            if self._closed or not self._turn.is_open:
                 return False
             self._patience.none = True
             self._attempt([work], at_once=True)
@@ -203,6 +265,7 @@ class Writer:
             raise
         finally:
             self._patience.none = False
+            self._turn.holder = 0
             self._turn.release()
         return True
 
@@ -223,41 +286,51 @@ class Writer:
             while group:
                 with self._turn:
                     done = self._transact(group)
+                if done == 0:
+                    FORKS.let_by()
+                    continue
                 with self._door:
                     self._handed -= done
-                _deliver(group[:done])
+                deliver(group[:done])
                 del group[:done]
-        with self._turn:
-            self._connection.close()
 
     def _transact(self, group: list[Work]) -> int:
-        """Run the first works of a group together; return how many. At least one."""
+        """Run the first works of a group together; return how many.
+
+        At least one, or none if it gave way to a fork: then the group is to be run again.
+        """
+        forks = FORKS.begun
         try:
             return self._attempt(group)
         except Exception:
             self._roll_back()
         error = group[0].error
+        if isinstance(error, StoreBusyError) and FORKS.begun != forks:
+            return 0
         if isinstance(error, StoreFullError):
             self._empty_log()
         elif len(group) == 1 or isinstance(error, StoreBusyError):
             # A lock is nobody's fault, and each would wait for it as long as all did.
             return len(group)
         # One of them spoiled it for all: run each on its own, so that only that one fails.
-        for work in group:
+        for done, work in enumerate(group):
             try:
                 self._attempt([work])
             except Exception:
                 self._roll_back()
+                if isinstance(work.error, StoreBusyError) and FORKS.begun != forks:
+                    return done
         return len(group)
 
     def _attempt(self, group: list[Work], *, at_once: bool = False) -> int:
         done = 0
         try:
-            changes = self._connection.total_changes()
-            self._set_synchronous(any(work.durable for work in group))
-            self._connection.execute("BEGIN IMMEDIATE")
+            connection = self._turn.connection()
+            changes = connection.total_changes()
+            self._set_synchronous(connection, any(work.durable for work in group))
+            self._begin(connection)
             transaction = Transaction(
-                self._connection,
+                connection,
                 self._clock,
                 self._last_times,
                 self._remembered,
@@ -274,10 +347,10 @@ class Writer:
                 if time.monotonic() > until_s:
                     break
             transaction.flush()
-            if self._place is not None:
-                self._place.check()
-            self._commit(measured=self._connection.total_changes() - changes <= FEW_CHANGES)
-            self._remembered.committed(self._connection)
+            if self._file is not None:
+                self._file.place.check()
+            self._commit(connection, measured=connection.total_changes() - changes <= FEW_CHANGES)
+            self._remembered.committed(connection)
         except Exception as error:
             reason = translate(error, self._path) if isinstance(error, apsw.Error) else error
             for work in group:
@@ -289,58 +362,55 @@ class Writer:
             self._news_signal.ring()
         return done
 
-    def _commit(self, *, measured: bool) -> None:
-        if not measured or not self._synchronous_full:
-            self._connection.execute("COMMIT")
-            return
+    def _begin(self, connection: apsw.Connection) -> None:
+        """Begin a transaction, as the only one of all processes."""
+        # Before SQLite's own lock, with which it also decides what is the newest commit: if that
+        # lock was dropped from under another process, that one may be about to commit.
+        guard = self.guard
+        if guard is not None and not guard.hold(self._patience):
+            raise apsw.BusyError("another process writes")
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _commit(self, connection: apsw.Connection, *, measured: bool) -> None:
         begin_s = time.monotonic()
-        self._connection.execute("COMMIT")
+        connection.execute("COMMIT")
+        if self._file is not None and (guard := self.guard) is not None:
+            guard.let()
+            if not guard.holds:
+                self._file.place.check()  # nothing kept others from removing the log meanwhile
+        if not measured or not self._synchronous_full:
+            return
         took_s = min(time.monotonic() - begin_s, 4 * MOST_PAUSE_S)
         usual_s = self._commit_s
         # An average of some eight commits, in which one that stumbles does not decide.
         self._commit_s = took_s if usual_s == math.inf else usual_s + (took_s - usual_s) / 8
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
+        if not self._turn.is_open:  # it could not be opened
+            return
+        connection = self._turn.connection()
+        if connection.in_transaction:
             with suppress(apsw.Error):  # the error that led here is the one to tell
-                self._connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK")
+        if (guard := self.guard) is not None:
+            guard.let()
 
     def _empty_log(self) -> None:
         """Give the log's room on the disk back: its pages are in the file then, once each."""
-        with suppress(apsw.Error):  # no room for that either, or somebody reads from it
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        guard = self.guard
+        if guard is None:
+            return
+        with guard.moving() as alone, suppress(apsw.Error):
+            if alone and guard.hold(self._patience):
+                # No room for that either, or somebody reads from it: then it stays.
+                connection = self._turn.connection()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        guard.let()
 
-    def _set_synchronous(self, durable: bool) -> None:
+    def _set_synchronous(self, connection: apsw.Connection, durable: bool) -> None:
         want_full = self._full and durable
         if want_full != self._synchronous_full:
-            self._connection.execute(
+            connection.execute(
                 "PRAGMA synchronous = FULL" if want_full else "PRAGMA synchronous = NORMAL"
             )
             self._synchronous_full = want_full
-
-
-def _deliver(group: list[Work]) -> None:
-    """Hand results to those who wait: one wake-up for each event loop."""
-    loops: dict[asyncio.AbstractEventLoop, list[Work]] = {}
-    for work in group:
-        if work.loop is not None:
-            loops.setdefault(work.loop, []).append(work)
-        elif work.error is not None:
-            work.future.set_exception(work.error)
-        else:
-            work.future.set_result(work.result)
-    for loop, works in loops.items():
-        try:
-            loop.call_soon_threadsafe(_settle, works)
-        except RuntimeError:  # that loop was closed; nobody is left to tell
-            continue
-
-
-def _settle(works: list[Work]) -> None:
-    for work in works:
-        if work.future.done():
-            continue
-        if work.error is not None:
-            work.future.set_exception(work.error)
-        else:
-            work.future.set_result(work.result)
