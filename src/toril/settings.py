@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -25,7 +25,7 @@ FILE = "toril.toml"
 class Settings:
     """Every setting, with its default."""
 
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)
     """Where jobs live. `TORIL_URL`."""
     durability: Literal["full", "normal"] = "full"
     """Whether an acknowledged job survives a loss of power. `TORIL_DURABILITY`."""
@@ -104,9 +104,9 @@ def _word(*words: str) -> Callable[[str, object], str]:
     return parse
 
 
-def _text(source: str, value: object) -> str:
+def _secret_text(source: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidOptionError(f"{source}={value!r}: expected a text")
+        raise InvalidOptionError(f"{source}: expected a text")
     return value
 
 
@@ -134,7 +134,7 @@ def _profile(source: str, value: object) -> Profile | None:
 
 
 _PARSERS: dict[str, Callable[[str, object], object]] = {
-    "url": _text,
+    "url": _secret_text,
     "durability": _word("full", "normal"),
     "concurrency": _whole,
     "shutdown_s": _duration,

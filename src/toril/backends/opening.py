@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from toril.core.checks import require, unknown
@@ -15,6 +16,8 @@ _SCHEMES = (
     "sqlite", "redis", "rediss", "unix",
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
+_MISTYPED = re.compile(r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?:|\S+:\S*@")
+"""What was meant as a URL and lacks `://`: a file of that name would be made in its place."""
 
 
 def open_backend(
@@ -47,10 +50,16 @@ def open_backend(
         return _open_redis(url, clock)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
+    # Nothing behind the scheme is ever shown: in a URL with a mistake it may hold a password.
+    if not separator and _MISTYPED.match(url):
+        raise InvalidOptionError(
+            "url: expected '://' after the scheme, as in 'redis://host:6379/0', or the path of a"
+            " file. It is not shown, as it may hold a password"
+        )
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
     if scheme not in _SCHEMES:
-        raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
+        raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
         return _open_redis(url, clock)
     from toril.backends.sqlite.store import open_sqlite  # late: each store has its own libraries

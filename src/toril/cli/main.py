@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.core.redact import without_passwords
 from toril.version import VERSION
 
 COMMANDS = {
@@ -170,7 +171,7 @@ def _wave_after_reader() -> None:
 
 def _complain(sentence: str, code: int) -> int:
     try:
-        click.echo(f"toril: {sentence}", err=True)
+        click.echo(f"toril: {without_passwords(sentence)}", err=True)
     except OSError:
         return code  # nobody reads it
     return code

@@ -24,6 +24,7 @@ TorilError
     ├── StoreReadOnlyError
     ├── StoreFullError          the disk (or a quota) is full
     ├── StoreCorruptError
+    ├── StoreDeniedError        the server's user lacks a right
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
 
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
@@ -161,6 +162,10 @@ class StoreBusyError(BackendError):
 
 class StoreReadOnlyError(BackendError):
     """The store cannot be written: a read-only file, folder or file system."""
+
+
+class StoreDeniedError(BackendError):
+    """The server's user lacks a right, which the message names. Nothing was done."""
 
 
 class StoreFullError(BackendError):

@@ -139,7 +139,7 @@ async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -
     replies = await ask_all(link, commands)
     for reply in replies[:needed]:
         if isinstance(reply, ReplyError):
-            raise translate(str(reply), link.shown, user=link.user)
+            raise translate(unsaid(str(reply), address.password), link.shown, user=link.user)
     named, said, role = replies[needed:]
     if isinstance(named, ReplyError) and code(str(named)) != "NOPERM":
         raise translate(str(named), link.shown, user=link.user)
@@ -180,6 +180,11 @@ async def ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]
 def login(username: str | None, password: str) -> tuple[Word, ...]:
     """Return the command that lets a user in."""
     return ("AUTH", password) if username is None else ("AUTH", username, password)
+
+
+def unsaid(text: str, password: str | None) -> str:
+    """Return what a server said without the password: one that knows no AUTH repeats it."""
+    return text.replace(password, "***") if password else text
 
 
 def away(

@@ -14,13 +14,20 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
+from toril.backends.redis import rights
 from toril.backends.redis.address import Place
 from toril.backends.redis.cluster import Slots, parse_redirection
 from toril.backends.redis.line import Line
 from toril.backends.redis.lines import Lines
 from toril.backends.redis.link import Link, NotWrittenError
-from toril.backends.redis.protocol import ReplyError, pack
-from toril.backends.redis.replies import code, is_read_only, translate
+from toril.backends.redis.protocol import ReplyError, Word, pack
+from toril.backends.redis.replies import (
+    code,
+    denied,
+    is_denied_inside,
+    is_read_only,
+    translate,
+)
 from toril.backends.redis.routes import FIRST_PAUSE_S, LONGEST_PAUSE_S, Route
 from toril.backends.redis.scripts import Script
 from toril.backends.redis.ways import Known, Ways
@@ -70,6 +77,8 @@ class Home:
         mended: Counter[str] = Counter()
         while True:
             if refused is not None:
+                if key is not None and is_denied_inside(str(refused[1])):
+                    raise await self._denied(*refused, key=key) from None
                 asked = await self._mend(*refused, asked=asked, script=script, mended=mended)
                 refused = None
             link = await self.ways.reach(key, asked)
@@ -250,10 +259,10 @@ class Home:
     async def _open_apart(self, key: str, name: str | None) -> Line:
         link, place = await self.ways.open_apart(key, name)
         try:
-            number = await link.send(pack(("CLIENT", "ID")))
-        except ReplyError as error:
-            link.abort("it was not wanted")
-            raise self.refusal(link, error) from None
+            # Number 0 is nobody's: it is only asked whether a call that blocks may be ended.
+            number, told = await link.send_many(
+                pack(("CLIENT", "ID")) + pack(("CLIENT", "UNBLOCK", 0)), 2
+            )
         except (NotWrittenError, StoreUnreachableError):
             raise StoreUnreachableError(
                 f"{link.shown}: cannot be reached: it hung up.", sent=False
@@ -262,7 +271,8 @@ class Home:
             link.abort("it was not wanted")
             raise
         tell = partial(self.ask_node, place)
-        return Line(link, int(number), refusal=self.refusal, tell=tell)
+        may_tell = not isinstance(told, ReplyError) and not isinstance(number, ReplyError)
+        return Line(link, int(number) if may_tell else None, refusal=self.refusal, tell=tell)
 
     async def _mend(
         self,
@@ -302,6 +312,19 @@ class Home:
             self.ways.note_move(link, text)
             return None
         return asked
+
+    async def _denied(self, link: Link, error: ReplyError, *, key: str) -> TorilError:
+        """Return the error of a script that was refused a command, and name the command."""
+        try:
+            lacking = await rights.refused(self.run, key, rights.NEEDED)
+        except TorilError:
+            lacking = None
+        return denied(str(error), link.shown, link.user, rights.names(lacking or ()))
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> object:
+        """Run a script where its first key is."""
+        data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
+        return await self.deliver(data, keys[0], script)
 
     async def _load(self, link: Link, script: Script) -> None:
         """Give a server a script. Many may find it missing at once: it is sent once."""

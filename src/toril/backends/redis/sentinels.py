@@ -18,6 +18,7 @@ from toril.backends.redis.connecting import (
     connect,
     login,
     open_link,
+    unsaid,
 )
 from toril.backends.redis.link import OVERDUE_S, Link
 from toril.backends.redis.protocol import ReplyError, Word
@@ -123,7 +124,8 @@ class Finder:
             *needed, said = await ask_all(link, commands)
             for reply in needed:
                 if isinstance(reply, ReplyError):
-                    raise translate(str(reply), link.shown, user=link.user)
+                    text = unsaid(str(reply), address.sentinel_password)
+                    raise translate(text, link.shown, user=link.user)
         finally:
             link.abort("it is not needed any more")
         if needed[-1] is None:
