@@ -122,6 +122,7 @@ class App(TaskMaker):
                         durability=self.durability,
                         clock=self._clock,
                         create=self._create,
+                        answer_timeout_s=self.settings.answer_timeout_s,
                     )
         return self._backend
 

@@ -35,6 +35,9 @@ class Settings:
     """How long a stopping worker lets jobs go on, in seconds. `TORIL_SHUTDOWN`."""
     profile: Profile | None = None
     """Which queues `toril worker` takes; `all` for none. `TORIL_PROFILE`, or `WORKER_TYPE`."""
+    answer_timeout_s: float = 15.0
+    """After how long without any answer a connection to a Redis server is given up, in seconds. The
+    option of that name in a URL goes before. `TORIL_ANSWER_TIMEOUT`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -70,6 +73,7 @@ VARIABLES = {
     "TORIL_SHUTDOWN": "shutdown_s",
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
+    "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -124,6 +128,13 @@ def _duration(source: str, value: object) -> float:
     return durations.seconds(cast("float", value), source)
 
 
+def _some_time(source: str, value: object) -> float:
+    seconds = _duration(source, value)
+    if not 0 < seconds < 3600:
+        raise InvalidOptionError(f"{source}={value!r}: expected more than 0 and less than an hour")
+    return seconds
+
+
 def _profile(source: str, value: object) -> Profile | None:
     if value == "all":
         return None
@@ -139,5 +150,6 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "concurrency": _whole,
     "shutdown_s": _duration,
     "profile": _profile,
+    "answer_timeout_s": _some_time,
     "log_level": _word("debug", "info", "warning", "error"),
 }

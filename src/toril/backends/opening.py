@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Literal
 
@@ -26,6 +27,7 @@ def open_backend(
     durability: Durability = "full",
     clock: Clock | None = None,
     create: bool = True,
+    answer_timeout_s: float = 15.0,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
@@ -40,6 +42,8 @@ def open_backend(
             Redis server decides that itself.
         clock: What time it is. Default: the store's, which is the host's or the server's.
         create: Make the file when it is not there. Commands that only look say no.
+        answer_timeout_s: After how long without any answer a connection to a server is given up, in
+            seconds; unless the URL says it.
 
     Raises:
         InvalidOptionError: The URL makes no sense.
@@ -47,7 +51,7 @@ def open_backend(
     """
     require(durability in ("full", "normal"), "durability", durability, "'full' or 'normal'")
     if not isinstance(url, str):
-        return _open_redis(url, clock)
+        return _open_redis(url, clock, answer_timeout_s)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
     # Nothing behind the scheme is ever shown: in a URL with a mistake it may hold a password.
@@ -61,7 +65,7 @@ def open_backend(
     if scheme not in _SCHEMES:
         raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
-        return _open_redis(url, clock)
+        return _open_redis(url, clock, answer_timeout_s)
     from toril.backends.sqlite.store import open_sqlite  # late: each store has its own libraries
 
     path = ":memory:" if rest in (":memory:", "/:memory:") else rest.removeprefix("/")
@@ -69,7 +73,7 @@ def open_backend(
     return open_sqlite(path, durability=durability, clock=clock or SystemClock(), create=create)
 
 
-def _open_redis(url: object, clock: Clock | None) -> Backend:
+def _open_redis(url: object, clock: Clock | None, answer_timeout_s: float) -> Backend:
     try:
         from toril.backends.redis.own_client import from_client  # late, as above
         from toril.backends.redis.store import open_redis
@@ -80,5 +84,8 @@ def _open_redis(url: object, clock: Clock | None) -> Backend:
         raise MissingExtraError(
             "redis:// needs the package hiredis: pip install 'toril[redis]'"
         ) from error
-    address = parse(url) if isinstance(url, str) else from_client(url)
+    if isinstance(url, str):
+        address = parse(url, answer_timeout_s=answer_timeout_s)
+    else:
+        address = dataclasses.replace(from_client(url), answer_timeout_s=answer_timeout_s)
     return open_redis(address, clock=clock or SystemClock())

@@ -30,8 +30,8 @@ def code(text: str) -> str:
 
 
 def is_denied_inside(text: str) -> bool:
-    """Whether a script was refused one of its commands or keys, which the server does not name."""
-    return "user executing the script can't" in text
+    """Whether a script was refused one of its commands or keys; Redis 7.0 does not say which."""
+    return "user executing the script can't" in text or "ACL failure in script" in text
 
 
 def is_read_only(text: str) -> bool:

@@ -94,11 +94,12 @@ async def findings(
         text = "this server cannot say what a user may do; Redis 7 and Valkey can"
         return [Finding("rights", "ok", text)]
     badly = [command for command in lacking if command in needed]
-    found = []
+    texts = []
     if badly:
-        text = f"{who} lacks {names(badly)}: work fails. Give it with ACL SETUSER. {WHERE}"
-        found.append(Finding("rights", "error", text))
+        texts.append(f"{who} lacks {names(badly)}: work fails. Give it with ACL SETUSER. {WHERE}")
     for lost in dict.fromkeys(COMFORT[command] for command in lacking if command in COMFORT):
         without = [one for one in lacking if COMFORT.get(one) == lost]
-        found.append(Finding("rights", "warning", f"{who} lacks {names(without)}: {lost}"))
-    return found or [Finding("rights", "ok", f"{who} may do all that is needed")]
+        texts.append(f"{who} lacks {names(without)}: {lost}")
+    if not texts:
+        return [Finding("rights", "ok", f"{who} may do all that is needed")]
+    return [Finding("rights", "error" if badly else "warning", "; ".join(texts))]
