@@ -32,6 +32,9 @@ class Announcement(msgspec.Struct, frozen=True):
     stage: Literal["starting", "ready", "done"] = "starting"
     """`ready`: it is at work. `done`: it holds no job any more, and ends."""
 
+    def __repr__(self) -> str:
+        return f"Announcement({self.worker_id!r}, {self.stage!r})"
+
 
 class Child:
     """One worker process. Made by `start_child`."""

@@ -6,7 +6,9 @@ import re
 
 _SECRET_OPTION = re.compile(r"(password=)[^&]*")
 _SECRET_OPTION_WITHIN = re.compile(r"(password=)[^&\s'\")]*")
-_BEFORE_AT = re.compile(r"([\w+.-]*(?:://|//|:/?)[^\s:@/]*):\S*@")
+_BEFORE_AT = re.compile(
+    r"((?:[\w+.-]*(?:://|//|:/)|(?:rediss?|unix)[\w+]*:(?=[^@\s]*:))?[^\s:@/]*):\S*@"
+)
 """A URL up to the end of its password, also one whose scheme is misspelt."""
 
 
