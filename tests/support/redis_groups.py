@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from tests.support.ports import reserve_port
+from tests.support.proxy import Proxy
 from tests.support.redis_client import RedisReplyError
 from tests.support.redis_server import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
@@ -58,7 +59,12 @@ class Sentinels(_Group):
 
     @classmethod
     def start(
-        cls, folder: Path, *, options: Sequence[str] = (), software: Software = COMMON
+        cls,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        software: Software = COMMON,
+        proxied: bool = False,
     ) -> Sentinels:
         """Start all five and return once they know of each other.
 
@@ -66,8 +72,18 @@ class Sentinels(_Group):
             folder: Each gets a folder of its own in it.
             options: Of the primary and the replica.
             software: Whose servers.
+            proxied: Whether everybody reaches the first primary by `proxy`.
         """
-        return _started(cls(software), lambda group: group._start(folder, options))
+        return _started(cls(software), lambda group: group._start(folder, options, proxied))
+
+    proxy: Proxy | None = None
+    """A network in front of the first primary, if it was asked for."""
+
+    def stop(self) -> None:
+        """End all servers."""
+        if self.proxy is not None:
+            self.proxy.close()
+        super().stop()
 
     def __enter__(self) -> Sentinels:
         return self
@@ -136,7 +152,7 @@ class Sentinels(_Group):
         self._wait_for(after)
         return after
 
-    def _start(self, folder: Path, options: Sequence[str]) -> None:
+    def _start(self, folder: Path, options: Sequence[str], proxied: bool) -> None:
         at_once = [
             *("--repl-diskless-sync-delay", "0"),
             *("--user", self.USER, "on", f">{self.USER}", "~*", "&*", "+@all"),
@@ -146,9 +162,11 @@ class Sentinels(_Group):
         ]
         primary = self._launch(folder / "primary", at_once)
         primary.restart()
-        copy = self._launch(
-            folder / "replica", ["--replicaof", f"127.0.0.1 {primary.port}", *at_once]
-        )
+        port = primary.port
+        if proxied:
+            self.proxy = Proxy(port)
+            port = self.proxy.url_port
+        copy = self._launch(folder / "replica", ["--replicaof", f"127.0.0.1 {port}", *at_once])
         copy.restart()
         self._data = [primary, copy]
         wait_until_sync(
@@ -157,9 +175,7 @@ class Sentinels(_Group):
             deadline_s=SETTLE_S,
             what="the replica to follow",
         )
-        self.sentinels = [
-            self._start_sentinel(folder / f"sentinel-{n}", primary.port) for n in range(3)
-        ]
+        self.sentinels = [self._start_sentinel(folder / f"sentinel-{n}", port) for n in range(3)]
         wait_until_sync(
             lambda: all(map(self._knows_all, self.sentinels)),
             deadline_s=SETTLE_S,
@@ -188,6 +204,8 @@ class Sentinels(_Group):
         for sentinel in self.sentinels:
             if sentinel.is_running:
                 place = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
+                if self.proxy is not None and int(place[1]) == self.proxy.url_port:
+                    return self.proxy.target_port
                 return int(place[1])
         raise AssertionError("no sentinel runs")
 

@@ -174,7 +174,7 @@ class Ways:
         if slots is not None:
             return slots.owner(slot_of(key)) in (None, link.place)
         main = self._main.link
-        return main is None or _same(main, link)
+        return main is None or not self.may_move or _same(main, link)
 
     def check_open(self) -> None:
         """Raise `BackendClosedError` once `close` was called."""
