@@ -35,8 +35,8 @@ log = logging.getLogger("tests.failover")
 pytestmark = pytest.mark.timeout(180)
 
 BACK_S = 10.0
-"""Within which work goes on after the promotion: `docs/operate/redis.md` says 5 s, on a machine that
-is not busy with tests. It took 15 s and more."""
+"""Within which work goes on after the promotion. The page says 5 s, on a machine that is not busy
+with tests; it took 15 s and more."""
 QUEUE = "work"
 on_all = pytest.mark.parametrize(
     ("software", "busy"),
