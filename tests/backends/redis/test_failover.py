@@ -336,3 +336,41 @@ async def test_calls_on_their_way_to_a_frozen_primary_end_with_the_promotion(
         assert time.monotonic() - promoted_s < BACK_S
         assert int(str(await client.run(INCREMENT, ["n"]))) == 2
         frozen.resume()
+
+
+async def test_client_that_connects_to_a_frozen_primary_follows_the_promotion(
+    connect: Connect, tmp_path: Path
+) -> None:
+    """The kernel of a frozen server accepts connections: the attempt took its whole time."""
+    with Sentinels.start(tmp_path / "all") as group:
+        group.copy_all()
+        frozen = group.primary
+        client = connect(group.url, connect_timeout_s=60)
+
+        frozen.pause()
+        called = asyncio.create_task(client.run(INCREMENT, ["n"]))
+        lined = asyncio.create_task(client.line("list"))
+        promoted_s = await promotion(lambda: group.named_by(group.sentinels[0]) != frozen.port)
+
+        assert await called == 1
+        await (await lined).close()
+        assert time.monotonic() - promoted_s < BACK_S
+        frozen.resume()
+
+
+async def test_frozen_first_host_of_a_cluster_holds_nobody_up(
+    connect: Connect, tmp_path: Path
+) -> None:
+    """A new client asked it for the whole of `connect_timeout_s`, and then gave up."""
+    with Cluster.start(tmp_path / "all") as cluster:
+        frozen, *others = cluster.servers
+        key = next(key for key in map(str, range(1000)) if cluster.node_for(key) is not frozen)
+        client = connect(cluster.url)
+
+        frozen.pause()
+        begin_s = time.monotonic()
+
+        assert await client.run(INCREMENT, [key]) == 1
+        assert time.monotonic() - begin_s < 5
+        assert cluster.url.index(str(frozen.port)) < cluster.url.index(str(others[0].port))
+        frozen.resume()

@@ -11,11 +11,11 @@ import functools
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from toril.backends.redis.address import Address, Place, Tls, show_place
-from toril.backends.redis.link import Link, NotWrittenError
+from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, Word, pack
 from toril.backends.redis.replies import code, translate
 from toril.backends.redis.server_info import ServerInfo, parse_info
@@ -70,6 +70,48 @@ async def open_link(
         link.abort("it was not let in")
         raise
     return link, info
+
+
+async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, ServerInfo]:
+    """Connect, as `open_link` does, to the first of some servers that answers.
+
+    They are tried in turn; one that says nothing for a second has the next one tried beside it.
+    """
+    attempts: list[asyncio.Future[tuple[Link, ServerInfo]]] = []
+    troubles: list[StoreUnreachableError] = []
+    rest = iter(places)
+    pending: set[asyncio.Future[tuple[Link, ServerInfo]]] = set()
+    try:
+        while True:
+            place = next(rest, None)
+            if place is not None:
+                attempts.append(asyncio.ensure_future(open_link(address, place)))
+                pending.add(attempts[-1])
+            elif not pending:
+                raise troubles[0]
+            timeout_s = None if place is None else OVERDUE_S
+            done, pending = await asyncio.wait(
+                pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                try:
+                    opened = attempt.result()
+                except StoreUnreachableError as error:
+                    troubles.append(error)
+                else:
+                    attempts.remove(attempt)
+                    return opened
+    finally:
+        for attempt in attempts:
+            await give_up(attempt)
+
+
+async def give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:
+    """End an attempt to connect; close what it has opened."""
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result()[0].abort("it is not needed any more")
 
 
 async def connect(

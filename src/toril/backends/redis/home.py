@@ -214,9 +214,7 @@ class Home:
             link.retire()
         elif code(text) == "MOVED":
             self.ways.note_move(link, text)
-        elif code(text) == "CLUSTERDOWN":
-            self.ways.refresh_soon()
-        elif code(text) == "NOREPLICAS":
+        elif code(text) in ("CLUSTERDOWN", "NOREPLICAS"):
             self.ways.look_soon()
         return translate(text, link.shown, user=link.user)
 

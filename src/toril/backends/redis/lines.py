@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Awaitable, Callable
 
 from toril.backends.redis.address import Place
@@ -92,7 +93,9 @@ class Lines:
                 continue
             if place not in self._asking:
                 self._asking[place] = self._loop.create_task(
-                    self._ask(place, link, key), name="toril-redis-pulse"
+                    self._ask(place, link, key),
+                    name="toril-redis-pulse",
+                    context=contextvars.Context(),
                 )
 
     async def _ask(self, place: Place | None, link: Link | None, key: str) -> None:

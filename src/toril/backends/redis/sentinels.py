@@ -16,6 +16,7 @@ from toril.backends.redis.connecting import (
     ask_all,
     away,
     connect,
+    give_up,
     login,
     open_link,
     unsaid,
@@ -84,11 +85,11 @@ class Finder:
             try:
                 moved_to = await self._moved(place, attempt)
             except BaseException:
-                await _give_up(attempt)
+                await give_up(attempt)
                 raise
             if moved_to is None:
                 return attempt.result()
-            await _give_up(attempt)
+            await give_up(attempt)
             place = moved_to
 
     async def _moved(self, place: Place, attempt: asyncio.Future[Any]) -> Place | None:
@@ -139,10 +140,3 @@ def _epoch(said: Any) -> int:
     if isinstance(said, list) and "config-epoch" in said:
         return int(said[said.index("config-epoch") + 1])
     return 0
-
-
-async def _give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:
-    attempt.cancel()
-    await asyncio.gather(attempt, return_exceptions=True)
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result()[0].abort("it is not needed any more")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from toril.backends.redis.cluster import (
     parse_redirection,
     slot_of,
 )
-from toril.backends.redis.connecting import CLIENT_NAME, open_link
+from toril.backends.redis.connecting import CLIENT_NAME, open_any, open_link
 from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, pack
 from toril.backends.redis.routes import Route
@@ -32,6 +33,8 @@ from toril.core.errors import BackendClosedError, StoreUnreachableError, TorilEr
 REPLACED = "another server took over"
 _REFRESH_S = 1.0
 """Redirections within this time do not ask for the slots again."""
+_LOOK_S = 0.5
+"""Nor do refusals and silence within this time ask again who the primaries are."""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Ways:
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_s = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._looked_s = float("-inf")
         self._closed = False
 
     def nearby(self, key: str | None) -> Link | None:
@@ -159,9 +163,11 @@ class Ways:
     async def look(self) -> None:
         """Ask who the primaries are, and leave servers that are none any more. Never raises.
 
-        Many may ask at once: it is asked once.
+        Many may ask at once: it is asked once, and not again within half a second.
         """
-        await asyncio.wait([self._look_once()])
+        looking = self._look_once()
+        if looking is not None:
+            await asyncio.wait([looking])
 
     def look_soon(self) -> None:
         """`look` in a task of its own."""
@@ -249,14 +255,8 @@ class Ways:
     async def _open_any(self) -> tuple[Link, ServerInfo]:
         """Connect to the address' first host that answers, or to a node known by now."""
         slots = self.known.slots
-        places = dict.fromkeys((*self._address.hosts, *(slots.places if slots else ())))
-        troubles = []
-        for place in places:
-            try:
-                return await open_link(self._address, place)
-            except StoreUnreachableError as error:
-                troubles.append(error)
-        raise troubles[0]
+        known = slots.places if slots is not None else ()
+        return await open_any(self._address, dict.fromkeys((*self._address.hosts, *known)))
 
     async def _open_node(self, place: Place) -> Link:
         link, info = await open_link(self._address, place)
@@ -313,10 +313,16 @@ class Ways:
             return True
         return False
 
-    def _look_once(self) -> asyncio.Task[None]:
+    def _look_once(self) -> asyncio.Task[None] | None:
         if self._looking is None or self._looking.done():
+            if self._loop.time() < self._looked_s + _LOOK_S:
+                return None
+            self._looked_s = self._loop.time()
             looking = self._look_at_cluster if self.known.slots is not None else self._look_at_main
-            self._looking = self._loop.create_task(looking(), name="toril-redis-look")
+            # A context of its own, which the connection keeps alive, and not the caller's.
+            self._looking = self._loop.create_task(
+                looking(), name="toril-redis-look", context=contextvars.Context()
+            )
         return self._looking
 
     async def _look_at_cluster(self) -> None:
