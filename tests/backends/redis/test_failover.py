@@ -29,6 +29,7 @@ from tests.support.redis_servers import (
 from tests.support.waiting import wait_until
 
 from toril import App, JobOptions
+from toril.backends.redis.link import OVERDUE_S
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
 
 log = logging.getLogger("tests.failover")
@@ -326,6 +327,9 @@ async def test_calls_on_their_way_to_a_frozen_primary_end_with_the_promotion(
 
         frozen.pause()
         called = asyncio.create_task(client.run(INCREMENT, ["n"]))
+        until_s = time.monotonic() + 2 * OVERDUE_S
+        await wait_until(lambda: time.monotonic() > until_s)
+        later = asyncio.create_task(client.run(INCREMENT, ["later"]))
         promoted_s = await promotion(lambda: group.named_by(group.sentinels[0]) != frozen.port)
 
         for ends in (called, blocked):
@@ -335,6 +339,8 @@ async def test_calls_on_their_way_to_a_frozen_primary_end_with_the_promotion(
         await wait_until(lambda: standing.closed)
         assert time.monotonic() - promoted_s < BACK_S
         assert int(str(await client.run(INCREMENT, ["n"]))) == 2
+        # What was called when the silence had been noticed was kept for the new primary.
+        assert await later == 1
         frozen.resume()
 
 

@@ -402,6 +402,46 @@ async def test_link_that_falls_silent_after_it_was_left_is_closed(
     await link.gone()
 
 
+async def test_silent_link_takes_no_more_calls_until_it_answers(
+    fake: FakeServer, impatient: None
+) -> None:
+    """Those that it took had an unknown outcome if it never answered again."""
+    answers = asyncio.Event()
+    fake.answer = lambda command: b"+OK\r\n+OK\r\n" if answers.is_set() else None
+    link = await open_link(fake)
+    first = link.send(PING)
+    await wait_until(lambda: link.full)
+    waiting = asyncio.create_task(link.room())
+    await asyncio.sleep(0)
+
+    answers.set()
+    second = link.send(PING)  # its answer is both: the server has come to itself
+
+    assert await first == "OK"
+    assert await second == "OK"
+    assert await waiting
+    assert not link.full
+    await close(link)
+
+
+async def test_call_that_waits_for_a_silent_link_is_free_once_that_is_left(
+    fake: FakeServer, impatient: None
+) -> None:
+    fake.answer = mute
+    link = await open_link(fake)
+    first = link.send(PING)
+    await wait_until(lambda: link.full)
+    waiting = asyncio.create_task(link.room())
+    await asyncio.sleep(0)
+
+    link.leave("another server took over")
+
+    assert not await waiting
+    assert fake.heard == [["PING"]]
+    with pytest.raises(StoreUnreachableError):
+        await first
+
+
 async def test_idle_link_that_is_left_is_closed(fake: FakeServer) -> None:
     link = await open_link(fake)
 

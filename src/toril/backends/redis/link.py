@@ -356,8 +356,11 @@ class Link(asyncio.BufferedProtocol):
             if self.is_overdue and self._replaced:
                 self.abort(self._reason)
                 return
-            if self.is_overdue and self.on_overdue is not None:
-                self.on_overdue()
+            if self.is_overdue:
+                # Who calls now waits for the first answer: what is not sent has no unknown outcome.
+                self.full = True
+                if self.on_overdue is not None:
+                    self.on_overdue()
         elif not self._last_chance:
             # If this loop was blocked for that long, the answer may lie in the socket, unread.
             self._last_chance = True
