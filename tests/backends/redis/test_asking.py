@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -143,6 +144,64 @@ async def test_sentinel_that_does_not_tell_the_number_of_a_failover_is_still_ask
     assert await finder(await sentinel(fake, NEW, None)).primary() == ("127.0.0.1", NEW)
 
 
+async def all_closed(*servers: FakeServer) -> None:
+    """Wait until nobody is connected to these any more."""
+    await wait_until(
+        lambda: all(one.is_closing() for server in servers for one in server.connections)
+    )
+
+
+async def test_connections_to_sentinels_are_not_kept(fake: Fake) -> None:
+    servers = [await sentinel(fake, NEW, 1), await sentinel(fake, NEW, 1), await silent(fake)]
+
+    await finder(*servers).primary()
+
+    await all_closed(*servers)
+
+
+async def test_attempt_to_connect_follows_the_primary(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel of a frozen server accepts connections, and nobody ever answers."""
+    monkeypatch.setattr(sentinels, "OVERDUE_S", 0.05)
+    primary = await fake()
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        watch = await sentinel(fake, frozen.getsockname()[1], 1)
+        asked = finder(watch)
+        opening = asyncio.create_task(asked.open_primary())
+        # It is asked again while it names the same one, and when it does not answer.
+        await wait_until(lambda: len(watch.connections) > 3)
+        names, watch.answer = watch.answer, lambda command: b"-ERR it is not itself\r\n"
+        many = len(watch.connections)
+        await wait_until(lambda: len(watch.connections) > many + 1)
+        watch.answer = names
+        assert not opening.done()
+
+        watch.answer = (await sentinel(fake, primary.port, 2)).answer
+        link, _ = await opening
+
+        assert link.place == place_of(primary)
+        assert not link.closed
+        link.abort("the test is over")
+
+
+async def test_attempt_that_its_caller_gives_up_leaves_nothing(fake: Fake) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        frozen.setblocking(False)
+        watch = await sentinel(fake, frozen.getsockname()[1], 1)
+        opening = asyncio.create_task(finder(watch).open_primary())
+        loop = asyncio.get_running_loop()
+        accepted, _ = await loop.sock_accept(frozen)
+
+        opening.cancel()
+        await asyncio.wait([opening])
+
+        assert opening.cancelled()
+        with accepted:
+            while await loop.sock_recv(accepted, 4096):
+                """What it had said before."""
+
+
 async def node(fake: Fake, owner: int, *, state: str | None = "ok", epoch: int = 1) -> FakeServer:
     """Return one that says who has all slots, and what it is like itself."""
     server = await fake()
@@ -238,8 +297,14 @@ async def test_nodes_that_do_not_answer_cost_a_moment(
 ) -> None:
     monkeypatch.setattr(nodes, "ASK_NODE_S", 0.2)
 
-    assert await believed(await silent(fake), await node(fake, NEW)) == NEW
-    assert await believed(await silent(fake)) is None
+    servers = [await silent(fake), await node(fake, NEW)]
+    begin_s = time.monotonic()
+
+    assert await believed(*servers) == NEW
+    assert await believed(servers[0]) is None
+
+    assert time.monotonic() - begin_s < 10  # the silent one would be given up after 15 s
+    await all_closed(*servers)
 
 
 async def test_few_nodes_of_many_are_asked(fake: Fake) -> None:
