@@ -176,13 +176,21 @@ async def test_attempt_to_connect_follows_the_primary(
         await wait_until(lambda: len(watch.connections) > many + 1)
         watch.answer = names
         assert not opening.done()
+        # All the while it is one attempt.
+        frozen.setblocking(False)
+        accepted, _ = frozen.accept()
+        with pytest.raises(BlockingIOError):
+            frozen.accept()
+        begin_s = time.monotonic()
 
         watch.answer = (await sentinel(fake, primary.port, 2)).answer
         link, _ = await opening
 
         assert link.place == place_of(primary)
         assert not link.closed
+        assert time.monotonic() - begin_s < 4  # the attempt itself would last for 5 s
         link.abort("the test is over")
+        accepted.close()
 
 
 async def test_attempt_that_its_caller_gives_up_leaves_nothing(fake: Fake) -> None:
@@ -193,10 +201,12 @@ async def test_attempt_that_its_caller_gives_up_leaves_nothing(fake: Fake) -> No
         loop = asyncio.get_running_loop()
         accepted, _ = await loop.sock_accept(frozen)
 
+        begin_s = time.monotonic()
         opening.cancel()
         await asyncio.wait([opening])
 
         assert opening.cancelled()
+        assert time.monotonic() - begin_s < 4
         with accepted:
             while await loop.sock_recv(accepted, 4096):
                 """What it had said before."""
