@@ -12,8 +12,8 @@ import pytest
 from tests.backends.redis.faking import FakeServer, fake_server
 from tests.support.waiting import wait_until
 
+from toril.backends.redis import connecting, nodes, sentinels
 from toril.backends.redis import link as link_module
-from toril.backends.redis import nodes, sentinels
 from toril.backends.redis.address import Address, Place
 from toril.backends.redis.cluster import SLOTS
 from toril.backends.redis.connecting import open_link
@@ -163,7 +163,7 @@ async def test_attempt_to_connect_follows_the_primary(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel of a frozen server accepts connections, and nobody ever answers."""
-    monkeypatch.setattr(sentinels, "OVERDUE_S", 0.05)
+    monkeypatch.setattr(connecting, "OVERDUE_S", 0.05)
     primary = await fake()
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         watch = await sentinel(fake, frozen.getsockname()[1], 1)

@@ -380,3 +380,28 @@ async def test_frozen_first_host_of_a_cluster_holds_nobody_up(
         assert time.monotonic() - begin_s < 5
         assert cluster.url.index(str(frozen.port)) < cluster.url.index(str(others[0].port))
         frozen.resume()
+
+
+async def test_connection_to_a_frozen_node_follows_the_promotion(
+    connect: Connect, tmp_path: Path
+) -> None:
+    with Cluster.start(tmp_path / "all") as cluster:
+        slot = cluster.slot_of("list")
+        frozen = cluster.owner(slot)
+        other = next(node for node in cluster.servers if node is not frozen)
+        cluster.add_replica(tmp_path / "replica", frozen)
+        client = connect(cluster.url, connect_timeout_s=60)
+        await client.nodes()
+
+        frozen.pause()
+        called = asyncio.create_task(client.run(INCREMENT, ["{list}:n"]))
+        lined = asyncio.create_task(client.line("list"))
+        promoted_s = await promotion(lambda: owner_by(other, slot) != frozen.port)
+
+        line = await lined
+        assert await line.call("BLPOP", "list", 0.01, timeout_s=0.01) is None
+        await asyncio.wait([called])
+        assert called.exception() is None or "another server" in str(called.exception())
+        assert time.monotonic() - promoted_s < BACK_S
+        await line.close()
+        frozen.resume()

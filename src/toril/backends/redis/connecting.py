@@ -11,7 +11,7 @@ import functools
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from toril.backends.redis.address import Address, Place, Tls, show_place
@@ -104,6 +104,34 @@ async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, Ser
     finally:
         for attempt in attempts:
             await give_up(attempt)
+
+
+async def follow(
+    place: Place,
+    opener: Callable[[Place], Coroutine[Any, Any, tuple[Link, ServerInfo]]],
+    look: Callable[[], Awaitable[Place | None]],
+) -> tuple[Link, ServerInfo]:
+    """Connect to a server that may be replaced meanwhile, and then to the one that took over.
+
+    Parameters:
+        place: Where it is now.
+        opener: Connects to one server.
+        look: Tells where it is, each second; None if nobody knows.
+    """
+    while True:
+        attempt = asyncio.ensure_future(opener(place))
+        now = place
+        try:
+            while now == place:
+                done, _ = await asyncio.wait([attempt], timeout=OVERDUE_S)
+                if done:
+                    return attempt.result()
+                now = await look() or place
+        except BaseException:
+            await give_up(attempt)
+            raise
+        await give_up(attempt)
+        place = now
 
 
 async def give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:

@@ -8,6 +8,7 @@ server.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from toril.backends.redis.address import Address, Place, show_place
@@ -16,12 +17,12 @@ from toril.backends.redis.connecting import (
     ask_all,
     away,
     connect,
-    give_up,
+    follow,
     login,
     open_link,
     unsaid,
 )
-from toril.backends.redis.link import OVERDUE_S, Link
+from toril.backends.redis.link import Link
 from toril.backends.redis.protocol import ReplyError, Word
 from toril.backends.redis.replies import translate
 from toril.backends.redis.server_info import ServerInfo
@@ -75,35 +76,16 @@ class Finder:
         self, *, name: str = CLIENT_NAME, answers_late: bool = False
     ) -> tuple[Link, ServerInfo]:
         """Connect to the primary, as `open_link` does, and follow it if it moves meanwhile."""
-        place = await self.primary()
-        while True:
-            attempt = asyncio.ensure_future(
-                open_link(
-                    self._address, place, name=name, answers_late=answers_late, as_primary=True
-                )
-            )
-            try:
-                moved_to = await self._moved(place, attempt)
-            except BaseException:
-                await give_up(attempt)
-                raise
-            if moved_to is None:
-                return attempt.result()
-            await give_up(attempt)
-            place = moved_to
+        opener = partial(
+            open_link, self._address, name=name, answers_late=answers_late, as_primary=True
+        )
+        return await follow(await self.primary(), opener, self._look)
 
-    async def _moved(self, place: Place, attempt: asyncio.Future[Any]) -> Place | None:
-        """Wait for an attempt to connect. Return where the primary is now, if it has moved."""
-        while True:
-            done, _ = await asyncio.wait([attempt], timeout=OVERDUE_S)
-            if done:
-                return None
-            try:
-                now = await self.primary()
-            except StoreUnreachableError:
-                continue
-            if now != place and not attempt.done():
-                return now
+    async def _look(self) -> Place | None:
+        try:
+            return await self.primary()
+        except StoreUnreachableError:
+            return None
 
     async def _ask(self, sentinel: Place) -> tuple[int, Place]:
         """Return the primary by one sentinel, and the number of the failover that made it one."""

@@ -22,7 +22,7 @@ from toril.backends.redis.cluster import (
     parse_redirection,
     slot_of,
 )
-from toril.backends.redis.connecting import CLIENT_NAME, open_any, open_link
+from toril.backends.redis.connecting import CLIENT_NAME, follow, open_any, open_link
 from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, pack
 from toril.backends.redis.routes import Route
@@ -126,13 +126,26 @@ class Ways:
         if address.sentinel_service is not None and slots is None:
             link, _ = await self._finder.open_primary(name=name, answers_late=True)
             return link, None
-        place: Place | None = None
         if slots is not None:
-            place = slots.owner(slot_of(key)) or address.hosts[0]
-        elif address.path is None:
-            place = address.hosts[0]
+            link, _ = await follow(
+                self._owner(key),
+                partial(open_link, address, name=name, answers_late=True),
+                partial(self._look_for, key),
+            )
+            return link, link.place
+        place = address.hosts[0] if address.path is None else None
         link, _ = await open_link(address, place, name=name, answers_late=True)
-        return link, None if slots is None else place
+        return link, None
+
+    def _owner(self, key: str) -> Place:
+        """Return the node of a Cluster that has a key, or any."""
+        slots = self.known.slots
+        owner = None if slots is None else slots.owner(slot_of(key))
+        return owner or self._address.hosts[0]
+
+    async def _look_for(self, key: str) -> Place:
+        await self.look()
+        return self._owner(key)
 
     def note_move(self, link: Link, text: str) -> None:
         """Learn from a redirection who has a slot."""
