@@ -121,5 +121,3 @@ class Lines:
         elif self._looks < MOST_LOOKS:
             self._looks += 1
             await self._ways.look()
-        else:
-            link.replicas = len(replicas)
