@@ -129,6 +129,7 @@ class App(TaskMaker):
                         otherwise=FileOptions(
                             durability=self.settings.durability, share=self.settings.share
                         ),
+                        answer_timeout_s=self.settings.answer_timeout_s,
                     )
         return self._backend
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -25,7 +25,7 @@ FILE = "toril.toml"
 class Settings:
     """Every setting, with its default."""
 
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)
     """Where jobs live. `TORIL_URL`."""
     durability: Literal["full", "normal"] = "full"
     """Whether an acknowledged job survives a loss of power. `TORIL_DURABILITY`."""
@@ -37,6 +37,9 @@ class Settings:
     """How long a stopping worker lets jobs go on, in seconds. `TORIL_SHUTDOWN`."""
     profile: Profile | None = None
     """Which queues `toril worker` takes; `all` for none. `TORIL_PROFILE`, or `WORKER_TYPE`."""
+    answer_timeout_s: float = 15.0
+    """After how long without any answer a connection to a Redis server is given up, in seconds. The
+    option of that name in a URL goes before. `TORIL_ANSWER_TIMEOUT`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -73,6 +76,7 @@ VARIABLES = {
     "TORIL_SHUTDOWN": "shutdown_s",
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
+    "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -107,9 +111,9 @@ def _word(*words: str) -> Callable[[str, object], str]:
     return parse
 
 
-def _text(source: str, value: object) -> str:
+def _secret_text(source: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise InvalidOptionError(f"{source}={value!r}: expected a text")
+        raise InvalidOptionError(f"{source}: expected a text")
     return value
 
 
@@ -127,6 +131,13 @@ def _duration(source: str, value: object) -> float:
     return durations.seconds(cast("float", value), source)
 
 
+def _some_time(source: str, value: object) -> float:
+    seconds = _duration(source, value)
+    if not 0 < seconds < 3600:
+        raise InvalidOptionError(f"{source}={value!r}: expected more than 0 and less than an hour")
+    return seconds
+
+
 def _profile(source: str, value: object) -> Profile | None:
     if value == "all":
         return None
@@ -137,11 +148,12 @@ def _profile(source: str, value: object) -> Profile | None:
 
 
 _PARSERS: dict[str, Callable[[str, object], object]] = {
-    "url": _text,
+    "url": _secret_text,
     "durability": _word("full", "normal"),
     "share": _word("owner", "group"),
     "concurrency": _whole,
     "shutdown_s": _duration,
     "profile": _profile,
+    "answer_timeout_s": _some_time,
     "log_level": _word("debug", "info", "warning", "error"),
 }

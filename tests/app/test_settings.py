@@ -37,6 +37,15 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     )
 
 
+def test_the_url_is_not_shown_with_the_other_settings(tmp_path: Path) -> None:
+    settings = load(tmp_path, TORIL_URL="redis://:hunter2@cache")
+
+    assert "hunter2" not in repr(settings)
+    with pytest.raises(InvalidSettingError) as refused:
+        load(tmp_path, "url = ['redis://:hunter2@cache']")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_an_argument_wins_over_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORIL_URL", "sqlite:///environment.db")
     monkeypatch.setenv("TORIL_CONCURRENCY", "7")
@@ -84,6 +93,8 @@ def _note() -> None: ...
         ("TORIL_DURABILITY", "none", "TORIL_DURABILITY='none': expected one of full, normal"),
         ("TORIL_SHARE", "all", "TORIL_SHARE='all': expected one of owner, group"),
         ("TORIL_LOG_LEVEL", "loud", "expected one of debug"),
+        ("TORIL_ANSWER_TIMEOUT", "0", "TORIL_ANSWER_TIMEOUT='0': expected more than 0"),
+        ("TORIL_ANSWER_TIMEOUT", "2h", "less than an hour"),
         ("WORKER_TYPE", "hevy", r"WORKER_TYPE: unknown profile 'hevy': did you mean 'heavy'\?"),
         ("TORIL_PROFILE", "x", "known are all, heavy, light, medium"),
     ],
@@ -100,7 +111,7 @@ def test_nonsense_in_the_environment_is_refused(
     [
         ("urll = 'x'", "unknown setting 'urll': did you mean 'url'"),
         ("url = ", "not TOML"),
-        ("url = 3", "toril.toml: url=3: expected a text"),
+        ("url = 3", "toril.toml: url: expected a text"),
         ("concurrency = true", "expected an integer from 1"),
         ("shutdown_s = -1", "expected seconds"),
         ("shutdown_s = true", "expected seconds"),
@@ -157,5 +168,5 @@ def test_every_profile_has_its_figures() -> None:
 
 @pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "sqlite:///"])
 async def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
-    with pytest.raises(InvalidOptionError, match=r"^url="):
+    with pytest.raises(InvalidOptionError, match=r"^url[=:]"):
         await App(url, settings=Settings()).queues()

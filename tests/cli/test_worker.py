@@ -204,6 +204,6 @@ def test_arguments_become_words_for_children_and_are_read_the_same() -> None:
     assert words["--shutdown"] == "0.000500s"
     assert arguments.words()[0] == "shop:app"
     assert list(words) == [
-        "--concurrency", "--queues", "--profile", "--url", "--shutdown", "--loop", "--log-format",
+        "--concurrency", "--queues", "--profile", "--shutdown", "--loop", "--log-format",
         "--log-level",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toril import App
-from toril.core.redact import without_password
+from toril.core.redact import without_password, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,21 @@ def test_url_is_shown_without_its_password(url: str, shown: str) -> None:
 
 def test_app_does_not_show_its_password() -> None:
     assert repr(App("redis://:hunter2@cache")) == "App('redis://:***@cache')"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("reddis://:hunter2@a is no URL", "reddis://:***@a is no URL"),
+        ("url='reddis://:hunter2@a': no", "url='reddis:***@a': no"),
+        ("rediss//jo:hunter2@a", "rediss//jo:***@a"),
+        ("redis:/jo:hunter2@a", "redis:/jo:***@a"),
+        ("redis:jo:hunter2@a", "redis:jo:***@a"),
+        ("jo:hun@ter2@a is unknown", "jo:***@a is unknown"),
+        ("a?sentinel_password=hunter2&db=3 is", "a?sentinel_password=***&db=3 is"),
+        ("queue 'mail': expected 1, jo@example.com", "queue 'mail': expected 1, jo@example.com"),
+        ("redis://a:6379/0: cannot be reached", "redis://a:6379/0: cannot be reached"),
+    ],
+)
+def test_sentence_is_shown_without_passwords(sentence: str, shown: str) -> None:
+    assert without_passwords(sentence) == shown

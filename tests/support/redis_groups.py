@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from tests.support.ports import reserve_port
+from tests.support.proxy import Proxy
 from tests.support.redis_client import RedisReplyError
 from tests.support.redis_server import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
@@ -51,10 +52,19 @@ class Sentinels(_Group):
     NAME = "toril"
     """What the sentinels call the primary."""
     DOWN_AFTER_MS = 500
+    USER = "sentry"
+    """What the sentinels and the replica are let in as."""
+    APP = "app"
+    """A user for clients, whose password is the same."""
 
     @classmethod
     def start(
-        cls, folder: Path, *, options: Sequence[str] = (), software: Software = COMMON
+        cls,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        software: Software = COMMON,
+        proxied: bool = False,
     ) -> Sentinels:
         """Start all five and return once they know of each other.
 
@@ -62,8 +72,18 @@ class Sentinels(_Group):
             folder: Each gets a folder of its own in it.
             options: Of the primary and the replica.
             software: Whose servers.
+            proxied: Whether everybody reaches the first primary by `proxy`.
         """
-        return _started(cls(software), lambda group: group._start(folder, options))
+        return _started(cls(software), lambda group: group._start(folder, options, proxied))
+
+    proxy: Proxy | None = None
+    """A network in front of the first primary, if it was asked for."""
+
+    def stop(self) -> None:
+        """End all servers."""
+        if self.proxy is not None:
+            self.proxy.close()
+        super().stop()
 
     def __enter__(self) -> Sentinels:
         return self
@@ -107,6 +127,24 @@ class Sentinels(_Group):
         )
         return after
 
+    def named_by(self, sentinel: RedisServer) -> int:
+        """Return the port of the server that one sentinel takes for the primary."""
+        place = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
+        return int(place[1])
+
+    def cut_off(self, server: RedisServer) -> None:
+        """Let neither sentinels nor replicas talk to a server. `APP` still may."""
+        for user in (self.USER, "default"):
+            server.command("ACL", "SETUSER", user, "off")
+            server.command("CLIENT", "KILL", "USER", user)
+
+    def add_sentinel_apart(self, folder: Path, server: RedisServer) -> RedisServer:
+        """Start a sentinel that takes a server for the primary; nobody else talks to that any more.
+
+        So it does not get to know the others.
+        """
+        return self._start_sentinel(folder, server.port)
+
     def kill_primary(self) -> RedisServer:
         """Kill the primary and return the server that took its place."""
         after = self.replica
@@ -114,13 +152,21 @@ class Sentinels(_Group):
         self._wait_for(after)
         return after
 
-    def _start(self, folder: Path, options: Sequence[str]) -> None:
-        at_once = ["--repl-diskless-sync-delay", "0", *options]
+    def _start(self, folder: Path, options: Sequence[str], proxied: bool) -> None:
+        at_once = [
+            *("--repl-diskless-sync-delay", "0"),
+            *("--user", self.USER, "on", f">{self.USER}", "~*", "&*", "+@all"),
+            *("--user", self.APP, "on", f">{self.APP}", "~*", "&*", "+@all"),
+            *("--masteruser", self.USER, "--masterauth", self.USER),
+            *options,
+        ]
         primary = self._launch(folder / "primary", at_once)
         primary.restart()
-        copy = self._launch(
-            folder / "replica", ["--replicaof", f"127.0.0.1 {primary.port}", *at_once]
-        )
+        port = primary.port
+        if proxied:
+            self.proxy = Proxy(port)
+            port = self.proxy.url_port
+        copy = self._launch(folder / "replica", ["--replicaof", f"127.0.0.1 {port}", *at_once])
         copy.restart()
         self._data = [primary, copy]
         wait_until_sync(
@@ -129,20 +175,21 @@ class Sentinels(_Group):
             deadline_s=SETTLE_S,
             what="the replica to follow",
         )
-        self.sentinels = [self._start_sentinel(folder / f"sentinel-{n}") for n in range(3)]
+        self.sentinels = [self._start_sentinel(folder / f"sentinel-{n}", port) for n in range(3)]
         wait_until_sync(
             lambda: all(map(self._knows_all, self.sentinels)),
             deadline_s=SETTLE_S,
             what="the sentinels to find each other",
         )
 
-    def _start_sentinel(self, folder: Path) -> RedisServer:
+    def _start_sentinel(self, folder: Path, port: int) -> RedisServer:
         sentinel = self._launch(folder, mode="sentinel")
-        port = self._data[0].port
         (folder / "sentinel.conf").write_text(
             f"sentinel monitor {self.NAME} 127.0.0.1 {port} 2\n"
             f"sentinel down-after-milliseconds {self.NAME} {self.DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {self.NAME} 3000\n"
+            f"sentinel auth-user {self.NAME} {self.USER}\n"
+            f"sentinel auth-pass {self.NAME} {self.USER}\n"
         )
         sentinel.restart()
         with contextlib.suppress(RedisReplyError):  # before Redis 7 these were fixed
@@ -157,6 +204,8 @@ class Sentinels(_Group):
         for sentinel in self.sentinels:
             if sentinel.is_running:
                 place = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)
+                if self.proxy is not None and int(place[1]) == self.proxy.url_port:
+                    return self.proxy.target_port
                 return int(place[1])
         raise AssertionError("no sentinel runs")
 
@@ -212,6 +261,29 @@ class Cluster(_Group):
         """Return the node that has a key."""
         return self.owner(self.slot_of(key))
 
+    def add_replica(self, folder: Path, of: RedisServer) -> RedisServer:
+        """Start a node that follows another one, and takes over when that dies."""
+        node = self._launch(folder, self._options(self._more))
+        node.restart()
+        node.command("CLUSTER", "MEET", "127.0.0.1", of.port)
+        name = self._id(of)
+        wait_until_sync(
+            lambda: name in node.command("CLUSTER", "NODES"),
+            deadline_s=SETTLE_S,
+            what="the nodes to meet",
+        )
+        node.command("CLUSTER", "REPLICATE", name)
+        mine = self._id(node)
+        wait_until_sync(
+            lambda: (
+                "master_link_status:up" in node.command("INFO", "replication")
+                and all(f"{mine} " in one.command("CLUSTER", "NODES") for one in self.servers)
+            ),
+            deadline_s=SETTLE_S,
+            what="the replica to follow",
+        )
+        return node
+
     def move_slot(self, slot: int, to: RedisServer) -> None:
         """Move a slot with all its keys to another node."""
         source = self.owner(slot)
@@ -247,18 +319,19 @@ class Cluster(_Group):
         for node in sorted(self.servers, key=lambda node: node is not to):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", name)
 
+    @staticmethod
+    def _options(more: Sequence[str]) -> list[str]:
+        return [
+            *("--cluster-enabled", "yes"),
+            *("--cluster-config-file", "nodes.conf"),
+            *("--cluster-node-timeout", "2000"),
+            *more,
+        ]
+
     def _start(self, folder: Path, options: Sequence[str]) -> None:
+        self._more = options
         nodes = [
-            self._launch(
-                folder / f"node-{number}",
-                [
-                    *("--cluster-enabled", "yes"),
-                    *("--cluster-config-file", "nodes.conf"),
-                    *("--cluster-node-timeout", "2000"),
-                    *options,
-                ],
-            )
-            for number in range(3)
+            self._launch(folder / f"node-{number}", self._options(options)) for number in range(3)
         ]
         bounds = [SLOTS * number // 3 for number in range(4)]
         for number, node in enumerate(nodes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from toril.backends.forks import FORKS
@@ -17,6 +18,8 @@ _SCHEMES = (
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
 DEFAULTS = FileOptions()
+_MISTYPED = re.compile(r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?:|\S+:\S*@")
+"""What was meant as a URL and lacks `://`: a file of that name would be made in its place."""
 
 
 def open_backend(
@@ -26,6 +29,7 @@ def open_backend(
     clock: Clock | None = None,
     create: bool = True,
     otherwise: FileOptions = DEFAULTS,
+    answer_timeout_s: float = 15.0,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
@@ -41,6 +45,8 @@ def open_backend(
         clock: What time it is. Default: the store's, which is the host's or the server's.
         create: Make the file when it is not there. Commands that only look say no.
         otherwise: For a file: the options that neither the URL nor an argument names.
+        answer_timeout_s: After how long without any answer a connection to a server is given up, in
+            seconds; unless the URL says it.
 
     Raises:
         InvalidOptionError: The URL makes no sense.
@@ -49,15 +55,21 @@ def open_backend(
     if durability is not None:
         otherwise = replace(otherwise, durability=durability)
     if not isinstance(url, str):
-        return _open_redis(url, clock)
+        return _open_redis(url, clock, answer_timeout_s)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
+    # Nothing behind the scheme is ever shown: in a URL with a mistake it may hold a password.
+    if not separator and _MISTYPED.match(url):
+        raise InvalidOptionError(
+            "url: expected '://' after the scheme, as in 'redis://host:6379/0', or the path of a"
+            " file. It is not shown, as it may hold a password"
+        )
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
     if scheme not in _SCHEMES:
-        raise InvalidOptionError(f"url={url!r}: {unknown('scheme', scheme, _SCHEMES)}")
+        raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
-        return _open_redis(url, clock)
+        return _open_redis(url, clock, answer_timeout_s)
     with FORKS.importing:
         from toril.backends.sqlite.store import open_sqlite  # late: each store has its libraries
 
@@ -65,7 +77,7 @@ def open_backend(
     return open_sqlite(path, options=options, clock=clock or SystemClock(), create=create)
 
 
-def _open_redis(url: object, clock: Clock | None) -> Backend:
+def _open_redis(url: object, clock: Clock | None, answer_timeout_s: float) -> Backend:
     try:
         with FORKS.importing:
             from toril.backends.redis.own_client import from_client  # late, as above
@@ -77,5 +89,8 @@ def _open_redis(url: object, clock: Clock | None) -> Backend:
         raise MissingExtraError(
             "redis:// needs the package hiredis: pip install 'toril[redis]'"
         ) from error
-    address = parse(url) if isinstance(url, str) else from_client(url)
+    if isinstance(url, str):
+        address = parse(url, answer_timeout_s=answer_timeout_s)
+    else:
+        address = replace(from_client(url), answer_timeout_s=answer_timeout_s)
     return open_redis(address, clock=clock or SystemClock())

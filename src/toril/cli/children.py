@@ -1,8 +1,9 @@
 """A worker process, as the process that keeps it sees it: started, told, waited for, killed.
 
-Two pipes go along. The lifeline: nobody writes to it, and when it closes the child is killed by the
+Pipes go along. The lifeline: nobody writes to it, and when it closes the child is killed by the
 kernel, so none outlives whoever keeps it. The announcement: the child writes who it is, so that its
-jobs can be given back at once should it die.
+jobs can be given back at once should it die. And the URL, if one was given: it may hold a password,
+and everybody on a machine may read the arguments of its processes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Announcement(msgspec.Struct, frozen=True):
     """How long it lets running jobs go on when told to stop."""
     stage: Literal["starting", "ready", "done"] = "starting"
     """`ready`: it is at work. `done`: it holds no job any more, and ends."""
+
+    def __repr__(self) -> str:
+        return f"Announcement({self.worker_id!r}, {self.stage!r})"
 
 
 class Child:
@@ -113,22 +117,27 @@ class Child:
             self._announced = self._lifeline = -1
 
 
-async def start_child(arguments: Sequence[str]) -> Child:
+async def start_child(arguments: Sequence[str], *, url: str | None = None) -> Child:
     """Start `toril worker` as a child in a process group of its own.
 
     Its own group, so that Ctrl-C reaches only its keeper, which passes it on once.
 
     Parameters:
         arguments: What follows `toril worker`.
+        url: Where its jobs live. None: what its app and the settings say.
     """
     held, lifeline = os.pipe()
     announced, telling = os.pipe()
     fds = ["--lifeline-fd", str(held), "--announce-fd", str(telling)]
+    passed = [held, telling]
     try:
+        if url is not None:
+            passed.append(_pipe_with(url))
+            fds += ["--url-fd", str(passed[-1])]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "toril", "worker", *arguments, *fds),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(held, telling),
+            pass_fds=passed,
             process_group=0,
         )
     except BaseException:
@@ -136,9 +145,24 @@ async def start_child(arguments: Sequence[str]) -> Child:
         os.close(announced)
         raise
     finally:
-        os.close(held)
-        os.close(telling)
+        for fd in passed:
+            os.close(fd)
     return Child(process, lifeline, announced)
+
+
+def _pipe_with(text: str) -> int:
+    """Return the end of a pipe from which a text can be read."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        os.set_blocking(writing, False)  # far longer than a pipe holds: an error, not a halt
+        pipe.write(text.encode())
+    return reading
+
+
+def read_url(fd: int) -> str:
+    """Return the URL that `start_child` has given along."""
+    with os.fdopen(fd, "rb") as pipe:
+        return pipe.read().decode()
 
 
 def announce(fd: int, announcement: Announcement) -> None:

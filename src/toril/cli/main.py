@@ -18,6 +18,7 @@ import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
 from toril.cli.harmless import printable, readable_streams, write
+from toril.core.redact import without_passwords
 from toril.version import VERSION
 
 COMMANDS = {
@@ -183,7 +184,7 @@ def _wave_after_reader() -> None:
 
 def _complain(sentence: str, code: int) -> int:
     try:
-        write(printable(f"toril: {sentence}"), err=True)
+        write(printable(f"toril: {without_passwords(sentence)}"), err=True)
     except OSError:
         return code  # nobody reads it
     return code

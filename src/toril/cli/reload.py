@@ -52,6 +52,7 @@ class Reloader:
 
     def __init__(self, arguments: WorkerArguments, folder: Path) -> None:
         self._words = arguments.words()
+        self._url = arguments.url
         self._shutdown_s = arguments.shutdown_s or 0.0
         self._folder = folder
         self._stopping = asyncio.Event()
@@ -98,7 +99,7 @@ class Reloader:
             yield sorted({path.removeprefix(f"{self._folder}/") for _, path in changes})
 
     async def _start(self) -> None:
-        self._child = await start_child(self._words)
+        self._child = await start_child(self._words, url=self._url)
         self._dismissed = False
         self._ending = asyncio.create_task(self._await_end(self._child))
 

@@ -46,6 +46,7 @@ class Supervisor:
 
     def __init__(self, arguments: WorkerArguments, processes: int) -> None:
         self._words = arguments.words()
+        self._url = arguments.url
         self._processes = processes
         self._children: dict[int, Child] = {}
         self._stopping = asyncio.Event()
@@ -107,7 +108,7 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), wait_s)
 
     async def _start(self, slot: int) -> Child:
-        child = self._children[slot] = await start_child(self._words)
+        child = self._children[slot] = await start_child(self._words, url=self._url)
         log.info(
             "worker process %d started (%d of %d)",
             child.pid,

@@ -55,6 +55,7 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
 )  # fmt: skip
 @click.option("--lifeline-fd", type=int, hidden=True)
 @click.option("--announce-fd", type=int, hidden=True)
+@click.option("--url-fd", type=int, hidden=True)
 def worker(
     target: str,
     concurrency: int | None,
@@ -69,6 +70,7 @@ def worker(
     log_level: str | None,
     lifeline_fd: int | None,
     announce_fd: int | None,
+    url_fd: int | None,
 ) -> int:
     """Run the jobs of an app.
 
@@ -81,6 +83,10 @@ def worker(
                      a third leaves at once
     SIGUSR1          take no new jobs, go on with those that run
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    if url_fd is not None:
+        from toril.cli.children import read_url
+
+        url = read_url(url_fd)
     arguments = WorkerArguments(
         target=target,
         concurrency=concurrency,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import click
@@ -19,14 +19,14 @@ class WorkerArguments:
     concurrency: int | None
     queues: Sequence[str] | Mapping[str, int] | None
     profile: str | None
-    url: str | None
+    url: str | None = field(repr=False)
     shutdown_s: float | None
     loop: Loop
     log_format: Literal["text", "json"]
     log_level: str | None
 
     def words(self) -> list[str]:
-        """Return them as words of a command line."""
+        """Return them as words of a command line, but for the URL: other users may read those."""
         queues = None
         if self.queues is not None:
             weighted = self.queues.items() if isinstance(self.queues, Mapping) else None
@@ -39,7 +39,6 @@ class WorkerArguments:
             "--concurrency": self.concurrency,
             "--queues": queues,
             "--profile": self.profile,
-            "--url": self.url,
             "--shutdown": None if self.shutdown_s is None else f"{self.shutdown_s:f}s",
             "--loop": self.loop,
             "--log-format": self.log_format,

@@ -25,6 +25,7 @@ TorilError
     ├── StoreFullError          the disk (or a quota) is full
     ├── StoreCorruptError
     ├── StoreLostError          the file, or its log, was removed or replaced while in use
+    ├── StoreDeniedError        the server's user lacks a right
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
 
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
@@ -162,6 +163,10 @@ class StoreBusyError(BackendError):
 
 class StoreReadOnlyError(BackendError):
     """The store cannot be written: a read-only file, folder or file system."""
+
+
+class StoreDeniedError(BackendError):
+    """The server's user lacks a right, which the message names. Nothing was done."""
 
 
 class StoreFullError(BackendError):

@@ -42,7 +42,7 @@ APART_S = 0.001
 """Between two exchanges: what a store reads together it also answers together, and until then the
 worker has nothing to do."""
 FIRST_RETRY_S = 0.05
-LAST_RETRY_S = 5.0
+LAST_RETRY_S = 2.0
 MOST_STANDING = 4
 """Jobs of a standing claim: should this machine die in silence, so many may be claimed for it
 afterwards. When it has got all of them, the worker asks for what its other slots can take."""

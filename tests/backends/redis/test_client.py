@@ -249,7 +249,7 @@ class TestLostConnections:
         await wait_until(lambda: "cmd=blpop" in server.command("CLIENT", "LIST"))
 
         server.command("CLIENT", "KILL", "ID", number)
-        server.command("CLIENT", "KILL", "ID", line.id)
+        server.command("CLIENT", "KILL", "ID", str(line.id))
 
         with pytest.raises(StoreUnreachableError) as lost:
             await blocked

@@ -314,3 +314,141 @@ async def test_unasked_words_end_the_connection(fake: FakeServer) -> None:
 
     await link.gone()
     assert link.closed
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have silence count sooner."""
+    monkeypatch.setattr(link_module, "OVERDUE_S", 0.05)
+
+
+def mute(command: list[str]) -> None:
+    """Answer nothing."""
+
+
+async def test_silence_is_told_again_and_again_while_a_call_is_under_way(
+    fake: FakeServer, impatient: None
+) -> None:
+    fake.answer = mute
+    link = await open_link(fake)
+    told: list[float] = []
+    link.on_overdue = lambda: told.append(link.silent_s)
+
+    call = link.send(PING)
+    await wait_until(lambda: len(told) >= 3)
+
+    assert min(told) >= 0.05
+    assert link.is_overdue
+    assert not link.closed
+    await close(link)
+    with pytest.raises(StoreUnreachableError):
+        await call
+
+
+async def test_silence_is_no_news_while_nothing_is_under_way(
+    fake: FakeServer, impatient: None
+) -> None:
+    link = await open_link(fake)
+    told: list[str] = []
+    link.on_overdue = lambda: told.append("told")
+    await link.send(PING)
+
+    await wait_until(lambda: link.silent_s > 0.2)
+
+    assert told == []
+    assert not link.is_overdue
+    await close(link)
+
+
+async def test_silent_link_that_is_left_fails_its_calls_at_once(
+    fake: FakeServer, impatient: None
+) -> None:
+    fake.answer = mute
+    link = await open_link(fake)
+    call = link.send(PING)
+    await wait_until(lambda: link.is_overdue)
+
+    link.leave("another server took over")
+
+    assert link.closed
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert call.done()  # in this very turn, not a second later
+    with pytest.raises(StoreUnreachableError, match="another server took over") as lost:
+        await call
+    assert lost.value.sent
+    await link.gone()
+
+
+async def test_link_that_is_left_gets_its_answers_if_it_has_some(fake: FakeServer) -> None:
+    link = await open_link(fake)
+    call = link.send(PING)
+
+    link.leave("another server took over")
+
+    assert link.closed
+    assert await call == "OK"
+    await link.gone()
+
+
+async def test_link_that_falls_silent_after_it_was_left_is_closed(
+    fake: FakeServer, impatient: None
+) -> None:
+    fake.answer = mute
+    link = await open_link(fake)
+    call = link.send(PING)
+
+    link.leave("another server took over")
+
+    with pytest.raises(StoreUnreachableError, match="another server took over"):
+        await call
+    await link.gone()
+
+
+async def test_silent_link_takes_no_more_calls_until_it_answers(
+    fake: FakeServer, impatient: None
+) -> None:
+    """Those that it took had an unknown outcome if it never answered again."""
+    answers = asyncio.Event()
+    fake.answer = lambda command: b"+OK\r\n+OK\r\n" if answers.is_set() else None
+    link = await open_link(fake)
+    first = link.send(PING)
+    await wait_until(lambda: link.full)
+    waiting = asyncio.create_task(link.room())
+    await asyncio.sleep(0)
+
+    answers.set()
+    second = link.send(PING)  # its answer is both: the server has come to itself
+
+    assert await first == "OK"
+    assert await second == "OK"
+    assert await waiting
+    assert not link.full
+    await close(link)
+
+
+async def test_call_that_waits_for_a_silent_link_is_free_once_that_is_left(
+    fake: FakeServer, impatient: None
+) -> None:
+    fake.answer = mute
+    link = await open_link(fake)
+    first = link.send(PING)
+    await wait_until(lambda: link.full)
+    waiting = asyncio.create_task(link.room())
+    await asyncio.sleep(0)
+
+    link.leave("another server took over")
+
+    assert not await waiting
+    assert fake.heard == [["PING"]]
+    with pytest.raises(StoreUnreachableError):
+        await first
+
+
+async def test_idle_link_that_is_left_is_closed(fake: FakeServer) -> None:
+    link = await open_link(fake)
+
+    link.leave("another server took over")
+
+    await link.gone()
+    assert link.closed

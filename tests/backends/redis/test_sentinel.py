@@ -9,7 +9,7 @@ import pytest
 from tests.backends.redis.conftest import Connect
 from tests.backends.redis.scripting import INCREMENT
 from tests.support.redis_servers import SOFTWARE, RedisReplyError, RedisServer, Sentinels
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_sync
 
 from toril.backends.redis.client import Client
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
@@ -30,7 +30,15 @@ def sentinels(
 @pytest.fixture
 def group(sentinels: Sentinels) -> Sentinels:
     """The same, empty."""
-    sentinels.primary.command("FLUSHALL")
+
+    def is_empty() -> bool:
+        try:
+            sentinels.primary.command("FLUSHALL")
+        except (OSError, RedisReplyError):  # on a busy machine they may just take it for dead
+            return False
+        return True
+
+    wait_until_sync(is_empty, deadline_s=30, what="the sentinels to agree with the primary")
     return sentinels
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import redis
+from tests.support.redis_servers import Proxy
 
+from toril import App, Settings, StoreUnreachableError
 from toril.backends.redis.address import Address, Tls
 from toril.backends.redis.urls import parse
 from toril.core.errors import InvalidOptionError
@@ -152,3 +155,29 @@ def test_address_is_shown_without_its_secrets(url: str, shown: str) -> None:
 
     assert address.shown == shown
     assert SECRET not in repr(address)
+
+
+def test_answer_timeout_of_the_settings_holds_unless_the_url_says_it() -> None:
+    settings = Settings.load({"TORIL_ANSWER_TIMEOUT": "3s"})
+
+    assert parse("redis://a").answer_timeout_s == 15
+    assert parse("redis://a", answer_timeout_s=3).answer_timeout_s == 3
+    assert parse("redis://a?answer_timeout_s=2", answer_timeout_s=3).answer_timeout_s == 2
+    assert settings.answer_timeout_s == 3
+
+
+@pytest.mark.parametrize("own_client", [False, True], ids=["url", "client"])
+async def test_silent_server_is_given_up_after_the_time_of_the_settings(
+    proxy: Proxy, own_client: bool
+) -> None:
+    """It was an option of URLs only, which no page named."""
+    where: object = proxy.url
+    if own_client:
+        where = redis.Redis(port=proxy.url_port)
+    async with App(where, settings=Settings(answer_timeout_s=0.3)) as app:
+        await app.queues()
+        proxy.freeze()
+
+        with pytest.raises(StoreUnreachableError, match=r"no answer for 0\.3 s"):
+            await app.queues()
+        proxy.thaw()

@@ -1,4 +1,4 @@
-"""Opening a connection: the socket, its encryption, being let in, and finding the primary.
+"""Opening a connection: the socket, its encryption, and being let in.
 
 One attempt, in one go; `routes.py` decides when there is another.
 """
@@ -11,11 +11,11 @@ import functools
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from toril.backends.redis.address import Address, Place, Tls, show_place
-from toril.backends.redis.link import Link, NotWrittenError
+from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, Word, pack
 from toril.backends.redis.replies import code, translate
 from toril.backends.redis.server_info import ServerInfo, parse_info
@@ -27,8 +27,6 @@ CLIENT_NAME = "toril"
 _KEEPALIVE_S = 30
 _KEEPALIVE_STEP_S = 5
 _KEEPALIVE_TRIES = 3
-_SENTINEL_S = 1.0
-"""How long one sentinel may take; the next one is asked then."""
 
 
 async def open_link(
@@ -53,7 +51,7 @@ async def open_link(
         BackendError: The server does not let us in. Another attempt would go the same way.
         InvalidOptionError: A file that the address names for TLS cannot be used.
     """
-    link = await _connect(
+    link = await connect(
         address,
         place,
         tls=address.tls,
@@ -65,7 +63,7 @@ async def open_link(
             info = await _greet(link, address, name, as_primary=as_primary)
     except TimeoutError:
         link.abort("no answer")
-        raise _away(
+        raise away(
             link.shown, f"no answer to its greeting within {address.connect_timeout_s:g} s"
         ) from None
     except BaseException:
@@ -74,61 +72,77 @@ async def open_link(
     return link, info
 
 
-class Finder:
-    """Where the primary is, asked of the sentinels in turn."""
+async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, ServerInfo]:
+    """Connect, as `open_link` does, to the first of some servers that answers.
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._sentinels = list(address.hosts)
+    They are tried in turn; one that says nothing for a second has the next one tried beside it.
+    """
+    attempts: list[asyncio.Future[tuple[Link, ServerInfo]]] = []
+    troubles: list[StoreUnreachableError] = []
+    rest = iter(places)
+    pending: set[asyncio.Future[tuple[Link, ServerInfo]]] = set()
+    try:
+        while True:
+            place = next(rest, None)
+            if place is not None:
+                attempts.append(asyncio.ensure_future(open_link(address, place)))
+                pending.add(attempts[-1])
+            elif not pending:
+                raise troubles[0]
+            timeout_s = None if place is None else OVERDUE_S
+            done, pending = await asyncio.wait(
+                pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                try:
+                    opened = attempt.result()
+                except StoreUnreachableError as error:
+                    troubles.append(error)
+                else:
+                    attempts.remove(attempt)
+                    return opened
+    finally:
+        for attempt in attempts:
+            await give_up(attempt)
 
-    async def primary(self) -> Place:
-        """Return where the sentinels say the primary is.
 
-        Raises:
-            StoreUnreachableError: None of them knows.
-        """
-        service = self._address.sentinel_service or ""
-        reasons = []
-        for sentinel in tuple(self._sentinels):
-            try:
-                async with asyncio.timeout(min(_SENTINEL_S, self._address.connect_timeout_s)):
-                    answer = await self._ask(sentinel, service)
-            except TimeoutError:
-                reasons.append(f"{show_place(sentinel)} does not answer")
-            except BackendError as error:
-                reasons.append(str(error))
-            else:
-                if answer is not None:
-                    # Who knew is asked first the next time; who did not goes to the end.
-                    self._sentinels.remove(sentinel)
-                    self._sentinels.insert(0, sentinel)
-                    return answer
-                reasons.append(f"{show_place(sentinel)} knows no service {service!r}")
-        raise _away(self._address.shown, "no sentinel names a primary: " + "; ".join(reasons))
+async def follow(
+    place: Place,
+    opener: Callable[[Place], Coroutine[Any, Any, tuple[Link, ServerInfo]]],
+    look: Callable[[], Awaitable[Place | None]],
+) -> tuple[Link, ServerInfo]:
+    """Connect to a server that may be replaced meanwhile, and then to the one that took over.
 
-    async def _ask(self, sentinel: Place, service: str) -> Place | None:
-        address = self._address
-        link = await _connect(
-            address,
-            sentinel,
-            tls=address.sentinel_tls,
-            user=address.sentinel_username,
-            answer_timeout_s=address.answer_timeout_s,
-        )
+    Parameters:
+        place: Where it is now.
+        opener: Connects to one server.
+        look: Tells where it is, each second; None if nobody knows.
+    """
+    while True:
+        attempt = asyncio.ensure_future(opener(place))
+        now = place
         try:
-            commands: list[tuple[Word, ...]] = []
-            if address.sentinel_password is not None:
-                commands.append(_auth(address.sentinel_username, address.sentinel_password))
-            commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
-            for reply in await _ask_all(link, commands):
-                if isinstance(reply, ReplyError):
-                    raise translate(str(reply), link.shown, user=link.user)
-        finally:
-            link.abort("it is not needed any more")
-        return None if reply is None else (str(reply[0]), int(reply[1]))
+            while now == place:
+                done, _ = await asyncio.wait([attempt], timeout=OVERDUE_S)
+                if done:
+                    return attempt.result()
+                now = await look() or place
+        except BaseException:
+            await give_up(attempt)
+            raise
+        await give_up(attempt)
+        place = now
 
 
-async def _connect(
+async def give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:
+    """End an attempt to connect; close what it has opened."""
+    attempt.cancel()
+    await asyncio.gather(attempt, return_exceptions=True)
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result()[0].abort("it is not needed any more")
+
+
+async def connect(
     address: Address,
     place: Place | None,
     *,
@@ -146,7 +160,7 @@ async def _connect(
         loop,
         shown,
         answer_timeout_s=answer_timeout_s,
-        host="" if place is None else place[0],
+        place=place,
         user=user,
     )
     try:
@@ -163,7 +177,7 @@ async def _connect(
                     server_hostname=place[0] if context is not None else None,
                 )
     except TimeoutError:
-        raise _away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
+        raise away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
     except ssl.SSLCertVerificationError as error:
         raise BackendError(
             f"{shown}: the server's certificate is not trusted ({error.verify_message}). Give the"
@@ -175,9 +189,9 @@ async def _connect(
             if "WRONG_VERSION_NUMBER" in str(error)
             else "Look into the server's log."
         )
-        raise _away(shown, f"no encrypted connection ({error.reason or error})", hint) from error
+        raise away(shown, f"no encrypted connection ({error.reason or error})", hint) from error
     except OSError as error:
-        raise _away(shown, _plain(error)) from error
+        raise away(shown, _plain(error)) from error
     _tune(transport.get_extra_info("socket"))
     return link
 
@@ -187,15 +201,15 @@ async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -
     commands: list[tuple[Word, ...]] = []
     # In the order of their doing, and all of them needed; what follows is not.
     if address.password is not None or address.username is not None:
-        commands.append(_auth(address.username, address.password or ""))
+        commands.append(login(address.username, address.password or ""))
     if address.db != 0:
         commands.append(("SELECT", address.db))
     needed = len(commands)
     commands += [("CLIENT", "SETNAME", name), ("INFO",), ("ROLE",)]
-    replies = await _ask_all(link, commands)
+    replies = await ask_all(link, commands)
     for reply in replies[:needed]:
         if isinstance(reply, ReplyError):
-            raise translate(str(reply), link.shown, user=link.user)
+            raise translate(unsaid(str(reply), address.password), link.shown, user=link.user)
     named, said, role = replies[needed:]
     if isinstance(named, ReplyError) and code(str(named)) != "NOPERM":
         raise translate(str(named), link.shown, user=link.user)
@@ -204,13 +218,16 @@ async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -
         info = parse_info(said, link.shown)
     if info.loading:
         raise translate("LOADING", link.shown)
+    link.run_id = info.fields.get("run_id", "")
     is_primary = role[0] == "master" if isinstance(role, list) else info.role != "slave"
+    if as_primary and isinstance(role, list) and is_primary:
+        link.replicas = len(role[2])
     if as_primary and not is_primary:
-        raise _away(link.shown, "the sentinels still name a server that is no primary")
+        raise away(link.shown, "the sentinels still name a server that is no primary")
     return info
 
 
-async def _ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+async def ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
     """Send the words of a greeting, in one write; return the answers, refusals among them."""
     calls = [link.send(pack(command)) for command in commands]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -227,16 +244,23 @@ async def _ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any
             f"{link.shown}: what answers there does not speak Redis' protocol. Is it the right"
             " port, and does it want TLS ('rediss://')?"
         )
-    raise _away(link.shown, "it hung up at the greeting")
+    raise away(link.shown, "it hung up at the greeting")
 
 
-def _auth(username: str | None, password: str) -> tuple[Word, ...]:
+def login(username: str | None, password: str) -> tuple[Word, ...]:
+    """Return the command that lets a user in."""
     return ("AUTH", password) if username is None else ("AUTH", username, password)
 
 
-def _away(
+def unsaid(text: str, password: str | None) -> str:
+    """Return what a server said without the password: one that knows no AUTH repeats it."""
+    return text.replace(password, "***") if password else text
+
+
+def away(
     shown: str, reason: str, hint: str = "Is it running, and is the URL right?"
 ) -> StoreUnreachableError:
+    """Return the error of a server that cannot be reached now; nothing was sent."""
     return StoreUnreachableError(f"{shown}: cannot be reached: {reason}. {hint}", sent=False)
 
 

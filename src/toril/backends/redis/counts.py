@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
+from toril.core.errors import StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.states import State
 
@@ -30,6 +32,12 @@ class RedisCounts:
     async def names(self) -> list[str]:
         """Return the names of all queues that are known, some of which may be gone."""
         names = set(await self._client.call("SMEMBERS", self._keys.queues))
+        with contextlib.suppress(StoreDeniedError):  # then those of Node alone are not found
+            await self._scan(names)
+        return sorted(names)
+
+    async def _scan(self, names: set[str]) -> None:
+        """Add the queues whose `meta` is found among the keys."""
         for node in await self._client.nodes():
             if await node.call("DBSIZE") <= SCAN_UP_TO:
                 cursor = "0"
@@ -40,7 +48,6 @@ class RedisCounts:
                     names.update(filter(None, map(self._keys.queue_of_meta, keys)))
                     if cursor == "0":
                         break
-        return sorted(names)
 
     async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
         found: list[int] = await self._client.run(

@@ -8,16 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from toril.backends.redis import servers
+from toril.backends.redis import rights, servers
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.damage import leases
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.scripts import Script
 from toril.backends.redis.server_info import parse_info
 from toril.backends.redis.survey import Survey
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import BackendError
+from toril.core.errors import BackendError, StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.lifecycle import Finding, Health
 from toril.engine.states import READY
@@ -47,9 +48,14 @@ class Doctor:
 
     async def health(self) -> Health:
         """Return everything that is to be said, and what can be mended; `Lifecycle.check`."""
-        found: list[Finding] = []
+        found: list[Finding] = await self._rights()
+        if any(finding.grade == "error" for finding in found):
+            return Health(found, [])  # the rest could not be looked at
         for node in await self._client.nodes():
-            info = parse_info(await node.call("INFO"), node.name)
+            try:
+                info = parse_info(await node.call("INFO"), node.name)
+            except StoreDeniedError:
+                continue
             found += servers.findings(info)
             found.append(servers.persistence(info))
             found += servers.replication(info)
@@ -64,6 +70,21 @@ class Doctor:
             found += damage.findings()
         found += await self._unserved([await self._counts.queue(name) for name in names])
         return Health(found, [repair for damage in damages for repair in damage.repairs()])
+
+    async def _rights(self) -> list[Finding]:
+        """Say what the user may not do."""
+
+        async def run(script: Script, keys: Sequence[str], args: Sequence[str]) -> object:
+            return await self._client.run(script, keys, *args)
+
+        await self._client.nodes()  # it is known then whether it is a Cluster
+        return await rights.findings(
+            run,
+            self._keys.meta("toril"),
+            clustered=self._client.clustered is True,
+            db=self._client.address.db,
+            user=self._client.address.username,
+        )
 
     def _is_scattered(self, queue: str) -> bool:
         """Whether the keys of a queue lie in several slots of a Cluster."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,8 @@ class RedisEvents:
         self._client = client
         self._keys = keys
         self._moments = moments
-        self._idle: dict[asyncio.AbstractEventLoop, list[Line]] = {}
+        self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[Line]]] = {}
+        """Connections for the next reader, in a Cluster by slot: each leads to one node."""
 
     async def latest(self, queue: str) -> int:
         newest = await self._client.call(
@@ -58,7 +60,7 @@ class RedisEvents:
         except BaseException:  # it may still wait for an answer: of no use to the next reader
             await line.close()
             raise
-        self._idle.setdefault(loop, []).append(line)
+        self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(line)
         return _events(found)
 
     async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
@@ -89,14 +91,15 @@ class RedisEvents:
     async def close(self) -> None:
         """End the connections on which readers wait."""
         idle, self._idle = self._idle, {}
-        for loop, lines in idle.items():
+        for loop, slots in idle.items():
             if loop.is_closed():
                 continue
-            for line in lines:
+            for line in itertools.chain(*slots.values()):
                 await line.close()
 
     async def _line(self, key: str) -> Line:
-        idle = self._idle.get(asyncio.get_running_loop(), [])
+        slots = self._idle.get(asyncio.get_running_loop(), {})
+        idle = slots.get(self._client.slot(key), [])
         while idle:
             line = idle.pop()
             if not line.closed:

@@ -14,18 +14,26 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
+from toril.backends.redis import rights
 from toril.backends.redis.address import Place
 from toril.backends.redis.cluster import Slots, parse_redirection
 from toril.backends.redis.line import Line
+from toril.backends.redis.lines import Lines
 from toril.backends.redis.link import Link, NotWrittenError
-from toril.backends.redis.protocol import ReplyError, pack
-from toril.backends.redis.replies import code, is_read_only, translate
+from toril.backends.redis.protocol import ReplyError, Word, pack
+from toril.backends.redis.replies import (
+    code,
+    denied,
+    is_denied_inside,
+    is_read_only,
+    translate,
+)
 from toril.backends.redis.routes import FIRST_PAUSE_S, LONGEST_PAUSE_S, Route
 from toril.backends.redis.scripts import Script
 from toril.backends.redis.ways import Known, Ways
 from toril.core.errors import StoreUnreachableError, TorilError
 
-MAX_MENDED = {"NOSCRIPT": 3, "MOVED": 16, "ASK": 16, "TRYAGAIN": 8}
+MAX_MENDED = {"NOSCRIPT": 3, "MOVED": 16, "ASK": 16, "TRYAGAIN": 8, "NOREPLICAS": 1}
 """How often a command is sent again after a refusal of this kind. `TRYAGAIN` pauses between."""
 CLOSE_S = 2.0
 """For how long calls under way are waited for when the client is closed, in seconds."""
@@ -39,7 +47,7 @@ class Home:
         self.ways = Ways(loop, known)
         self._loop = loop
         self._timeout_s = known.address.connect_timeout_s
-        self._lines: set[Line] = set()
+        self._lines = Lines(loop, self.ways, self.deliver)
         self._delivering: set[asyncio.Task[object]] = set()
         self._closed = False
         guard = _until_the_loop_ends(self)
@@ -69,6 +77,8 @@ class Home:
         mended: Counter[str] = Counter()
         while True:
             if refused is not None:
+                if key is not None and is_denied_inside(str(refused[1])):
+                    raise await self._denied(*refused, key=key) from None
                 asked = await self._mend(*refused, asked=asked, script=script, mended=mended)
                 refused = None
             link = await self.ways.reach(key, asked)
@@ -194,8 +204,7 @@ class Home:
             line.link.abort("the client was closed", by_us=True)
             self.ways.check_open()
         if not line.closed:
-            line.link.on_lost = lambda: self._lines.discard(line)
-            self._lines.add(line)
+            self._lines.add(line, key)
         return line
 
     def refusal(self, link: Link, error: ReplyError) -> TorilError:
@@ -205,8 +214,8 @@ class Home:
             link.retire()
         elif code(text) == "MOVED":
             self.ways.note_move(link, text)
-        elif code(text) == "CLUSTERDOWN":
-            self.ways.refresh_soon()
+        elif code(text) in ("CLUSTERDOWN", "NOREPLICAS"):
+            self.ways.look_soon()
         return translate(text, link.shown, user=link.user)
 
     def close(self) -> None:
@@ -216,16 +225,15 @@ class Home:
         if guard is not None and not _is_running(guard):  # else it is what calls this
             with contextlib.suppress(StopIteration):
                 guard.aclose().send(None)
-        links = [*(line.link for line in self._lines), *self.ways.close()]
-        for link in links:
+        self._lines.close()
+        for link in self.ways.close():
             link.abort("the client was closed", by_us=True)
 
     async def close_and_wait(self) -> None:
         """Close once what is under way is answered, or was given a moment for it."""
         self._closed = True
         links = self.ways.close()
-        for line in tuple(self._lines):  # they block: what they wait for may never come
-            line.link.abort("the client was closed", by_us=True)
+        self._lines.close()  # they block: what they wait for may never come
         for link in links:
             link.retire()
         try:
@@ -241,7 +249,7 @@ class Home:
 
     def drop(self) -> list[object]:
         """Forget the connections of a loop that was closed, and return their transports."""
-        links = [*(line.link for line in self._lines), *self.ways.links()]
+        links = [*self._lines.links(), *self.ways.links()]
         self.ways.link = None
         dropped = (link.drop() for link in links)
         return [transport for transport in dropped if transport is not None]
@@ -249,10 +257,10 @@ class Home:
     async def _open_apart(self, key: str, name: str | None) -> Line:
         link, place = await self.ways.open_apart(key, name)
         try:
-            number = await link.send(pack(("CLIENT", "ID")))
-        except ReplyError as error:
-            link.abort("it was not wanted")
-            raise self.refusal(link, error) from None
+            # Number 0 is nobody's: it is only asked whether a call that blocks may be ended.
+            number, told = await link.send_many(
+                pack(("CLIENT", "ID")) + pack(("CLIENT", "UNBLOCK", 0)), 2
+            )
         except (NotWrittenError, StoreUnreachableError):
             raise StoreUnreachableError(
                 f"{link.shown}: cannot be reached: it hung up.", sent=False
@@ -261,7 +269,8 @@ class Home:
             link.abort("it was not wanted")
             raise
         tell = partial(self.ask_node, place)
-        return Line(link, int(number), refusal=self.refusal, tell=tell)
+        may_tell = not isinstance(told, ReplyError) and not isinstance(number, ReplyError)
+        return Line(link, int(number) if may_tell else None, refusal=self.refusal, tell=tell)
 
     async def _mend(
         self,
@@ -289,12 +298,31 @@ class Home:
         elif kind == "TRYAGAIN":
             pause_s = min(0.01 * 2 ** mended[kind], 0.5)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - to spread them
+        elif kind == "NOREPLICAS":
+            # It was cut off from its replicas, one of which may be the primary by now.
+            if self.ways.may_move:
+                await self.ways.look()
+            if not link.closed:
+                raise self.refusal(link, error) from None
         elif kind == "ASK":
             return parse_redirection(text, link.host)[1]
         else:
             self.ways.note_move(link, text)
             return None
         return asked
+
+    async def _denied(self, link: Link, error: ReplyError, *, key: str) -> TorilError:
+        """Return the error of a script that was refused a command, and name the command."""
+        try:
+            lacking = await rights.refused(self.run, key, rights.NEEDED)
+        except TorilError:
+            lacking = None
+        return denied(str(error), link.shown, link.user, rights.names(lacking or ()))
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> object:
+        """Run a script where its first key is."""
+        data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
+        return await self.deliver(data, keys[0], script)
 
     async def _load(self, link: Link, script: Script) -> None:
         """Give a server a script. Many may find it missing at once: it is sent once."""

@@ -21,7 +21,7 @@ class Line:
     def __init__(
         self,
         link: Link,
-        number: int,
+        number: int | None,
         *,
         refusal: Callable[[Link, ReplyError], TorilError],
         tell: Callable[[bytes], Awaitable[object]],
@@ -30,7 +30,7 @@ class Line:
 
         Parameters:
             link: The connection.
-            number: What the server calls it.
+            number: What the server calls it. None: the user may not ask, or may not unblock.
             refusal: Makes an error of what the server refused.
             tell: Sends the same server a command by another connection.
         """
@@ -44,6 +44,11 @@ class Line:
     def closed(self) -> bool:
         """Whether it takes no more commands."""
         return self.link.closed
+
+    @property
+    def can_unblock(self) -> bool:
+        """Whether a command that blocks can be ended before its time. If not: block for short."""
+        return self.id is not None
 
     async def call(self, *command: Word, timeout_s: float) -> Any:
         """Send a command that may block, and return its reply.
@@ -121,17 +126,15 @@ class Line:
         if is_read_only(text) or code(text) in ("MOVED", "ASK"):
             self.link.abort("the server has this key no more")
 
-    def unblock_command(self) -> tuple[Word, ...]:
-        """Return the command that ends what it is blocked on, for another connection."""
-        return ("CLIENT", "UNBLOCK", self.id)
-
     async def unblock(self) -> None:
         """Have the server end the command that blocks now: it answers as if its time were over.
+
+        Nothing happens if the user lacks the right to it.
 
         Raises:
             BackendError: The server could not be told.
         """
-        if not self.closed:
+        if not self.closed and self.id is not None:
             await self._tell(pack(("CLIENT", "UNBLOCK", self.id)))
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from toril.backends.redis.address import Place
 from toril.backends.redis.protocol import ProtocolError, ReplyError, reader
 from toril.core.errors import BackendClosedError, BackendError, StoreUnreachableError
 
@@ -24,6 +25,8 @@ MAX_IN_FLIGHT = 4096
 BUFFER_BYTES = 64 * 1024
 IDLE_S = 0.05
 """After so long without a call it is looked whether the server has hung up meanwhile."""
+OVERDUE_S = 1.0
+"""After so long a silence, with calls under way, it is asked whether another server took over."""
 GRACE_S = 0.25
 """After a silence that was too long: what has arrived meanwhile may still have to be read."""
 
@@ -55,7 +58,7 @@ class Link(asyncio.BufferedProtocol):
         shown: str,
         *,
         answer_timeout_s: float | None,
-        host: str = "",
+        place: Place | None = None,
         user: str | None = None,
     ) -> None:
         """Make the protocol of a connection.
@@ -63,13 +66,17 @@ class Link(asyncio.BufferedProtocol):
         Parameters:
             loop: Its event loop.
             shown: The server, as messages may name it.
-            host: The server's host, as it was asked for.
+            place: The server, as it was asked for. None: a Unix socket.
             answer_timeout_s: For how long the server may be silent while calls are under way.
                 None: for ever.
             user: Who is let in by it. None: the default user.
         """
         self.shown = shown
-        self.host = host
+        self.place = place
+        self.run_id = ""
+        """What tells this run of the server from all others. Empty: it did not say."""
+        self.replicas: int | None = None
+        """How many followed the primary that sentinels named when it was asked. None: not known."""
         self.user = user
         self.closed = False
         """It takes no more calls."""
@@ -77,6 +84,8 @@ class Link(asyncio.BufferedProtocol):
         """It takes no call right now: not open, closed, or too much under way."""
         self.on_lost: Callable[[], None] | None = None
         """Called once, when it takes no more calls."""
+        self.on_overdue: Callable[[], None] | None = None
+        """Called after a second of silence with calls under way, and each second from then on."""
         self.loading: dict[str, asyncio.Future[Any]] = {}
         """Scripts on their way to the server by this connection, by digest."""
         self._loop = loop
@@ -94,6 +103,7 @@ class Link(asyncio.BufferedProtocol):
         self._heard_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._last_chance = False
+        self._replaced = False
         self._reason = "it was closed"
         self.by_us = False
         """It was closed with the client."""
@@ -152,6 +162,20 @@ class Link(asyncio.BufferedProtocol):
             if not self._waiting:
                 self.abort(self._reason)
 
+    def leave(self, reason: str) -> None:
+        """Take no more calls, since another server took over.
+
+        A server that answers gets to answer what is under way. A silent one does not: those calls
+        fail at once, with an unknown outcome.
+        """
+        self.retire()
+        self._replaced = True
+        if self._gone.done():
+            return
+        self._reason = reason
+        if self.is_overdue:
+            self.abort(reason)
+
     def abort(self, reason: str, *, by_us: bool = False) -> None:
         """Close at once. What is under way fails: its outcome is unknown.
 
@@ -164,6 +188,21 @@ class Link(asyncio.BufferedProtocol):
             self.by_us = by_us
             self._take_no_more()
             self._transport.abort()
+
+    @property
+    def host(self) -> str:
+        """The server's host, as it was asked for; empty for a Unix socket."""
+        return "" if self.place is None else self.place[0]
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether calls are under way, and nothing was heard for longer than `OVERDUE_S`."""
+        return bool(self._waiting) and self.silent_s >= OVERDUE_S
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing was heard, in seconds, since a call or an answer."""
+        return self._loop.time() - self._heard_s
 
     async def gone(self) -> None:
         """Wait until the socket is closed."""
@@ -254,7 +293,8 @@ class Link(asyncio.BufferedProtocol):
             self.abort("the server hung up")
         self._heard_s = now_s
         if self._timer is None and self._answer_timeout_s is not None:
-            self._timer = self._loop.call_later(self._answer_timeout_s, self._check)
+            first_s = min(OVERDUE_S, self._answer_timeout_s)
+            self._timer = self._loop.call_later(first_s, self._check)
 
     def flush(self) -> None:
         """Write what was sent in this turn of the event loop, in place of at its end."""
@@ -304,14 +344,23 @@ class Link(asyncio.BufferedProtocol):
             self.on_lost()
 
     def _check(self) -> None:
-        """Give the connection up if it has been silent for too long."""
+        """Ask around if the connection is silent; give it up if that has lasted for too long."""
         self._timer = None
         if not self._waiting or self._answer_timeout_s is None:
             self._last_chance = False
             return
-        left_s = self._heard_s + self._answer_timeout_s - self._loop.time()
+        left_s = self._answer_timeout_s - self.silent_s
         if left_s > 0:
             self._last_chance = False
+            left_s = min(left_s, OVERDUE_S if self.is_overdue else OVERDUE_S - self.silent_s)
+            if self.is_overdue and self._replaced:
+                self.abort(self._reason)
+                return
+            if self.is_overdue:
+                # Who calls now waits for the first answer: what is not sent has no unknown outcome.
+                self.full = True
+                if self.on_overdue is not None:
+                    self.on_overdue()
         elif not self._last_chance:
             # If this loop was blocked for that long, the answer may lie in the socket, unread.
             self._last_chance = True

@@ -8,6 +8,7 @@ from toril.core.errors import (
     BackendError,
     InvalidOptionError,
     StoreBusyError,
+    StoreDeniedError,
     StoreFullError,
     StoreReadOnlyError,
     StoreUnreachableError,
@@ -26,6 +27,11 @@ def code(text: str) -> str:
         if inner is not None:
             return inner[1]
     return first
+
+
+def is_denied_inside(text: str) -> bool:
+    """Whether a script was refused one of its commands or keys; Redis 7.0 does not say which."""
+    return "user executing the script can't" in text or "ACL failure in script" in text
 
 
 def is_read_only(text: str) -> bool:
@@ -47,6 +53,8 @@ def translate(text: str, where: str, *, user: str | None = None) -> TorilError:
             f"{where}: the server became a replica while it was waited for. Nothing was done;"
             " the next call looks for the new primary."
         )
+    if is_denied_inside(text):
+        return denied(text, where, user)
     match code(text):
         case "LOADING":
             return _unreachable(f"{where}: the server is still loading its data")
@@ -99,10 +107,7 @@ def translate(text: str, where: str, *, user: str | None = None) -> TorilError:
                 " its own machine. Give it a password, or set `bind` and `protected-mode no`."
             )
         case "NOPERM":
-            return BackendError(
-                f"{where}: user {user or 'default'!r} lacks a right: {text}. Give it with"
-                " `ACL SETUSER`."
-            )
+            return denied(text, where, user)
         case "CROSSSLOT":
             return InvalidOptionError(
                 f"{where}: the keys of one call lie on different nodes of the cluster. What is"
@@ -117,6 +122,22 @@ def translate(text: str, where: str, *, user: str | None = None) -> TorilError:
     if "max number of clients reached" in text:
         return _unreachable(f"{where}: the server has too many connections (maxclients)")
     return BackendError(f"{where}: {text}")
+
+
+def denied(text: str, where: str, user: str | None, lacking: str = "") -> StoreDeniedError:
+    """Return the error of a refusal for want of a right.
+
+    Parameters:
+        text: What the server said.
+        where: The server, as it may be shown.
+        user: Who asked. None: the default user.
+        lacking: The rights, as an ACL line has them, if they are known.
+    """
+    which = f"lacks {lacking}" if lacking else f"lacks a right: {text}"
+    return StoreDeniedError(
+        f"{where}: user {user or 'default'!r} {which}. Give it with `ACL SETUSER`; the whole list"
+        " is in docs/operate/redis.md, under Rights."
+    )
 
 
 def _unreachable(text: str) -> StoreUnreachableError:

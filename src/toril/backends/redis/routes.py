@@ -13,7 +13,7 @@ from toril.backends.redis.link import Link
 from toril.core.errors import StoreUnreachableError, TorilError
 
 FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 1.0
 """Between two attempts to connect; doubled each time, and moved by half of it either way."""
 
 

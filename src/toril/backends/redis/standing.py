@@ -34,6 +34,8 @@ LONGEST_S = 12.0
 SHORTEST_LEASE_MS = 1000
 """With shorter leases no claim stands: a server that has nothing to do looks only ten times in a
 second whose time is over."""
+SHORT_S = 1.0
+"""For how long it stands where the user may not end it (`CLIENT UNBLOCK`)."""
 TROUBLE_S = 0.5
 """A server that will not block is asked again after so long."""
 
@@ -74,10 +76,12 @@ class RedisStanding:
             *call.metas,
             *call.arguments,
         ]
-        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), self._stands_s]
+        line = self._line
+        stands_s = self._stands_s if line.can_unblock else min(self._stands_s, SHORT_S)
+        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
         self._stands = True
         try:
-            blocked, answer = await self._line.call_both(block, run, timeout_s=self._stands_s)
+            blocked, answer = await line.call_both(block, run, timeout_s=stands_s)
         except StoreUnreachableError as error:
             call.failed(error)
             raise
@@ -93,7 +97,9 @@ class RedisStanding:
         return reply
 
     def release(self) -> None:
-        if self._stands and (self._releasing is None or self._releasing.done()):
+        # Where it cannot be ended it ends soon by itself.
+        may_end = self._line is not None and self._line.can_unblock
+        if self._stands and may_end and (self._releasing is None or self._releasing.done()):
             self._releasing = self._loop.create_task(self._release())
 
     def release_soon(self) -> None:

@@ -5,6 +5,7 @@ What a state lists is here; what no state lists is in `strays.py`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from toril.backends.redis.client import Client
@@ -12,6 +13,7 @@ from toril.backends.redis.damage import Damage
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.scripts import script
 from toril.backends.redis.strays import Strays
+from toril.core.errors import StoreDeniedError
 from toril.engine.states import State
 
 LOOK_CHUNK = 500
@@ -35,7 +37,8 @@ class Survey:
             BackendError: The server went away, or does not let this user look.
         """
         damages = [await self._lines(queue) for queue in queues]
-        await self._strays.look({damage.queue: damage for damage in damages})
+        with contextlib.suppress(StoreDeniedError):  # no right to SCAN, as `rights.py` tells
+            await self._strays.look({damage.queue: damage for damage in damages})
         return damages
 
     async def _lines(self, queue: str) -> Damage:

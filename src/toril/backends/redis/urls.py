@@ -28,13 +28,14 @@ _SCHEMES = (
 _EXAMPLE = "a URL such as 'redis://localhost:6379/0'"
 
 
-def parse(url: str) -> Address:
+def parse(url: str, *, answer_timeout_s: float = 15.0) -> Address:
     """Return the address that a URL stands for.
 
     Parameters:
         url: `redis://user:password@host:6379/0`, `rediss://…` for TLS,
             `unix://user:password@/path.sock?db=0`, `redis+sentinel://host,host/service/0` or
             `redis+cluster://host,host`, each with options after a `?`.
+        answer_timeout_s: What holds unless the URL says it.
 
     Raises:
         InvalidOptionError: It makes no sense. The message never holds the password.
@@ -45,7 +46,7 @@ def parse(url: str) -> Address:
         # What stands before :// holds no password; all of a URL without it may.
         wrong = unknown("scheme", scheme, _SCHEMES) if separator else f"expected {_EXAMPLE}"
         raise InvalidOptionError(f"url: {wrong}")
-    return _Parts(scheme, rest).address()
+    return _Parts(scheme, rest).address(answer_timeout_s)
 
 
 class _Parts:
@@ -72,7 +73,7 @@ class _Parts:
         self.password = unquote(password) if at and colon and password else None
         self.options = self._read_options(query)
 
-    def address(self) -> Address:
+    def address(self, answer_timeout_s: float) -> Address:
         """Return what the parts say."""
         tls = self._tls()
         service = None
@@ -109,7 +110,7 @@ class _Parts:
             cluster=self.kind == "cluster",
             prefix=prefix,
             connect_timeout_s=self._seconds("connect_timeout_s", 5.0),
-            answer_timeout_s=self._seconds("answer_timeout_s", 15.0),
+            answer_timeout_s=self._seconds("answer_timeout_s", answer_timeout_s),
         )
 
     def _read_options(self, query: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """How idle workers sleep: blocked on the markers of their queues, which every producer writes.
 
 One connection blocks for all workers of an event loop (in a cluster: one for each slot), and only
-while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere.
+while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere. Where
+that would be too many connections, the markers of the other slots are asked for in rounds.
 
 Those who may leave a claim standing (`standing.py`) do not sleep: this is for a Cluster, and for
 short leases.
@@ -22,9 +23,15 @@ LONGEST_S = 15.0
 """A sleeper looks after so long, woken or not: limits that Node lifts write no marker."""
 BLOCK_S = 30.0
 """How long the server is asked to block."""
+SHORT_S = 1.0
+"""The same where the user may not end it (`CLIENT UNBLOCK`): what changes is seen so much later."""
 BACK_SOON_S = 0.05
 """For how long a connection goes on blocking for a sleeper that has left: it mostly comes back."""
 TROUBLE_S = 0.5
+MOST_WATCHES = 32
+"""Slots of a Cluster on whose markers a connection blocks, in one event loop."""
+ROUND_S = 1.0
+"""Between two rounds through the markers of all other slots: one write a node."""
 
 
 class WakeUps:
@@ -74,6 +81,7 @@ class _Sleepers:
         self.version = 0
         self._waiting: dict[asyncio.Future[None], Sequence[str]] = {}
         self._watches: dict[int | None, _Watch] = {}
+        self._rounds = _Rounds(client, keys, self)
 
     async def wait(self, queues: Sequence[str], seen: int, timeout_s: float) -> None:
         if self.version != seen:
@@ -110,11 +118,14 @@ class _Sleepers:
         watches, self._watches = self._watches, {}
         for watch in watches.values():
             await watch.close()
+        await self._rounds.close()
 
-    def _watch(self, queue: str) -> _Watch:
+    def _watch(self, queue: str) -> _Watch | _Rounds:
         slot = self._client.slot(self._keys.marker(queue))
         watch = self._watches.get(slot)
         if watch is None:
+            if len(self._watches) >= MOST_WATCHES:
+                return self._rounds
             watch = self._watches[slot] = _Watch(self._client, self._keys, self)
         return watch
 
@@ -206,7 +217,8 @@ class _Watch:
             return
         try:
             markers = [self._keys.marker(queue) for queue in sorted(self._blocked_on)]
-            popped = await self._line.call("BZPOPMIN", *markers, BLOCK_S, timeout_s=BLOCK_S)
+            block_s = BLOCK_S if self._line.can_unblock else SHORT_S
+            popped = await self._line.call("BZPOPMIN", *markers, block_s, timeout_s=block_s)
         finally:
             self._blocked_on = frozenset()
         if popped:
@@ -214,6 +226,60 @@ class _Watch:
                 # Everybody left meanwhile: it belongs to a sleeper elsewhere.
                 await self._line.call("ZADD", popped[0], popped[2], popped[1], timeout_s=LONGEST_S)
             self._sleepers.ring()
+
+
+class _Rounds:
+    """Asks for the markers of queues in turn, without a connection that blocks on them."""
+
+    def __init__(self, client: Client, keys: Keys, sleepers: _Sleepers) -> None:
+        self._client = client
+        self._keys = keys
+        self._sleepers = sleepers
+        self._wanted: Counter[str] = Counter()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, queue: str) -> None:
+        """Ask for a queue's marker too."""
+        self._wanted[queue] += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def remove(self, queue: str) -> None:
+        """Ask for it for one sleeper less."""
+        self._wanted[queue] -= 1
+        if self._wanted[queue] <= 0:
+            del self._wanted[queue]
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        # Those who sleep come back soon: nobody wanting anything for a moment is no end.
+        while True:
+            try:
+                await self._ask()
+            except BackendClosedError:
+                return
+            except BackendError:
+                self._sleepers.ring()
+            await asyncio.sleep(ROUND_S)
+
+    async def _ask(self) -> None:
+        markers = [self._keys.marker(queue) for queue in self._wanted]
+        found = await self._client.many([["ZPOPMIN", marker] for marker in markers])
+        popped = [(marker, *one) for marker, one in zip(markers, found, strict=True) if one]
+        if not popped:
+            return
+        if not self._sleepers.has_waiting():
+            # Everybody left meanwhile: they belong to a sleeper elsewhere.
+            await self._client.many(
+                [["ZADD", marker, score, member] for marker, member, score in popped]
+            )
+        self._sleepers.ring()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

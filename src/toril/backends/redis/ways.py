@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from toril.backends.redis import nodes
 from toril.backends.redis.address import Address, Place, show_place
 from toril.backends.redis.cluster import (
     SLOTS,
     Slots,
     host_of,
     parse_redirection,
-    parse_slots,
     slot_of,
 )
-from toril.backends.redis.connecting import CLIENT_NAME, Finder, open_link
-from toril.backends.redis.link import Link, NotWrittenError
+from toril.backends.redis.connecting import CLIENT_NAME, follow, open_any, open_link
+from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
 from toril.backends.redis.protocol import ReplyError, pack
-from toril.backends.redis.replies import translate
 from toril.backends.redis.routes import Route
+from toril.backends.redis.sentinels import Finder
 from toril.backends.redis.server_info import ServerInfo
-from toril.core.errors import BackendClosedError, BackendError, StoreUnreachableError, TorilError
+from toril.core.errors import BackendClosedError, StoreUnreachableError, TorilError
 
-_ASK_NODE_S = 1.0
+REPLACED = "another server took over"
 _REFRESH_S = 1.0
 """Redirections within this time do not ask for the slots again."""
+_LOOK_S = 0.5
+"""Nor do refusals and silence within this time ask again who the primaries are."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class Ways:
     def __init__(self, loop: asyncio.AbstractEventLoop, known: Known) -> None:
         self.link: Link | None = None
         """The connection that takes all calls; None if there is none, or in a Cluster."""
+        self.on_changed: Callable[[], None] | None = None
+        """Called when a connection was made or lost, and when slots have moved."""
         self.known = known
         self._loop = loop
         self._address = known.address
@@ -58,6 +63,8 @@ class Ways:
         self._nodes: dict[Place, Route] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_s = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_s = float("-inf")
         self._closed = False
 
     def nearby(self, key: str | None) -> Link | None:
@@ -100,8 +107,10 @@ class Ways:
                     f"{self._address.shown}: cannot be reached: its connections do not last.",
                     sent=False,
                 )
+            # A node that died in silence lets us wait, while the others know who took over.
+            slice_s = until_s if self.known.slots is None else self._loop.time() + OVERDUE_S
             try:
-                await route.connect(until_s)
+                await route.connect(min(until_s, slice_s))
             except StoreUnreachableError as error:
                 trouble = error
                 await self.refresh(until_s)
@@ -113,21 +122,30 @@ class Ways:
         """
         address = self._address
         slots = self.known.slots
-        place: Place | None = None
+        name = name or CLIENT_NAME
+        if address.sentinel_service is not None and slots is None:
+            link, _ = await self._finder.open_primary(name=name, answers_late=True)
+            return link, None
         if slots is not None:
-            place = slots.owner(slot_of(key)) or address.hosts[0]
-        elif address.sentinel_service is not None:
-            place = await self._finder.primary()
-        elif address.path is None:
-            place = address.hosts[0]
-        link, _ = await open_link(
-            address,
-            place,
-            name=name or CLIENT_NAME,
-            answers_late=True,
-            as_primary=address.sentinel_service is not None,
-        )
-        return link, None if slots is None else place
+            link, _ = await follow(
+                self._owner(key),
+                partial(open_link, address, name=name, answers_late=True),
+                partial(self._look_for, key),
+            )
+            return link, link.place
+        place = address.hosts[0] if address.path is None else None
+        link, _ = await open_link(address, place, name=name, answers_late=True)
+        return link, None
+
+    def _owner(self, key: str) -> Place:
+        """Return the node of a Cluster that has a key, or any."""
+        slots = self.known.slots
+        owner = None if slots is None else slots.owner(slot_of(key))
+        return owner or self._address.hosts[0]
+
+    async def _look_for(self, key: str) -> Place:
+        await self.look()
+        return self._owner(key)
 
     def note_move(self, link: Link, text: str) -> None:
         """Learn from a redirection who has a slot."""
@@ -149,6 +167,33 @@ class Ways:
         """Start to ask who has which slot, unless it was asked just now."""
         if self.known.slots is not None and self._loop.time() > self._refreshed_s + _REFRESH_S:
             self._start_refresh()
+
+    @property
+    def may_move(self) -> bool:
+        """Whether another server may take over: there are sentinels, or it is a Cluster."""
+        return self._address.sentinel_service is not None or self.known.slots is not None
+
+    async def look(self) -> None:
+        """Ask who the primaries are, and leave servers that are none any more. Never raises.
+
+        Many may ask at once: it is asked once, and not again within half a second.
+        """
+        looking = self._look_once()
+        if looking is not None:
+            await asyncio.wait([looking])
+
+    def look_soon(self) -> None:
+        """`look` in a task of its own."""
+        if self.may_move and not self._closed:
+            self._look_once()
+
+    def leads(self, link: Link, key: str) -> bool:
+        """Whether a connection leads to the server that has a key, as far as is known."""
+        slots = self.known.slots
+        if slots is not None:
+            return slots.owner(slot_of(key)) in (None, link.place)
+        main = self._main.link
+        return main is None or not self.may_move or _same(main, link)
 
     def check_open(self) -> None:
         """Raise `BackendClosedError` once `close` was called."""
@@ -178,6 +223,8 @@ class Ways:
         self._closed = True
         for route in (self._main, *self._nodes.values()):
             route.stop()
+        if self._looking is not None:
+            self._looking.cancel()
         return self.links()
 
     def _node(self, place: Place) -> Route:
@@ -190,16 +237,18 @@ class Ways:
 
     def _changed(self) -> None:
         self.link = self._main.link if self.known.slots is None else None
+        if self.on_changed is not None:
+            self.on_changed()
 
     async def _open_main(self) -> Link | None:
         address = self._address
         if address.path is not None:
             link, info = await open_link(address, None)
         elif address.sentinel_service is not None:
-            place = await self._finder.primary()
-            link, info = await open_link(address, place, as_primary=True)
+            link, info = await self._finder.open_primary()
         else:
             link, info = await self._open_any()
+        link.on_overdue = self.look_soon
         try:
             if info.cluster_enabled or address.cluster:
                 if info.role != "slave":
@@ -219,17 +268,12 @@ class Ways:
     async def _open_any(self) -> tuple[Link, ServerInfo]:
         """Connect to the address' first host that answers, or to a node known by now."""
         slots = self.known.slots
-        places = dict.fromkeys((*self._address.hosts, *(slots.places if slots else ())))
-        troubles = []
-        for place in places:
-            try:
-                return await open_link(self._address, place)
-            except StoreUnreachableError as error:
-                troubles.append(error)
-        raise troubles[0]
+        known = slots.places if slots is not None else ()
+        return await open_any(self._address, dict.fromkeys((*self._address.hosts, *known)))
 
     async def _open_node(self, place: Place) -> Link:
         link, info = await open_link(self._address, place)
+        link.on_overdue = self.look_soon
         try:
             if info.role != "slave":
                 self._introduce(info)
@@ -244,22 +288,9 @@ class Ways:
 
     async def _learn(self, link: Link) -> None:
         """Ask a node who has which slot."""
-        try:
-            reply = await link.send(pack(("CLUSTER", "SLOTS")))
-        except ReplyError as error:
-            if "cluster support disabled" in str(error):
-                raise BackendError(
-                    f"{link.shown}: this server is no node of a Cluster. Its URL begins with"
-                    " 'redis://'."
-                ) from None
-            raise translate(str(error), link.shown, user=link.user) from None
-        except NotWrittenError:
-            raise StoreUnreachableError(
-                f"{link.shown}: cannot be reached: it hung up.", sent=False
-            ) from None
-        slots = parse_slots(reply, link.host)
-        if not slots.places:
-            raise translate("CLUSTERDOWN no node has any slot", link.shown)
+        self._take_slots((await nodes.ask(link)).slots)
+
+    def _take_slots(self, slots: Slots) -> None:
         self.known.slots = slots
         self.known.clustered = True
         self._refreshed_s = self._loop.time()
@@ -267,7 +298,7 @@ class Ways:
             gone = self._nodes.pop(place)
             gone.stop()
             if gone.link is not None:
-                gone.link.retire()
+                gone.link.leave(REPLACED)
         self._changed()
 
     async def _own_place(self, link: Link) -> Place | None:
@@ -290,24 +321,64 @@ class Ways:
             return False
         route = self._node(place)
         if route.link is None and not link.closed:
+            link.place = place
             route.take(link)
             return True
         return False
 
+    def _look_once(self) -> asyncio.Task[None] | None:
+        if self._looking is None or self._looking.done():
+            if self._loop.time() < self._looked_s + _LOOK_S:
+                return None
+            self._looked_s = self._loop.time()
+            looking = self._look_at_cluster if self.known.slots is not None else self._look_at_main
+            # A context of its own, which the connection keeps alive, and not the caller's.
+            self._looking = self._loop.create_task(
+                looking(), name="toril-redis-look", context=contextvars.Context()
+            )
+        return self._looking
+
+    async def _look_at_cluster(self) -> None:
+        await self._ask_around(thorough=True)
+
+    async def _look_at_main(self) -> None:
+        """Move to the primary that the sentinels name, if it is another one."""
+        with contextlib.suppress(TorilError):
+            place = await self._finder.primary()
+            before = self._main.link
+            if before is None or before.place == place:
+                return
+            link, info = await open_link(self._address, place, as_primary=True)
+            try:
+                self._introduce(info)
+            except BaseException:
+                link.abort("it was not wanted")
+                raise
+            if self._closed or self._main.link is not before or _same(before, link):
+                link.abort("it is not needed any more")
+                return
+            link.on_overdue = self.look_soon
+            self._main.take(link)
+            before.leave(REPLACED)
+
     def _start_refresh(self) -> asyncio.Task[None]:
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = self._loop.create_task(self._ask_around(), name="toril-redis-slots")
+            self._refreshing = self._loop.create_task(
+                self._ask_around(thorough=False), name="toril-redis-slots"
+            )
         return self._refreshing
 
-    async def _ask_around(self) -> None:
-        for route in tuple(self._nodes.values()):
-            link = route.link
-            if link is None or link.full:
-                continue
-            with contextlib.suppress(TorilError, TimeoutError):
-                async with asyncio.timeout(_ASK_NODE_S):
-                    await self._learn(link)
-                return
+    async def _ask_around(self, *, thorough: bool) -> None:
+        known = self.known.slots
+        slots = await nodes.newest(
+            self._address,
+            [route.link for route in self._nodes.values() if route.link is not None],
+            (*(known.places if known is not None else ()), *self._address.hosts),
+            thorough=thorough,
+        )
+        if slots is not None:
+            self._take_slots(slots)
+            return
         if self._closed:
             return  # not cancelled instead: that would reach those who wait for this
         if self._main.link is not None:
@@ -315,3 +386,10 @@ class Ways:
         # No node that we are connected to: the address' own hosts, and all nodes known.
         with contextlib.suppress(TorilError):
             await self._main.connect(self._loop.time() + self._address.connect_timeout_s)
+
+
+def _same(one: Link, other: Link) -> bool:
+    """Whether two connections lead to the same server, which may have several names."""
+    if one.run_id and other.run_id:
+        return one.run_id == other.run_id
+    return one.place == other.place

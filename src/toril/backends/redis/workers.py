@@ -20,6 +20,9 @@ from toril.engine.contract.workers import WorkerRecord
 
 PRESENCE_S = 5.0
 """Between two looks whether a worker's named connections are still there."""
+MOST_PRESENT = 32
+"""Queues of a worker that get such a connection: the first ones. BullMQ wants one for each, and a
+worker of 500 queues would have 500."""
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -133,11 +136,11 @@ class RedisWorkers:
         return ("PXAT", int(frozen) + DAY_MS) if frozen else ("PX", DAY_MS)
 
     async def _stay_present(self, worker: WorkerRecord) -> None:
-        """Keep one connection per queue whose name tells BullMQ's `getWorkers` of the worker."""
+        """Keep connections whose names tell BullMQ's `getWorkers` of the worker, one a queue."""
         lines: dict[str, Line] = {}
         try:
             while True:
-                for queue in worker.queues:
+                for queue in worker.queues[:MOST_PRESENT]:
                     line = lines.get(queue)
                     if line is None or line.closed:
                         name = self._keys.client_name(queue, worker.id)

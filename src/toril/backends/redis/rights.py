@@ -1,0 +1,105 @@
+"""What a user of the server has to be allowed: the commands, and what goes missing without each.
+
+`docs/operate/redis.md` has them as an ACL line to copy. A test runs everything as a user with
+exactly that line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from toril.backends.redis.scripts import Script, script
+from toril.core.errors import StoreDeniedError
+from toril.engine.contract.lifecycle import Finding
+
+NEEDED = (
+    "BZPOPMIN KEY 1", "DEL KEY", "EVALSHA x 1 KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f",
+    "HEXISTS KEY f", "HGET KEY f", "HGETALL KEY", "HINCRBY KEY f 1", "HMGET KEY f", "HSET KEY f v",
+    "HSETNX KEY f v", "HSTRLEN KEY f", "INCR KEY", "INCRBY KEY 1", "LINDEX KEY 0", "LLEN KEY",
+    "LPOS KEY v", "LPUSH KEY v", "LRANGE KEY 0 0", "LREM KEY 0 v", "LTRIM KEY 0 0", "MGET KEY",
+    "PERSIST KEY", "PEXPIRE KEY 1", "PEXPIREAT KEY 1", "PING", "PTTL KEY",
+    "RENAME KEY KEY", "RPOP KEY", "RPUSH KEY v", "SADD KEY v", "SCARD KEY", "SCRIPT LOAD x",
+    "SET KEY v", "SMEMBERS KEY", "SREM KEY v", "TIME", "XADD KEY * f v", "XREAD STREAMS KEY 0",
+    "XREVRANGE KEY + -", "XTRIM KEY MAXLEN 1", "ZADD KEY 0 v", "ZCARD KEY", "ZCOUNT KEY 0 0",
+    "ZPOPMIN KEY", "ZRANGE KEY 0 0", "ZRANGEBYSCORE KEY 0 0", "ZRANK KEY v", "ZREM KEY v",
+    "ZREMRANGEBYRANK KEY 0 0", "ZREVRANGE KEY 0 0", "ZREVRANGEBYSCORE KEY 0 0", "ZREVRANK KEY v",
+    "ZSCORE KEY v",
+)  # fmt: skip
+"""Without one of these something fails. `KEY` stands for a key of a queue."""
+OTHER_DATABASE = ("SELECT 0",)
+"""Needed for a database other than 0."""
+IN_A_CLUSTER = ("ASKING", "CLUSTER INFO", "CLUSTER NODES", "CLUSTER SLOTS")
+"""Without these a Cluster cannot be used, or not while slots move and nodes fail."""
+COMFORT = {
+    "CLIENT SETNAME x": "BullMQ's tools do not show the workers",
+    "CLIENT ID": "idle workers ask once a second in place of being told",
+    "CLIENT UNBLOCK 1": "idle workers ask once a second in place of being told",
+    "CLIENT LIST": "doctor does not see the workers of BullMQ",
+    "INFO": "an old server, a replica and a wrong maxmemory-policy are not noticed",
+    "ROLE": "a replica is noticed by the first write only",
+    "DBSIZE": "queues that only Node has used are not found",
+    "SCAN 0": "queues that only Node has used, and jobs in no state, are not found",
+}
+"""All goes on without these; what is then missing."""
+WHERE = "The whole list is in docs/operate/redis.md, under Rights"
+
+Run = Callable[[Script, Sequence[str], Sequence[str]], Awaitable[Any]]
+"""Runs a script with keys and arguments."""
+
+
+async def refused(run: Run, key: str, commands: Sequence[str]) -> list[str] | None:
+    """Return which of some commands the user may not run; None if the server cannot say.
+
+    Parameters:
+        key: A key of the kind that the commands are for.
+        commands: Some of the above.
+
+    Raises:
+        BackendError: Not even that could be asked.
+    """
+    found = await run(script("rights"), [key], commands)
+    return None if found is None else [commands[number - 1] for number in found]
+
+
+def names(commands: Sequence[str]) -> str:
+    """Return commands as an ACL line has them: `+zadd +client|id`."""
+    return " ".join(f"+{name_of(command)}" for command in commands)
+
+
+def name_of(command: str) -> str:
+    """Return the name of a command as an ACL line has it: `zadd`, `client|id`."""
+    name, *rest = command.split(" ")
+    if name in ("CLIENT", "CLUSTER", "SCRIPT"):
+        name = f"{name}|{rest[0]}"
+    return name.lower()
+
+
+async def findings(
+    run: Run,
+    key: str,
+    *,
+    clustered: bool,
+    db: int,
+    user: str | None,
+) -> list[Finding]:
+    """Say whether the user may do all that is needed, and what goes missing if not."""
+    needed = (*NEEDED, *(IN_A_CLUSTER if clustered else ()), *(OTHER_DATABASE if db else ()))
+    try:
+        lacking = await refused(run, key, (*needed, *COMFORT))
+    except StoreDeniedError as error:
+        return [Finding("rights", "error", str(error))]
+    who = f"user {user or 'default'!r}"
+    if lacking is None:
+        text = "this server cannot say what a user may do; Redis 7 and Valkey can"
+        return [Finding("rights", "ok", text)]
+    badly = [command for command in lacking if command in needed]
+    texts = []
+    if badly:
+        texts.append(f"{who} lacks {names(badly)}: work fails. Give it with ACL SETUSER. {WHERE}")
+    for lost in dict.fromkeys(COMFORT[command] for command in lacking if command in COMFORT):
+        without = [one for one in lacking if COMFORT.get(one) == lost]
+        texts.append(f"{who} lacks {names(without)}: {lost}")
+    if not texts:
+        return [Finding("rights", "ok", f"{who} may do all that is needed")]
+    return [Finding("rights", "error" if badly else "warning", "; ".join(texts))]

@@ -1,0 +1,124 @@
+"""Where the primary is, by the sentinels, and a connection to it.
+
+A server that died in silence still accepts connections, for the kernel answers for it. So while a
+connection is being made the sentinels are asked again: the attempt ends once they name another
+server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from toril.backends.redis.address import Address, Place, show_place
+from toril.backends.redis.connecting import (
+    CLIENT_NAME,
+    ask_all,
+    away,
+    connect,
+    follow,
+    login,
+    open_link,
+    unsaid,
+)
+from toril.backends.redis.link import Link
+from toril.backends.redis.protocol import ReplyError, Word
+from toril.backends.redis.replies import translate
+from toril.backends.redis.server_info import ServerInfo
+from toril.core.errors import BackendError, StoreUnreachableError
+
+SENTINEL_S = 1.0
+"""How long the sentinels may take, all together."""
+
+
+class Finder:
+    """Asks the sentinels of one address."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def primary(self) -> Place:
+        """Return where the sentinels say the primary is.
+
+        All are asked at once. In a split those on the small side still name the old primary: so
+        more than half have to answer, or their time has to be over, and the newest word counts.
+
+        Raises:
+            StoreUnreachableError: None of them knows.
+        """
+        address = self._address
+        asked = [asyncio.ensure_future(self._ask(sentinel)) for sentinel in address.hosts]
+        found: list[tuple[int, Place]] = []
+        reasons = []
+        try:
+            limit_s = min(SENTINEL_S, address.connect_timeout_s)
+            for answer in asyncio.as_completed(asked, timeout=limit_s):
+                try:
+                    found.append(await answer)
+                except BackendError as error:
+                    reasons.append(str(error))
+                if len(found) > len(asked) // 2:
+                    break
+        except TimeoutError:
+            for place, one in zip(address.hosts, asked, strict=True):
+                if not one.done():
+                    reasons.append(f"{show_place(place)} does not answer")
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        if not found:
+            raise away(address.shown, "no sentinel names a primary: " + "; ".join(reasons))
+        return max(found, key=lambda one: one[0])[1]
+
+    async def open_primary(
+        self, *, name: str = CLIENT_NAME, answers_late: bool = False
+    ) -> tuple[Link, ServerInfo]:
+        """Connect to the primary, as `open_link` does, and follow it if it moves meanwhile."""
+        opener = partial(
+            open_link, self._address, name=name, answers_late=answers_late, as_primary=True
+        )
+        return await follow(await self.primary(), opener, self._look)
+
+    async def _look(self) -> Place | None:
+        try:
+            return await self.primary()
+        except StoreUnreachableError:
+            return None
+
+    async def _ask(self, sentinel: Place) -> tuple[int, Place]:
+        """Return the primary by one sentinel, and the number of the failover that made it one."""
+        address = self._address
+        service = address.sentinel_service or ""
+        link = await connect(
+            address,
+            sentinel,
+            tls=address.sentinel_tls,
+            user=address.sentinel_username,
+            answer_timeout_s=address.answer_timeout_s,
+        )
+        try:
+            commands: list[tuple[Word, ...]] = []
+            if address.sentinel_password is not None:
+                commands.append(login(address.sentinel_username, address.sentinel_password))
+            commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
+            commands.append(("SENTINEL", "MASTER", service))
+            *needed, said = await ask_all(link, commands)
+            for reply in needed:
+                if isinstance(reply, ReplyError):
+                    text = unsaid(str(reply), address.sentinel_password)
+                    raise translate(text, link.shown, user=link.user)
+        finally:
+            link.abort("it is not needed any more")
+        if needed[-1] is None:
+            raise away(address.shown, f"{show_place(sentinel)} knows no service {service!r}")
+        host, port = needed[-1]
+        return _epoch(said), (str(host), int(port))
+
+
+def _epoch(said: Any) -> int:
+    """Return the number of the last failover. 0 if the user may not ask."""
+    if isinstance(said, list) and "config-epoch" in said:
+        return int(said[said.index("config-epoch") + 1])
+    return 0
