@@ -52,7 +52,7 @@ class Repairs:
         ids: list[str] = []
         start = 0
         while start >= 0:
-            start, taken = await self._run(
+            start, taken, *_ = await self._run(
                 "recover",
                 repair,
                 self._moments.frozen(),

@@ -11,6 +11,8 @@
 --   nothing
 -- COST
 --   O(settings)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/settle_meta
 -- @include lib/wake

@@ -20,6 +20,8 @@
 --   nothing
 -- COST
 --   O(log N + limit + states); in a list O(place) more
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/read_job

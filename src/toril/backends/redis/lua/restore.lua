@@ -13,6 +13,8 @@
 --   waiting delayed waiting-children
 -- COST
 --   about 15 commands a job; O(jobs in `wait`) for each
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/finish_in_order
@@ -39,7 +41,7 @@ local function place(id, state, moment_ms)
     put_off(queue, id, moment_ms)
   else
     redis.call('HSET', key, 'delay', 0)
-    line_up(queue, id, tonumber(redis.call('HGET', key, 'priority')) or 0, false)
+    line_up(queue, id, priority_of(redis.call('HGET', key, 'priority')), false)
     emit(queue, 'waiting', 'jobId', id)
   end
 end

@@ -12,6 +12,7 @@
 --   nothing
 -- COST
 --   up to 8 commands a word; O(log N)
+-- @include lib/blame
 -- @include lib/in_no_set
 -- @include lib/is_rest
 local base, max_bytes = string.sub(KEYS[1], 1, -5), tonumber(ARGV[1])
@@ -21,7 +22,7 @@ for index = 2, #ARGV do
   local id = string.match(word, '^(.*):')
   if id then
     if is_rest(base, id) and redis.call('EXISTS', base .. word) == 1 then rests[#rests + 1] = id end
-  elseif redis.pcall('HEXISTS', base .. word, 'name') == 1 then
+  elseif try('HEXISTS', base .. word, 'name') == 1 then
     if redis.call('HSTRLEN', base .. word, 'data') > max_bytes then large[#large + 1] = word end
     if in_no_set(base, word) then unplaced[#unplaced + 1] = word end
   end

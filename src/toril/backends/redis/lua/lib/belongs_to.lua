@@ -6,13 +6,13 @@ local function belongs_to(queue, id)
   local key = queue.base .. id
   local facts = redis.call('HMGET', key, 'finishedOn', 'returnvalue', 'failedReason', 'processedOn',
     'timestamp', 'delay', 'priority')
-  local ended_ms = tonumber(facts[1])
+  local ended_ms = number_of(facts[1])
   if ended_ms and facts[2] then return 'completed', math.floor(ended_ms) end
   if ended_ms and facts[3] then return 'failed', math.floor(ended_ms) end
-  if redis.call('SCARD', key .. ':dependencies') > 0 then
+  if (try('SCARD', key .. ':dependencies') or 0) > 0 then
     return 'waiting-children', queue.now_ms
   end
-  local due_ms = (tonumber(facts[4]) or tonumber(facts[5]) or 0) + (tonumber(facts[6]) or 0)
+  local due_ms = (number_of(facts[4]) or number_of(facts[5]) or 0) + (number_of(facts[6]) or 0)
   if due_ms > queue.now_ms then return 'delayed', math.floor(due_ms) end
-  return (tonumber(facts[7]) or 0) == 0 and 'wait' or 'prioritized', queue.now_ms
+  return priority_of(facts[7]) == 0 and 'wait' or 'prioritized', queue.now_ms
 end

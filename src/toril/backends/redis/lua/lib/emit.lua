@@ -1,6 +1,8 @@
 -- emit: append an event to the queue's stream, which keeps about `opts.maxLenEvents` of them.
 --
--- A queue may be set to tell outcomes only, or nothing (`toril:events` in its meta hash).
+-- A queue may be set to tell outcomes only, or nothing (`toril:events` in its meta hash). A stream
+-- that cannot be written to does not stop a transition: the call then tells nothing. Which it is, the
+-- first event of a call shows.
 local ORDINARY = {
   added = true, waiting = true, delayed = true, active = true, drained = true,
   ['waiting-children'] = true,
@@ -18,9 +20,17 @@ local function emit(queue, name, ...)
   if uncut and uncut < BETWEEN_CUTS then
     queue.uncut = uncut + 1
     redis.call('XADD', queue.events_key, queue.event_id, 'event', name, ...)
-  else
-    queue.uncut = 1
-    redis.call('XADD', queue.events_key, 'MAXLEN', '~', queue.max_events or '10000',
-      queue.event_id, 'event', name, ...)
+    return
+  end
+  queue.uncut = 1
+  local told = redis.pcall('XADD', queue.events_key, 'MAXLEN', '~', queue.max_events or '10000',
+    queue.event_id, 'event', name, ...)
+  if type(told) == 'table' then
+    blame(told)
+    if queue.max_events ~= '10000' then  -- what is set may be no length
+      queue.max_events = '10000'
+      told = redis.pcall('XADD', queue.events_key, queue.event_id, 'event', name, ...)
+    end
+    if type(told) == 'table' then queue.events = 'none' end
   end
 end

@@ -1,6 +1,9 @@
 -- release_parent: a parent whose children are done goes back in line, in its own queue.
 local function parent_of(queue, parent_text)
-  local parent = cjson.decode(parent_text)
+  local parent = decoded(parent_text)
+  if not parent or type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
+    error("its field 'parent' cannot be read", 0)
+  end
   local meta_key = parent.queueKey .. ':meta'
   if meta_key == queue.meta then return parent, queue end
   local frozen_ms = queue.event_id == '*' and '' or string.format('%.0f', queue.now_ms)
@@ -8,8 +11,9 @@ local function parent_of(queue, parent_text)
 end
 
 local function release_parent(queue, id)
-  local delay = redis.call('HMGET', queue.base .. id, 'delay', 'priority')
-  local delay_ms, priority = tonumber(delay[1]) or 0, tonumber(delay[2]) or 0
+  local delay = try('HMGET', queue.base .. id, 'delay', 'priority')
+  if not delay then return end  -- no job lies under its key
+  local delay_ms, priority = number_of(delay[1]) or 0, priority_of(delay[2])
   if delay_ms > 0 then
     local due_ms = queue.now_ms + delay_ms
     redis.call('ZADD', queue.base .. 'delayed', due_ms * 4096, id)
