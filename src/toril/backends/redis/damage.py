@@ -48,6 +48,8 @@ class Damage:
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
+        self.keys: dict[str, str] = {}
+        """Keys of the queue's own that hold what does not belong there, and what is wrong."""
         self.aside = 0
         """Jobs that a BullMQ before 6 has set aside when it paused the queue."""
         self.unlocked = Ids()
@@ -83,6 +85,16 @@ class Damage:
                 " start",
                 "error",
             )
+        for name, problem in sorted(self.keys.items()):
+            found.append(
+                Finding(
+                    f"key {name} of {self.queue}",
+                    "error",
+                    f"the queue's key '…:{self.queue}:{name}' {problem}, and nothing can be done"
+                    f" with what belongs there; {MENDS} renames it to"
+                    f" '…:{self.queue}:toril:aside:{name}:…' and puts back the jobs that it finds",
+                )
+            )
         if gone := _all(self._gone):
             say("orphans", f"ids whose job is gone: {gone}; {MENDS} removes them")
         if strays := _all(self._strays):
@@ -110,12 +122,14 @@ class Damage:
     def repairs(self) -> list[Repair]:
         """Return what would mend it, in the order in which to do it.
 
-        Ids first: a recovery takes out those of `active` as well, and does not say so.
+        Keys first: the others need them. Ids next: a recovery takes out those of `active` as well,
+        and does not say so.
         """
         if self.aside:  # what goes in line now, version 5 may overwrite
             return []
         queue = self.queue
-        found = [
+        found = [Repair(queue, "set_aside", sorted(self.keys))] if self.keys else []
+        found += [
             Repair(queue, "remove_ids", ids.all(), state) for state, ids in _sorted(self._gone)
         ]
         if self.unlocked:

@@ -74,7 +74,9 @@ class Exchanging:
 class ExchangeCall:
     """One call."""
 
-    __slots__ = ("_exchange", "_lost", "_lost_tokens", "_names", "_problems", "arguments", "metas", "token")
+    __slots__ = (
+        "_exchange", "_lost", "_lost_tokens", "_names", "_problems", "arguments", "metas", "token",
+    )  # fmt: skip
 
     def __init__(
         self,

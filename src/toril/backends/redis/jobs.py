@@ -130,9 +130,7 @@ class RedisJobs(Bulk):
         )
         return self._added(answers, jobs)
 
-    def _added(
-        self, answers: Sequence[Any], jobs: Sequence[NewJob]
-    ) -> list[Added | BackendError]:
+    def _added(self, answers: Sequence[Any], jobs: Sequence[NewJob]) -> list[Added | BackendError]:
         """Return what became of each job; an error for one that the script could not add."""
         return [
             Added(answer)

@@ -7,24 +7,32 @@ from typing import Any
 
 import msgspec
 
+from toril.backends.redis import traces
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
+
+MOST = 2**53 - 1
+"""The largest number that is exact in a script."""
 
 _LINE = msgspec.json.Decoder(dict[str, Any])
 
 
 def whole(text: str | int | None, default: int = 0) -> int:
-    """Return a number that a store holds as text; Node may have written a fraction."""
+    """Return a number that a store holds as text; Node may have written a fraction.
+
+    What is no number, or one beyond 2^53, which no script counts on from, is `default`.
+    """
     if text is None:
         return default
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         try:
-            return round(float(text))
+            number = round(float(text))
         except (ValueError, OverflowError):
             return default
+    return number if -MOST <= number <= MOST else default
 
 
 def claimed(
@@ -56,7 +64,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
     processed_ms = None if row[12] is None else whole(row[12])
     finished_ms = None if row[13] is None else whole(row[13])
     started = whole(row[7])
-    attempts = history(row[17], row[18])
+    attempts, trace_of_node = history(row[17], row[18])
     ended = processed_ms is not None and finished_ms is not None
     last = (attempts[-1].number, attempts[-1].started_ms) if attempts else None
     if ended and last != (started, processed_ms):  # a number alone may come again after a retry
@@ -69,6 +77,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
                 worker_id=row[14] or "",
                 outcome=state.value,
                 error=row[11] if state is State.FAILED else None,
+                traceback=trace_of_node if state is State.FAILED else None,
             )
         )
         del attempts[:-MAX_HISTORY]
@@ -100,33 +109,23 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
     )
 
 
-def history(lines: str | None, traces: str | None) -> list[Attempt]:
-    """Return a job's attempts, oldest first, each with its stack trace if one is kept."""
+def history(lines: str | None, traces_text: str | None) -> tuple[list[Attempt], str | None]:
+    """Return a job's attempts, oldest first, each with its stack trace if one is kept.
+
+    And the newest trace, if none of them has it.
+    """
     attempts: list[Attempt] = []
-    traced: list[Attempt] = []
+    marks: list[str | bool] = []
     for line in lines.split("\n") if lines else ():
         ended, _, text = line.partition(" ")
         try:
             fields = _LINE.decode(text)
-        except msgspec.DecodeError:  # somebody else's field
+            mark = fields.pop("traced", False)
+            attempts.append(msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt))
+        except (msgspec.DecodeError, RecursionError):  # somebody else's field
             continue
-        has_trace = fields.pop("traced", False)
-        attempt = msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt)
-        attempts.append(attempt)
-        if has_trace:
-            traced.append(attempt)
-    kept = stack_traces(traces)
-    for attempt, trace in zip(reversed(traced), reversed(kept), strict=False):
-        attempt.traceback = trace
-    return attempts
-
-
-def stack_traces(text: str | None) -> list[str]:
-    """Return the stack traces of a job, oldest first."""
-    try:
-        return msgspec.json.decode(text or "[]", type=list[str])
-    except msgspec.DecodeError:
-        return []
+        marks.append(mark if isinstance(mark, str | bool) else False)
+    return attempts, traces.assign(attempts, marks, traces.read(traces_text))
 
 
 def held(row: Sequence[Any]) -> HeldId | None:
@@ -136,5 +135,11 @@ def held(row: Sequence[Any]) -> HeldId | None:
     aside = None
     if row[2] is not None:
         name, data, opts, job_id, run_at_ms = row[2]
-        aside = Aside(job_id, name, data, opts, None if run_at_ms is None else int(run_at_ms))
+        aside = Aside(
+            job_id or "",
+            name,
+            data or "{}",
+            opts or "{}",
+            None if run_at_ms is None else whole(run_at_ms),
+        )
     return HeldId(row[0], row[1], aside)

@@ -87,6 +87,8 @@ class Strays:
         for name in LISTS if suspects else ():
             start = 0
             while True:
+                if name in damage.keys:
+                    break
                 ids = await self._client.call(
                     "LRANGE", self._keys.of(damage.queue, name), start, start + PAGE - 1
                 )

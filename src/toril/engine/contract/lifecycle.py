@@ -25,8 +25,9 @@ class Repair(msgspec.Struct, frozen=True):
     """One act that mends something in one queue: planned by a look, or done."""
 
     queue: str
-    act: Literal["remove_ids", "take_back", "restore", "remove_rest"]
-    """`remove_ids`: ids leave a state whose job is gone. `take_back`: jobs whose lease has ended go
+    act: Literal["set_aside", "remove_ids", "take_back", "restore", "remove_rest"]
+    """`set_aside`: keys of the queue's own that hold what does not belong there get another name;
+    they stand in place of ids. `remove_ids`: ids leave a state whose job is gone. `take_back`: jobs whose lease has ended go
     back in line. `restore`: jobs that are in no state are put where they belong. `remove_rest`: log
     lines and the like go whose job is gone."""
     job_ids: list[str]
@@ -41,6 +42,9 @@ class Repair(msgspec.Struct, frozen=True):
         many = len(self.job_ids)
         noun, are = ("1 job", "is") if many == 1 else (f"{many:,} jobs", "are")
         match self.act:
+            case "set_aside":
+                what = f"set aside {noun.replace('job', 'key')} that {'holds' if many == 1 else 'hold'}"
+                what += " what does not belong there"
             case "remove_ids":
                 ids = noun.replace("job", "id")
                 what = f"remove from {self.state} {ids} whose job is gone"

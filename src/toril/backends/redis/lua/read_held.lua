@@ -26,7 +26,7 @@ for index = 2, #ARGV do
     local left_ms = remaining(queue, queue.base .. 'de:' .. deduplication_id)
     local aside = try('HMGET', queue.base .. 'dn:' .. deduplication_id, 'name', 'data',
       'opts', 'jid', 'toril:runAt')
-    answer = { deduplication_id, left_ms > 0 and left_ms, aside and aside[1] and aside }
+    answer = { deduplication_id, left_ms > 0 and left_ms, aside and aside[1] and aside or false }
   end
   answers[#answers + 1] = answer
 end

@@ -15,6 +15,7 @@
 --   about 15 commands a job; O(jobs in `wait`) for each
 -- @include lib/blame
 -- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/finish_in_order
@@ -49,8 +50,11 @@ end
 for index = 2, #ARGV do
   local id = ARGV[index]
   if is_stray(queue.base, id) then
-    local state, moment_ms = belongs_to(queue, id)
+    local state, moment_ms, why = belongs_to(queue, id)
     settle_meta(queue)
+    if why then
+      redis.call('HSET', queue.base .. id, 'failedReason', why, 'finishedOn', moment_ms)
+    end
     place(id, state, moment_ms)
     placed[#placed + 1] = { id, state }
     came[state] = true

@@ -25,6 +25,7 @@ local function open_queue(meta_key, frozen_ms)
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
   }
+  if queue.rate_limit and queue.rate_limit < 1 then queue.rate_limit = nil end
   if frozen_ms == '' then
     if not server_ms then
       local clock = redis.call('TIME')
