@@ -51,6 +51,7 @@
 -- @include lib/remember_trace rarely
 -- @include lib/settle_rarely rarely
 -- @include lib/give_back rarely
+-- @include lib/window_aside rarely
 -- @include lib/take_again rarely
 -- @include lib/damage_of rarely
 -- @include lib/add_follow_ups rarely

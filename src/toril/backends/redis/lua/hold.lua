@@ -1,4 +1,4 @@
--- hold: let no job of the queue start for a while, or end that.
+-- hold: let no job of the queue start for a while, or end that; a rate window goes on meanwhile.
 --
 -- KEYS
 --   meta         hash    <prefix>:<queue>:meta
@@ -16,14 +16,19 @@
 -- @include lib/open_queue
 -- @include lib/settle_meta
 -- @include lib/wake
-local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
+-- @include lib/remaining
+-- @include lib/window_aside
 local queue, duration_ms = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[2])
 local limiter = queue.base .. 'limiter'
 settle_meta(queue)
 if duration_ms > 0 then
+  put_window_aside(queue)
   redis.call('SET', limiter, string.format('%.0f', HOLD), 'PXAT', queue.now_ms + duration_ms)
 else
-  if (number_of(try('GET', limiter)) or HOLD) >= HOLD then redis.call('DEL', limiter) end
+  if (number_of(try('GET', limiter)) or HOLD) >= HOLD then
+    redis.call('DEL', limiter)
+    reopen_window(queue)
+  end
   if redis.call('EXISTS', queue.base .. 'wait', queue.base .. 'prioritized') > 0 then
     wake(queue)
   end

@@ -17,6 +17,7 @@
 -- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
+-- @include lib/window_aside
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
@@ -30,10 +31,14 @@ if next_id then
   local timestamp_ms = number_of(try('HGET', base .. next_id, 'timestamp'))
   if timestamp_ms then age_ms = math.max(0, queue.now_ms - timestamp_ms) end
 end
-local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
 local starts, hold_ms = number_of(try('GET', base .. 'limiter')) or 0, 0
 local window_ms = starts > 0 and remaining(queue, base .. 'limiter') or 0
-if starts >= HOLD then starts, window_ms, hold_ms = 0, 0, window_ms end
+if starts >= HOLD then hold_ms = window_ms end
+if starts >= HOLD or starts == 0 then
+  local ends_ms
+  starts, ends_ms = window_aside(queue)
+  window_ms = math.max(0, ends_ms - queue.now_ms)
+end
 if window_ms == 0 then starts = 0 end
 local completed, failed = many('ZCARD', 'completed'), many('ZCARD', 'failed')
 local completed_total = number_of(try('HGET', base .. 'metrics:completed', 'count')) or 0

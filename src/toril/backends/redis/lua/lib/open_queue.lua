@@ -7,7 +7,7 @@ local server_ms
 
 local function open_queue(meta_key, frozen_ms)
   local settings = redis.pcall('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed')
+    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:window')
   if settings.err then
     blame(settings)
     settings = { [5] = '10000' }
@@ -24,6 +24,7 @@ local function open_queue(meta_key, frozen_ms)
     max_events = settings[5],
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
+    window = settings[9],
   }
   if queue.rate_limit and queue.rate_limit < 1 then queue.rate_limit = nil end
   if frozen_ms == '' then

@@ -1,7 +1,7 @@
 -- take: lease the next jobs of one queue to one worker.
 --
 -- Returns in how many ms to ask again, if something is known to become ready then; and the jobs.
-local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
+local HOLD_STARTS = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
 
 -- Whether a queue has none of what most queues mostly have not: one look in place of four.
 local function is_plain(queue)
@@ -16,13 +16,17 @@ local function allowed(queue, claim, limit, plain)
   if used > 0 then
     local left_ms = remaining(queue, key)
     if left_ms > 0 then
-      if used >= (rate or HOLD) or used >= HOLD then return 0, left_ms end
+      if used >= (rate or HOLD_STARTS) or used >= HOLD_STARTS then return 0, left_ms end
     else
       -- The last millisecond of a window: what starts in it belongs to the next one, and would go
       -- uncounted with this key. (Without an end it is none of a window's: it limits nobody.)
       if redis.call('PTTL', key) ~= -1 then redis.call('DEL', key) end
       used = 0
     end
+  end
+  if rate and used == 0 and queue.window then
+    used = rarely().reopen_window(queue)
+    if used >= rate then return 0, remaining(queue, key) end
   end
   if rate then limit = math.min(limit, rate - used) end
   if queue.concurrency then
