@@ -39,7 +39,8 @@ async def work_off(scene: Scene, chance: random.Random) -> None:
     kinds: Sequence[str] = ("completed", "completed", "failed", "retried", "released", "snoozed")
     healthy = {job_id for _, job_id in scene.neighbours}
     for _ in range(ROUNDS):
-        worker.renew(*held)
+        renewal = worker.renew(*held)
+        assert not [hold for hold in renewal.lost if (hold.queue, hold.number) in scene.neighbours]
         outcomes = [
             scene.ended(one, "completed" if one.id in healthy else chance.choice(kinds))
             for one in held

@@ -18,6 +18,7 @@
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/window_aside
+-- @include lib/damage_of
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
@@ -40,6 +41,9 @@ if starts >= HOLD or starts == 0 then
   window_ms = math.max(0, ends_ms - queue.now_ms)
 end
 if window_ms == 0 then starts = 0 end
+-- Whoever waits for a job then looks at it now and then: where nothing can be told, too.
+local told = queue.events
+if damage_of(base, 'events') then told = 'none' elseif told ~= 'none' and told ~= 'outcomes' then told = 'all' end
 local completed, failed = many('ZCARD', 'completed'), many('ZCARD', 'failed')
 local completed_total = number_of(try('HGET', base .. 'metrics:completed', 'count')) or 0
 local failed_total = number_of(try('HGET', base .. 'metrics:failed', 'count')) or 0
@@ -48,7 +52,7 @@ return {
   many('ZCARD', 'waiting-children'), many('LLEN', 'active'),
   completed, failed, math.max(completed, completed_total), math.max(failed, failed_total),
   age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
-  queue.rate_window_ms or false, queue.events,
+  queue.rate_window_ms or false, told,
   queue.paused and redis.call('HEXISTS', KEYS[1], 'toril:moving') or 0,
   starts, window_ms, hold_ms,
 }

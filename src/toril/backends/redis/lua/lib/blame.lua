@@ -6,13 +6,15 @@
 -- these again, so that the whole call fails.
 local function blame(problem)
   local text = type(problem) == 'table' and problem.err or tostring(problem)
+  -- A text that is raised again loses its first word, from Redis 7 on.
+  local again = redis.REDIS_VERSION_NUM and { err = text } or text
   for word in string.gmatch('OOM MISCONF READONLY NOREPLICAS NOPERM MASTERDOWN LOADING CLUSTERDOWN '
     .. 'TRYAGAIN BUSY UNKILLABLE', '%u+') do
     -- Up to Redis 6.2 the word stands somewhere in the text, behind a dash.
-    if string.find(' ' .. text, '[ %-]' .. word .. ' ') then error(problem, 0) end
+    if string.find(' ' .. text, '[ %-]' .. word .. ' ') then error(again, 0) end
   end
   for _, words in ipairs({ 'not enough memory', 'user executing the script', 'Script killed' }) do
-    if string.find(text, words, 1, true) then error(problem, 0) end
+    if string.find(text, words, 1, true) then error(again, 0) end
   end
   return (string.gsub(text, '%s*script: .*$', ''))
 end

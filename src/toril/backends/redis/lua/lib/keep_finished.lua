@@ -7,7 +7,8 @@ local function drop_finished(queue, state, ids)
   if state == 'failed' then
     for _, id in ipairs(ids) do
       local parent_key = try('HGET', queue.base .. id, 'parentKey')
-      if parent_key then try('SREM', parent_key .. ':dependencies', queue.base .. id) end
+      -- It may say anything; a parent that cannot be reached does not wait for it.
+      if parent_key then redis.pcall('SREM', parent_key .. ':dependencies', queue.base .. id) end
     end
   end
   redis.call('ZREMRANGEBYRANK', queue.base .. state, 0, #ids - 1)

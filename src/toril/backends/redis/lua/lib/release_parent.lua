@@ -1,4 +1,6 @@
 -- release_parent: a parent whose children are done goes back in line, in its own queue.
+--
+-- Where that is, the child says: it may be on another node, or where this user may not go.
 local function parent_of(queue, parent_text)
   local parent = decoded(parent_text)
   if not parent or type(parent.id) ~= 'string' or type(parent.queueKey) ~= 'string' then
@@ -6,6 +8,9 @@ local function parent_of(queue, parent_text)
   end
   local meta_key = parent.queueKey .. ':meta'
   if meta_key == queue.meta then return parent, queue end
+  if type(redis.pcall('EXISTS', meta_key)) == 'table' then
+    error("its parent's queue '" .. parent.queueKey .. "' cannot be reached", 0)
+  end
   local frozen_ms = queue.event_id == '*' and '' or string.format('%.0f', queue.now_ms)
   return parent, open_queue(meta_key, frozen_ms)
 end

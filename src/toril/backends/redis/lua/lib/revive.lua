@@ -21,10 +21,11 @@ local function revive(queue, id, state, reset_attempts)
   if reset_attempts then redis.call('HDEL', key, 'atm', 'ats') end
   if facts[2] then
     local parent, child = facts[2], key
-    local was_told = (try('ZREM', parent .. ':unsuccessful', child) or 0)
-      + (try('HDEL', parent .. ':failed', child) or 0)
-      + (try('HDEL', parent .. ':processed', child) or 0)
-    if was_told > 0 then try('SADD', parent .. ':dependencies', child) end
+    -- The field may say anything: what cannot be reached was not told.
+    local was_told = redis.pcall('ZREM', parent .. ':unsuccessful', child) == 1
+    was_told = redis.pcall('HDEL', parent .. ':failed', child) == 1 or was_told
+    was_told = redis.pcall('HDEL', parent .. ':processed', child) == 1 or was_told
+    if was_told then redis.pcall('SADD', parent .. ':dependencies', child) end
   end
   emit(queue, 'waiting', 'jobId', id, 'prev', state)
 end
