@@ -364,6 +364,20 @@ class TestDoctor:
         assert sorted(one.id for one in claimed) == ids
         assert await store.finish(claimed) == ["ok"] * 3
 
+    async def test_what_has_a_jobs_number_and_is_none_is_named(self, store: Store) -> None:
+        await add(store.backend, job(), job())
+        for key in ("1", "7", "own"):
+            store.do("DEL", key)
+            store.do("SET", key, "nonsense")
+
+        health = await store.backend.lifecycle.check()
+
+        texts = {one.subject: one.text for one in health.findings if one.grade != "ok"}
+        assert "are no job's: 2 (1, 7); " in texts[f"strangers of {Q}"].replace("7, 1", "1, 7")
+        assert "ids whose job is gone: 1 (1)" in texts[f"orphans of {Q}"]
+        await store.backend.lifecycle.repair(health.repairs, max_stalled=1)
+        assert await counts(store.backend) == {State.WAIT: 1}
+
     async def test_counter_begins_above_all_that_it_gave(self, store: Store) -> None:
         await add(store.backend, job(), job())
         store.do("SET", "id", "nonsense")

@@ -58,6 +58,8 @@ class Damage:
         """Those with a payload above `LARGE_BYTES`."""
         self.rests = Ids()
         """Those that are gone, but not with all that was theirs."""
+        self.strangers = Ids()
+        """Numbers under which something lies that is no job."""
         self._gone: dict[str, Ids] = {}
         self._strays: dict[str, Ids] = {}
 
@@ -110,6 +112,13 @@ class Damage:
                 "rests",
                 f"jobs that are gone, but for log lines and the like: {self.rests}; {MENDS} removes"
                 " these",
+            )
+        if self.strangers:
+            say(
+                "strangers",
+                f"keys that have a job's number and are no job's: {self.strangers}; no worker can"
+                " do anything with them, and new jobs pass their numbers over. Look at each, then"
+                " remove it with DEL",
             )
         if self.large:
             say(

@@ -27,9 +27,9 @@ class Repair(msgspec.Struct, frozen=True):
     queue: str
     act: Literal["set_aside", "remove_ids", "take_back", "restore", "remove_rest"]
     """`set_aside`: keys of the queue's own that hold what does not belong there get another name;
-    they stand in place of ids. `remove_ids`: ids leave a state whose job is gone. `take_back`: jobs whose lease has ended go
-    back in line. `restore`: jobs that are in no state are put where they belong. `remove_rest`: log
-    lines and the like go whose job is gone."""
+    they stand in place of ids. `remove_ids`: ids leave a state whose job is gone. `take_back`: jobs
+    whose lease has ended go back in line. `restore`: jobs that are in no state are put where they
+    belong. `remove_rest`: log lines and the like go whose job is gone."""
     job_ids: list[str]
     """Whom it is about; at most `PLAN_AT_MOST`."""
     state: str | None = None
@@ -43,8 +43,8 @@ class Repair(msgspec.Struct, frozen=True):
         noun, are = ("1 job", "is") if many == 1 else (f"{many:,} jobs", "are")
         match self.act:
             case "set_aside":
-                what = f"set aside {noun.replace('job', 'key')} that {'holds' if many == 1 else 'hold'}"
-                what += " what does not belong there"
+                keys = "1 key that holds" if many == 1 else f"{many:,} keys that hold"
+                what = f"set aside {keys} what does not belong there"
             case "remove_ids":
                 ids = noun.replace("job", "id")
                 what = f"remove from {self.state} {ids} whose job is gone"

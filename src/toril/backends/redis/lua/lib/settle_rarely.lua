@@ -68,6 +68,7 @@ local function fail_alone(round, job, problem)
   local queue, reason = round.queue, 'its outcome could not be stored: ' .. blame(problem)
   if not try('HSET', job.key, 'atm', job.more.made, 'failedReason', reason, 'finishedOn',
     queue.now) then
+    queue.problem = "job '" .. job.id .. "' was dropped: no job lies under its key"
     return false
   end
   redis.call('HDEL', job.key, 'returnvalue', 'defa', 'toril:cancel')

@@ -127,7 +127,7 @@ local function take(queue, claim, room, token, worker, jobs)
     repeat
       local started, problem = pcall(start_each, queue, batch)
       if not started then
-        blame(problem)
+        queue.problem = "job '" .. ids[batch.at] .. "' was dropped: " .. blame(problem)
         redis.call('LREM', queue.base .. 'active', 1, ids[batch.at])
       end
     until started
