@@ -68,6 +68,7 @@ async def look_around(scene: Scene) -> None:
             )
     for job_id in ("1", "5", "6", "P0"):
         await backend.jobs.get(queue, job_id)
+    await backend.jobs.logs_many(queue, ["1", "4", "5", "6", "7"])
     await backend.jobs.held_ids(queue, ["1", "4", "5", "6", "7"])
 
 

@@ -1,6 +1,8 @@
 """The store's Lua: one file a transition, in `lua/`, with a header that says how to call it.
 
 What a header has to look like: `tests/backends/redis/test_scripts.py` checks it for every file.
+After it come lines `-- @include lib/<name>`, and `-- @include lib/<name> rarely` for what most
+calls of the script do not need: it says `rarely().<function>(…)` where it does.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@
 -- @include lib/settle_rarely rarely
 -- @include lib/give_back rarely
 -- @include lib/window_aside rarely
+-- @include lib/count_starts rarely
 -- @include lib/take_again rarely
 -- @include lib/damage_of rarely
 -- @include lib/add_follow_ups rarely

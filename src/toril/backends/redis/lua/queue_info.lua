@@ -43,7 +43,8 @@ end
 if window_ms == 0 then starts = 0 end
 -- Whoever waits for a job then looks at it now and then: where nothing can be told, too.
 local told = queue.events
-if damage_of(base, 'events') then told = 'none' elseif told ~= 'none' and told ~= 'outcomes' then told = 'all' end
+if damage_of(base, 'events') then told = 'none'
+elseif told ~= 'none' and told ~= 'outcomes' then told = 'all' end
 local completed, failed = many('ZCARD', 'completed'), many('ZCARD', 'failed')
 local completed_total = number_of(try('HGET', base .. 'metrics:completed', 'count')) or 0
 local failed_total = number_of(try('HGET', base .. 'metrics:failed', 'count')) or 0

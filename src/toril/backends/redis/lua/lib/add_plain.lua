@@ -15,10 +15,12 @@ local function add_plain(queue, words, first, more, answers)
     local id = ids[index]
     local stored = redis.pcall('HSET', queue.base .. id, 'name', name, 'data', data, 'opts', opts,
       'timestamp', queue.now, 'delay', '0', 'priority', '0')
-    if stored ~= 6 and type(stored) == 'table' then  -- a key that is no job's lies there: the job gets another id
+    if stored ~= 6 and type(stored) == 'table' then
+      -- A key that is no job's lies there: the job gets another id.
       blame(stored)
       redis.call('LREM', queue.base .. 'wait', 1, id)
-      id = rarely().add_new(queue, { name = name, data = data, opts = opts, delay_ms = 0, priority = 0 })
+      local job = { name = name, data = data, opts = opts, delay_ms = 0, priority = 0 }
+      id = rarely().add_new(queue, job)
     else
       emit(queue, 'added', 'jobId', id, 'name', name)
       emit(queue, 'waiting', 'jobId', id)

@@ -68,7 +68,9 @@ local function has_children(queue, held, ids)
   if many > 0 then
     many = many - redis.call('EXISTS', keys[1])
     -- Marks that are no set are none; the next check makes its own.
-    in_parts(ids, function(...) if not try('SREM', keys[1], ...) then redis.call('DEL', keys[1]) end end)
+    in_parts(ids, function(...)
+      if not try('SREM', keys[1], ...) then redis.call('DEL', keys[1]) end
+    end)
   end
   return many > 0
 end
@@ -116,8 +118,8 @@ local function settle_one(round, job)
   return true
 end
 
--- Apply those behind `round.at`, which then is the one that cannot be applied, if it raises: to guard each
--- on its own would cost each something.
+-- Apply those behind `round.at`. If it raises, that is the one that cannot be applied: to guard each on
+-- its own would cost each something.
 local function settle_each(round, held, too_late)
   for index = round.at + 1, #held do
     round.at = index
@@ -142,8 +144,8 @@ local function put_in_order(round)
   end
 end
 
--- The places of those that came too late go into `too_late`; returns how many have ended. If it raises,
--- nothing has been changed.
+-- The places of those that came too late go into `too_late`; returns how many have ended. If it
+-- raises, nothing has been changed.
 local function settle(queue, outcomes, again, points, queues, too_late)
   local held, lost, ids, locks = sort_out(queue, outcomes)
   local late = {}

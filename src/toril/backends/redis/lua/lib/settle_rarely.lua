@@ -59,7 +59,8 @@ local function is_applied(queue, job)
   if tonumber(facts[1]) ~= job.more.attempt then return false end
   if try('LPOS', queue.base .. 'active', job.id) then return false end
   local finished = job.more.kind == 'completed' or job.more.kind == 'failed'
-  return finished == (facts[3] and true or false) and (tonumber(facts[2]) or 0) == job.more.attempts_made
+  return finished == (facts[3] and true or false)
+    and (tonumber(facts[2]) or 0) == job.more.attempts_made
 end
 
 -- A job whose outcome cannot be stored fails for good, and says why. Returns false where not even that

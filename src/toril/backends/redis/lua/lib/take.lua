@@ -3,12 +3,6 @@
 -- Returns in how many ms to ask again, if something is known to become ready then; and the jobs.
 local HOLD_STARTS = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
 
--- Whether a queue has none of what most queues mostly have not: one look in place of four.
-local function is_plain(queue)
-  return redis.call('EXISTS', queue.base .. 'delayed', queue.base .. 'limiter',
-    queue.base .. 'prioritized', queue.base .. 'pc') == 0
-end
-
 local function allowed(queue, claim, limit, plain)
   local key = queue.base .. 'limiter'
   local rate = queue.rate_limit or claim.rate_limit
@@ -54,22 +48,6 @@ local function pop(queue, limit, plain)
   return ids
 end
 
-local function count_starts(queue, claim, starts)
-  local key = queue.base .. 'limiter'
-  if starts == 0 then return end
-  local many = redis.pcall('INCRBY', key, starts)
-  if type(many) == 'table' then  -- what was there counts nothing
-    blame(many)
-    redis.call('SET', key, starts)
-    many = starts
-  end
-  if many == starts then
-    -- With a limit of the worker's, the window is the worker's too (spec, section 3.9).
-    local window_ms = claim.rate_limit and claim.rate_window_ms or queue.rate_window_ms or 1000
-    redis.call('PEXPIREAT', key, queue.now_ms + window_ms)
-  end
-end
-
 local function read_claimed(queue, id)
   -- The last one only makes room for the id: a table that grows costs as much as a command.
   return redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp',
@@ -109,8 +87,10 @@ end
 
 -- The jobs go into `jobs`: those that have started are the worker's, whatever else goes wrong.
 local function take(queue, claim, room, token, worker, jobs)
-  local plain = is_plain(queue)
-  local due_ms = not plain and despite_damage(rarely().promote_due, queue) or nil
+  -- Most queues have none of these: one look in place of four.
+  local plain = redis.call('EXISTS', queue.base .. 'delayed', queue.base .. 'limiter',
+    queue.base .. 'prioritized', queue.base .. 'pc') == 0
+  local due_ms = not plain and note_problem(queue, rarely().promote_due, queue) or nil
   if queue.paused then return nil end
   local limit, wait_ms = allowed(queue, claim, math.min(claim.limit, room), plain)
   if wait_ms then return wait_ms end
@@ -135,7 +115,7 @@ local function take(queue, claim, room, token, worker, jobs)
     -- delayed, one more of them knows until when. With neither it would only wake us again.
     if #ids == limit or due_ms then mark(queue, '0', '0') end
     if queue.rate_limit or claim.rate_limit then
-      count_starts(queue, claim, batch.starts)
+      rarely().count_starts(queue, claim, batch.starts)
       local _, left_ms = allowed(queue, claim, 1, false)
       if left_ms then return left_ms end
     end
