@@ -32,6 +32,7 @@
 -- @include lib/count_finished
 -- @include lib/holders
 -- @include lib/leave_active
+-- @include lib/read_claimed
 -- @include lib/decoded rarely
 -- @include lib/wake_at rarely
 -- @include lib/line_up rarely

@@ -48,12 +48,6 @@ local function pop(queue, limit, plain)
   return ids
 end
 
-local function read_claimed(queue, id)
-  -- The last one only makes room for the id: a table that grows costs as much as a command.
-  return redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp',
-    'defa', 'name')
-end
-
 local function start(queue, id, token, lease_end, worker)
   local key = queue.base .. id
   local job = read_claimed(queue, id)
