@@ -66,3 +66,15 @@ def test_numbers_that_no_script_counts_on_from_are_none() -> None:
     assert records.whole("-9007199254740991") == 1 - 2**53
     assert records.whole("1.5") == 2
     assert records.whole("1e3") == 1000
+
+
+def test_list_is_read_whole_or_not_at_all() -> None:
+    assert traces.read('["a","b"]') == ["a", "b"]
+    assert traces.read(None) == []
+    assert traces.read("") == []
+    assert traces.read("[1]") == []
+
+
+def test_mark_that_no_trace_has_finds_not_even_the_oldest() -> None:
+    assert assigned(["nowhere"], [NODE]) == ([None], NODE)
+    assert assigned(["nowhere"], [NODE, NODE]) == ([None], NODE)
