@@ -289,6 +289,99 @@ async def test_later_hold_replaces_an_earlier_one(
     assert (await worker.ask(Q)).next_due_ms == 500
 
 
+async def test_mended_rate_limit_does_not_keep_the_old_window(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    """One an hour, set by mistake and mended at once, held the queue for the hour."""
+    await fill(backend)
+    await backend.limits.set_rate(Q, 1, 3_600_000)
+    assert len(await worker.claim(limit=5)) == 1
+    clock.advance(0.2)
+
+    await backend.limits.set_rate(Q, 1, 500)
+
+    assert (await worker.ask(Q)).next_due_ms == 300
+    clock.advance(0.3)
+    assert len(await worker.claim(limit=5)) == 1
+    assert (await worker.ask(Q)).next_due_ms == 500
+
+
+async def test_rate_limit_that_replaces_a_workers_own_ends_its_window(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await fill(backend)
+    assert len(await worker.claim(limit=5, rate=(1, 3_600_000))) == 1
+
+    await backend.limits.set_rate(Q, 1, 500)
+
+    assert (await worker.ask(Q)).next_due_ms == 500
+    clock.advance(0.5)
+    assert len(await worker.claim()) == 1
+
+
+async def test_longer_window_begins_with_the_next_one(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await fill(backend)
+    await backend.limits.set_rate(Q, 1, 500)
+    assert len(await worker.claim(limit=5)) == 1
+
+    await backend.limits.set_rate(Q, 1, 60_000)
+
+    assert (await worker.ask(Q)).next_due_ms == 500
+    clock.advance(0.5)
+    assert len(await worker.claim()) == 1
+    assert (await worker.ask(Q)).next_due_ms == 60_000
+
+
+async def test_end_of_a_hold_leaves_the_rate_window(backend: Backend, worker: HandWorker) -> None:
+    """On Redis it began a new one, and the next job started at once."""
+    await fill(backend)
+    await backend.limits.set_rate(Q, 1, 60_000)
+    assert len(await worker.claim(limit=5)) == 1
+
+    await backend.limits.hold(Q, duration_ms=0)
+    assert (await worker.ask(Q)).next_due_ms == 60_000
+
+    await backend.limits.hold(Q, duration_ms=90_000)
+    assert (await worker.ask(Q)).next_due_ms == 90_000
+    await backend.limits.hold(Q, duration_ms=0)
+    assert (await worker.ask(Q)).next_due_ms == 60_000
+
+
+async def test_rate_window_goes_on_behind_a_hold(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await fill(backend)
+    await backend.limits.set_rate(Q, 2, 10_000)
+    assert len(await worker.claim()) == 1
+    await backend.limits.hold(Q, duration_ms=1_000)
+    queue = await backend.counts.queue(Q)
+    assert queue is not None
+    assert (queue.window_starts, queue.window_left_ms, queue.hold_left_ms) == (1, 10_000, 1_000)
+
+    clock.advance(1)
+
+    assert len(await worker.claim(limit=5)) == 1
+    assert (await worker.ask(Q)).next_due_ms == 9_000
+    clock.advance(9)
+    assert len(await worker.claim(limit=5)) == 2
+
+
+async def test_mended_rate_limit_ends_the_window_behind_a_hold(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await fill(backend)
+    await backend.limits.set_rate(Q, 1, 3_600_000)
+    assert len(await worker.claim()) == 1
+    await backend.limits.hold(Q, duration_ms=1_000)
+
+    await backend.limits.set_rate(Q, 1, 2_000)
+
+    clock.advance(1)
+    assert (await worker.ask(Q)).next_due_ms == 1_000
+
+
 async def test_settings_are_shown(backend: Backend) -> None:
     await backend.limits.set_concurrency(Q, 4)
     await backend.limits.set_rate(Q, 100, 60_000)

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,42 @@ async def test_the_lease_thread_survives_what_it_does_not_know(
         await wait_until(renewed)
         stays.set()
     assert caplog.text.count("leases could not be renewed, trying again") == 2
+
+
+async def test_cancellation_from_elsewhere_is_heard_within_a_second(
+    tmp_path: Path, no_thread_left: None
+) -> None:
+    """A job that had begun less than a second ago was not looked at: it took up to two seconds."""
+    heard_s: list[float] = []
+    assert leases.LONGEST_TICK_S + leases.YOUNG_S < 1
+
+    async with file_app(tmp_path) as here, file_app(tmp_path) as there:
+        began = asyncio.Semaphore(0)
+
+        @there.task(retry=ONCE)
+        async def work() -> None:
+            began_s = time.monotonic()
+            began.release()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                heard_s.append(time.monotonic() - began_s)
+
+        @here.task(name="work")
+        async def work_here() -> None: ...
+
+        async with working(there, concurrency=8):
+            first_s = time.monotonic()
+            for place in range(8):  # some begin soon before a look
+                job = await work_here.enqueue()
+                await began.acquire()
+                await job.cancel("not wanted")
+                after_s = first_s + (place + 1) * leases.LONGEST_TICK_S / 8
+                await wait_until(partial(_is_past, after_s))
+            await wait_until(lambda: len(heard_s) == 8)
+
+    assert min(heard_s) < 1
+
+
+def _is_past(moment_s: float) -> bool:
+    return time.monotonic() >= moment_s

@@ -151,6 +151,9 @@ async def test_starts_of_node_count_in_the_window_of_toril(
         await painter.look_around()
         assert painter.started == []
         await app.queue("paint").hold(0)
+        await painter.look_around()
+        assert painter.started == [], "there was no hold, and the window goes on"
+        await app.queue("paint").set_rate(RateLimit(limit=3, window_s=LONG_MS / 1000))
         await until_completed(app, "paint", 3)
 
     assert painter.started == ["cars"]

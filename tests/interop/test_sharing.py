@@ -5,12 +5,18 @@ from __future__ import annotations
 import collections
 
 import pytest
-from tests.interop.watching import PATIENCE_S, check_each_done_once, until_completed, until_in
+from tests.interop.watching import (
+    PATIENCE_S,
+    check_each_done_once,
+    until,
+    until_completed,
+    until_in,
+)
 from tests.support.bullmq import BullMQError
 from tests.support.node import Node
 from tests.support.redis_servers import SOFTWARE, Software
 
-from toril import App, Context, JobOptions, RetryPolicy, State
+from toril import App, Context, JobOptions, RateLimit, RetryPolicy, State
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
 
@@ -86,6 +92,42 @@ async def test_failures_of_node_are_seen_by_toril(app: App, node: Node) -> None:
     job = await app.queue("paint").add("cars", {})
 
     assert (await until_in(app, job.id, State.FAILED)).failed_reason == "no brush"
+
+
+async def test_each_attempt_has_its_own_trace_when_both_failed_the_job(
+    app: App, node: Node
+) -> None:
+    """Node's trace stood with Toril's attempt."""
+
+    @app.task(queue="paint", name="cars", retry=RetryPolicy(max_attempts=3, base_s=0.01))
+    async def cars() -> None:
+        raise ValueError("no paint")
+
+    job_id = await node.add("paint", "cars", {}, attempts=3, backoff=10)
+
+    async def failed(many: int) -> bool:
+        return (await app.queue("paint").job(job_id).info()).attempts_made == many
+
+    await app.queue("paint").set_rate(RateLimit(limit=1, window_s=3600))
+    async with app.worker(queues=["paint"]):
+        await until(lambda: failed(1), "the first attempt to fail")
+    await app.queue("paint").set_rate(None)
+    worker = await node.worker("paint", {"throws": "no brush"})
+    info = await until_in(app, job_id, State.FAILED)
+    await worker.close()
+
+    assert info.attempts_made == 3
+    ours, theirs = info.attempts
+    assert (ours.number, ours.error, theirs.number, theirs.error) == (
+        1,
+        "ValueError: no paint",
+        3,
+        "no brush",
+    )
+    assert ours.traceback is not None
+    assert ours.traceback.endswith("ValueError: no paint\n")
+    assert theirs.traceback is not None
+    assert theirs.traceback.startswith("Error: no brush\n")
 
 
 async def test_both_work_one_queue_and_each_job_is_done_once(app: App, node: Node) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+from toril.core.errors import BackendError
 from toril.engine.job import Added, NewJob
 
 
@@ -16,11 +17,13 @@ class Pending(NamedTuple):
     jobs: list[NewJob]
     futures: list[asyncio.Future[Added]]
 
-    def succeed(self, answers: Sequence[Added]) -> None:
+    def succeed(self, answers: Sequence[Added | BackendError]) -> None:
         """Hand each his answer."""
         self._answer(answers, 0, len(answers))
 
-    def succeed_by_turns(self, answers: Sequence[Added], *, together: int, first: int = 0) -> None:
+    def succeed_by_turns(
+        self, answers: Sequence[Added | BackendError], *, together: int, first: int = 0
+    ) -> None:
         """Hand each his answer, `together` in each second turn of the event loop.
 
         So what the first ones add next is on its way, and worked on, while the others go on.
@@ -33,9 +36,13 @@ class Pending(NamedTuple):
             )
             loop.call_soon(loop.call_soon, more)  # in the turn between what was added is sent
 
-    def _answer(self, answers: Sequence[Added], first: int, end: int) -> None:
+    def _answer(self, answers: Sequence[Added | BackendError], first: int, end: int) -> None:
         for future, answer in zip(self.futures[first:end], answers[first:end], strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(answer, BackendError):
+                future.set_exception(answer)
+            else:
                 future.set_result(answer)
 
     def fail(self, error: BaseException) -> None:

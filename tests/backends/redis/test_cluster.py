@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.backends.redis.conftest import Connect
 from tests.backends.redis.scripting import INCREMENT, lua
-from tests.support.contract import HandWorker
+from tests.support.contract import HandWorker, outcome
 from tests.support.redis_servers import SOFTWARE, Cluster, RedisServer
 from tests.support.waiting import wait_until
 
@@ -333,11 +333,11 @@ async def test_node_that_is_away_costs_only_its_own_keys(
         *(client.call("GET", key) for key in keys.values()), return_exceptions=True
     )
 
-    for port, outcome in zip(keys, outcomes, strict=True):
+    for port, ended in zip(keys, outcomes, strict=True):
         if port == dead.port:
-            assert isinstance(outcome, StoreUnreachableError)
+            assert isinstance(ended, StoreUnreachableError)
         else:
-            assert outcome == "1"
+            assert ended == "1"
     dead.restart()
 
     async def is_well() -> bool:
@@ -433,3 +433,28 @@ async def test_script_does_not_run_half_while_its_slot_moves(tmp_path: Path) -> 
             assert target.command("LRANGE", "{jobs}:paint:active", 0, -1) == ["1"]
         finally:
             await backend.lifecycle.close()
+
+
+async def test_parent_on_another_node_fails_its_child_only(cluster: Cluster) -> None:
+    """The script ended at the first key of another slot, with the neighbours' locks gone."""
+    backend = open_backend(f"{cluster.url}?prefix={{jobs}}")
+    worker = HandWorker(backend)
+    await backend.jobs.add([NewJob(queue="q", name="n", data="{}") for _ in range(3)])
+    claimed = await worker.claim("q", limit=3)
+    node = cluster.node_for("{jobs}:q:meta")
+    other = next(key for port, key in keys_of_all_nodes(cluster).items() if port != node.port)
+    node.command("HSET", "{jobs}:q:2", "parent", f'{{"id":"P","queueKey":"{{{other}}}"}}')
+
+    reply = await worker.ask(
+        outcomes=[outcome(one, "completed", value="1", keep_count=9) for one in claimed]
+    )
+
+    assert reply.words == ["ok"] * 3
+    failed = await backend.jobs.get("q", "2")
+    assert failed is not None
+    assert (failed.failed_reason or "").endswith("' cannot be reached")
+    for job_id in ("1", "3"):
+        record = await backend.jobs.get("q", job_id)
+        assert record is not None
+        assert record.result == "1"
+    await backend.lifecycle.close()

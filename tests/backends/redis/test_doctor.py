@@ -350,7 +350,7 @@ async def test_job_between_two_looks_is_no_stray(store: Store) -> None:
     def run(lua: Script, *words: str) -> Any:
         return store.server.command("EVAL", lua.text, 1, keys.meta(Q), *words)
 
-    assert run(sift, "1000", "1", "2", "9", "9:logs") == [["1", "2"], [], []]
+    assert run(sift, "1000", "1", "2", "9", "9:logs") == [["1", "2"], [], [], []]
     first, _ = await worker.claim(limit=2)
     await worker.end(first, "completed")
     store.do("DEL", "2:lock")

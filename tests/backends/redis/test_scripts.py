@@ -94,8 +94,21 @@ def test_library_opens_with_its_name_and_what_it_is_for(lib: str) -> None:
 def test_includes_stand_in_lines_of_their_own_and_once(name: str) -> None:
     includes = [line for line in source(name).splitlines() if "@include" in line]
 
-    assert all(re.fullmatch(r"-- @include lib/\w+", line) for line in includes)
+    assert all(re.fullmatch(r"-- @include lib/\w+( rarely)?", line) for line in includes)
     assert len(set(includes)) == len(includes)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_functions_are_included_before_they_are_called(name: str) -> None:
+    """Else the script fails at the line that calls one, which may be a rare one."""
+    text = script(name).text
+    for lib in LIBS:
+        for function in re.findall(r"^local function (\w+)", source(f"lib/{lib}"), re.MULTILINE):
+            calls = re.search(rf"(?<![\w.:])(?<!function )({function}\(|\({function},)", text)
+            made = re.search(rf"local function {function}\(", text)
+            assert calls is None or (made is not None and made.start() < calls.start()), function
+            if f"rarely().{function}" in text:
+                assert made is not None, function
 
 
 def test_header_names_keys_and_arguments() -> None:
@@ -151,6 +164,27 @@ class TestLoading:
         assert found.text == "local one = 1\nlocal two = one + 1\nreturn two -- as text: '--'\n"
         assert (found.keys, found.args) == (("meta", "lines..."), ("now_ms",))
         assert len(found.sha) == 40
+
+    def test_what_is_needed_rarely_is_made_when_it_is_used(
+        self, folder: Path, server: RedisServer
+    ) -> None:
+        for name, text in {
+            "one": "-- one: 1.\nlocal function one() return 1 end\n",
+            "two": "-- two: 2.\nlocal function two() return one() + 1 end\n",
+            "more": "-- more: 1.\nlocal function more() return rarely().three() + 1 end\n",
+            "three": "-- three: 3.\nlocal made = {}\n"
+            "local function three() made[#made + 1] = 1; return two() + #made end\n",
+        }.items():
+            (folder / "lib" / f"{name}.lua").write_text(text)
+        (folder / "claim.lua").write_text(
+            HEADER
+            + "-- @include lib/one\n-- @include lib/two rarely\n-- @include lib/three rarely\n"
+            + "-- @include lib/more\nreturn { one(), more(), more() }\n"
+        )
+
+        found = scripts.script.__wrapped__("claim")
+
+        assert server.command("EVAL", found.text, 0) == [1, 4, 5]
 
     def test_include_that_is_not_there_is_refused(self, folder: Path) -> None:
         (folder / "claim.lua").write_text(f"{HEADER}-- @include lib/none\nreturn 1\n")

@@ -13,7 +13,7 @@ from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.requests import whole_job
 from toril.backends.redis.scripts import script
-from toril.core.errors import JobError, WrongStateError
+from toril.core.errors import BackendError, JobError, WrongStateError
 from toril.engine.deduplication import HeldId
 from toril.engine.job import WholeJob
 from toril.engine.states import FINISHED, State
@@ -84,9 +84,22 @@ class Bulk:
         return removed
 
     async def logs_many(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
-        return await self._client.many(
-            [["LRANGE", self._keys.of(queue, f"{job_id}:logs"), 0, -1] for job_id in job_ids]
+        keys = [self._keys.of(queue, f"{job_id}:logs") for job_id in job_ids]
+        try:
+            return await self._client.many([["LRANGE", key, 0, -1] for key in keys])
+        except BackendError:
+            kinds = await self._client.many([["TYPE", key] for key in keys])
+            if set(kinds) <= {"list", "none"}:
+                raise
+        lists = [key for key, kind in zip(keys, kinds, strict=True) if kind == "list"]
+        lines = dict(
+            zip(
+                lists,
+                await self._client.many([["LRANGE", key, 0, -1] for key in lists]),
+                strict=True,
+            )
         )
+        return [lines.get(key, []) for key in keys]
 
     async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
         return [records.held(row) for row in await self._run("read_held", queue, *job_ids)]

@@ -48,6 +48,8 @@ class Damage:
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
+        self.keys: dict[str, str] = {}
+        """Keys of the queue's own that hold what does not belong there, and what is wrong."""
         self.aside = 0
         """Jobs that a BullMQ before 6 has set aside when it paused the queue."""
         self.unlocked = Ids()
@@ -56,6 +58,8 @@ class Damage:
         """Those with a payload above `LARGE_BYTES`."""
         self.rests = Ids()
         """Those that are gone, but not with all that was theirs."""
+        self.strangers = Ids()
+        """Numbers under which something lies that is no job."""
         self._gone: dict[str, Ids] = {}
         self._strays: dict[str, Ids] = {}
 
@@ -83,6 +87,16 @@ class Damage:
                 " start",
                 "error",
             )
+        for name, problem in sorted(self.keys.items()):
+            found.append(
+                Finding(
+                    f"key {name} of {self.queue}",
+                    "error",
+                    f"the queue's key '…:{self.queue}:{name}' {problem}, and nothing can be done"
+                    f" with what belongs there; {MENDS} renames it to"
+                    f" '…:{self.queue}:toril:aside:{name}:…' and puts back the jobs that it finds",
+                )
+            )
         if gone := _all(self._gone):
             say("orphans", f"ids whose job is gone: {gone}; {MENDS} removes them")
         if strays := _all(self._strays):
@@ -99,6 +113,13 @@ class Damage:
                 f"jobs that are gone, but for log lines and the like: {self.rests}; {MENDS} removes"
                 " these",
             )
+        if self.strangers:
+            say(
+                "strangers",
+                f"keys that have a job's number and are no job's: {self.strangers}; no worker can"
+                " do anything with them, and new jobs pass their numbers over. Look at each, then"
+                " remove it with DEL",
+            )
         if self.large:
             say(
                 "payloads",
@@ -110,12 +131,14 @@ class Damage:
     def repairs(self) -> list[Repair]:
         """Return what would mend it, in the order in which to do it.
 
-        Ids first: a recovery takes out those of `active` as well, and does not say so.
+        Keys first: the others need them. Ids next: a recovery takes out those of `active` as well,
+        and does not say so.
         """
         if self.aside:  # what goes in line now, version 5 may overwrite
             return []
         queue = self.queue
-        found = [
+        found = [Repair(queue, "set_aside", sorted(self.keys))] if self.keys else []
+        found += [
             Repair(queue, "remove_ids", ids.all(), state) for state, ids in _sorted(self._gone)
         ]
         if self.unlocked:

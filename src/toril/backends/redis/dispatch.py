@@ -227,7 +227,7 @@ class RedisDispatch:
                 if fresh_ms:  # there is more to do: the next call must not pass this queue over
                     await self._client.call("DEL", self._keys.of(queue, "stalled-check"))
                 return
-            start, taken = await self._client.run(
+            start, taken, *problem = await self._client.run(
                 script("recover"),
                 [self._keys.meta(queue)],
                 self._moments.frozen(),
@@ -238,6 +238,8 @@ class RedisDispatch:
                 LOOK_CHUNK,
                 *dead,
             )
+            if problem:
+                self.exchanging.problems.report(queue, problem[0])
             for job_id, fate in taken:
                 recovery.recovered.append((queue, job_id))
                 if fate == "fails":

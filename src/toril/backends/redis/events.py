@@ -13,8 +13,11 @@ from toril.backends.redis.client import Client, Line
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
+from toril.core.errors import BackendError
 from toril.engine.events import EventName, EventRecord, EventsTold
 
+NO_STREAM_S = 1.0
+"""How often to look whether what lies where a stream belongs is one now."""
 _SEQUENCE_BITS = 20
 _LONGEST_BLOCK_S = 10.0
 
@@ -30,19 +33,37 @@ class RedisEvents:
         """Connections for the next reader, in a Cluster by slot: each leads to one node."""
 
     async def latest(self, queue: str) -> int:
-        newest = await self._client.call(
-            "XREVRANGE", self._keys.events(queue), "+", "-", "COUNT", 1
-        )
+        newest = await self._newest(queue, 1)
         return _position(newest[0][0]) if newest else 0
 
     async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
-        found = await self._client.call(
-            "XREVRANGE", self._keys.events(queue), "+", "-", "COUNT", limit
-        )
-        return [_event(stream_id, fields) for stream_id, fields in reversed(found or ())]
+        found = await self._newest(queue, limit)
+        return [_event(stream_id, fields) for stream_id, fields in reversed(found)]
+
+    async def _newest(self, queue: str, limit: int) -> list[Any]:
+        key = self._keys.events(queue)
+        try:
+            return await self._client.call("XREVRANGE", key, "+", "-", "COUNT", limit) or []
+        except BackendError:
+            if await self._is_stream(key):
+                raise
+            return []
+
+    async def _is_stream(self, key: str) -> bool:
+        """Whether a key is a stream, or not there yet. What is neither tells no events."""
+        return await self._client.call("TYPE", key) in ("stream", "none")
 
     async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
         key = self._keys.events(queue)
+        try:
+            return await self._read(key, after, limit, wait_s)
+        except BackendError:
+            if await self._is_stream(key):
+                raise
+            await asyncio.sleep(min(wait_s, NO_STREAM_S))
+            return []
+
+    async def _read(self, key: str, after: int, limit: int, wait_s: float) -> list[EventRecord]:
         tail = ("STREAMS", key, _stream_id(after))
         found = await self._client.call("XREAD", "COUNT", limit, *tail)
         if found or wait_s <= 0:

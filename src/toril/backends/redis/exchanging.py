@@ -14,6 +14,7 @@ from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.problems import Problems
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreUnreachableError
@@ -39,6 +40,7 @@ class Exchanging:
         self._moments = moments
         self.lost = lost
         self.metrics_points = metrics_points
+        self.problems = Problems()
         self._claims = itertools.count(1)
 
     def call(self, exchange: Exchange, lost_tokens: Sequence[str] = ()) -> ExchangeCall:
@@ -55,7 +57,7 @@ class Exchanging:
         metas = [self._keys.meta(queue) for queue in places.names]
         return ExchangeCall(
             exchange, token, lost_tokens, places.names, metas,
-            [self._moments.frozen(), *arguments], self.lost,
+            [self._moments.frozen(), *arguments], self.lost, self.problems,
         )  # fmt: skip
 
     async def send(self, call: ExchangeCall) -> ExchangeReply:
@@ -73,7 +75,9 @@ class Exchanging:
 class ExchangeCall:
     """One call."""
 
-    __slots__ = ("_exchange", "_lost", "_lost_tokens", "_names", "arguments", "metas", "token")
+    __slots__ = (
+        "_exchange", "_lost", "_lost_tokens", "_names", "_problems", "arguments", "metas", "token",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class ExchangeCall:
         metas: Sequence[str],
         arguments: Sequence[str | int],
         lost: LostExchanges,
+        problems: Problems,
     ) -> None:
         self._exchange = exchange
         self.token = token
@@ -93,10 +98,13 @@ class ExchangeCall:
         """The script's keys."""
         self.arguments = arguments
         self._lost = lost
+        self._problems = problems
 
     def read(self, answer: Sequence[Any]) -> ExchangeReply:
         """Return what the script's answer says. `seen` is left to the caller."""
-        late, claims, wait_ms = answer
+        late, claims, wait_ms, *problems = answer
+        for place, text in problems[0] if problems else ():
+            self._problems.report(self._names[place - 1], text)
         if self._lost_tokens:
             claimed_of = [claim.queue for claim in self._exchange.claims]
             self._lost.found(self._exchange.worker_id, claimed_of, self._lost_tokens)

@@ -37,7 +37,7 @@ class RedisJobs(Bulk):
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
-            return await self._add_groups(jobs)
+            return _all_added(await self._add_groups(jobs))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Added] = loop.create_future()
         pending = self._pending.get(loop)
@@ -62,7 +62,7 @@ class RedisJobs(Bulk):
 
         def done(answers: Any, error: BaseException | None) -> None:
             if error is None:
-                pending.succeed_by_turns(_added(answers), together=TOGETHER)
+                pending.succeed_by_turns(self._added(answers, pending.jobs), together=TOGETHER)
             else:
                 pending.fail(error)
 
@@ -93,7 +93,7 @@ class RedisJobs(Bulk):
         else:
             pending.succeed(answers)
 
-    async def _add_groups(self, jobs: Sequence[NewJob]) -> list[Added]:
+    async def _add_groups(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
         """Add jobs: together, or in a cluster by the slots of their queues."""
         queues = {job.queue: None for job in jobs}
         for queue in queues:
@@ -103,21 +103,21 @@ class RedisJobs(Bulk):
             await self._known.announce(queue)
         return answers
 
-    async def _add_by_slot(self, jobs: Sequence[NewJob]) -> list[Added]:
+    async def _add_by_slot(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
         if not self._client.clustered:
             return await self._add_together(jobs)
         groups: dict[int | None, list[int]] = {}
         for index, job in enumerate(jobs):
             slot = self._client.slot(self._keys.meta(job.queue))
             groups.setdefault(slot, []).append(index)
-        answers: list[Added] = [Added("")] * len(jobs)
+        answers: list[Added | BackendError] = [Added("")] * len(jobs)
         for places in groups.values():
             added = await self._add_together([jobs[index] for index in places])
             for index, answer in zip(places, added, strict=True):
                 answers[index] = answer
         return answers
 
-    async def _add_together(self, jobs: Sequence[NewJob]) -> list[Added]:
+    async def _add_together(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
         if not jobs:
             return []
         places = Places()
@@ -128,7 +128,22 @@ class RedisJobs(Bulk):
             self._moments.frozen(),
             *arguments,
         )
-        return _added(answers)
+        return self._added(answers, jobs)
+
+    def _added(self, answers: Sequence[Any], jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+        """Return what became of each job; an error for one that the script could not add."""
+        return [
+            Added(answer)
+            if isinstance(answer, str)
+            else Added(answer[0], duplicate=True)
+            if answer[0] is not None
+            else BackendError(
+                f"{self._client.address.shown}: the job was not added to queue {job.queue!r}:"
+                f" {answer[1]}. A key of the queue holds what does not belong there; `toril doctor`"
+                " names it"
+            )
+            for answer, job in zip(answers, jobs, strict=True)
+        ]
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
         row = await self._run("read_job", queue, job_id)
@@ -204,11 +219,12 @@ class RedisJobs(Bulk):
         return many
 
 
-def _added(answers: Sequence[Any]) -> list[Added]:
-    return [
-        Added(answer) if isinstance(answer, str) else Added(answer[0], duplicate=True)
-        for answer in answers
-    ]
+def _all_added(answers: Sequence[Added | BackendError]) -> list[Added]:
+    added = [answer for answer in answers if isinstance(answer, Added)]
+    for answer in answers:
+        if isinstance(answer, BackendError):
+            raise BackendError(f"{answer}. Of {len(answers)} jobs {len(added)} were added")
+    return added
 
 
 _ALLOWED = {

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from toril.core.reading import read_list, read_object, whole
+from toril.backends.redis import traces
+from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
 from toril.engine.states import State
@@ -42,7 +43,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
     processed_ms = None if row[12] is None else whole(row[12])
     finished_ms = None if row[13] is None else whole(row[13])
     started = whole(row[7])
-    attempts = history(row[17], row[18])
+    attempts, trace_of_node = history(row[17], row[18])
     ended = processed_ms is not None and finished_ms is not None
     last = (attempts[-1].number, attempts[-1].started_ms) if attempts else None
     if ended and last != (started, processed_ms):  # a number alone may come again after a retry
@@ -55,6 +56,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
                 worker_id=row[14] or "",
                 outcome=state.value,
                 error=row[11] if state is State.FAILED else None,
+                traceback=trace_of_node if state is State.FAILED else None,
             )
         )
         del attempts[:-MAX_HISTORY]
@@ -86,30 +88,23 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
     )
 
 
-def history(lines: str | None, traces: str | None) -> list[Attempt]:
-    """Return a job's attempts, oldest first, each with its stack trace if one is kept."""
+def history(lines: str | None, traces_text: str | None) -> tuple[list[Attempt], str | None]:
+    """Return a job's attempts, oldest first, each with its stack trace if one is kept.
+
+    And the newest trace, if none of them has it.
+    """
     attempts: list[Attempt] = []
-    traced: list[Attempt] = []
+    marks: list[str | bool] = []
     for line in lines.split("\n") if lines else ():
         ended, _, text = line.partition(" ")
         fields = read_object(text)
-        has_trace = fields.pop("traced", False)
+        mark = fields.pop("traced", False)
         try:
-            attempt = msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt)
+            attempts.append(msgspec.convert({**fields, "endedMs": whole(ended)}, Attempt))
         except msgspec.ValidationError:  # somebody else's line
             continue
-        attempts.append(attempt)
-        if has_trace:
-            traced.append(attempt)
-    kept = stack_traces(traces)
-    for attempt, trace in zip(reversed(traced), reversed(kept), strict=False):
-        attempt.traceback = trace
-    return attempts
-
-
-def stack_traces(text: str | None) -> list[str]:
-    """Return the stack traces of a job, oldest first."""
-    return [trace for trace in read_list(text or "[]") if isinstance(trace, str)]
+        marks.append(mark if isinstance(mark, str | bool) else False)
+    return attempts, traces.assign(attempts, marks, traces.read(traces_text))
 
 
 def held(row: Sequence[Any]) -> HeldId | None:
@@ -119,5 +114,11 @@ def held(row: Sequence[Any]) -> HeldId | None:
     aside = None
     if row[2] is not None:
         name, data, opts, job_id, run_at_ms = row[2]
-        aside = Aside(job_id, name, data, opts, None if run_at_ms is None else whole(run_at_ms))
+        aside = Aside(
+            job_id or "",
+            name,
+            data or "{}",
+            opts or "{}",
+            None if run_at_ms is None else whole(run_at_ms),
+        )
     return HeldId(row[0], row[1], aside)

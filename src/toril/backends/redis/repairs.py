@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from toril.backends.redis.client import Client
@@ -10,6 +11,7 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.backends.redis.strays import LISTS, batches
+from toril.core.errors import BackendError
 from toril.engine.contract.lifecycle import Repair
 
 TAKE_BACK_CHUNK = 500
@@ -29,6 +31,11 @@ class Repairs:
         done: list[Repair] = []
         for repair in repairs:
             match repair.act:
+                case "set_aside":
+                    names = await self._run(
+                        "set_aside", repair, self._moments.frozen(), *repair.job_ids
+                    )
+                    done.append(Repair(repair.queue, "set_aside", names))
                 case "remove_ids":
                     done += await self._remove_ids(repair)
                 case "take_back":
@@ -52,7 +59,7 @@ class Repairs:
         ids: list[str] = []
         start = 0
         while start >= 0:
-            start, taken = await self._run(
+            start, taken, *_ = await self._run(
                 "recover",
                 repair,
                 self._moments.frozen(),
@@ -79,8 +86,11 @@ class Repairs:
         return [Repair(repair.queue, "remove_rest", ids)]
 
     async def _length(self, queue: str, lists: Sequence[str]) -> int:
-        lengths = await self._client.many([["LLEN", self._keys.of(queue, name)] for name in lists])
-        return sum(lengths)
+        length = 0
+        for name in lists:
+            with suppress(BackendError):  # one that is no list has nothing to be looked through
+                length += await self._client.call("LLEN", self._keys.of(queue, name))
+        return length
 
     async def _run(self, verb: str, repair: Repair, *arguments: str | int) -> Any:
         return await self._client.run(script(verb), [self._keys.meta(repair.queue)], *arguments)

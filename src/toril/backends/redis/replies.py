@@ -114,6 +114,11 @@ def translate(text: str, where: str, *, user: str | None = None) -> TorilError:
                 " used together needs one hash tag: the same text in braces, as in '{mail}:a' and"
                 " '{mail}:b'."
             )
+    if code(text) == "WRONGTYPE" or "value is not an integer" in text:
+        return BackendError(
+            f"{where}: a key holds what does not belong there ({text.partition(' script: ')[0]})."
+            " `toril doctor` names it, and says how to mend it."
+        )
     if "AUTH <password> called without any password" in text:
         return BackendError(
             f"{where}: the URL has a password, but the server has none for its default user."

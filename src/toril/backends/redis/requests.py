@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from toril.backends.redis import traces
 from toril.engine.contract.dispatch import Claim, Exchange
 from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.job import Attempt, Finished, NewJob, WholeJob
@@ -155,7 +156,7 @@ def _ended(outcome: Finished, places: Places) -> str:
                 worker_id=outcome.worker_id,
                 outcome=outcome.kind,
                 error=outcome.reason,
-                traced=outcome.traceback is not None,
+                traced=_mark(outcome.traceback),
             )
         ).decode()
     return _encode(
@@ -189,7 +190,7 @@ def whole_job(job: WholeJob) -> list[str | int]:
         if record.finished_on_ms is not None:
             moment_ms = record.finished_on_ms
     history = record.history
-    traces = [attempt.traceback for attempt in history if attempt.traceback is not None]
+    kept = [attempt.traceback for attempt in history if attempt.traceback is not None]
     fields: dict[str, str | int | None] = {
         "name": record.name,
         "data": record.data,
@@ -209,7 +210,7 @@ def whole_job(job: WholeJob) -> list[str | int]:
         "defa": record.deferred_failure,
         "toril:cancel": record.cancel_reason,
         "toril:history": "\n".join(map(_past_attempt, history)) or None,
-        "stacktrace": _encode(traces).decode() if traces else None,
+        "stacktrace": _encode(kept).decode() if kept else None,
         "deid": record.deduplication_id,
     }
     words: list[str | int] = []
@@ -239,7 +240,7 @@ def _past_attempt(attempt: Attempt) -> str:
         worker_id=attempt.worker_id,
         outcome=attempt.outcome,
         error=attempt.error,
-        traced=attempt.traceback is not None,
+        traced=_mark(attempt.traceback),
     )
     return f"{attempt.ended_ms} {_encode(line).decode()}"
 
@@ -252,6 +253,10 @@ def _or_false(value: int | None) -> int | bool:
     return False if value is None else value
 
 
+def _mark(trace: str | None) -> str | bool:
+    return False if trace is None else traces.mark(trace)
+
+
 class _AttemptLine(msgspec.Struct, rename="camel", omit_defaults=True):
     """An attempt as the store's history holds it; when it ended stands before it."""
 
@@ -260,5 +265,5 @@ class _AttemptLine(msgspec.Struct, rename="camel", omit_defaults=True):
     worker_id: str
     outcome: str
     error: str | None = None
-    traced: bool = False
-    """Its stack trace is among those of the job."""
+    traced: str | bool = False
+    """The mark of its stack trace, which is among those of the job."""

@@ -1,6 +1,8 @@
 """The store's Lua: one file a transition, in `lua/`, with a header that says how to call it.
 
 What a header has to look like: `tests/backends/redis/test_scripts.py` checks it for every file.
+After it come lines `-- @include lib/<name>`, and `-- @include lib/<name> rarely` for what most
+calls of the script do not need: it says `rarely().<function>(…)` where it does.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from importlib.resources import files
 
 SECTIONS = ("KEYS", "ARGV", "RETURNS", "EMITS", "COST")
 
-_INCLUDE = re.compile(r"-- @include lib/(\w+)")
+_INCLUDE = re.compile(r"-- @include lib/(\w+)( rarely)?")
+_FUNCTION = re.compile(r"^local function (\w+)", re.MULTILINE)
 _ENTRY = re.compile(r"-- {3}([^\s].*)")
 
 
@@ -66,7 +69,9 @@ def script(name: str) -> Script:
     sections = parse_header(name, source)
     text = _code(source)
     included = dict.fromkeys(_INCLUDE.findall(source))  # each once, in order
-    text = "".join(_code(_read(f"lib/{lib}")) for lib in included) + text
+    often = [_code(_read(f"lib/{lib}")) for lib, rarely in included if not rarely]
+    seldom = [_code(_read(f"lib/{lib}")) for lib, rarely in included if rarely]
+    text = _made_when_used(seldom, often) + text
     return Script(
         name=name,
         text=text,
@@ -103,6 +108,32 @@ def parse_header(name: str, source: str) -> dict[str, list[str]]:
 
 def _read(name: str) -> str:
     return (files("toril.backends.redis") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+def _made_when_used(seldom: list[str], often: list[str]) -> str:
+    """Return the code of what a script includes.
+
+    The server runs the whole text of a script at each call, so that each function in it is made
+    each time: for one job that was a fifth of the time. Those of `seldom` are made when the script
+    first says `rarely()`, which returns all of them by their names. They may use those of `often`
+    that stand before the first that says so.
+    """
+    if not seldom:
+        return "".join(often)
+    first = next((place for place, text in enumerate(often) if "rarely()" in text), len(often))
+    code = "".join(seldom)
+    names = ", ".join(f"{name} = {name}" for name in _FUNCTION.findall(code))
+    lazily = (
+        "local made_rarely\n"
+        "local function rarely()\n"
+        "if not made_rarely then\n"
+        f"{code}"
+        f"made_rarely = {{ {names} }}\n"
+        "end\n"
+        "return made_rarely\n"
+        "end\n"
+    )
+    return "".join((*often[:first], lazily, *often[first:]))
 
 
 def _code(source: str) -> str:

@@ -74,11 +74,12 @@ class Strays:
 
     async def _sift(self, damage: Damage, words: list[str]) -> list[str]:
         unplaced: list[str]
-        unplaced, large, rests = await self._client.run(
+        unplaced, large, rests, strangers = await self._client.run(
             script("sift"), [self._keys.meta(damage.queue)], LARGE_BYTES, *words
         )
         damage.large.note(large)
         damage.rests.note(rests)
+        damage.strangers.note(strangers)
         return unplaced
 
     async def _settle(self, damage: Damage, suspects: set[str]) -> None:
@@ -87,6 +88,8 @@ class Strays:
         for name in LISTS if suspects else ():
             start = 0
             while True:
+                if name in damage.keys:
+                    break
                 ids = await self._client.call(
                     "LRANGE", self._keys.of(damage.queue, name), start, start + PAGE - 1
                 )

@@ -18,6 +18,12 @@ from toril.engine.states import State
 
 LOOK_CHUNK = 500
 """Jobs in one call: about 1 ms of the server's time."""
+OWN_KEYS = (
+    *map(str, State), "paused", "marker", "meta", "events", "stalled", "stalled-check", "limiter",
+    "id", "pc", "repeat", "metrics:completed", "metrics:completed:data", "metrics:failed",
+    "metrics:failed:data",
+)  # fmt: skip
+"""Keys that a queue has beside its jobs: `lib/damage_of.lua` knows what each holds."""
 SET_ASIDE = "paused"
 """Where a BullMQ before version 6 puts the jobs of a queue that it pauses."""
 
@@ -43,7 +49,11 @@ class Survey:
 
     async def _lines(self, queue: str) -> Damage:
         damage = Damage(queue)
-        damage.aside = await self._client.call("LLEN", self._keys.of(queue, SET_ASIDE))
+        damage.keys = dict(
+            await self._client.run(script("inspect"), [self._keys.meta(queue)], *OWN_KEYS)
+        )
+        if SET_ASIDE not in damage.keys:
+            damage.aside = await self._client.call("LLEN", self._keys.of(queue, SET_ASIDE))
         for state in (*map(str, State), SET_ASIDE):
             start, looked = 0, LOOK_CHUNK
             while looked == LOOK_CHUNK:

@@ -38,7 +38,13 @@ class SqliteLimits:
         await self._change(queue, change)
 
     async def set_rate(self, queue: str, limit: int | None, window_ms: int) -> None:
-        def change(row: QueueRow, _: Transaction) -> None:
+        def change(row: QueueRow, transaction: Transaction) -> None:
+            if limit is not None:
+                # A window that has begun ends as if this setting had begun it, if that is sooner.
+                begins_ms = transaction.steady_ms
+                if row.rate_window_ms is not None:
+                    begins_ms = row.window_ends_ms - row.rate_window_ms
+                row.window_ends_ms = min(row.window_ends_ms, begins_ms + window_ms)
             row.rate_limit = limit
             row.rate_window_ms = None if limit is None else window_ms
 

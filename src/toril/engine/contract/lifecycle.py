@@ -25,10 +25,11 @@ class Repair(msgspec.Struct, frozen=True):
     """One act that mends something in one queue: planned by a look, or done."""
 
     queue: str
-    act: Literal["remove_ids", "take_back", "restore", "remove_rest"]
-    """`remove_ids`: ids leave a state whose job is gone. `take_back`: jobs whose lease has ended go
-    back in line. `restore`: jobs that are in no state are put where they belong. `remove_rest`: log
-    lines and the like go whose job is gone."""
+    act: Literal["set_aside", "remove_ids", "take_back", "restore", "remove_rest"]
+    """`set_aside`: keys of the queue's own that hold what does not belong there get another name;
+    they stand in place of ids. `remove_ids`: ids leave a state whose job is gone. `take_back`: jobs
+    whose lease has ended go back in line. `restore`: jobs that are in no state are put where they
+    belong. `remove_rest`: log lines and the like go whose job is gone."""
     job_ids: list[str]
     """Whom it is about; at most `PLAN_AT_MOST`."""
     state: str | None = None
@@ -41,6 +42,9 @@ class Repair(msgspec.Struct, frozen=True):
         many = len(self.job_ids)
         noun, are = ("1 job", "is") if many == 1 else (f"{many:,} jobs", "are")
         match self.act:
+            case "set_aside":
+                keys = "1 key that holds" if many == 1 else f"{many:,} keys that hold"
+                what = f"set aside {keys} what does not belong there"
             case "remove_ids":
                 ids = noun.replace("job", "id")
                 what = f"remove from {self.state} {ids} whose job is gone"

@@ -27,9 +27,16 @@ class Limits(Protocol):
         ...
 
     async def set_rate(self, queue: str, limit: int | None, window_ms: int) -> None:
-        """Let at most `limit` jobs start in a window, over all workers. None: no limit."""
+        """Let at most `limit` jobs start in a window, over all workers. None: no limit.
+
+        It holds at once. A window that has begun ends as if this setting had begun it, if that is
+        sooner, so that a mistake of an hour does not outlive its correction.
+        """
         ...
 
     async def hold(self, queue: str, *, duration_ms: int) -> None:
-        """Let no job start for a while, as after an answer 429. 0 ends it."""
+        """Let no job start for a while, as after an answer 429. 0 ends it.
+
+        A rate window goes on meanwhile, and counts what has started in it.
+        """
         ...

@@ -11,31 +11,36 @@
 --                      number: so many more follow that differ by their data only, which is all
 --                      that stands there of them
 -- RETURNS
---   one id for each job, in order; {id} of the one that is there in its place
+--   one id for each job, in order; {id} of the one that is there in its place; {false, why} where
+--   a key of the queue's own holds what does not belong there: that job was not added
 -- EMITS
 --   added waiting delayed duplicated deduplicated removed
 -- COST
 --   3 commands a plain job, 6 any other, 3 more for one with a de-duplication id; O(log N) for a
 --   delayed or prioritized one
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/emit
 -- @include lib/settle_meta
 -- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/add_job
--- @include lib/forget_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/remove_job
 -- @include lib/remaining
--- @include lib/deduplication_holder
--- @include lib/deduplicate
--- @include lib/read_new_job
--- @include lib/add_new
+-- @include lib/decoded rarely
+-- @include lib/wake_at rarely
+-- @include lib/line_up rarely
+-- @include lib/put_off rarely
+-- @include lib/add_job rarely
+-- @include lib/forget_job rarely
+-- @include lib/release_parent rarely
+-- @include lib/tell_parent rarely
+-- @include lib/free_deduplication rarely
+-- @include lib/remove_job rarely
+-- @include lib/deduplication_holder rarely
+-- @include lib/deduplicate rarely
+-- @include lib/read_new_job rarely
+-- @include lib/add_new rarely
+-- @include lib/add_placed rarely
 -- @include lib/add_plain
 local frozen_ms, words = ARGV[1], ARGV
 local opened, answers = {}, {}
@@ -44,16 +49,20 @@ local function queues(place)
   return opened[place]
 end
 
+local function refuse(many, problem)
+  for _ = 1, many do answers[#answers + 1] = { false, problem } end
+end
+
 local index = 2
 while index <= #words do
   local more = tonumber(words[index + 3])
   if more then
-    add_plain(queues(1), words, index, more, answers)
+    local _, problem = despite_damage(add_plain, queues(1), words, index, more, answers)
+    if problem then refuse(more + 1, problem) end
     index = index + 4 + more
   else
-    local job = read_new_job(words[index], words[index + 1], words[index + 2], words[index + 3])
-    local id, is_new = add_new(queues(job.queue), job)
-    answers[#answers + 1] = is_new and id or { id }
+    local _, problem = despite_damage(rarely().add_placed, queues, words, index, answers)
+    if problem then refuse(1, problem) end
     index = index + 4
   end
 end

@@ -15,6 +15,8 @@
 --   nothing
 -- COST
 --   about 5 commands a job and one more for every thousand log lines; O(log N) but for `wait`
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/finish_in_order
@@ -30,10 +32,11 @@
 local queue = open_queue(KEYS[1], ARGV[1])
 queue.events = 'none'  -- nothing happened to these jobs
 settle_meta(queue)
-local counter = tonumber(redis.call('GET', queue.base .. 'id')) or 0
+local counter = number_of(try('GET', queue.base .. 'id')) or 0
 local highest = counter
 local answers, many = {}, { completed = 0, failed = 0, delayed = 0, ready = 0 }
 
+-- Its place comes first: if that cannot be had, nothing of the job has been written.
 local function place(id, state, priority, moment_ms)
   if state == 'delayed' then
     put_off(queue, id, moment_ms)
@@ -73,6 +76,7 @@ while index <= #ARGV do
   if #id <= 15 and string.find(id, '^[1-9]%d*$') then highest = math.max(highest, tonumber(id)) end
   local is_new = redis.call('EXISTS', key) == 0
   if is_new then
+    place(id, state, priority, moment_ms)
     redis.call('HSET', key, unpack(ARGV, first_word, first_line - 1))
     if behind > first_line then
       redis.call('DEL', key .. ':logs')
@@ -80,7 +84,6 @@ while index <= #ARGV do
       for line = first_line, behind - 1 do lines[#lines + 1] = ARGV[line] end
       in_parts(lines, function(...) redis.call('RPUSH', key .. ':logs', ...) end)
     end
-    place(id, state, priority, moment_ms)
     if ARGV[index + 4] ~= '' then hold(id, ARGV[index + 4]) end
   end
   answers[#answers + 1] = is_new and 1 or 0
@@ -89,7 +92,7 @@ end
 
 if highest > counter then redis.call('SET', queue.base .. 'id', string.format('%.0f', highest)) end
 for _, state in ipairs({ 'completed', 'failed' }) do
-  if many[state] > 0 then count_elsewhere(queue, state, many[state]) end
+  if many[state] > 0 then note_problem(queue, count_elsewhere, queue, state, many[state]) end
 end
 if many.ready > 0 then wake(queue) end
 if many.delayed > 0 then wake_at(queue) end

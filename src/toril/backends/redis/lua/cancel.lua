@@ -16,6 +16,9 @@
 --   failed waiting delayed
 -- COST
 --   O(log N); O(N) for a job in `wait`
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake
@@ -41,13 +44,13 @@ if state == 'active' then
   redis.call('HSET', key, 'toril:cancel', reason, 'defa', reason)
   return { 'ok', state }
 end
+finish_in_order(queue, 'failed', { id }, queue.now_ms)
 leave_state(queue, id, state)
 redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
 redis.call('HDEL', key, 'defa', 'toril:cancel')
-finish_in_order(queue, 'failed', { id }, queue.now_ms)
-count_finished(queue, 'failed', 1, tonumber(ARGV[4]))
+note_problem(queue, count_finished, queue, 'failed', 1, tonumber(ARGV[4]))
 local facts = redis.call('HMGET', key, 'parent', 'deid')
-if facts[1] then tell_parent_failed(queue, id, facts[1], reason) end
-if facts[2] then free_deduplication(queue, id, facts[2]) end
+if facts[1] then despite_damage(tell_parent_failed, queue, id, facts[1], reason) end
+if facts[2] then despite_damage(free_deduplication, queue, id, facts[2]) end
 emit(queue, 'failed', 'jobId', id, 'failedReason', reason, 'prev', state)
 return { 'ok', state }

@@ -12,8 +12,11 @@
 --   delayed
 -- COST
 --   O(log N)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
+-- @include lib/wake
 -- @include lib/wake_at
 -- @include lib/put_off
 -- @include lib/state_of

@@ -13,6 +13,8 @@
 --   nothing
 -- COST
 --   O(log N); O(N) for a job in `wait`
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/line_up
 -- @include lib/state_of

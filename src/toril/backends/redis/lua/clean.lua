@@ -17,6 +17,9 @@
 --   cleaned waiting delayed
 -- COST
 --   about 5 commands a job removed, 2 a job looked at
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake
@@ -57,7 +60,7 @@ else
   for _, id in ipairs(ids) do
     if removed >= limit then break end
     looked = looked + 1
-    local timestamp_ms = tonumber(redis.call('HGET', queue.base .. id, 'timestamp')) or 0
+    local timestamp_ms = number_of(try('HGET', queue.base .. id, 'timestamp')) or 0
     if timestamp_ms <= until_ms and not is_scheduled(queue, id) then
       leave_state(queue, id, state)
       remove_job(queue, id)

@@ -10,16 +10,17 @@
 --   nothing
 -- COST
 --   O(log N) a priority
+-- @include lib/blame
 local base, found = string.sub(KEYS[1], 1, -5), {}
 for index = 1, #ARGV do
   local priority = tonumber(ARGV[index])
   if priority == 0 then
-    found[index] = redis.call('LLEN', base .. 'wait') + redis.call('LLEN', base .. 'paused')
+    found[index] = (try('LLEN', base .. 'wait') or 0) + (try('LLEN', base .. 'paused') or 0)
   else
     -- A score is priority * 2^32 + counter (spec, section 1.4).
     local floor, above = priority * 4294967296, (priority + 1) * 4294967296
-    found[index] = redis.call('ZCOUNT', base .. 'prioritized', string.format('%.0f', floor),
-      '(' .. string.format('%.0f', above))
+    found[index] = try('ZCOUNT', base .. 'prioritized', string.format('%.0f', floor),
+      '(' .. string.format('%.0f', above)) or 0
   end
 end
 return found

@@ -12,6 +12,9 @@
 --   waiting delayed, of parents that went back in line
 -- COST
 --   about 4 commands a job
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake
@@ -30,7 +33,7 @@ local queue, limit, removed = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[3]), 0
 local function empty_list(name)
   local stays = {}
   while removed < limit do
-    local ids = redis.call('RPOP', queue.base .. name, limit - removed)
+    local ids = try('RPOP', queue.base .. name, limit - removed)
     if not ids then break end
     for _, id in ipairs(ids) do
       if is_scheduled(queue, id) then
@@ -47,7 +50,7 @@ end
 local function empty_set(name)
   local passed = 0
   while removed < limit do
-    local ids = redis.call('ZRANGE', queue.base .. name, passed, passed + limit - removed - 1)
+    local ids = try('ZRANGE', queue.base .. name, passed, passed + limit - removed - 1) or {}
     if #ids == 0 then break end
     for _, id in ipairs(ids) do
       if is_scheduled(queue, id) then

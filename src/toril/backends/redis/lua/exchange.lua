@@ -9,7 +9,8 @@
 --                        place among the keys, from 1; points are the minutes of metrics to keep
 --   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
 -- RETURNS
---   {places of outcomes that came too late (from 1), claims, wait_ms or nil}
+--   {places of outcomes that came too late (from 1), claims, wait_ms or nil, and if anything is wrong
+--   with a queue: {queue, text} of each}
 --   a claim: {queue, token, started_ms, jobs}; a job of it: {name, data, opts, ats, atm, timestamp,
 --   defa, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
@@ -17,36 +18,47 @@
 --   deduplicated removed
 -- COST
 --   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/in_parts
 -- @include lib/emit
 -- @include lib/settle_meta
 -- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/promote_due
--- @include lib/forget_job
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/remove_job
--- @include lib/deduplication_holder
--- @include lib/deduplicate
--- @include lib/read_new_job
--- @include lib/add_new
--- @include lib/remember_attempt
--- @include lib/remember_trace
 -- @include lib/finish_in_order
 -- @include lib/forget_jobs
 -- @include lib/keep_finished
 -- @include lib/count_finished
 -- @include lib/holders
 -- @include lib/leave_active
--- @include lib/settle
+-- @include lib/read_claimed
+-- @include lib/decoded rarely
+-- @include lib/wake_at rarely
+-- @include lib/line_up rarely
+-- @include lib/put_off rarely
+-- @include lib/promote_due rarely
+-- @include lib/forget_job rarely
+-- @include lib/add_job rarely
+-- @include lib/release_parent rarely
+-- @include lib/tell_parent rarely
+-- @include lib/free_deduplication rarely
+-- @include lib/remove_job rarely
+-- @include lib/deduplication_holder rarely
+-- @include lib/deduplicate rarely
+-- @include lib/read_new_job rarely
+-- @include lib/add_new rarely
+-- @include lib/remember_attempt rarely
+-- @include lib/remember_trace rarely
+-- @include lib/settle_rarely rarely
+-- @include lib/give_back rarely
+-- @include lib/window_aside rarely
+-- @include lib/count_starts rarely
+-- @include lib/take_again rarely
+-- @include lib/damage_of rarely
+-- @include lib/add_follow_ups rarely
 -- @include lib/take
+-- @include lib/settle
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
 local token, worker, room, points = request[1], request[2], request[3], request[4]
 local lost_tokens, claims = request[5], request[6]
@@ -73,9 +85,13 @@ end
 
 local too_late, finished = {}, {}
 for _, queue in ipairs(order) do
-  local late, many = settle(queues(queue), by_queue[queue], #lost_tokens > 0, points, queues)
-  for _, which in ipairs(late) do too_late[#too_late + 1] = which end
-  if many > 0 then finished[#finished + 1] = queues(queue) end
+  local ended = note_problem(queues(queue), settle, queues(queue), by_queue[queue],
+    #lost_tokens > 0, points, queues, too_late)
+  if not ended then  -- its jobs stay as they are: active, until their leases end
+    for _, outcome in ipairs(by_queue[queue]) do too_late[#too_late + 1] = outcome.place end
+  elseif ended > 0 then
+    finished[#finished + 1] = queues(queue)
+  end
 end
 
 local claimed, many, wait_ms = {}, 0, nil
@@ -85,7 +101,8 @@ if #lost_tokens > 0 then
   local looked = {}
   for _, claim in ipairs(claims) do  -- several may be for one queue
     if not looked[claim[1]] then
-      many = many + take_again(queues(claim[1]), claim[1], tokens, claimed)
+      local queue = queues(claim[1])
+      many = many + (note_problem(queue, rarely().take_again, queue, claim[1], tokens, claimed) or 0)
     end
     looked[claim[1]] = true
   end
@@ -95,7 +112,8 @@ for _, claim in ipairs(claims) do
   local asked = { limit = claim[2], lease_ms = claim[3], rate_limit = claim[4] or nil,
     rate_window_ms = claim[5] }
   local queue = queues(claim[1])
-  local later_ms, jobs = take(queue, asked, room - many, token, worker)
+  local jobs = {}
+  local later_ms = note_problem(queue, take, queue, asked, room - many, token, worker, jobs)
   if #jobs > 0 then
     claimed[#claimed + 1] = { claim[1], token, queue.now, jobs }
     queue.goes_on = true
@@ -110,4 +128,12 @@ for _, queue in ipairs(finished) do
     emit(queue, 'drained')
   end
 end
-return { too_late, claimed, wait_ms or false }
+
+local problems = nil
+for queue, which in pairs(opened) do
+  if which.problem then
+    problems = problems or {}
+    problems[#problems + 1] = { queue, which.problem }
+  end
+end
+return { too_late, claimed, wait_ms or false, problems }

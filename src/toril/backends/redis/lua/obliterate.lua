@@ -12,6 +12,9 @@
 --   nothing of this queue
 -- COST
 --   about 5 commands a job
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake
@@ -28,11 +31,11 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return { 'missing' } end
 local queue, limit, removed = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[3]), 0
 local base = queue.base
 if not queue.paused then return { 'not_paused' } end
-if ARGV[2] ~= 'yes' and redis.call('LLEN', base .. 'active') > 0 then return { 'active' } end
+if ARGV[2] ~= 'yes' and (try('LLEN', base .. 'active') or 0) > 0 then return { 'active' } end
 queue.events = 'none'  -- the stream goes as well
 
 for _, name in ipairs({ 'active', 'wait', 'paused' }) do
-  local ids = redis.call('RPOP', base .. name, limit - removed)
+  local ids = try('RPOP', base .. name, limit - removed)
   for _, id in ipairs(ids or {}) do
     remove_job(queue, id)
     redis.call('DEL', base .. id .. ':lock')
@@ -41,16 +44,20 @@ for _, name in ipairs({ 'active', 'wait', 'paused' }) do
   if removed >= limit then return { 'ok', removed } end
 end
 for _, name in ipairs({ 'prioritized', 'delayed', 'completed', 'failed', 'waiting-children' }) do
-  local popped = redis.call('ZPOPMIN', base .. name, limit - removed)
+  local popped = try('ZPOPMIN', base .. name, limit - removed) or {}
   for index = 1, #popped, 2 do
     remove_job(queue, popped[index])
     removed = removed + 1
   end
   if removed >= limit then return { 'ok', removed } end
 end
-local schedulers = redis.call('ZPOPMIN', base .. 'repeat', limit)
+local schedulers = try('ZPOPMIN', base .. 'repeat', limit) or {}
 for index = 1, #schedulers, 2 do redis.call('DEL', base .. 'repeat:' .. schedulers[index]) end
 if removed == 0 then
+  for _, name in ipairs({ 'active', 'wait', 'paused', 'prioritized', 'delayed', 'completed',
+    'failed', 'waiting-children' }) do
+    redis.call('DEL', base .. name)  -- empty, unless it was none of the layout's
+  end
   redis.call('DEL', base .. 'events', base .. 'id', base .. 'pc', base .. 'marker',
     base .. 'stalled', base .. 'stalled-check', base .. 'limiter', base .. 'repeat',
     base .. 'metrics:completed', base .. 'metrics:completed:data',

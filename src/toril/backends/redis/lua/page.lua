@@ -3,6 +3,8 @@
 -- A page begins behind the last job of the one before. If that is gone: in a set behind the place
 -- where it stood, in a list, which has no order of its own, where it stood counted from the start.
 --
+-- A state whose key holds something else lists none; the doctor says so.
+--
 -- KEYS
 --   meta          hash    <prefix>:<queue>:meta
 -- ARGV
@@ -20,6 +22,8 @@
 --   nothing
 -- COST
 --   O(log N + limit + states); in a list O(place) more
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/read_job
@@ -30,20 +34,20 @@ local SLACK = 1000  -- jobs that may have come in front of the last one meanwhil
 
 local function start_in_list(key)
   local rank = newest_first and 1 or -1
-  local found = redis.call('LPOS', key, last, 'RANK', rank, 'MAXLEN', place + SLACK)
+  local found = try('LPOS', key, last, 'RANK', rank, 'MAXLEN', place + SLACK)
   if not found then return math.max(0, place - 1) end
   return newest_first and found + 1 or redis.call('LLEN', key) - found
 end
 
 local function start_in_set(key)
-  local here = redis.call('ZSCORE', key, last)
+  local here = try('ZSCORE', key, last)
   if here and tonumber(here) == tonumber(score) then
     return redis.call(newest_first and 'ZREVRANK' or 'ZRANK', key, last) + 1
   end
   local low, high = '-inf', '(' .. score
   if newest_first then low, high = '(' .. score, '+inf' end
-  local before = redis.call('ZCOUNT', key, low, high)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, score, score, 'LIMIT', 0, 5000)) do
+  local before = try('ZCOUNT', key, low, high) or 0
+  for _, id in ipairs(try('ZRANGEBYSCORE', key, score, score, 'LIMIT', 0, 5000) or {}) do
     if (newest_first and id > last) or (not newest_first and id < last) then before = before + 1 end
   end
   return before
@@ -54,13 +58,13 @@ local function look(state, room)
   local key, ids, scores, start = queue.base .. state, {}, {}, 0
   if state == 'wait' or state == 'active' then
     if last ~= '' then start = start_in_list(key) end
-    if newest_first then return start, redis.call('LRANGE', key, start, start + room), scores end
-    local backwards = redis.call('LRANGE', key, -(start + room + 1), -(start + 1))
+    if newest_first then return start, try('LRANGE', key, start, start + room) or {}, scores end
+    local backwards = try('LRANGE', key, -(start + room + 1), -(start + 1)) or {}
     for index = #backwards, 1, -1 do ids[#ids + 1] = backwards[index] end
   else
     if last ~= '' then start = start_in_set(key) end
-    local found = redis.call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + room,
-      'WITHSCORES')
+    local found = try(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + room,
+      'WITHSCORES') or {}
     for index = 1, #found, 2 do
       ids[#ids + 1] = found[index]
       scores[#ids] = found[index + 1]

@@ -11,6 +11,8 @@
 --   paused
 -- COST
 --   O(1)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/settle_meta

@@ -11,6 +11,8 @@
 --   waiting
 -- COST
 --   O(log N)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake
@@ -21,7 +23,7 @@ local state = state_of(queue, id)
 if not state then return { 'missing' } end
 if state ~= 'delayed' then return { 'wrong', state } end
 redis.call('ZREM', queue.base .. 'delayed', id)
-line_up(queue, id, tonumber(redis.call('HGET', queue.base .. id, 'priority')) or 0, false)
+line_up(queue, id, priority_of(redis.call('HGET', queue.base .. id, 'priority')), false)
 wake(queue)
 emit(queue, 'waiting', 'jobId', id, 'prev', 'delayed')
 redis.call('HSET', queue.base .. id, 'delay', 0)

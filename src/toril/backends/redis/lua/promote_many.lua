@@ -11,6 +11,8 @@
 --   waiting
 -- COST
 --   about 5 commands a job
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake

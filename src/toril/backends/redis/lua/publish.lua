@@ -11,6 +11,8 @@
 --   what it is given
 -- COST
 --   one command an event
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/settle_meta

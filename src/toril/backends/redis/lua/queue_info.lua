@@ -13,35 +13,47 @@
 --   nothing
 -- COST
 --   O(1)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
+-- @include lib/window_aside
+-- @include lib/damage_of
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
-local waiting = redis.call('LLEN', base .. 'wait')
-local next_id = redis.call('LINDEX', base .. 'wait', -1)
-  or redis.call('ZRANGE', base .. 'prioritized', 0, 0)[1]
+local function many(command, name) return try(command, base .. name) or 0 end
+
+local waiting = many('LLEN', 'wait')
+local next_id = try('LINDEX', base .. 'wait', -1)
+  or (try('ZRANGE', base .. 'prioritized', 0, 0) or {})[1]
 local age_ms = false
 if next_id then
-  local timestamp_ms = tonumber(redis.call('HGET', base .. next_id, 'timestamp'))
+  local timestamp_ms = number_of(try('HGET', base .. next_id, 'timestamp'))
   if timestamp_ms then age_ms = math.max(0, queue.now_ms - timestamp_ms) end
 end
-local HOLD = 9007199254740991  -- what a held queue's `limiter` says (spec: 2^53 - 1)
-local starts, hold_ms = tonumber(redis.call('GET', base .. 'limiter')) or 0, 0
+local starts, hold_ms = number_of(try('GET', base .. 'limiter')) or 0, 0
 local window_ms = starts > 0 and remaining(queue, base .. 'limiter') or 0
-if starts >= HOLD then starts, window_ms, hold_ms = 0, 0, window_ms end
+if starts >= HOLD then hold_ms = window_ms end
+if starts >= HOLD or starts == 0 then
+  local ends_ms
+  starts, ends_ms = window_aside(queue)
+  window_ms = math.max(0, ends_ms - queue.now_ms)
+end
 if window_ms == 0 then starts = 0 end
-local completed, failed = redis.call('ZCARD', base .. 'completed'),
-  redis.call('ZCARD', base .. 'failed')
-local completed_total = tonumber(redis.call('HGET', base .. 'metrics:completed', 'count')) or 0
-local failed_total = tonumber(redis.call('HGET', base .. 'metrics:failed', 'count')) or 0
+-- Whoever waits for a job then looks at it now and then: where nothing can be told, too.
+local told = queue.events
+if damage_of(base, 'events') then told = 'none'
+elseif told ~= 'none' and told ~= 'outcomes' then told = 'all' end
+local completed, failed = many('ZCARD', 'completed'), many('ZCARD', 'failed')
+local completed_total = number_of(try('HGET', base .. 'metrics:completed', 'count')) or 0
+local failed_total = number_of(try('HGET', base .. 'metrics:failed', 'count')) or 0
 return {
-  waiting + redis.call('LLEN', base .. 'paused'),
-  redis.call('ZCARD', base .. 'prioritized'), redis.call('ZCARD', base .. 'delayed'),
-  redis.call('ZCARD', base .. 'waiting-children'), redis.call('LLEN', base .. 'active'),
+  waiting + many('LLEN', 'paused'), many('ZCARD', 'prioritized'), many('ZCARD', 'delayed'),
+  many('ZCARD', 'waiting-children'), many('LLEN', 'active'),
   completed, failed, math.max(completed, completed_total), math.max(failed, failed_total),
   age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
-  queue.rate_window_ms or false, queue.events,
+  queue.rate_window_ms or false, told,
   queue.paused and redis.call('HEXISTS', KEYS[1], 'toril:moving') or 0,
   starts, window_ms, hold_ms,
 }

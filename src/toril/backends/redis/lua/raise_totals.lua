@@ -12,16 +12,18 @@
 --   nothing
 -- COST
 --   O(1)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/settle_meta
 -- @include lib/count_elsewhere
 local queue = open_queue(KEYS[1], ARGV[1])
 settle_meta(queue)
 for state, total in pairs({ completed = ARGV[2], failed = ARGV[3] }) do
-  local counted = tonumber(redis.call('HGET', queue.base .. 'metrics:' .. state, 'count')) or 0
+  local counted = number_of(try('HGET', queue.base .. 'metrics:' .. state, 'count')) or 0
   -- What is kept is there to be counted: a total of no more need not be written.
-  if tonumber(total) > math.max(counted, redis.call('ZCARD', queue.base .. state)) then
-    count_elsewhere(queue, state, tonumber(total) - counted)
+  if tonumber(total) > math.max(counted, try('ZCARD', queue.base .. state) or 0) then
+    note_problem(queue, count_elsewhere, queue, state, tonumber(total) - counted)
   end
 end
 return 'ok'

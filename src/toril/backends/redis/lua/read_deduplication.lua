@@ -11,6 +11,8 @@
 --   nothing
 -- COST
 --   O(1)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/deduplication_holder

@@ -12,6 +12,8 @@
 --   nothing
 -- COST
 --   at most 5 commands a job
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/remaining
 -- @include lib/deduplication_holder
@@ -19,12 +21,12 @@ local queue = open_queue(KEYS[1], ARGV[1])
 local answers = {}
 for index = 2, #ARGV do
   local id, answer = ARGV[index], {}
-  local deduplication_id = redis.call('HGET', queue.base .. id, 'deid')
+  local deduplication_id = try('HGET', queue.base .. id, 'deid')
   if deduplication_id and deduplication_holder(queue, deduplication_id) == id then
     local left_ms = remaining(queue, queue.base .. 'de:' .. deduplication_id)
-    local aside = redis.call('HMGET', queue.base .. 'dn:' .. deduplication_id, 'name', 'data',
+    local aside = try('HMGET', queue.base .. 'dn:' .. deduplication_id, 'name', 'data',
       'opts', 'jid', 'toril:runAt')
-    answer = { deduplication_id, left_ms > 0 and left_ms, aside[1] and aside }
+    answer = { deduplication_id, left_ms > 0 and left_ms, aside and aside[1] and aside or false }
   end
   answers[#answers + 1] = answer
 end

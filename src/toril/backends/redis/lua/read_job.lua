@@ -11,6 +11,8 @@
 --   nothing
 -- COST
 --   O(log N)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/state_of
 -- @include lib/remaining

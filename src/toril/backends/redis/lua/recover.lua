@@ -15,11 +15,14 @@
 --   look         int   jobs to look at in this call
 --   dead...      string  ids of workers that are known to be dead
 -- RETURNS
---   {where to go on, or -1 at the end, taken back: {id, 'waits' | 'fails'}}
+--   {where to go on, or -1 at the end, taken back: {id, 'waits' | 'fails'}, and if anything is wrong
+--   with the queue: in words}
 -- EMITS
 --   waiting stalled
 -- COST
 --   one command a job looked at, about 8 a job taken back
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/emit
@@ -31,7 +34,7 @@ local max_stalled, limit, interval_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), to
 local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])
 local check = queue.base .. 'stalled-check'
 if interval_ms > 0 and start == 0 then
-  local last_ms = tonumber(redis.call('GET', check))
+  local last_ms = tonumber(try('GET', check))
   if last_ms and math.abs(queue.now_ms - last_ms) < interval_ms then return { -1, {} } end
 end
 if start == 0 then
@@ -41,7 +44,7 @@ if start == 0 then
 end
 
 local active = queue.base .. 'active'
-local ids = redis.call('LRANGE', active, start, start + look - 1)
+local ids = note_problem(queue, redis.call, 'LRANGE', active, start, start + look - 1) or {}
 local locks = {}
 local keys = {}
 for index, id in ipairs(ids) do keys[index] = queue.base .. id .. ':lock' end
@@ -57,29 +60,35 @@ local function is_dead(lock)
   return false
 end
 
+local function is_from_scheduler(id)
+  return id and try('HEXISTS', queue.base .. 'repeat:' .. id, 'ic') == 1
+end
+
+-- Its place in line comes first: if that cannot be had, the job stays where it is.
 local function take_back(id)
   local key = queue.base .. id
-  local facts = redis.call('HMGET', key, 'name', 'priority', 'stc', 'ats', 'processedOn', 'pb',
+  local facts = try('HMGET', key, 'name', 'priority', 'stc', 'ats', 'processedOn', 'pb',
     'toril:cancel', 'rjk')
+  local is_job = facts and facts[1]
+  if is_job then line_up(queue, id, priority_of(facts[2]), true) end
   redis.call('LREM', active, 1, id)
   redis.call('DEL', key .. ':lock')
-  if not facts[1] then return nil end
-  local stalled = redis.call('HINCRBY', key, 'stc', 1)
+  if not is_job then return 'gone' end
+  local stalled = (number_of(facts[3]) or 0) + 1
+  redis.call('HSET', key, 'stc', stalled)
   local reason = facts[7] or nil
-  if not reason and stalled > max_stalled
-    and not (facts[8] and redis.call('HEXISTS', queue.base .. 'repeat:' .. facts[8], 'ic') == 1) then
+  if not reason and stalled > max_stalled and not is_from_scheduler(facts[8]) then
     reason = 'job stalled more than allowable limit'
   end
   if reason then redis.call('HSET', key, 'defa', reason) end
   remember_attempt(queue, id, cjson.encode({
-    number = tonumber(facts[4]) or 0, startedMs = tonumber(facts[5]) or queue.now_ms,
+    number = number_of(facts[4]) or 0, startedMs = number_of(facts[5]) or queue.now_ms,
     workerId = facts[6] or '', outcome = 'stalled',
     error = 'its worker stopped renewing the lease',
   }), queue.now_ms)
-  line_up(queue, id, tonumber(facts[2]) or 0, true)
   emit(queue, 'waiting', 'jobId', id, 'prev', 'active')
   emit(queue, 'stalled', 'jobId', id)
-  return { id, reason and 'fails' or 'waits' }
+  return reason and 'fails' or 'waits'
 end
 
 -- From the newest to the oldest, each to the front: the longest running one is the next to run.
@@ -91,14 +100,14 @@ for index, id in ipairs(ids) do
   if lock and not is_dead(lock) then
     marked[#marked + 1] = id
   else
-    local answer = take_back(id)
-    removed = removed + 1
-    if answer then taken[#taken + 1] = answer end
+    local fate = note_problem(queue, take_back, id)
+    if fate then removed = removed + 1 end
+    if fate and fate ~= 'gone' then taken[#taken + 1] = { id, fate } end
   end
 end
-in_parts(marked, function(...) redis.call('SADD', queue.base .. 'stalled', ...) end)
+in_parts(marked, function(...) try('SADD', queue.base .. 'stalled', ...) end)
 if #taken > 0 then wake(queue) end
 if looked < #ids or #ids == look then
-  return { start + looked - removed, taken }
+  return { start + looked - removed, taken, queue.problem }
 end
-return { -1, taken }
+return { -1, taken, queue.problem }

@@ -11,6 +11,9 @@
 --   removed waiting
 -- COST
 --   O(log N); O(N) for a job in `wait`
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake

@@ -12,6 +12,8 @@
 --   nothing
 -- COST
 --   3 commands an id; O(N) for each in a list
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/wake
 -- @include lib/is_gone

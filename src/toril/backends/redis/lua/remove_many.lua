@@ -12,6 +12,9 @@
 --   waiting delayed, of parents that went back in line
 -- COST
 --   about 5 commands a job; in `wait` O(1) in the order of the line, else O(N)
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake

@@ -11,6 +11,8 @@
 --   nothing
 -- COST
 --   4 commands a job; O(active jobs) for one whose lock has expired
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/holders
 local frozen_ms = ARGV[1]
@@ -22,11 +24,11 @@ for index = 2, #ARGV, 5 do
   if not opened[number] then opened[number] = open_queue(KEYS[number], frozen_ms) end
   local queue, id, token = opened[number], ARGV[index + 1], ARGV[index + 2]
   local key = queue.base .. id
-  if holds(queue, id, token, tonumber(ARGV[index + 3]), redis.call('GET', key .. ':lock')) then
+  if holds(queue, id, token, tonumber(ARGV[index + 3]), try('GET', key .. ':lock')) then
     -- The removal first: after it a server whose memory is full takes the rest, too.
-    redis.call('SREM', queue.base .. 'stalled', id)
+    if not try('SREM', queue.base .. 'stalled', id) then redis.call('DEL', queue.base .. 'stalled') end
     redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + tonumber(ARGV[index + 4]))
-    local reason = redis.call('HGET', key, 'toril:cancel')
+    local reason = try('HGET', key, 'toril:cancel')
     if reason then cancelled[#cancelled + 1] = { place, reason } end
   else
     lost[#lost + 1] = place

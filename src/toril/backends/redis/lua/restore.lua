@@ -13,6 +13,9 @@
 --   waiting delayed waiting-children
 -- COST
 --   about 15 commands a job; O(jobs in `wait`) for each
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/finish_in_order
@@ -39,7 +42,7 @@ local function place(id, state, moment_ms)
     put_off(queue, id, moment_ms)
   else
     redis.call('HSET', key, 'delay', 0)
-    line_up(queue, id, tonumber(redis.call('HGET', key, 'priority')) or 0, false)
+    line_up(queue, id, priority_of(redis.call('HGET', key, 'priority')), false)
     emit(queue, 'waiting', 'jobId', id)
   end
 end
@@ -47,8 +50,11 @@ end
 for index = 2, #ARGV do
   local id = ARGV[index]
   if is_stray(queue.base, id) then
-    local state, moment_ms = belongs_to(queue, id)
+    local state, moment_ms, why = belongs_to(queue, id)
     settle_meta(queue)
+    if why then
+      redis.call('HSET', queue.base .. id, 'failedReason', why, 'finishedOn', moment_ms)
+    end
     place(id, state, moment_ms)
     placed[#placed + 1] = { id, state }
     came[state] = true

@@ -10,6 +10,8 @@
 --   resumed, in the last call
 -- COST
 --   O(jobs set aside), at most 7000 in a call
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/emit

@@ -12,6 +12,8 @@
 --   waiting
 -- COST
 --   O(log N)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake

@@ -14,6 +14,8 @@
 --   waiting
 -- COST
 --   about 6 commands a job
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/wake

@@ -7,23 +7,28 @@
 --   words...   string  what the keys have behind the queue's: <id> of a job, or <id>:<part> of it
 -- RETURNS
 --   {ids of jobs that are in a list or nowhere, ids whose payload is too large, ids of which there
---   is a part but no job}
+--   is a part but no job, numbers under which something lies that is no job}
 -- EMITS
 --   nothing
 -- COST
 --   up to 8 commands a word; O(log N)
+-- @include lib/blame
 -- @include lib/in_no_set
 -- @include lib/is_rest
 local base, max_bytes = string.sub(KEYS[1], 1, -5), tonumber(ARGV[1])
-local unplaced, large, rests = {}, {}, {}
+local unplaced, large, rests, strangers = {}, {}, {}, {}
 for index = 2, #ARGV do
   local word = ARGV[index]
   local id = string.match(word, '^(.*):')
   if id then
     if is_rest(base, id) and redis.call('EXISTS', base .. word) == 1 then rests[#rests + 1] = id end
-  elseif redis.pcall('HEXISTS', base .. word, 'name') == 1 then
-    if redis.call('HSTRLEN', base .. word, 'data') > max_bytes then large[#large + 1] = word end
-    if in_no_set(base, word) then unplaced[#unplaced + 1] = word end
+  else
+    local named = try('HEXISTS', base .. word, 'name')
+    if named == nil and string.find(word, '^%d+$') then strangers[#strangers + 1] = word end
+    if named == 1 then
+      if redis.call('HSTRLEN', base .. word, 'data') > max_bytes then large[#large + 1] = word end
+      if in_no_set(base, word) then unplaced[#unplaced + 1] = word end
+    end
   end
 end
-return { unplaced, large, rests }
+return { unplaced, large, rests, strangers }

@@ -12,6 +12,8 @@
 --   progress
 -- COST
 --   up to 5 commands each
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/emit
 -- @include lib/holders
@@ -24,16 +26,16 @@ for index = 2, #ARGV, 7 do
   if not opened[number] then opened[number] = open_queue(KEYS[number], frozen_ms) end
   local queue, id, progress = opened[number], ARGV[index + 1], ARGV[index + 4]
   local key = queue.base .. id
-  local lock = redis.call('GET', key .. ':lock')
+  local lock = try('GET', key .. ':lock')
   if holds(queue, id, ARGV[index + 2], tonumber(ARGV[index + 3]), lock) then
-    if progress ~= '' then
-      redis.call('HSET', key, 'progress', progress)
+    if progress ~= '' and try('HSET', key, 'progress', progress) then
       emit(queue, 'progress', 'jobId', id, 'data', progress)
     end
     local keep, lines = tonumber(ARGV[index + 5]), cjson.decode(ARGV[index + 6])
     if #lines > 0 and keep > 0 then
-      redis.call('RPUSH', key .. ':logs', unpack(lines))
-      redis.call('LTRIM', key .. ':logs', -keep, -1)
+      if try('RPUSH', key .. ':logs', unpack(lines)) then
+        redis.call('LTRIM', key .. ':logs', -keep, -1)
+      end
     end
   else
     lost[#lost + 1] = place

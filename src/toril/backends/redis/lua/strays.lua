@@ -11,6 +11,9 @@
 --   nothing
 -- COST
 --   about 10 commands a job; O(jobs in `wait`) for one that is in no set
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
 -- @include lib/open_queue
 -- @include lib/in_no_set
 -- @include lib/is_stray

@@ -12,11 +12,12 @@
 --   nothing
 -- COST
 --   2 commands a job looked at
+-- @include lib/blame
 -- @include lib/is_gone
 local base, state = string.sub(KEYS[1], 1, -5), ARGV[1]
 local start, look = tonumber(ARGV[2]), tonumber(ARGV[3])
 local is_list = state == 'wait' or state == 'active' or state == 'paused'
-local ids = redis.call(is_list and 'LRANGE' or 'ZRANGE', base .. state, start, start + look - 1)
+local ids = try(is_list and 'LRANGE' or 'ZRANGE', base .. state, start, start + look - 1) or {}
 local gone, unlocked = {}, {}
 for _, id in ipairs(ids) do
   if is_gone(base, id, state) then

@@ -11,6 +11,8 @@
 --   nothing
 -- COST
 --   2 commands a job
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/finish_in_order
@@ -19,8 +21,9 @@
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, removed = tonumber(ARGV[2]), 0
 for _, state in ipairs({ 'completed', 'failed' }) do
-  if queue.keep[state] and removed < limit then
-    removed = removed + drop_older(queue, state, tonumber(queue.keep[state]), limit - removed)
+  local age_ms = number_of(queue.keep[state])
+  if age_ms and removed < limit then
+    removed = removed + (note_problem(queue, drop_older, queue, state, age_ms, limit - removed) or 0)
   end
 end
 return removed

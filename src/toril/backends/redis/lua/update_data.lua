@@ -12,6 +12,8 @@
 --   nothing
 -- COST
 --   O(log N)
+-- @include lib/blame
+-- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/state_of
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]

@@ -13,11 +13,12 @@
 --   nothing
 -- COST
 --   2 commands a worker
+-- @include lib/blame
 local described = redis.call('HGETALL', KEYS[1])
 local workers = {}
 for index = 1, #described, 2 do
   local beat = KEYS[1] .. ':' .. described[index]
-  local report, left_ms = redis.call('GET', beat), false
+  local report, left_ms = try('GET', beat), false
   if report then
     if ARGV[1] == '' then
       left_ms = redis.call('PTTL', beat)

@@ -2,14 +2,25 @@
 --
 -- Returns its id and whether it is new: if its id is taken, or another job holds its
 -- de-duplication id, the id of that job.
+local function next_number(queue)
+  return string.format('%.0f', redis.call('INCR', queue.base .. 'id'))
+end
+
+-- Whether a key that is no job's lies where one would go.
+local function is_occupied(queue, id)
+  local kind = redis.call('TYPE', queue.base .. id).ok
+  return kind ~= 'none' and kind ~= 'hash'
+end
+
 local function add_new(queue, job)
-  local counter = redis.call('INCR', queue.base .. 'id')
+  local number = next_number(queue)
   settle_meta(queue)
-  local id = job.id or string.format('%.0f', counter)
+  local id = job.id or number
   if job.id and redis.call('EXISTS', queue.base .. id) == 1 then
     emit(queue, 'duplicated', 'jobId', id)
     return id, false
   end
+  while not job.id and is_occupied(queue, id) do id = next_number(queue) end
   if job.deduplication then
     local holder = deduplicate(queue, id, job)
     if holder then return holder, false end

@@ -4,15 +4,14 @@ local function count_finished(queue, state, many, points)
   local key = queue.base .. 'metrics:' .. state
   local data = key .. ':data'
   local stored = redis.call('HMGET', key, 'count', 'prevTS', 'prevCount')
-  local count = tonumber(stored[1]) or 0
-  if not stored[2] then
-    redis.call('HSET', key, 'count', many, 'prevTS', queue.now_ms, 'prevCount', 0)
+  local count, last_ms = number_of(stored[1]), number_of(stored[2])
+  if not last_ms or not count then  -- a total that is no number begins anew
+    redis.call('HSET', key, 'count', (count or 0) + many, 'prevTS', queue.now_ms, 'prevCount', 0)
     return
   end
-  local minutes = math.min(
-    math.floor(queue.now_ms / 60000) - math.floor(stored[2] / 60000), points)
+  local minutes = math.min(math.floor(queue.now_ms / 60000) - math.floor(last_ms / 60000), points)
   if minutes > 0 then
-    redis.call('LPUSH', data, count - (tonumber(stored[3]) or 0))
+    redis.call('LPUSH', data, count - (number_of(stored[3]) or 0))
     local left = minutes - 1
     while left > 0 do
       local zeros = {}

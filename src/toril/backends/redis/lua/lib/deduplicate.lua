@@ -28,7 +28,7 @@ local function reschedule(queue, holder, job)
   local due_ms = job.run_at_ms or timestamp_ms + job.delay_ms
   redis.call('ZREM', queue.base .. 'delayed', holder)
   put_off(queue, holder, due_ms)
-  redis.call('HSET', queue.base .. holder, 'delay', math.max(0, due_ms - timestamp_ms))
+  try('HSET', queue.base .. holder, 'delay', math.max(0, due_ms - timestamp_ms))
   wake_at(queue)
 end
 
@@ -43,7 +43,7 @@ end
 
 local function runs(queue, id)
   if queue.ending and queue.ending[id] then return true end
-  return redis.call('LPOS', queue.base .. 'active', id)
+  return try('LPOS', queue.base .. 'active', id)
 end
 
 local function deduplicate(queue, id, job)
@@ -56,7 +56,7 @@ local function deduplicate(queue, id, job)
     hold(queue, key, id, hold_ms)
     return nil
   end
-  local waits = redis.call('ZSCORE', queue.base .. 'delayed', holder)
+  local waits = try('ZSCORE', queue.base .. 'delayed', holder)
   if rule.keep_last and runs(queue, holder) then
     put_aside(queue, key, id, job)
   elseif rule.replace then

@@ -4,6 +4,7 @@
 -- it stays in its order. (2^41 ms and 12 bits of fraction fill a double.)
 local function finish_in_order(queue, state, ids, ended_ms)
   local key = queue.base .. state
+  ended_ms = number_of(ended_ms) or queue.now_ms
   local last = redis.call('ZREVRANGEBYSCORE', key, string.format('(%.0f', ended_ms + 1), ended_ms,
     'WITHSCORES', 'LIMIT', 0, 1)
   local place = last[2] and (tonumber(last[2]) - ended_ms) * 4096 + 1 or 0

@@ -6,8 +6,9 @@ local function drop_finished(queue, state, ids)
   if #ids == 0 then return 0 end
   if state == 'failed' then
     for _, id in ipairs(ids) do
-      local facts = redis.call('HMGET', queue.base .. id, 'parentKey')
-      if facts[1] then redis.call('SREM', facts[1] .. ':dependencies', queue.base .. id) end
+      local parent_key = try('HGET', queue.base .. id, 'parentKey')
+      -- It may say anything; a parent that cannot be reached does not wait for it.
+      if parent_key then redis.pcall('SREM', parent_key .. ':dependencies', queue.base .. id) end
     end
   end
   redis.call('ZREMRANGEBYRANK', queue.base .. state, 0, #ids - 1)

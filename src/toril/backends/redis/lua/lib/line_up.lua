@@ -2,6 +2,17 @@
 --
 -- A score in `prioritized` is priority * 2^32 + counter. In front of a priority is the place below
 -- its lowest score; where that is taken, those at the bottom of its range move up by one each.
+local function next_place(queue)
+  local key = queue.base .. 'pc'
+  local place = redis.pcall('INCR', key)
+  if type(place) == 'table' then  -- no number: who comes first among equals begins anew
+    blame(place)
+    redis.call('DEL', key)
+    place = redis.call('INCR', key)
+  end
+  return place % 4294967296
+end
+
 local function in_front_of_priority(queue, priority, id)
   local key = queue.base .. 'prioritized'
   local floor = priority * 4294967296
@@ -19,7 +30,7 @@ local function in_front_of_priority(queue, priority, id)
       place = place + 1
     end
     -- The next at the end must not be given a place that is taken now.
-    local counter = tonumber(redis.call('GET', queue.base .. 'pc')) or 0
+    local counter = number_of(try('GET', queue.base .. 'pc')) or 0
     if counter < place - floor then redis.call('SET', queue.base .. 'pc', place - floor) end
     for index = #moved, 1, -1 do
       for _, member in ipairs(moved[index][2]) do
@@ -36,7 +47,6 @@ local function line_up(queue, id, priority, in_front)
   elseif in_front then
     in_front_of_priority(queue, priority, id)
   else
-    local counter = redis.call('INCR', queue.base .. 'pc') % 4294967296
-    redis.call('ZADD', queue.base .. 'prioritized', priority * 4294967296 + counter, id)
+    redis.call('ZADD', queue.base .. 'prioritized', priority * 4294967296 + next_place(queue), id)
   end
 end

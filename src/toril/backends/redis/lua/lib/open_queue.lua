@@ -2,25 +2,31 @@
 --
 -- `frozen_ms` is empty except in tests: then it is the time, and the server's own is not asked.
 -- `now` is the time as text: a number that a command is given is formatted each time, which costs as
--- much as a small command.
+-- much as a small command. Settings that cannot be read are as good as none.
 local server_ms
 
 local function open_queue(meta_key, frozen_ms)
-  local settings = redis.call('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed')
+  local settings = redis.pcall('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
+    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:window')
+  if settings.err then
+    blame(settings)
+    settings = { [5] = '10000' }
+  end
   local queue = {
     meta = meta_key,
     base = string.sub(meta_key, 1, -5),
     events_key = string.sub(meta_key, 1, -5) .. 'events',
     event_id = '*',
     paused = settings[1],
-    concurrency = tonumber(settings[2]),
-    rate_limit = tonumber(settings[3]),
-    rate_window_ms = tonumber(settings[4]),
+    concurrency = settings[2] and number_of(settings[2]) or nil,
+    rate_limit = settings[3] and number_of(settings[3]) or nil,
+    rate_window_ms = settings[4] and number_of(settings[4]) or nil,
     max_events = settings[5],
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
+    window = settings[9],
   }
+  if queue.rate_limit and queue.rate_limit < 1 then queue.rate_limit = nil end
   if frozen_ms == '' then
     if not server_ms then
       local clock = redis.call('TIME')

@@ -1,12 +1,14 @@
 -- promote_due: put up to `limit` delayed jobs whose time has come at the end of their line.
+local FAR_MS = 9007199254740991
+
 local function promote_until(queue, score, limit)
   local key = queue.base .. 'delayed'
   local ids = redis.call('ZRANGEBYSCORE', key, '-inf', score, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     redis.call('ZREM', key, id)
-    local facts = redis.call('HMGET', queue.base .. id, 'name', 'priority')
-    if facts[1] then  -- else its hash is gone: nothing was left of it but the id
-      line_up(queue, id, tonumber(facts[2]) or 0, false)
+    local facts = try('HMGET', queue.base .. id, 'name', 'priority')
+    if facts and facts[1] then  -- else its hash is gone: nothing was left of it but the id
+      line_up(queue, id, priority_of(facts[2]), false)
       emit(queue, 'waiting', 'jobId', id, 'prev', 'delayed')
       redis.call('HSET', queue.base .. id, 'delay', 0)
     end
@@ -24,5 +26,5 @@ local function promote_due(queue)
     first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   end
   if not first[2] then return nil end
-  return math.max(0, math.floor(first[2] / 4096) - queue.now_ms)
+  return math.max(0, math.min(math.floor(first[2] / 4096) - queue.now_ms, FAR_MS))
 end

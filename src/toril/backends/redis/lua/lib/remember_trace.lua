@@ -4,11 +4,13 @@ local function remember_trace(queue, id, trace)
   local stored = redis.call('HMGET', key, 'stacktrace', 'opts')
   local traces, limit = {}, 50
   if stored[1] and stored[1] ~= '[]' then
-    local readable, list = pcall(cjson.decode, stored[1])
-    if readable and type(list) == 'table' then traces = list end
+    for _, earlier in ipairs(decoded(stored[1]) or {}) do
+      if type(earlier) == 'string' then traces[#traces + 1] = earlier end
+    end
   end
   if stored[2] and string.find(stored[2], '"stackTraceLimit"', 1, true) then
-    limit = math.min(limit, tonumber(cjson.decode(stored[2]).stackTraceLimit) or limit)
+    local options = decoded(stored[2]) or {}
+    limit = math.max(0, math.min(limit, number_of(options.stackTraceLimit) or limit))
   end
   traces[#traces + 1] = trace
   while #traces > limit do table.remove(traces, 1) end

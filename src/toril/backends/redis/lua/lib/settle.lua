@@ -1,4 +1,4 @@
--- settle: apply the outcomes of one queue; the places of those that came too late are returned.
+-- settle: apply the outcomes of one queue, each whole, whatever is wrong with another.
 --
 -- `outcomes` is a list of {place, id, token, text, more}; `more` is what `requests.py` encodes:
 -- {kind, attempt, attempts_made, keep_count, keep_age_ms, wait_ms, until_ms, lifo, exhausted,
@@ -20,50 +20,16 @@ local function read_more(text)
   return more
 end
 
-local function finish_failed(queue, job, reason, facts)
-  local key = job.key
-  redis.call('HSET', key, 'atm', job.more.made, 'failedReason', reason,
-    'finishedOn', queue.now)
-  if job.more.trace then remember_trace(queue, job.id, job.more.trace) end
-  redis.call('HDEL', key, 'defa', 'toril:cancel')
-  if facts[2] then tell_parent_failed(queue, job.id, facts[2], reason) end
-  emit(queue, 'failed', 'jobId', job.id, 'failedReason', reason, 'prev', 'active')
-  if job.more.exhausted then
-    emit(queue, 'retries-exhausted', 'jobId', job.id, 'attemptsMade', job.more.made)
-  end
-end
-
 local function finish_completed(queue, job, facts)
   local key = job.key
-  if facts[2] then tell_parent_done(queue, job.id, facts[2], job.text) end
+  if facts[2] then rarely().tell_parent_done(queue, job.id, facts[2], job.text) end
   redis.call('HSET', key, 'atm', job.more.made, 'returnvalue', job.text,
     'finishedOn', queue.now)
   if facts[4] or facts[5] then redis.call('HDEL', key, 'defa', 'toril:cancel') end
   emit(queue, 'completed', 'jobId', job.id, 'returnvalue', job.text, 'prev', 'active')
 end
 
-local function go_on_later(queue, job, facts)
-  local more, key = job.more, job.key
-  if more.kind == 'retried' then
-    redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
-    if more.trace then remember_trace(queue, job.id, more.trace) end
-  end
-  local due_ms = more.until_ms or queue.now_ms + more.wait_ms
-  -- Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
-  if due_ms > queue.now_ms and not facts[5] then
-    redis.call('HSET', key, 'delay', due_ms - queue.now_ms)
-    put_off(queue, job.id, due_ms)
-    wake_at(queue)
-    return
-  end
-  local priority = tonumber(redis.call('HGET', key, 'priority')) or 0
-  local in_front = more.kind == 'released' or more.in_front
-  line_up(queue, job.id, priority, in_front)
-  wake(queue)
-  emit(queue, 'waiting', 'jobId', job.id, 'prev', 'active')
-end
-
--- Those whose claim still holds, in order; the places of the others.
+-- Those whose claim still holds, in order, their ids and their locks; and the others. It only reads.
 local function sort_out(queue, outcomes)
   local keys, locks, lost, held = {}, {}, {}, {}
   for index, outcome in ipairs(outcomes) do
@@ -85,17 +51,7 @@ local function sort_out(queue, outcomes)
       lost[#lost + 1] = outcome
     end
   end
-  in_parts(held_keys, function(...) redis.call('DEL', ...) end)
-  return held, lost, held_ids
-end
-
--- Why a job may not complete, if it may not: children are pending, or one has failed it.
-local function hindrance(job)
-  local failed = redis.call('ZRANGE', job.key .. ':unsuccessful', 0, 0)
-  if failed[1] then return 'child ' .. failed[1] .. ' failed' end
-  if redis.call('SCARD', job.key .. ':dependencies') > 0 then
-    return 'job has children that have not finished'
-  end
+  return held, lost, held_ids, held_keys
 end
 
 -- Whether any of these jobs has children; and none of them is marked as stalled from then on.
@@ -111,85 +67,108 @@ local function has_children(queue, held, ids)
   in_parts(keys, function(...) many = many + redis.call('EXISTS', ...) end)
   if many > 0 then
     many = many - redis.call('EXISTS', keys[1])
-    in_parts(ids, function(...) redis.call('SREM', keys[1], ...) end)
+    -- Marks that are no set are none; the next check makes its own.
+    in_parts(ids, function(...)
+      if not try('SREM', keys[1], ...) then redis.call('DEL', keys[1]) end
+    end)
   end
   return many > 0
 end
 
--- The lost outcomes whose effect is there already: the reply to them was lost, not they.
-local function is_applied(queue, job)
-  local facts = redis.call('HMGET', queue.base .. job.id, 'ats', 'atm', 'finishedOn')
-  if not facts[1] then return job.more.keep_count == 0 end
-  if tonumber(facts[1]) ~= job.more.attempt then return false end
-  if redis.call('LPOS', queue.base .. 'active', job.id) then return false end
-  local finished = job.more.kind == 'completed' or job.more.kind == 'failed'
-  return finished == (facts[3] ~= false) and (tonumber(facts[2]) or 0) == job.more.attempts_made
+-- Apply one outcome. Returns false if it came too late.
+--
+-- `round` is what is gathered of all.
+local function settle_one(round, job)
+  local queue, more = round.queue, job.more
+  local facts = redis.call('HMGET', job.key, 'name', 'parent', 'deid', 'defa', 'toril:cancel')
+  if not facts[1] or not round.left[job.id] then return false end
+  round.left[job.id] = nil
+  if more.line then rarely().remember_attempt(queue, job.id, more.line, queue.now_ms) end
+  local kind, reason = more.kind, job.text
+  if kind == 'completed' and round.guarded then
+    local why = rarely().hindrance(job)
+    if why then kind, reason = 'failed', why end
+  end
+  if kind ~= 'completed' and kind ~= 'failed' then
+    if not round.promoted and kind == 'retried' then
+      rarely().promote_due(queue)
+      round.promoted = true
+    end
+    rarely().go_on_later(queue, job, facts)
+    return true
+  end
+  settle_meta(queue)
+  if facts[3] then rarely().free_deduplication(queue, job.id, facts[3]) end
+  local follow_ups = kind == 'completed' and more.follow_ups and rarely().follow_ups_of(round, more)
+  if kind == 'completed' then
+    finish_completed(queue, job, facts)
+  else
+    rarely().finish_failed(queue, job, reason, facts)
+  end
+  if more.keep_count == 0 then
+    if facts[2] then despite_damage(rarely().tell_parent_gone, queue, job.id, facts[2]) end
+    rarely().forget_job(queue, job.id)
+  else
+    local done = round.done[kind]
+    done[#done + 1] = job.id
+  end
+  round.many[kind] = round.many[kind] + 1
+  round.policy[kind] = more
+  if follow_ups then rarely().add_follow_ups(round, follow_ups) end
+  return true
 end
 
-local function settle(queue, outcomes, again, points, queues)
-  local held, lost, ids = sort_out(queue, outcomes)
-  local too_late = {}
+-- Apply those behind `round.at`. If it raises, that is the one that cannot be applied: to guard each on
+-- its own would cost each something.
+local function settle_each(round, held, too_late)
+  for index = round.at + 1, #held do
+    round.at = index
+    if not settle_one(round, held[index]) then too_late[#too_late + 1] = held[index].place end
+  end
+end
+
+-- What ended is stored by now, job by job. Where a key of the queue's own holds something else, a job
+-- is not in its list, which the doctor mends, or is not counted.
+local function put_in_order(round)
+  local queue = round.queue
+  for state, ids in pairs(round.done) do
+    local many, policy = round.many[state], round.policy[state]
+    if many > 0 then
+      if #ids > 0 then note_problem(queue, finish_in_order, queue, state, ids, queue.now_ms) end
+      if policy then
+        note_problem(queue, keep_finished, queue, state, policy.keep_count, policy.keep_age_ms,
+          1000 + many)
+      end
+      note_problem(queue, count_finished, queue, state, many, round.points)
+    end
+  end
+end
+
+-- The places of those that came too late go into `too_late`; returns how many have ended. If it
+-- raises, nothing has been changed.
+local function settle(queue, outcomes, again, points, queues, too_late)
+  local held, lost, ids, locks = sort_out(queue, outcomes)
+  local late = {}
   for _, job in ipairs(lost) do
-    if not (again and is_applied(queue, job)) then too_late[#too_late + 1] = job.place end
+    if not (again and rarely().is_applied(queue, job)) then late[#late + 1] = job.place end
   end
   local left = leave_active(queue, ids)
+  for _, place in ipairs(late) do too_late[#too_late + 1] = place end
+  in_parts(locks, function(...) redis.call('DEL', ...) end)
   queue.ending = left  -- a job whose turn has not come still runs, for whoever asks meanwhile
-  local guarded = has_children(queue, held, ids)
-  local done = { completed = {}, failed = {} }
-  local policy, many = {}, { completed = 0, failed = 0 }
-  local promoted = false
-  for _, job in ipairs(held) do
-    local more = job.more
-    local facts = redis.call('HMGET', job.key, 'name', 'parent', 'deid', 'defa', 'toril:cancel')
-    if not facts[1] or not left[job.id] then
-      too_late[#too_late + 1] = job.place
-    else
-      left[job.id] = nil
-      if more.line then remember_attempt(queue, job.id, more.line, queue.now_ms) end
-      local kind, reason = more.kind, job.text
-      if kind == 'completed' and guarded then
-        local why = hindrance(job)
-        if why then kind, reason = 'failed', why end
-      end
-      if kind == 'completed' or kind == 'failed' then
-        settle_meta(queue)
-        if facts[3] then free_deduplication(queue, job.id, facts[3]) end
-        if kind == 'completed' then
-          finish_completed(queue, job, facts)
-        else
-          finish_failed(queue, job, reason, facts)
-        end
-        many[kind] = many[kind] + 1
-        policy[kind] = more
-        if more.keep_count == 0 then
-          if facts[2] then tell_parent_gone(queue, job.id, facts[2]) end
-          forget_job(queue, job.id)
-        else
-          done[kind][#done[kind] + 1] = job.id
-        end
-        if kind == 'completed' and more.follow_ups then
-          for _, new in ipairs(more.follow_ups) do
-            local next_job = read_new_job(new[1], new[2], new[3], new[4])
-            add_new(queues(next_job.queue), next_job)
-          end
-        end
-      else
-        if not promoted and kind == 'retried' then
-          promote_due(queue)
-          promoted = true
-        end
-        go_on_later(queue, job, facts)
-      end
+  local round = {
+    queue = queue, queues = queues, points = points, left = left,
+    guarded = has_children(queue, held, ids), done = { completed = {}, failed = {} },
+    policy = {}, many = { completed = 0, failed = 0 }, promoted = false, at = 0,
+  }
+  repeat
+    local settled, problem = pcall(settle_each, round, held, too_late)
+    if not settled then
+      local job = held[round.at]
+      if not rarely().fail_alone(round, job, problem) then too_late[#too_late + 1] = job.place end
     end
-  end
-  for state, ids in pairs(done) do
-    if many[state] > 0 then
-      if #ids > 0 then finish_in_order(queue, state, ids, queue.now_ms) end
-      keep_finished(queue, state, policy[state].keep_count, policy[state].keep_age_ms,
-        1000 + many[state])
-      count_finished(queue, state, many[state], points)
-    end
-  end
+  until settled
+  put_in_order(round)
   if #held > 0 and queue.concurrency then wake(queue) end  -- a place became free
-  return too_late, many.completed + many.failed
+  return round.many.completed + round.many.failed
 end

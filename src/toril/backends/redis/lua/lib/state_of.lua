@@ -3,12 +3,12 @@
 -- A job that is nowhere else is taken to be in `wait`: to look through that list would take as long
 -- as it is.
 local function state_of(queue, id)
-  if redis.call('HEXISTS', queue.base .. id, 'name') == 0 then return nil end
+  if try('HEXISTS', queue.base .. id, 'name') ~= 1 then return nil end
   for _, state in ipairs({ 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }) do
-    if redis.call('ZSCORE', queue.base .. state, id) then return state end
+    if try('ZSCORE', queue.base .. state, id) then return state end
   end
   if redis.call('EXISTS', queue.base .. id .. ':lock') == 1
-    or redis.call('LPOS', queue.base .. 'active', id) then
+    or try('LPOS', queue.base .. 'active', id) then
     return 'active'
   end
   return 'wait'

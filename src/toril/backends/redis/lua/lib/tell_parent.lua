@@ -3,7 +3,10 @@ local function tell_parent_done(queue, id, parent_text, value)
   local parent, home = parent_of(queue, parent_text)
   local key, child = home.base .. parent.id, queue.base .. id
   if redis.call('SREM', key .. ':dependencies', child) == 0 then return end
-  redis.call('HSET', key .. ':processed', child, value)
+  if not try('HSET', key .. ':processed', child, value) then
+    redis.call('SADD', key .. ':dependencies', child)
+    error("the key '" .. key .. ":processed' is no hash", 0)
+  end
   if redis.call('SCARD', key .. ':dependencies') == 0 then
     release_waiting_parent(home, parent.id)
   end

@@ -1,0 +1,36 @@
+"""What scripts found wrong with a queue's own keys: said in the log, once a minute.
+
+Such a queue stands still, in part or whole; no error is raised, so that the worker's others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+log = logging.getLogger("toril.redis")
+
+AGAIN_S = 60.0
+"""A problem that stays is said again after so long."""
+
+
+class Problems:
+    """Says what is wrong with queues."""
+
+    def __init__(self) -> None:
+        self._said_until_s: dict[tuple[str, str], float] = {}
+
+    def report(self, queue: str, text: str) -> None:
+        """Say what is wrong with a queue, unless it was said a moment ago."""
+        now_s = time.monotonic()
+        if self._said_until_s.get((queue, text), 0.0) > now_s:
+            return
+        for one in [one for one, until_s in self._said_until_s.items() if until_s <= now_s]:
+            del self._said_until_s[one]
+        self._said_until_s[queue, text] = now_s + AGAIN_S
+        log.warning(
+            "queue %r cannot be worked as it should, other queues go on: %s. `toril doctor` names"
+            " the key, and says how to mend it",
+            queue,
+            text,
+        )
