@@ -12,7 +12,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from toril.core.nesting import MAX_NESTING, is_too_deep
+
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+_TOO_DEEP = f"it holds itself, or is nested more than {MAX_NESTING} levels deep"
 
 
 def encode_text(value: object) -> str:
@@ -20,17 +24,22 @@ def encode_text(value: object) -> str:
 
     Raises:
         TypeError: If something in it is not JSON and not a known type.
-        ValueError: If it holds NaN or an infinity.
+        ValueError: If it holds NaN or an infinity, holds itself, or is nested too deep.
     """
     return encode_bytes(value).decode()
 
 
 def encode_bytes(value: object) -> bytes:
     """Return `value` as compact JSON bytes; errors as `encode_text`."""
-    encoded = _ENCODER.encode(value)
-    # msgspec writes NaN and infinities as null. Only an encoding with a null can hide one.
-    if b"null" in encoded:
-        _refuse_nan(value)
+    try:
+        encoded = _ENCODER.encode(value)
+        # msgspec writes NaN and infinities as null. Only an encoding with a null can hide one.
+        if b"null" in encoded:
+            _refuse_nan(value)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if is_too_deep(encoded):
+        raise ValueError(_TOO_DEEP)
     return encoded
 
 
