@@ -10,9 +10,9 @@ from toril.core.codec import Json, decode, encode_text
 from toril.core.durations import seconds
 from toril.core.errors import JobNotFoundError
 from toril.engine.info import JobInfo
-from toril.engine.judging import storable
 from toril.engine.options import check_priority
 from toril.engine.states import State
+from toril.engine.texts import MAX_LINE_BYTES, beginning
 from toril.engine.wire_options import KEEP_LOGS
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Job(Generic[R]):
             JobNotFoundError: It is gone.
             WrongStateError: It has finished, or waits for children of BullMQ's.
         """
-        await self._producer.backend().jobs.cancel(self.queue, self.id, reason=storable(reason))
+        await self._producer.backend().jobs.cancel(self.queue, self.id, reason=beginning(reason))
 
     async def remove(self) -> bool:
         """Remove it; return whether it was there.
@@ -165,5 +165,5 @@ class Job(Generic[R]):
     async def add_log(self, line: str) -> int:
         """Add a log line from outside; return how many there are."""
         return await self._producer.backend().jobs.add_log(
-            self.queue, self.id, storable(line), keep=KEEP_LOGS
+            self.queue, self.id, beginning(line, MAX_LINE_BYTES), keep=KEEP_LOGS
         )
