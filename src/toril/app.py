@@ -89,7 +89,7 @@ class App(TaskMaker):
         self._lock = threading.Lock()
         self._backend: Backend | None = None
         self._pid = os.getpid()
-        self._producer = Producer(self.backend)
+        self._producer = Producer(self.backend, self.url)
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url

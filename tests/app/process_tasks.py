@@ -59,3 +59,29 @@ def hang(mark: str) -> None:
 def hang_long(mark: str) -> None:
     Path(mark).write_text(str(os.getpid()))
     time.sleep(3600)
+
+
+@app.task(queue="after")
+async def after(n: int) -> int:
+    return n
+
+
+@app.task(run_in="process", retry=ONCE)
+def follow(ctx: Context, how: str) -> str:
+    """Add follow-up jobs; what is refused is told in the log, and makes no difference."""
+    ctx.enqueue(after.with_options(delay=60, job_id="mine"), n=1)
+    ctx.enqueue("after", {"n": 2})
+    for wrong in (
+        lambda: ctx.enqueue(after, n="one"),  # type: ignore[call-overload]
+        lambda: ctx.enqueue("after", {"n": 1, "m": 2}),
+        lambda: ctx.enqueue("aftre"),
+        lambda: ctx.enqueue("any", {"x": "\ud83e"}, queue="else"),
+        lambda: ctx.enqueue("any", queue="a:b"),
+    ):
+        try:
+            wrong()
+        except ValueError as error:
+            ctx.log(f"{type(error).__name__}: {error}")
+    if how == "raise":
+        ctx.enqueue("aftre")
+    return how

@@ -53,7 +53,7 @@ async def test_what_a_child_says_reaches_the_store(app: App) -> None:
     [
         ("value", "ValueError: no"),
         ("exit", "SystemExit"),
-        ("result", r"field '\(result\)': nan is not a JSON number"),
+        ("result", "the result of 'fail' cannot be stored: nan is not a JSON number"),
         ("crash", "ProcessDiedError"),
     ],
 )
@@ -117,3 +117,33 @@ async def test_a_payload_that_does_not_fit_needs_no_child(app: App) -> None:
     await app.worker().run(until_idle=True)
 
     assert "task 'multiply', field 'n'" in ((await job.info()).failed_reason or "")
+
+
+async def test_a_child_learns_in_the_call_that_a_follow_up_is_refused(app: App) -> None:
+    """Once a follow-up was looked at when its attempt had ended, if at all."""
+    job = await tasks.follow.enqueue("return")
+    other = await tasks.follow.enqueue("raise")
+    await app.worker(queues=["default"], concurrency=1).run(until_idle=True)
+
+    assert await job.result() == "return"
+    page = await app.queue("after").jobs([State.DELAYED, State.WAIT])
+    assert [(one.data, one.state) for one in page.jobs] == [
+        ({"n": 1}, State.DELAYED),
+        ({"n": 2}, State.WAIT),
+    ]
+    assert page.jobs[0].id == "mine"
+    refusals = await job.logs()
+    for line, words in zip(
+        refusals,
+        [
+            "InvalidPayloadError: task 'after', field 'n': Expected `int`, got `str`",
+            "InvalidPayloadError: task 'after', field 'm': unknown",
+            "InvalidOptionError: the follow-up 'aftre' names no queue",
+            "InvalidPayloadError: task 'any', field '(payload)'",
+            "InvalidOptionError: queue='a:b'",
+        ],
+        strict=True,
+    ):
+        assert line.startswith(words)
+    with pytest.raises(JobFailedError, match="the follow-up 'aftre' names no queue"):
+        await other.result()

@@ -27,10 +27,10 @@ from tests.support.children import own_children
 
 from toril.core.codec import decode
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import FollowUp, LineLogged, ProgressMade, Said
+from toril.engine.context import LineLogged, NamedFollowUp, ProgressMade, Said
 from toril.engine.outcomes import Fail, Retry, Snooze
 from toril.engine.runners import frames
-from toril.engine.runners.frames import TaskRaisedError
+from toril.engine.runners.errors import TaskRaisedError
 from toril.engine.runners.processes import ProcessOptions
 
 MIB = 1024 * 1024
@@ -76,7 +76,7 @@ async def test_what_a_task_says_arrives_in_order_before_its_result() -> None:
         LineLogged("line 1"),
         ProgressMade("1"),
     ]
-    assert said[-1] == FollowUp("notify", '{"done":true}')
+    assert said[-1] == NamedFollowUp("notify", '{"done":true}')
     assert lines(said) == [f"line {number}" for number in range(2000)]
 
 

@@ -8,6 +8,7 @@ neighbours notice nothing. How a child is spoken to: `spawned.py`. What it does:
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import sys
 from collections.abc import Callable
@@ -73,11 +74,19 @@ class ProcessSlots:
     Parameters:
         provided: A pickled mapping of types to objects, which every task's `run_here` gets.
         options: When children are replaced.
+        is_full: Whether children had better wait before they say more.
     """
 
-    def __init__(self, *, provided: bytes = b"", options: ProcessOptions | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        provided: bytes = b"",
+        options: ProcessOptions | None = None,
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._provided = provided
         self._options = options or ProcessOptions()
+        self._is_full = is_full
         self._children: set[ChildProcess] = set()
         self._idle: list[ChildProcess] = []
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
@@ -152,7 +161,10 @@ class ProcessSlots:
                 ' put what starts it under if __name__ == "__main__":'
             )
         try:
-            child = ChildProcess(self._setup(), self._drop)
+            # In a context of its own: what one job sets, its callbacks must not keep for others.
+            child = contextvars.Context().run(
+                ChildProcess, self._setup(), self._drop, self._is_full
+            )
         except OSError as error:
             raise ProcessDiedError(
                 f"job {call.facts.job_id}: no process could be started for it: {error}"

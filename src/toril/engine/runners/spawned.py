@@ -17,11 +17,13 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from toril.core.errors import ProcessDiedError
-from toril.engine.context import Said
+from toril.engine.context import FollowUp, NamedFollowUp, Said
 from toril.engine.runners.deaths import died, how
+from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
     FrameReader,
     FromChild,
+    Heard,
     ProcessCall,
     Raised,
     Ready,
@@ -34,6 +36,8 @@ from toril.engine.runners.memory import out_of_memory_kills, resident_bytes
 READ_BYTES = 256 * 1024
 SAMPLE_S = 0.5
 """How often a busy child's memory is looked at: should it die, the figure can be told."""
+PAUSE_S = 0.01
+"""Between two looks at whether there is room for what a child says."""
 FIRST_LOOK_S = 0.001
 LONGEST_LOOK_S = 0.05
 """Between two looks at whether a process has ended, in seconds; doubles from the first."""
@@ -57,9 +61,16 @@ class ChildProcess:
         OSError: If there is no process, descriptor or memory left for one.
     """
 
-    def __init__(self, setup: Setup, on_lost: Callable[[ChildProcess], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        on_lost: Callable[[ChildProcess], None],
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_lost = on_lost
+        self._is_full = is_full
+        self._pausing: asyncio.TimerHandle | None = None
         first = frame_of(setup)
         self._process, self._socket, self._lifeline = _start()
         self._reader = FrameReader()
@@ -193,7 +204,7 @@ class ChildProcess:
         try:
             # What is no frame means that the task wrote into a socket that is not its own.
             messages = self._reader.feed(memoryview(self._buffer)[:count]) if count else []
-        except ValueError:
+        except (ValueError, RecursionError):
             count, messages = 0, []
         for message in messages:
             self._take(message)
@@ -215,8 +226,31 @@ class ChildProcess:
             return
         try:
             self._emit(message)
-        except Exception as error:  # the caller's; the call ends with it
-            self._answer.set_exception(error)
+        except Exception as error:
+            if not isinstance(message, FollowUp | NamedFollowUp):
+                self._answer.set_exception(error)  # the caller's; the call ends with it
+                return
+            self._send(frame_of(Heard(image_of(error))))  # the task learns it where it asked
+            return
+        if isinstance(message, FollowUp | NamedFollowUp):
+            self._send(frame_of(Heard(None)))
+        elif self._is_full():
+            self._pause()
+
+    def _pause(self) -> None:
+        """Read no more until there is room for what it says: its task waits meanwhile."""
+        if not self.lost and self._pausing is None:
+            self._loop.remove_reader(self._socket)
+            self._pausing = self._loop.call_later(PAUSE_S, self._read_again)
+
+    def _read_again(self) -> None:
+        self._pausing = None
+        if self.lost:
+            return
+        if self._is_full():
+            self._pausing = self._loop.call_later(PAUSE_S, self._read_again)
+        else:
+            self._loop.add_reader(self._socket, self._hear)
 
     def _sample(self) -> None:
         self.seen_rss_bytes()
