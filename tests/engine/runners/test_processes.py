@@ -148,8 +148,6 @@ async def test_error_comes_back_as_it_was_with_the_childs_traceback() -> None:
 @pytest.mark.parametrize(
     ("task", "kind", "text"),
     [
-        (tasks.raise_odd, "tests.engine.runners.child_tasks.OddError", "odd 5 at /in"),
-        (tasks.raise_holding, "tests.engine.runners.child_tasks.HoldingError", "holds a lock"),
         (tasks.raise_from_elsewhere, "only_in_the_child.StrangeError", "strange"),
         (tasks.raise_exit, "builtins.SystemExit", "3"),
         (tasks.raise_cancelled, "asyncio.exceptions.CancelledError", ""),
@@ -167,6 +165,24 @@ async def test_error_that_cannot_be_carried_over_is_told_by_kind_and_text(
     assert (caught.value.kind, caught.value.text) == (kind, text)
     assert f"in {task.__qualname__}" in "".join(traceback.format_exception(caught.value))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "text"),
+    [
+        (tasks.raise_odd, tasks.OddError, "odd 5 at /in"),
+        (tasks.raise_holding, tasks.HoldingError, "holds a lock"),
+    ],
+)
+async def test_error_that_cannot_be_unpickled_comes_back_as_what_it_was(
+    task: tasks.Task, kind: type[Exception], text: str
+) -> None:
+    """Once it came as a TaskRaisedError, for which `give_up_on` did not hold."""
+    async with opened() as slots:
+        with pytest.raises(kind) as caught:
+            await slots.run(call(task), nowhere)
+
+    assert (type(caught.value), str(caught.value)) == (kind, text)
 
 
 async def test_error_whose_text_cannot_be_made_comes_back_all_the_same() -> None:
