@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import decimal
 import os
 import time
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from toril import App, Context, RetryPolicy, Settings, provided
 
 app = App("sqlite://:memory:", settings=Settings())
+tenant = contextvars.ContextVar("tenant", default="none")
 ONCE = RetryPolicy(max_attempts=1)
 
 
@@ -85,3 +88,11 @@ def follow(ctx: Context, how: str) -> str:
     if how == "raise":
         ctx.enqueue("aftre")
     return how
+
+
+@app.task(run_in="process", retry=ONCE)
+def spoil(n: int) -> tuple[str, int, int]:
+    found = (tenant.get(), decimal.getcontext().prec, os.getpid())
+    tenant.set("of another job")
+    decimal.getcontext().prec = 3
+    return found

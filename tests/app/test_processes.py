@@ -147,3 +147,12 @@ async def test_a_child_learns_in_the_call_that_a_follow_up_is_refused(app: App) 
         assert line.startswith(words)
     with pytest.raises(JobFailedError, match="the follow-up 'aftre' names no queue"):
         await other.result()
+
+
+async def test_a_child_begins_each_attempt_in_a_context_of_its_own(app: App) -> None:
+    jobs = [await tasks.spoil.enqueue(n) for n in range(3)]
+    await app.worker(concurrency=1).run(until_idle=True)
+
+    first, *others = [await job.result() for job in jobs]
+    assert first[:2] == ("none", 28)
+    assert others == [first, first]  # in the same process

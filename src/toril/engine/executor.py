@@ -6,7 +6,6 @@ Knows where a task can run, and nothing of leases, fetching or the store.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,6 +30,7 @@ from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
 from toril.engine.speaker import Speaker
 from toril.engine.stand_ins import presentable
+from toril.engine.surroundings import Surroundings
 from toril.engine.task_results import encoded_result
 
 log = logging.getLogger("toril.worker")
@@ -82,9 +82,7 @@ class Executor:
         self._endings = Endings(worker_id)
         self._loop = asyncio.get_running_loop()
         self._hearing = Hearing(self._loop, speaker, hooks, Door(handlers, together))
-        self._surroundings = contextvars.copy_context()
-        """What the worker started with. Each attempt begins in a copy of it: what one job sets (a
-        tenant, a trace, the precision of decimal numbers), no other job sees."""
+        self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._processes: ProcessSlots | None = None
         self.running: dict[tuple[str, int | str], Attempt] = {}
@@ -95,9 +93,13 @@ class Executor:
         """Begin an attempt."""
         attempt = Attempt(claimed, lease_ms)
         self.running[claimed.token, claimed.number] = attempt
-        attempt.task = self._loop.create_task(self._run(attempt), context=self._surroundings.copy())
+        attempt.task = self._loop.create_task(
+            self._run(attempt), context=self._surroundings.fresh()
+        )
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_S, self._tick, context=self._surroundings)
+            self._timer = self._loop.call_later(
+                TICK_S, self._tick, context=self._surroundings.context
+            )
 
     async def close(self) -> None:
         """Let go of threads and processes. Nothing may be running any more."""
@@ -278,7 +280,9 @@ class Executor:
                 attempt.stop("timeout", f"ran longer than timeout_s={limit_s}")
         self._timer = None
         if self.running:
-            self._timer = self._loop.call_later(TICK_S, self._tick, context=self._surroundings)
+            self._timer = self._loop.call_later(
+                TICK_S, self._tick, context=self._surroundings.context
+            )
 
     def _insist(self, attempt: Attempt) -> None:
         if attempt.nudges >= STUBBORN:

@@ -5,7 +5,6 @@ Started by `spawned.py`. Imports as little as it can: what a task needs, its own
 
 from __future__ import annotations
 
-import contextvars
 import os
 import signal
 import sys
@@ -34,6 +33,7 @@ from toril.engine.runners.frames import (
 from toril.engine.runners.lifeline import end_with_worker
 from toril.engine.runners.memory import limit_address_space, own_resident_bytes
 from toril.engine.runners.references import MAIN, resolve, unpickle
+from toril.engine.surroundings import Surroundings
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "")
 
@@ -103,9 +103,8 @@ class Server:
             call.facts, partial(self._emit, attempt), store=getattr(target, "store", None)
         )
         run_here = cast("Target", target).run_here
-        # A copy of what imports have set up: what one attempt sets, the next must not see.
-        surroundings = contextvars.copy_context()
-        result = surroundings.run(run_here, call.payload, context, self._given())
+        # What imports have set up holds: only what an attempt itself sets ends with it.
+        result = Surroundings().fresh().run(run_here, call.payload, context, self._given())
         if not isinstance(result, bytes):
             raise TypeError(
                 f"{call.target}: run_here returned {type(result).__qualname__}, not bytes"
