@@ -80,6 +80,39 @@ async def test_what_a_task_says_arrives_in_order_before_its_result() -> None:
     assert lines(said) == [f"line {number}" for number in range(2000)]
 
 
+async def test_a_child_waits_while_there_is_no_room_for_what_it_says() -> None:
+    """All that it said was read, and kept in memory until the store had taken it."""
+    said: list[Said] = []
+    full = False
+
+    async with opened(is_full=lambda: full) as slots:
+        await slots.run(call(tasks.echo), nowhere)
+        full = True
+        running = asyncio.create_task(slots.run(call(tasks.talk, 50_000), said.append))
+        await wait_until(lambda: said)
+        seen = -1
+        while seen != len(said):  # until nothing more is read
+            seen = len(said)
+            await asyncio.sleep(0.1)
+        assert seen < 50_000
+        assert not running.done()
+        full = False
+        await running
+
+    assert lines(said) == [f"line {number}" for number in range(50_000)]
+
+
+async def test_a_child_that_waits_can_be_killed() -> None:
+    said: list[Said] = []
+
+    async with opened(is_full=lambda: True) as slots:
+        running = asyncio.create_task(slots.run(call(tasks.talk, 50_000), said.append))
+        await wait_until(lambda: said)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
 async def test_thread_that_a_task_left_running_does_not_speak_for_the_next_job() -> None:
     said: list[Said] = []
 
