@@ -26,6 +26,7 @@ from toril.engine.judging import describe
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners.frames import ProcessCall
+from toril.engine.runners.interpreter import NoChildError
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
 from toril.engine.speaker import Speaker
@@ -205,7 +206,10 @@ class Executor:
                 is_full=lambda: self._hearing.is_full,
             )
         call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
-        result = await self._processes.run(call, partial(self._hearing.hear_child, attempt))
+        try:
+            result = await self._processes.run(call, partial(self._hearing.hear_child, attempt))
+        except NoChildError as error:  # another attempt would find the same program
+            raise Fail(str(error)) from error
         return _json(result)
 
     async def _patience(self, future: asyncio.Future[Any]) -> None:

@@ -30,6 +30,7 @@ from toril.engine.runners.frames import (
     Setup,
     frame_of,
 )
+from toril.engine.runners.interpreter import is_frozen
 from toril.engine.runners.lifeline import end_with_worker
 from toril.engine.runners.memory import limit_address_space, own_resident_bytes
 from toril.engine.runners.references import MAIN, resolve, unpickle
@@ -56,7 +57,8 @@ def main(channel_fd: int, lifeline_fd: int) -> None:
         return
     setup = msgspec.msgpack.decode(first, type=Setup)
     sys.argv = [os.fsdecode(argument) for argument in setup.argv]
-    MAIN.borrow(setup.main)
+    if not is_frozen():  # there `__main__` is the worker's
+        MAIN.borrow(setup.main)
     if setup.max_memory_bytes is not None:
         limit_address_space(setup.max_memory_bytes)
     server = Server(channel, setup.provided)

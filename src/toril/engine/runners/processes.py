@@ -18,6 +18,7 @@ from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
 from toril.engine.context import Said
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
+from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
 from toril.engine.runners.references import MAIN, MainSource, main_source
 from toril.engine.runners.spawned import ChildProcess
@@ -105,15 +106,15 @@ class ProcessSlots:
         Raises:
             ProcessDiedError: The child ended: killed, crashed, left, or closed by `close`.
             TaskRaisedError: The task raised what cannot be carried over.
-            InvalidOptionError: The task is in a `__main__` that cannot be imported.
+            NoChildError: The task is in a `__main__` that cannot be imported, or this program can
+                have no child processes.
             Exception: Whatever else the task raised, with a `ChildTraceback` as its cause.
         """
         try:
             frame = frame_of(call)
         except ValueError as error:
             raise PayloadTooLargeError(call.facts.task, "payload", str(error)) from error
-        if call.target.startswith("__main__:"):
-            main_source()
+        check_target(call.target)
         child = self._take(call)
         try:
             answer = await child.ask(call, frame, emit)
@@ -224,6 +225,8 @@ class ProcessSlots:
         try:
             source = main_source()
         except InvalidOptionError:  # a prompt: only tasks of other modules can run
+            source = None
+        if is_frozen():  # the child has a main module of its own
             source = None
         return Setup(
             argv=[os.fsencode(argument) for argument in sys.argv],

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from toril.core.errors import ProcessDiedError
+from toril.core.errors import TorilError
 from toril.engine.context import FollowUp, NamedFollowUp, Said
 from toril.engine.runners.deaths import died, how
 from toril.engine.runners.errors import image_of
@@ -31,6 +31,13 @@ from toril.engine.runners.frames import (
     Setup,
     frame_of,
 )
+from toril.engine.runners.interpreter import (
+    CHILD_VARIABLE,
+    EXIT_RESTARTED,
+    NoChildError,
+    command_for,
+    restarted,
+)
 from toril.engine.runners.memory import out_of_memory_kills, resident_bytes
 
 READ_BYTES = 256 * 1024
@@ -44,12 +51,6 @@ LONGEST_LOOK_S = 0.05
 LAST_WAIT_S = 1.0
 """How long the loop's own end waits for a killed process."""
 
-# sys.path comes first: Toril itself may be on a path that only the worker's program added.
-_CODE = (
-    "import sys; sys.path[:] = sys.argv[3:];"
-    " from toril.engine.runners.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
-)
-
 Answer: TypeAlias = Returned | Raised | None
 """None: the child ended before it answered."""
 
@@ -59,6 +60,7 @@ class ChildProcess:
 
     Raises:
         OSError: If there is no process, descriptor or memory left for one.
+        NoChildError: If this program can have none.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class ChildProcess:
         self.rss_bytes = resident_bytes(self.pid) or self.rss_bytes
         return self.rss_bytes
 
-    def obituary(self, call: ProcessCall, code: int | None, *, closed: bool) -> ProcessDiedError:
+    def obituary(self, call: ProcessCall, code: int | None, *, closed: bool) -> TorilError:
         """Return the error for the call during which it ended with `code`.
 
         Parameters:
@@ -128,6 +130,8 @@ class ChildProcess:
             code: Its exit code; negative: the signal that ended it. None: it has not ended yet.
             closed: Whether its worker was closing.
         """
+        if not self.ready and code == EXIT_RESTARTED:
+            return NoChildError(restarted())
         if closed:
             ending = "was killed by SIGKILL: its worker closed"
         elif not self.ready and code is not None and code >= 0:
@@ -290,8 +294,9 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket, int]:
     path = [entry for entry in sys.path if isinstance(entry, str)]
     try:
         process = subprocess.Popen(
-            [sys.executable, *_interpreter_flags(), "-c", _CODE, *map(str, fds), *path],
+            command_for(fds, path),
             stdin=subprocess.DEVNULL,
+            env={**os.environ, CHILD_VARIABLE: "1"},
             pass_fds=fds,
             start_new_session=True,
         )
@@ -304,8 +309,3 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket, int]:
         os.close(lifeline_theirs)
     ours.setblocking(False)
     return process, ours, lifeline_ours
-
-
-def _interpreter_flags() -> list[str]:
-    # -O, -W, -X and their like, by the function that multiprocessing uses; it has no public name.
-    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]
