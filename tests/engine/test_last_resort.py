@@ -11,6 +11,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, Context, Fail, JobFailedError, RetryPolicy, Settings, State
 from toril.engine import endings
+from toril.engine.contract.dispatch import Claim, Exchange
 from toril.engine.job import NewJob
 
 POISON = [
@@ -58,6 +59,31 @@ async def test_poisonous_options_stop_no_worker(app: App) -> None:
             return info.active == info.waiting == 0
 
         await wait_until(settled, deadline_s=30, what="all attempts to settle")
+
+
+async def test_poisonous_jobs_that_have_lost_their_worker_are_failed(app: App) -> None:
+    """They came back again and again: the quarantine's own failure never settled."""
+
+    @app.task(queue="q", retry=ONCE)
+    async def work() -> None: ...
+
+    dispatch, jobs = app.backend().dispatch, app.backend().jobs
+    await jobs.add([NewJob(queue="q", name="work", data="{}", opts=opts) for opts in POISON])
+    claims = [Claim("q", len(POISON), 1)]
+    await dispatch.exchange(Exchange("dead", claims=claims, room=len(POISON)))
+
+    async def all_back() -> bool:
+        await dispatch.recover(max_stalled=0, heartbeat_s=20, limit=10)
+        info = await app.queue("q").info()
+        assert info is not None
+        return info.active == 0
+
+    await wait_until(all_back, what="the leases to end")
+    await app.worker().run(until_idle=True)
+
+    info = await app.queue("q").info()
+    assert info is not None
+    assert info.failed == len(POISON)
 
 
 @pytest.mark.parametrize("run_in", ["loop", "thread"])

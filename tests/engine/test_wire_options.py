@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from toril.core.durations import LONGEST_S
 from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
-from toril.engine.wire_options import KEEP_LOGS, WireOptions, from_wire, to_wire
+from toril.engine.wire_options import (
+    KEEP_LOGS,
+    MAX_CACHED_CHARS,
+    WireOptions,
+    from_wire,
+    to_wire,
+)
 
 seconds = st.floats(min_value=0, max_value=1e6).map(lambda number: round(number, 3))
 keeps = st.none() | st.builds(
@@ -173,3 +179,13 @@ def test_the_job_says_it_in_place_of_the_task() -> None:
     assert read == RetryPolicy(
         max_attempts=2, backoff="fixed", base_s=0.1, cap_s=5.0, wait=wait, give_up_on=(KeyError,)
     )
+
+
+def test_long_options_are_read_and_not_kept() -> None:
+    """Four thousand options of a megabyte each were kept for as long as the worker lived."""
+    short = f'{{"attempts":3,"x":"{"x" * 100}"}}'
+    long = f'{{"attempts":3,"x":"{"x" * MAX_CACHED_CHARS}"}}'
+
+    assert from_wire(short) is from_wire(short)
+    assert from_wire(long).max_attempts == 3
+    assert from_wire(long) is not from_wire(long)

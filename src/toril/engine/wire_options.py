@@ -17,6 +17,8 @@ from toril.engine.options import MAX_COUNT, JobOptions, KeepPolicy, RetryPolicy
 KEEP_LOGS = 1000
 """Newest log lines kept of a job that does not say."""
 
+MAX_CACHED_CHARS = 4096
+
 _SAID = "toril:said"
 """In a stored backoff: which of its fields the job itself says. The others are for BullMQ, which
 needs them; here the task decides them."""
@@ -102,12 +104,16 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
     return msgspec.json.encode(wire).decode()
 
 
-@lru_cache(maxsize=4096)
 def from_wire(text: str) -> WireOptions:
     """Return what a worker needs of stored options. What it cannot read is as if it were not there.
 
-    Cached by text: the jobs of one task mostly carry the same.
+    Cached by text: the jobs of one task mostly carry the same. Only short texts are: a cache of
+    long ones would keep gigabytes.
     """
+    return _cached(text) if len(text) <= MAX_CACHED_CHARS else _read(text)
+
+
+def _read(text: str) -> WireOptions:
     try:
         wire = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -135,6 +141,9 @@ def from_wire(text: str) -> WireOptions:
         keep_logs=KEEP_LOGS if (lines := _whole(wire.get("kl"), 0)) is None else lines,
         lifo=wire.get("lifo") is True,
     )
+
+
+_cached = lru_cache(maxsize=4096)(_read)
 
 
 def _backoff(options: JobOptions, policy: RetryPolicy | None) -> dict[str, Any]:
