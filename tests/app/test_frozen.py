@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.spawn
 import os
 import subprocess
 import sys
@@ -143,19 +144,31 @@ def test_a_program_from_standard_input_is_refused_where_its_worker_is_made(
 
 
 @pytest.fixture
-def told() -> Iterator[None]:
-    """Multiprocessing is told where Python is."""
-    import multiprocessing.spawn
-
+def untold() -> Iterator[None]:
+    """Multiprocessing is there, and goes by what `sys.executable` was."""
     before = multiprocessing.spawn.get_executable()
-    multiprocessing.set_executable("/opt/other/python")
     yield
     multiprocessing.set_executable(os.fsdecode(before))
+
+
+@pytest.fixture
+def told(untold: None) -> None:
+    """Multiprocessing is told where Python is."""
+    multiprocessing.set_executable("/opt/other/python")
 
 
 @pytest.mark.usefixtures("told")
 def test_an_interpreter_that_multiprocessing_was_told_of_is_ours_too() -> None:
     assert command_for((3, 4), ["/a"])[0] == "/opt/other/python"
+
+
+@pytest.mark.usefixtures("untold")
+def test_an_executable_that_the_program_has_set_itself_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/python")
+
+    assert command_for((3, 4), ["/a"])[0] == "/opt/python"
 
 
 def test_a_compiled_main_module_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ _CODE = (
     f"import os, sys; os.environ.pop({CHILD_VARIABLE!r}, None); sys.path[:] = sys.argv[3:];"
     " from toril.engine.runners.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
+_AT_FIRST = sys.executable
 _WAY_OUT = (
     'under if __name__ == "__main__":, before anything else, call toril.freeze_support();'
     ' or give its tasks run_in="thread"'
@@ -141,10 +142,11 @@ def is_frozen() -> bool:
 
 
 def _executable() -> str:
-    # Whoever has told multiprocessing where Python is has told us.
+    # Whoever has told multiprocessing where Python is has told us. What nobody told it is what
+    # `sys.executable` was, which may have been mended since.
     spawn = sys.modules.get("multiprocessing.spawn")
-    found = sys.executable if spawn is None else spawn.get_executable()
-    return os.fsdecode(found or "")
+    told = "" if spawn is None else os.fsdecode(spawn.get_executable() or "")
+    return told if told and told != _AT_FIRST else sys.executable or ""
 
 
 def _interpreter_flags() -> list[str]:
