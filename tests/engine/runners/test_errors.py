@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from toril import Fail, Retry, RetryPolicy, Snooze
 from toril.core.errors import InvalidPayloadError, JobNotFoundError, StoreUnreachableError
-from toril.engine.judging import judge
+from toril.engine.judging import describe, judge
 from toril.engine.runners import plain
 from toril.engine.runners.errors import ErrorImage, TaskRaisedError, error_from, image_of
 
@@ -191,6 +191,13 @@ def test_a_huge_error_travels_by_its_text() -> None:
     assert type(found) is ValueError
     assert len(found.args) == 1
     assert str(found).endswith("characters]")
+
+
+def test_a_huge_text_is_cut_once_and_its_note_is_true() -> None:
+    found = travelled(ValueError("x" * 1_000_000))
+
+    assert "of 1,000,000 characters]" in describe(found)
+    assert describe(found).count("[cut:") == 1
 
 
 def unknown_here(base: type[BaseException], name: str = "StrangeError") -> type[BaseException]:

@@ -21,7 +21,7 @@ from toril.engine.outcomes import Outcome
 from toril.engine.runners import plain
 from toril.engine.runners.references import MAIN_NAMES
 from toril.engine.stand_ins import standing_for
-from toril.engine.texts import beginning
+from toril.engine.texts import MAX_CARRIED_BYTES, beginning
 
 MAX_PLAIN_BYTES = 64 * 1024
 """Of arguments and attributes together: of an exception with more, its text is kept."""
@@ -76,14 +76,16 @@ def error_from(image: ErrorImage) -> Exception:
     if known and (_name_of(known[0]) == own or issubclass(known[0], Outcome)):
         with suppress(Exception):  # of another make than a child's own, or somebody's `__slots__`
             return _made(known[0], image.plain)
-    error = TaskRaisedError(beginning(own.replace(":", ".", 1)), beginning(image.text))
+    error = TaskRaisedError(
+        beginning(own.replace(":", ".", 1)), beginning(image.text, MAX_CARRIED_BYTES)
+    )
     return standing_for(error, tuple(known))
 
 
 def text_of(error: BaseException) -> str:
     """Return an exception's text, as any message and store takes it."""
     try:
-        return beginning(str(error))
+        return beginning(str(error), MAX_CARRIED_BYTES)
     except BaseException:  # a __str__ that fails must not cost the report
         return "(its text could not be made)"
 
@@ -139,6 +141,6 @@ def _plain_or_text(value: object) -> object:
     if _is_plain(value):
         return value
     try:
-        return beginning(str(value))
+        return beginning(str(value), MAX_CARRIED_BYTES)
     except BaseException:  # as above
         return f"({type(value).__qualname__})"

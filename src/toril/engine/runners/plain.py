@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from toril.engine.texts import beginning
+from toril.engine.texts import MAX_CARRIED_BYTES, beginning
 
 MAX_LEVELS = 8
 MAX_ITEMS = 1000
@@ -63,7 +63,7 @@ def _tagged(value: object, levels: int) -> object:
     if value is None or isinstance(value, bool | float | bytes):
         return value
     if isinstance(value, str):
-        return beginning(str(value))
+        return beginning(str(value), MAX_CARRIED_BYTES)
     if isinstance(value, int):
         number = int(value)
         return number if abs(number) < _LARGEST_INT else ["int", str(number)]
