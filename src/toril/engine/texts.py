@@ -9,7 +9,7 @@ from __future__ import annotations
 MAX_TEXT_BYTES = 16 * 1024
 """Kept of an error's text, and of a traceback, in UTF-8."""
 MAX_CARRIED_BYTES = MAX_TEXT_BYTES - 1024
-"""Kept of what an error is made of on its way from a child: with its kind before it, it still fits."""
+"""Kept of an error's text on its way from a child: with its kind before it, it still fits."""
 MAX_LINE_BYTES = 256 * 1024
 """Kept of a log line."""
 
