@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
     from toril.engine.profiles import Profile
     from toril.engine.queue import Page, Queue
+    from toril.engine.runners.interpreter import freeze_support
     from toril.engine.runners.processes import ProcessOptions
     from toril.engine.states import State
     from toril.engine.worker import Worker, WorkerOptions
@@ -138,6 +139,7 @@ __all__ = [
     "WorkerOptions",
     "WrongStateError",
     "__version__",
+    "freeze_support",
     "provided",
 ]
 
@@ -208,6 +210,7 @@ _HOMES = {
         "Page",
         "Queue",
     ),
+    "toril.engine.runners.interpreter": ("freeze_support",),
     "toril.engine.runners.processes": ("ProcessOptions",),
     "toril.engine.states": ("State",),
     "toril.engine.worker": (

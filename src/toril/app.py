@@ -33,6 +33,7 @@ from toril.engine.options import (
 from toril.engine.producer import Producer
 from toril.engine.profiles import Profile
 from toril.engine.queue import Queue
+from toril.engine.runners.interpreter import NoChildError, check_target, refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
 from toril.engine.sweeper import take_back
@@ -81,6 +82,7 @@ class App(TaskMaker):
         Raises:
             InvalidSettingError: The environment or the file holds nonsense.
         """
+        refuse_restart()
         self.settings = settings or Settings.load()
         self.url: str | object = self.settings.url if url is None or url == "" else url
         self.durability = durability
@@ -92,7 +94,7 @@ class App(TaskMaker):
         self._lock = threading.Lock()
         self._backend: Backend | None = None
         self._pid = os.getpid()
-        self._producer = Producer(self.backend)
+        self._producer = Producer(self.backend, self.url)
         _APPS.add(self)
 
     def __repr__(self) -> str:
@@ -333,7 +335,8 @@ class App(TaskMaker):
             processes: How child processes are recycled.
 
         Raises:
-            InvalidOptionError: An option makes no sense, or there is no queue to work on.
+            InvalidOptionError: An option makes no sense, there is no queue to work on, or a task of
+                them is for a process and this program can have none.
         """
         _refuse_while_main_is_imported()
         if isinstance(queues, str):
@@ -346,6 +349,9 @@ class App(TaskMaker):
         if not names:
             what = "no task" if chosen is None else f"no task with the profile {str(chosen)!r}"
             raise InvalidOptionError(f"queues={queues!r}: the app has {what}; name its queues")
+        for task in self._registry:
+            if task.run_in == "process" and task.queue in names:
+                _check_process(task)
         if concurrency is None:
             concurrency = self.settings.concurrency or figures.concurrency
         default_lease_s = 30.0 if chosen is None else figures.lease_s
@@ -412,6 +418,14 @@ def _refuse_while_main_is_imported() -> None:
             "a child process imports the main script to find its task, and the script goes to work"
             ' again: put what it does under if __name__ == "__main__":'
         )
+
+
+def _check_process(task: Task[Any, Any]) -> None:
+    """Refuse a task that no child process of this program could run."""
+    try:
+        check_target(task.target())
+    except NoChildError as error:
+        raise InvalidOptionError(f"task {task.name!r}: {error}") from None
 
 
 def _profile(profile: Profile | str) -> Profile | None:

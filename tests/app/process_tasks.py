@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import decimal
 import os
 import time
 from collections.abc import Awaitable
@@ -13,6 +15,7 @@ from typing import Any
 from toril import App, Context, RetryPolicy, Settings, WholePayload, provided
 
 app = App("sqlite://:memory:", settings=Settings())
+tenant = contextvars.ContextVar("tenant", default="none")
 ONCE = RetryPolicy(max_attempts=1)
 
 
@@ -77,3 +80,37 @@ def keyed(numbers: WholePayload[dict[int, bytes]]) -> dict[int, bytes]:
 @app.task(run_in="process", retry=ONCE)
 def later(n: int) -> Awaitable[int]:
     return asyncio.sleep(0, n)
+
+
+@app.task(queue="after")
+async def after(n: int) -> int:
+    return n
+
+
+@app.task(run_in="process", retry=ONCE)
+def follow(ctx: Context, how: str) -> str:
+    """Add follow-up jobs; what is refused is told in the log, and makes no difference."""
+    ctx.enqueue(after.with_options(delay=60, job_id="mine"), n=1)
+    ctx.enqueue("after", {"n": 2})
+    for wrong in (
+        lambda: ctx.enqueue(after, n="one"),  # type: ignore[call-overload]
+        lambda: ctx.enqueue("after", {"n": 1, "m": 2}),
+        lambda: ctx.enqueue("aftre"),
+        lambda: ctx.enqueue("any", {"x": "\ud83e"}, queue="else"),
+        lambda: ctx.enqueue("any", queue="a:b"),
+    ):
+        try:
+            wrong()
+        except ValueError as error:
+            ctx.log(f"{type(error).__name__}: {error}")
+    if how == "raise":
+        ctx.enqueue("aftre")
+    return how
+
+
+@app.task(run_in="process", retry=ONCE)
+def spoil(n: int) -> tuple[str, int, int]:
+    found = (tenant.get(), decimal.getcontext().prec, os.getpid())
+    tenant.set("of another job")
+    decimal.getcontext().prec = 3
+    return found

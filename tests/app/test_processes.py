@@ -53,7 +53,7 @@ async def test_what_a_child_says_reaches_the_store(app: App) -> None:
     [
         ("value", "ValueError: no"),
         ("exit", "SystemExit"),
-        ("result", r"field '\(result\)': nan is not a JSON number"),
+        ("result", "the result of 'fail' cannot be stored: nan is not a JSON number"),
         ("crash", "ProcessDiedError"),
     ],
 )
@@ -137,3 +137,42 @@ async def test_any_payload_and_typed_values_go_there_and_come_back(app: App) -> 
     assert await keyed.result() == {1: b"\x00\xff"}
     assert await later.result() == 3
     assert seen == [[1, "x", None], {1: b"\x00\xff"}, 3]
+
+
+async def test_a_child_learns_in_the_call_that_a_follow_up_is_refused(app: App) -> None:
+    """Once a follow-up was looked at when its attempt had ended, if at all."""
+    job = await tasks.follow.enqueue("return")
+    other = await tasks.follow.enqueue("raise")
+    await app.worker(queues=["default"], concurrency=1).run(until_idle=True)
+
+    assert await job.result() == "return"
+    page = await app.queue("after").jobs([State.DELAYED, State.WAIT])
+    assert [(one.data, one.state) for one in page.jobs] == [
+        ({"n": 1}, State.DELAYED),
+        ({"n": 2}, State.WAIT),
+    ]
+    assert page.jobs[0].id == "mine"
+    refusals = await job.logs()
+    for line, words in zip(
+        refusals,
+        [
+            "InvalidPayloadError: task 'after', field 'n': Expected `int`, got `str`",
+            "InvalidPayloadError: task 'after', field 'm': unknown",
+            "InvalidOptionError: the follow-up 'aftre' names no queue",
+            "InvalidPayloadError: task 'any', field '(payload)'",
+            "InvalidOptionError: queue='a:b'",
+        ],
+        strict=True,
+    ):
+        assert line.startswith(words)
+    with pytest.raises(JobFailedError, match="the follow-up 'aftre' names no queue"):
+        await other.result()
+
+
+async def test_a_child_begins_each_attempt_in_a_context_of_its_own(app: App) -> None:
+    jobs = [await tasks.spoil.enqueue(n) for n in range(3)]
+    await app.worker(concurrency=1).run(until_idle=True)
+
+    first, *others = [await job.result() for job in jobs]
+    assert first[:2] == ("none", 28)
+    assert others == [first, first]  # in the same process

@@ -253,6 +253,15 @@ async def test_follow_ups_are_added_with_the_completion(
     assert names[-4:] == ["completed", "added", "waiting", "duplicated"]
 
 
+async def test_queues_of_a_store_are_together(backend: Backend, worker: HandWorker) -> None:
+    """Everywhere but in a Cluster, whose own tests have the rest."""
+    await worker.claim(limit=1)
+
+    assert backend.dispatch.together([])
+    assert backend.dispatch.together([Q])
+    assert backend.dispatch.together([Q, "another", "{one}more"])
+
+
 async def test_follow_ups_of_a_late_completion_are_not_added(
     backend: Backend, worker: HandWorker
 ) -> None:

@@ -182,7 +182,7 @@ def test_offsets_that_json_cannot_write_become_utc(offset: timedelta, text: str)
 def test_circles_are_refused_in_words() -> None:
     circle: dict[str, Any] = {}
     circle["a"] = [circle]
-    with pytest.raises(TooDeepError, match="it is circular, or nested too deep"):
+    with pytest.raises(TooDeepError, match="it holds itself, or is nested"):
         encode_text(circle)
     with pytest.raises(TooDeepError, match="it is nested too deep"):
         decode("[" * 100_000 + "]" * 100_000)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.poison import DEEP, TEXTS
 
-from toril.core.reading import DEEPEST, LARGEST, RawText, read, read_list, read_object, whole
+from toril.core.nesting import MAX_NESTING as DEEPEST
+from toril.core.reading import LARGEST, RawText, read, read_list, read_object, whole
 from toril.engine.options import MAX_COUNT
 
 values = st.recursive(

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toril.core.errors import InvalidPayloadError, UnknownTaskError
-from toril.engine.judging import Verdict, describe, judge, storable
+from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
+from toril.engine.texts import storable
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLAIN = RetryPolicy(max_attempts=3, base_s=1.0)

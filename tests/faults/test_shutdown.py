@@ -10,6 +10,7 @@ import pytest
 from tests.faults.support import PROGRAMS, Say, Stage
 from tests.support.waiting import wait_until
 
+from toril.engine.job import NewJob
 from toril.engine.worker import FAREWELL_S
 
 SLACK_S = 10.0
@@ -51,6 +52,31 @@ async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, 
         f"left after {took_s:.1f} s with {done} of {len(keys)} jobs done and 5 given back; another"
         f" worker did the rest: lost 0, side effects twice {twice}"
     )
+
+
+@pytest.mark.timeout(120)
+async def test_worker_with_poisonous_jobs_goes_on_and_leaves_with_code_0(stage: Stage) -> None:
+    """Ten jobs with options nested 1,100 deep took all slots for good, and SIGTERM gave code 1."""
+    deep = '{"a":' * 1100 + "1" + "}" * 1100
+    poison = [
+        NewJob(queue=queue, name=name, data="{}", opts=deep)
+        for queue, name in (
+            ("loop", "mark_on_loop"),
+            ("thread", "mark_in_thread"),
+            ("loop", "none"),
+        )
+        for _ in range(5)
+    ]
+    await stage.app.backend().jobs.add(poison)
+    keys = await stage.add_marking({"loop": 5, "thread": 5}, 0.0)
+    worker = stage.worker(queues=["loop", "thread"], concurrency=10)
+
+    await wait_until(lambda: keys <= set(stage.marks), deadline_s=60, what="the others to run")
+    worker.send(signal.SIGTERM)
+    code = await worker.ended(deadline_s=60)
+
+    assert code == 0, worker.errors
+    assert await stage.figure("active") == 0
 
 
 @pytest.mark.timeout(120)

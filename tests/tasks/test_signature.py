@@ -437,7 +437,7 @@ def test_a_payload_that_is_nested_too_deep_is_refused_in_words() -> None:
     circular.append(circular)
     for value in (deep, circular):
         with pytest.raises(
-            InvalidPayloadError, match=r"field 'a.*': it is circular, or nested too"
+            InvalidPayloadError, match=r"field 'a.*': it holds itself, or is nested"
         ):
             made.bind((value,), {})
     for ask in (made.read, made.check_text):

@@ -16,6 +16,8 @@ def add(a: int, b: int = 2) -> int:
 async def send(ctx: Context, to: str) -> str:
     ctx.progress(object())  # E
     ctx.enqueue("other", {"x": object()})  # E
+    ctx.enqueue(add, "1")  # E
+    ctx.enqueue(add.with_options(delay=60), c=1)  # E
     return to
 
 

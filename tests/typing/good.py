@@ -45,6 +45,9 @@ def add(a: int, b: int = 2) -> int:
 async def send(ctx: Context, to: str, *, name: str = "you") -> str:
     ctx.progress({"done": [1, 2]})
     ctx.log(f"to {to}")
+    ctx.enqueue(add, 1, b=3)
+    ctx.enqueue(add.with_options(delay=60), 1)
+    ctx.enqueue("encode", {"file": to}, queue="video")
     if ctx.cancelled:
         raise Cancel
     if ctx.remaining_s is not None and ctx.remaining_s < 1:

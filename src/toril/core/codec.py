@@ -15,8 +15,11 @@ import msgspec
 
 from toril.core.differences import not_a_number
 from toril.core.hooks import decode_hook, encode_hook, plain_hook
+from toril.core.nesting import MAX_NESTING, is_too_deep
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+
+_TOO_DEEP = f"it holds itself, or is nested more than {MAX_NESTING} levels deep"
 
 
 class TooDeepError(ValueError):
@@ -28,7 +31,7 @@ def encode_text(value: object) -> str:
 
     Raises:
         TypeError: If something in it is not JSON and not a known type.
-        ValueError: If it holds NaN or an infinity, or is circular or nested too deep.
+        ValueError: If it holds NaN or an infinity, holds itself, or is nested too deep.
     """
     return encode_bytes(value).decode()
 
@@ -39,6 +42,8 @@ def encode_bytes(value: object) -> bytes:
         encoded = _ENCODER.encode(value)
     except RecursionError:
         raise TooDeepError(_TOO_DEEP) from None
+    if is_too_deep(encoded):
+        raise TooDeepError(_TOO_DEEP)
     # msgspec writes NaN and infinities as null, and as keys like text. Only an encoding with one
     # of these can hide one.
     if _N in encoded and (b"null" in encoded or b'nan":' in encoded or b'inf":' in encoded):
@@ -54,9 +59,12 @@ def encode_as_is(value: object) -> bytes:
         TooDeepError: If it is circular or nested too deep.
     """
     try:
-        return _ENCODER.encode(value)
+        encoded = _ENCODER.encode(value)
     except RecursionError:
         raise TooDeepError(_TOO_DEEP) from None
+    if is_too_deep(encoded):
+        raise TooDeepError(_TOO_DEEP)
+    return encoded
 
 
 def decode(text: str | bytes) -> Any:
@@ -167,7 +175,6 @@ def _whole(found: re.Match[str]) -> str:
 
 
 _N, _MINUS, _PLUS, _Z = b"n-+Z"
-_TOO_DEEP = "it is circular, or nested too deep"
 _MINUTE = timedelta(minutes=1)
 _OFFSET = re.compile(rb'(?:[+-]\d\d:\d\d|\dZ)"')
 """The end of an aware moment; an offset of some seconds is written as `Z`, too."""

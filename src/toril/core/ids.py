@@ -40,6 +40,17 @@ def check_queue_name(name: str) -> str:
     return name
 
 
+def check_job_name(name: str) -> str:
+    """Return `name` if a job may have it.
+
+    Raises:
+        InvalidOptionError: If it is empty, too long, or holds a control character.
+    """
+    good = isinstance(name, str) and 0 < len(name) <= MAX_ID_CHARS and name.isprintable()
+    require(good, "name", name, f"1 to {MAX_ID_CHARS} printable characters")
+    return name
+
+
 def check_job_id(job_id: str) -> JobId:
     """Return `job_id` if a caller may choose it.
 

@@ -12,9 +12,7 @@ from typing import Any
 
 import msgspec
 
-DEEPEST = 500
-"""Levels of arrays and objects that are read. Python can print and encode these again, also from
-well within a program; at about 1,000 it gives up."""
+from toril.core.nesting import MAX_NESTING, is_too_deep
 
 LARGEST = 2**53 - 1
 """The largest integer that every JSON reader holds exactly."""
@@ -36,13 +34,13 @@ class RawText:
 
 def read(text: str) -> Any:
     """Return the value of a JSON text, or the text as a `RawText`."""
+    # Only a long text can be nested too deep, and only these are worth a copy.
+    if len(text) > MAX_NESTING and is_too_deep(text.encode("utf-8", "surrogatepass")):
+        return RawText(text)
     try:
-        value = msgspec.json.decode(text)
+        return msgspec.json.decode(text)
     except (ValueError, RecursionError):  # a lone surrogate in the text is a ValueError too
         return RawText(text)
-    if text.count("[") + text.count("{") > DEEPEST and not _is_flat(value):
-        return RawText(text)
-    return value
 
 
 def read_object(text: str) -> dict[str, Any]:
@@ -72,18 +70,3 @@ def whole(value: object, default: int = 0) -> int:
         except (ValueError, OverflowError):  # NaN, an infinity, or no number at all
             return default
     return max(-LARGEST, min(number, LARGEST))
-
-
-def _is_flat(value: object) -> bool:
-    """Whether a value has at most `DEEPEST` levels."""
-    level = [value] if isinstance(value, list | dict) else []
-    for _ in range(DEEPEST):
-        level = [
-            part
-            for one in level
-            for part in (one.values() if isinstance(one, dict) else one)
-            if isinstance(part, list | dict)
-        ]
-        if not level:
-            return True
-    return False

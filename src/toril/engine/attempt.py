@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import Any, Literal
 
-from toril.engine.context import Context, FollowUp
+from toril.engine.context import Context
 from toril.engine.contract.dispatch import Hold
+from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
 
@@ -51,7 +52,8 @@ class Attempt:
         self.nudges = 0
         """How often it was told to end, and when last."""
         self.nudged_s = 0.0
-        self.follow_ups: list[FollowUp] | None = None
+        self.follow_ups: FollowUps | None = None
+        """What its task wants added. There with the context, by which it asks."""
         self.error: BaseException | None = None
         """What it raised."""
 

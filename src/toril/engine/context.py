@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, Protocol, overload
 
 import msgspec
 
 from toril.core.clock import moment
 from toril.core.codec import Json, decode, encode_text
-from toril.core.errors import AttemptTimeoutError
+from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.engine.job import NewJob
+from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
+from toril.engine.texts import MAX_LINE_BYTES, beginning
+
+MAX_PROGRESS_BYTES = 64 * 1024
+"""Largest report of progress, as JSON."""
+
+P = ParamSpec("P")
 
 
 class ProgressMade(msgspec.Struct, tag="progress", frozen=True):
@@ -35,14 +43,38 @@ class LineLogged(msgspec.Struct, tag="log", frozen=True):
 class FollowUp(msgspec.Struct, tag="follow_up", frozen=True):
     """The task wants another job added in the same step that completes this one."""
 
+    job: NewJob
+
+
+class NamedFollowUp(msgspec.Struct, tag="named_follow_up", frozen=True):
+    """The same of a task that is known by its name only."""
+
     task: str
     payload: str
-    """JSON text of an object."""
+    """JSON text."""
     queue: str | None = None
     """None: the queue of the named task."""
 
 
-Said = ProgressMade | LineLogged | FollowUp
+Said = ProgressMade | LineLogged | FollowUp | NamedFollowUp
+
+
+class Enqueueable(Protocol[P]):
+    """A task, as far as `Context.enqueue` needs it. `Task` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the wire."""
+        ...
+
+    @property
+    def store(self) -> object:
+        """Where its app's jobs live: a URL or a client. None: it is of no app yet."""
+        ...
+
+    def new_job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return the job of a call."""
+        ...
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +94,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 class Context:
     """One attempt, as its task sees it."""
 
-    __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "facts")
+    __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "_store", "facts")
 
-    def __init__(self, facts: Facts, emit: Callable[[Said], None], data: str | bytes) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        emit: Callable[[Said], None],
+        data: str | bytes,
+        *,
+        store: object = None,
+    ) -> None:
+        """Make a context.
+
+        Parameters:
+            facts: What is known of the attempt.
+            emit: Takes what the task says; raises where that is refused.
+            data: The stored payload.
+            store: Where the task's app has its jobs.
+        """
         self.facts = facts
         self._emit = emit
         self._data = data
+        self._store = store
         self._cancelled = threading.Event()
         self._reason = ""
         # A stopwatch of this process: a calendar that jumps must not move a deadline.
@@ -162,28 +210,72 @@ class Context:
         self.raise_if_cancelled()
 
     def progress(self, value: Json) -> None:
-        """Report progress: a number from 0 to 100, or any JSON. Seen as a `progress` event."""
-        self._emit(ProgressMade(encode_text(value)))
+        """Report progress: a number from 0 to 100, or any JSON. Seen as a `progress` event.
+
+        Raises:
+            TypeError, ValueError: It is not JSON, or over 64 KiB of it.
+        """
+        text = encode_text(value)
+        if len(text) > MAX_PROGRESS_BYTES // 4 and len(text.encode()) > MAX_PROGRESS_BYTES:
+            raise ValueError(f"progress: {len(text)} characters of JSON; at most 64 KiB")
+        self._emit(ProgressMade(text))
 
     def log(self, line: str) -> None:
-        """Add a line to the job's log. Long lines are kept whole; old lines go past `keep_logs`."""
-        self._emit(LineLogged(str(line)))
+        """Add a line to the job's log. Old lines go past `keep_logs`; one over 256 KiB is cut.
 
+        While the store cannot keep up, a thread or process task waits here until it has; on the
+        event loop, where waiting would block all, lines are dropped, and the log says how many.
+        """
+        self._emit(LineLogged(beginning(str(line), MAX_LINE_BYTES)))
+
+    @overload
+    def enqueue(self, task: Enqueueable[P], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+
+    @overload
     def enqueue(
-        self, task: str, payload: dict[str, Json] | None = None, *, queue: str | None = None
-    ) -> None:
+        self, task: str, /, payload: Mapping[str, Json] | None = None, *, queue: str | None = None
+    ) -> None: ...
+
+    def enqueue(self, task: Enqueueable[Any] | str, /, *args: Any, **kwargs: Any) -> None:
         """Add another job in the same step that completes this one.
 
-        Nothing is added if the attempt does not complete, so a retry never doubles it.
+        `context.enqueue(thank, to=to)` takes what `thank.enqueue(to=to)` takes, and so does a task
+        with options: `context.enqueue(thank.with_options(delay=60), to=to)`. A task of another
+        program is named: `context.enqueue("encode", {"file": name}, queue="video")`.
+
+        Everything is checked here, wherever the task runs. Nothing is added if the attempt does
+        not complete, so a retry never doubles it.
 
         Parameters:
-            task: The task's name on the wire.
-            payload: Its parameters by their names on the wire. Default: none.
-            queue: Where to. Default: the queue of the task that has this name in the app.
+            task: The task, or its name on the wire; the parameters are its function's own.
+            payload: To a name: its parameters by their names on the wire. Default: none.
+            queue: To a name: where to. Default: the queue of the app's task of this name.
+
+        Raises:
+            InvalidOptionError: There can be no such job, it is of another app's store, or an
+                attempt cannot add so many; in a Redis Cluster also a queue of another slot.
+            InvalidPayloadError: The parameters do not fit the task.
         """
-        self._emit(FollowUp(task, encode_text(payload or {}), queue))
+        if isinstance(task, str):
+            self._emit(_named(task, *args, **kwargs))
+            return
+        if not callable(getattr(task, "new_job", None)):
+            raise InvalidOptionError(f"task={task!r}: expected a task of an app, or a task's name")
+        here, there = self._store, task.store
+        if isinstance(here, str) and isinstance(there, str) and here != there:
+            raise InvalidOptionError(
+                f"task={task.name!r}: its app has another store than this job's, and one"
+                " transaction cannot reach both. Await its enqueue, with a job_id of your own"
+            )
+        self._emit(FollowUp(task.new_job(*args, **kwargs)))
 
     def cancel(self, reason: str) -> None:
         """Tell the task to end. The worker calls this."""
         self._reason = reason
         self._cancelled.set()
+
+
+def _named(
+    task: str, payload: Mapping[str, Json] | None = None, *, queue: str | None = None
+) -> NamedFollowUp:
+    return NamedFollowUp(task, payload_text(task, payload), queue)

@@ -6,29 +6,33 @@ Knows where a task can run, and nothing of leases, fetching or the store.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-from toril.core.errors import AttemptTimeoutError, TorilError, UnknownTaskError
+from toril.core.codec import decode
+from toril.core.errors import UnknownTaskError
 from toril.engine.attempt import Attempt
-from toril.engine.context import Context, Facts, FollowUp, LineLogged, ProgressMade, Said
-from toril.engine.contract.dispatch import Speech
+from toril.engine.context import Context, Facts
+from toril.engine.endings import Endings, options_of
+from toril.engine.follow_ups import Door, FollowUps
 from toril.engine.handler import Handler, Handlers
+from toril.engine.hearing import Hearing
 from toril.engine.hooks import Hooks
-from toril.engine.job import Claimed, Finished, NewJob
-from toril.engine.judging import Verdict, describe, judge, storable
+from toril.engine.job import Claimed, Finished
+from toril.engine.judging import describe
 from toril.engine.middleware import Middleware, wrap
-from toril.engine.options import KEEP_FAILED, JobOptions
-from toril.engine.outcomes import Cancel, Fail
+from toril.engine.outcomes import Fail
 from toril.engine.runners.frames import ProcessCall
+from toril.engine.runners.interpreter import NoChildError
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
-from toril.engine.tracebacks import traceback_text
-from toril.engine.wire_options import WireOptions, from_wire, to_wire
+from toril.engine.speaker import Speaker
+from toril.engine.stand_ins import presentable
+from toril.engine.surroundings import Surroundings
+from toril.engine.task_results import encoded_result
 
 log = logging.getLogger("toril.worker")
 
@@ -59,14 +63,16 @@ class Executor:
         middleware: Sequence[Middleware],
         hooks: Hooks,
         processes: ProcessOptions,
+        together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
-        speak: Callable[[Speech], None],
+        speaker: Speaker,
     ) -> None:
         """Make an executor.
 
         Parameters:
+            together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
-            speak: Takes progress and log lines, in order, on the loop.
+            speaker: Takes progress and log lines.
         """
         self._handlers = handlers
         self._worker_id = worker_id
@@ -74,8 +80,10 @@ class Executor:
         self._hooks = hooks
         self._process_options = processes
         self._finished = finished
-        self._speak = speak
+        self._endings = Endings(worker_id)
         self._loop = asyncio.get_running_loop()
+        self._hearing = Hearing(self._loop, speaker, hooks, Door(handlers, together))
+        self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._processes: ProcessSlots | None = None
         self.running: dict[tuple[str, int | str], Attempt] = {}
@@ -86,9 +94,13 @@ class Executor:
         """Begin an attempt."""
         attempt = Attempt(claimed, lease_ms)
         self.running[claimed.token, claimed.number] = attempt
-        attempt.task = self._loop.create_task(self._run(attempt))
+        attempt.task = self._loop.create_task(
+            self._run(attempt), context=self._surroundings.fresh()
+        )
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_S, self._tick)
+            self._timer = self._loop.call_later(
+                TICK_S, self._tick, context=self._surroundings.context
+            )
 
     async def close(self) -> None:
         """Let go of threads and processes. Nothing may be running any more."""
@@ -101,15 +113,17 @@ class Executor:
     async def _run(self, attempt: Attempt) -> None:
         """Run one attempt and record exactly one outcome."""
         try:
-            outcome = await self._perform(attempt)
-        except Exception as error:
-            outcome = self._judged(attempt, error)
-        except asyncio.CancelledError:
-            outcome = self._stopped(attempt)
-        except BaseException as error:
-            substitute = RuntimeError(f"the task raised {describe(error)}")
-            substitute.__cause__ = error
-            outcome = self._judged(attempt, substitute)
+            try:
+                outcome = await self._perform(attempt)
+            except Exception as error:
+                outcome = self._endings.raised(attempt, error)
+            except asyncio.CancelledError:
+                outcome = self._endings.stopped(attempt)
+            except BaseException as error:
+                substitute = presentable(error, describe(error))
+                outcome = self._endings.raised(attempt, substitute)
+        except BaseException as error:  # ours, or of what is stored: it must settle all the same
+            outcome = self._endings.last_resort(attempt, error)
         self._settle(attempt, outcome)
 
     async def _perform(self, attempt: Attempt) -> Finished:
@@ -128,9 +142,9 @@ class Executor:
         else:
             result = await self._around(attempt, handler)
         if attempt.stop_kind is not None and attempt.stop_kind != "released":
-            return self._stopped(attempt)  # it swallowed its cancellation and returned
-        encoded = str(result) if type(result) is Encoded else self._encode(handler, result)
-        return self._completed(attempt, handler, encoded)
+            return self._endings.stopped(attempt)  # it swallowed its cancellation and returned
+        encoded = str(result) if type(result) is Encoded else encoded_result(handler, result)
+        return self._endings.completed(attempt, handler, encoded)
 
     def _on_loop(self, attempt: Attempt, handler: Handler) -> Awaitable[Any]:
         arguments = handler.arguments(attempt.claimed.data)
@@ -165,7 +179,7 @@ class Executor:
         if any(result is one for one in own):
             return result
         # It is not what the task says that it returns, and need not be of that type.
-        return Encoded(self._encode(handler, result, replaced=True))
+        return Encoded(encoded_result(handler, result, replaced=True))
 
     async def _in_thread(self, attempt: Attempt, handler: Handler) -> Any:
         arguments = handler.arguments(attempt.claimed.data)
@@ -199,11 +213,16 @@ class Executor:
         handler.arguments(attempt.claimed.data)  # a payload that does not fit needs no process
         if self._processes is None:
             self._processes = ProcessSlots(
-                provided=self._handlers.provided_for_children(), options=self._process_options
+                provided=self._handlers.provided_for_children(),
+                options=self._process_options,
+                is_full=lambda: self._hearing.is_full,
             )
         call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
-        result = await self._processes.run(call, lambda said: self._hear(attempt, said))
-        return result.decode()
+        try:
+            result = await self._processes.run(call, partial(self._hearing.hear_child, attempt))
+        except NoChildError as error:  # another attempt would find the same program
+            raise Fail(str(error)) from error
+        return _json(result)
 
     async def _patience(self, future: asyncio.Future[Any]) -> None:
         """Wait a little for a future, whatever cancellations arrive meanwhile."""
@@ -229,156 +248,23 @@ class Executor:
                 queue=claimed.queue,
                 task=claimed.name,
                 attempt=claimed.attempts_made + 1,
-                max_attempts=self._options(attempt).max_attempts or handler.retry.max_attempts,
+                max_attempts=options_of(attempt).max_attempts or handler.retry.max_attempts,
                 worker_id=self._worker_id,
                 created_at_ms=claimed.timestamp_ms,
                 timeout_s=handler.timeout_s,
             )
-            attempt.context = Context(
-                facts, lambda said: self._overhear(attempt, said), claimed.data
-            )
+            attempt.follow_ups = FollowUps()
+            emit = partial(self._hearing.hear, attempt)
+            attempt.context = Context(facts, emit, claimed.data, store=handler.store)
         return attempt.context
-
-    def _overhear(self, attempt: Attempt, said: Said) -> None:
-        """Take what a task says, from whatever thread it says it in."""
-        if asyncio._get_running_loop() is self._loop:
-            self._hear(attempt, said)
-        else:
-            self._loop.call_soon_threadsafe(self._hear, attempt, said)
-
-    def _hear(self, attempt: Attempt, said: Said) -> None:
-        if attempt.settled:
-            return
-        match said:
-            case FollowUp():
-                attempt.follow_ups = [*(attempt.follow_ups or ()), said]
-                return
-            case ProgressMade(value):
-                speech = _speech(attempt, progress=value)
-                if self._hooks.wants("progress"):
-                    self._hooks.tell("progress", progress=value, **attempt.names())
-            case LineLogged(line):
-                keep_logs = self._options(attempt).keep_logs
-                speech = _speech(attempt, line=storable(line), keep_logs=keep_logs)
-        self._speak(speech)
-
-    def _encode(self, handler: Handler, result: object, *, replaced: bool = False) -> str:
-        try:
-            return handler.encode(result, replaced=replaced)
-        except (TypeError, ValueError) as error:
-            problem = str(error)
-            if inspect.iscoroutine(result):
-                result.close()
-                problem = "it is a coroutine; make the task itself an 'async def'"
-            raise Fail(f"the result of {handler.name!r} cannot be stored: {problem}") from error
-
-    def _completed(self, attempt: Attempt, handler: Handler, value: str) -> Finished:
-        claimed = attempt.claimed
-        options = self._options(attempt)
-        keep = options.keep_completed or handler.keep_completed
-        follow_ups = None
-        if attempt.follow_ups:
-            follow_ups = [self._follow_up(said) for said in attempt.follow_ups]
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind="completed",
-            value=value,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + 1,
-            keep_count=keep.count,
-            keep_age_ms=_ms(keep.age_s),
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-            follow_ups=follow_ups,
-        )
-
-    def _follow_up(self, said: FollowUp) -> NewJob:
-        handler = self._handlers.named(said.task, said.queue)
-        queue = said.queue or (None if handler is None else handler.queue)
-        if queue is None:
-            raise Fail(f"the follow-up {said.task!r} names no queue, and the app has no such task")
-        if handler is not None:
-            handler.arguments(said.payload)
-        opts = "{}" if handler is None else to_wire(JobOptions(), handler.retry)
-        return NewJob(queue=queue, name=said.task, data=said.payload, opts=opts)
-
-    def _judged(self, attempt: Attempt, error: BaseException) -> Finished:
-        """Return the outcome of an attempt that raised."""
-        if attempt.stop_kind is not None:  # told to end, and ended by raising
-            return self._stopped(attempt)
-        try:
-            verdict = self._verdict(attempt, error)
-            expected = isinstance(error, TorilError | Cancel | Fail)
-            traceback = None if expected else traceback_text(error)
-        except Exception as broken:  # an error whose own code raises: the job must end all the same
-            verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
-        return self._ended(attempt, verdict, traceback, error=error)
-
-    def _verdict(self, attempt: Attempt, error: BaseException) -> Verdict:
-        if attempt.handler is None:
-            return Verdict("failed", _bare(error))
-        policy = self._options(attempt).retry(attempt.handler.retry)
-        made = attempt.claimed.attempts_made + 1
-        return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
-
-    def _stopped(self, attempt: Attempt) -> Finished:
-        """Return the outcome of an attempt that was told to end."""
-        match attempt.stop_kind:
-            case "timeout":
-                attempt.stop_kind = None
-                return self._judged(attempt, AttemptTimeoutError(attempt.stop_reason))
-            case "cancelled":
-                return self._ended(attempt, Verdict("failed", attempt.stop_reason), None)
-            case "released" | "lease_lost":
-                return self._outcome(attempt, "released", counts=False)
-            case None:  # the task cancelled itself, or a library did
-                return self._judged(attempt, RuntimeError("the task was cancelled from within"))
-
-    def _ended(
-        self,
-        attempt: Attempt,
-        verdict: Verdict,
-        traceback: str | None,
-        *,
-        error: BaseException | None = None,
-    ) -> Finished:
-        outcome = self._outcome(attempt, verdict.kind, counts=verdict.counts)
-        outcome.reason = None if verdict.reason is None else storable(verdict.reason)
-        outcome.traceback = traceback
-        outcome.wait_ms = round(verdict.wait_s * 1000)
-        outcome.until_ms = verdict.until_ms
-        outcome.exhausted = verdict.exhausted
-        if verdict.kind == "failed":
-            handler = attempt.handler
-            keep = self._options(attempt).keep_failed
-            keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
-            outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
-        attempt.error = error
-        return outcome
-
-    def _outcome(self, attempt: Attempt, kind: Any, *, counts: bool) -> Finished:
-        claimed = attempt.claimed
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind=kind,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + counts,
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-            lifo=self._options(attempt).lifo,
-        )
 
     def _settle(self, attempt: Attempt, outcome: Finished) -> None:
         """Hand the outcome on, once."""
         if attempt.settled:
             return
         attempt.settled = True
+        if attempt.follow_ups is not None:
+            attempt.follow_ups.take()  # whoever still runs in its name is refused from here on
         claimed = attempt.claimed
         self.running.pop((claimed.token, claimed.number), None)
         self._finished(attempt, outcome)
@@ -386,7 +272,11 @@ class Executor:
     def abandon(self, attempt: Attempt) -> None:
         """Record the outcome of an attempt that was told to end and does not."""
         log.error("%s does not end and is left behind", attempt.label)
-        self._settle(attempt, self._stopped(attempt))
+        try:
+            outcome = self._endings.stopped(attempt)
+        except Exception as error:  # as in `_run`
+            outcome = self._endings.last_resort(attempt, error)
+        self._settle(attempt, outcome)
         if attempt.task is not None:
             # `asyncio.run` waits for every task that it knows: it would never return.
             # Source: Python's "Extending asyncio", section "Task lifetime support".
@@ -403,7 +293,11 @@ class Executor:
                 handler = attempt.handler
                 limit_s = None if handler is None else handler.timeout_s
                 attempt.stop("timeout", f"ran longer than timeout_s={limit_s}")
-        self._timer = self._loop.call_later(TICK_S, self._tick) if self.running else None
+        self._timer = None
+        if self.running:
+            self._timer = self._loop.call_later(
+                TICK_S, self._tick, context=self._surroundings.context
+            )
 
     def _insist(self, attempt: Attempt) -> None:
         if attempt.nudges >= STUBBORN:
@@ -411,30 +305,16 @@ class Executor:
         else:
             attempt.nudge()
 
-    def _options(self, attempt: Attempt) -> WireOptions:
-        return from_wire(attempt.claimed.opts)
-
 
 def _swallows(attempt: Attempt) -> bool:
     """Whether a coroutine goes on although it was cancelled. Threads have their own patience."""
     return attempt.handler is not None and attempt.handler.run_in == "loop"
 
 
-def _bare(error: BaseException) -> str:
-    return str(error) if isinstance(error, TorilError | Cancel | Fail) else describe(error)
-
-
-def _ms(duration_s: float | None) -> int | None:
-    return None if duration_s is None else round(duration_s * 1000)
-
-
-def _speech(attempt: Attempt, **said: Any) -> Speech:
-    claimed = attempt.claimed
-    return Speech(
-        claimed.queue,
-        claimed.number,
-        claimed.id,
-        claimed.token,
-        claimed.attempts_started,
-        **said,
-    )
+def _json(result: bytes) -> str:
+    """Return the result that a child handed back, if it is JSON: not only our code runs there."""
+    try:
+        decode(result)
+    except (ValueError, RecursionError) as error:
+        raise Fail(f"the child process handed back a result that is no JSON: {error}") from None
+    return result.decode()

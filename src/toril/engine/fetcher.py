@@ -14,6 +14,7 @@ Never dead in silence: a store that does not answer is tried again with growing,
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import random
 import time
@@ -29,6 +30,7 @@ from toril.core.errors import (
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.job import Claimed, Finished
+from toril.engine.storing import exchange_surely
 
 log = logging.getLogger("toril.worker")
 
@@ -98,6 +100,8 @@ class Fetcher:
         self._idle = idle
         self._at_once = dispatch.exchanges_at_once
         self._loop = asyncio.get_running_loop()
+        # Attempts bring their outcomes from their own contexts, which end here.
+        self._surroundings = contextvars.copy_context()
         self._outbox: list[Finished] = []
         self._unsure = 0
         """Of these, how many may have reached the store with an exchange that failed."""
@@ -190,7 +194,7 @@ class Fetcher:
         """Take the next step after this turn of the loop: what happens in it is taken together."""
         if not self._to_step:
             self._to_step = True
-            self._loop.call_soon(self._step)
+            self._loop.call_soon(self._step, context=self._surroundings)
 
     def _step(self) -> None:
         self._to_step = False
@@ -275,7 +279,7 @@ class Fetcher:
             self._asks = True
             return
         try:
-            reply = await by.exchange(exchange)
+            reply = await exchange_surely(by, exchange, sent.outcomes)
             if sent is self._stands and len(reply.claimed) == sent.reserved:
                 self._asks = True  # for more than it could take
             self._arrived(sent)

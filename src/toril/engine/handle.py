@@ -11,9 +11,9 @@ from toril.core.durations import seconds
 from toril.core.errors import JobNotFoundError
 from toril.engine.info import JobInfo
 from toril.engine.job import JobRecord
-from toril.engine.judging import storable
 from toril.engine.options import check_priority
 from toril.engine.states import State
+from toril.engine.texts import MAX_LINE_BYTES, beginning
 from toril.engine.wire_options import from_wire
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Job(Generic[R]):
             JobNotFoundError: It is gone.
             WrongStateError: It has finished, or waits for children of BullMQ's.
         """
-        await self._producer.backend().jobs.cancel(self.queue, self.id, reason=storable(reason))
+        await self._producer.backend().jobs.cancel(self.queue, self.id, reason=beginning(reason))
 
     async def remove(self) -> bool:
         """Remove it; return whether it was there.
@@ -166,7 +166,7 @@ class Job(Generic[R]):
         """
         keep = from_wire((await self._record()).opts).keep_logs
         return await self._producer.backend().jobs.add_log(
-            self.queue, self.id, storable(line), keep=keep
+            self.queue, self.id, beginning(line, MAX_LINE_BYTES), keep=keep
         )
 
     async def _record(self) -> JobRecord:

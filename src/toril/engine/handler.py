@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from toril.engine.job import NewJob
 from toril.engine.options import KeepPolicy, RetryPolicy, RunIn
 
 
@@ -19,6 +20,11 @@ class Handler(Protocol):
     @property
     def queue(self) -> str:
         """Its queue."""
+        ...
+
+    @property
+    def store(self) -> object:
+        """Where its app's jobs live: a URL or a client. None: not known."""
         ...
 
     @property
@@ -56,6 +62,14 @@ class Handler(Protocol):
 
         Raises:
             InvalidPayloadError: The payload does not fit.
+        """
+        ...
+
+    def job_of(self, data: str) -> NewJob:
+        """Return a new job of a payload (JSON text), checked as when the task itself is enqueued.
+
+        Raises:
+            InvalidPayloadError: The payload does not fit, or has fields that the task does not.
         """
         ...
 

@@ -11,6 +11,10 @@ from toril.core.errors import InvalidPayloadError, UnknownTaskError
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
+from toril.engine.stand_ins import is_one_of
+from toril.engine.texts import MAX_TEXT_BYTES, beginning
+
+_MAX_KIND_BYTES = 512
 
 
 class Verdict(NamedTuple):
@@ -53,9 +57,9 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
             return Verdict("retried", str(error.reason), error.after_s)
         return Verdict("failed", str(error.reason), exhausted=True)
     reason = describe(error)
-    if isinstance(error, policy.give_up_on):
+    if is_one_of(error, policy.give_up_on):
         return Verdict("failed", reason)
-    if policy.retry_on is not None and not isinstance(error, policy.retry_on):
+    if policy.retry_on is not None and not is_one_of(error, policy.retry_on):
         return Verdict("failed", reason)
     if not left:
         return Verdict("failed", reason, exhausted=True)
@@ -72,16 +76,10 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
 
 
 def describe(error: BaseException) -> str:
-    """Return `Kind: text`, in characters that any store can hold. Never raises."""
+    """Return `Kind: text`, cut to what a store takes. Never raises."""
     try:
         text = str(error)
-    except Exception as broken:  # somebody's __str__
+    except BaseException as broken:  # somebody's __str__
         text = f"(its text could not be made: {type(broken).__qualname__})"
-    kind = type(error).__qualname__
-    line = f"{kind}: {text}" if text else kind
-    return storable(line)
-
-
-def storable(text: str) -> str:
-    """Return text without what JSON or a database cannot hold: lone surrogates and NUL."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\\0")
+    kind = beginning(type(error).__qualname__, _MAX_KIND_BYTES)
+    return f"{kind}: {beginning(text, MAX_TEXT_BYTES - _MAX_KIND_BYTES - 2)}" if text else kind

@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from toril.core.clock import epoch_ms
 from toril.engine.contract import Backend
-from toril.engine.deduplication import rule
 from toril.engine.job import Added, NewJob
-from toril.engine.options import JobOptions
 from toril.engine.portal import Portal
 from toril.engine.results import Results
 
@@ -20,36 +17,18 @@ CHUNK = 2000
 """Jobs of one transaction, about 10 ms: more than these go in several, in order."""
 
 
-def new_job(queue: str, name: str, data: str, options: JobOptions, wire: str) -> NewJob:
-    """Return the record of a job.
-
-    Parameters:
-        queue: Where to.
-        name: The job's name on the wire.
-        data: JSON text.
-        options: Checked options.
-        wire: The same as they are stored.
-    """
-    run_at, deduplication = options.run_at, options.deduplication
-    return NewJob(
-        queue=queue,
-        name=name,
-        data=data,
-        opts=wire,
-        job_id=options.job_id,
-        delay_ms=round(options.delay_s * 1000),
-        run_at_ms=None if run_at is None else epoch_ms(run_at),
-        priority=options.priority,
-        lifo=options.lifo,
-        deduplication=None if deduplication is None else rule(deduplication),
-    )
-
-
 class Producer:
     """The producing side of an app: its store, opened when first needed, and those who wait."""
 
-    def __init__(self, backend: Callable[[], Backend]) -> None:
+    def __init__(self, backend: Callable[[], Backend], place: object = None) -> None:
+        """Make a producer.
+
+        Parameters:
+            backend: Gives the store, opened when it is first asked for.
+            place: Where the store is, as the app was told: a URL or a client.
+        """
         self.backend = backend
+        self.place = place
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 

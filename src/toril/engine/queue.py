@@ -6,22 +6,18 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
 
 from toril.core.checks import is_whole, require
-from toril.core.codec import Json, encode_text
-from toril.core.errors import PayloadTooLargeError
+from toril.core.codec import Json
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventRecord
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
+from toril.engine.new_jobs import Blueprint, payload_text
 from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
-from toril.engine.producer import Producer, new_job
+from toril.engine.producer import Producer
 from toril.engine.states import State
 from toril.engine.stream import follow
-from toril.engine.wire_options import to_wire
-
-MAX_PAYLOAD_BYTES = 256 * 1024
-"""Largest payload of a job that is added by queue and name."""
 
 
 class Page(NamedTuple):
@@ -46,8 +42,8 @@ class Queue(Operator):
 
         Raises:
             InvalidOptionError: A job cannot have this name.
+            InvalidPayloadError: `data` is not JSON.
             PayloadTooLargeError: `data` is over 256 KiB as JSON.
-            TypeError, ValueError: `data` is not JSON.
         """
         return (await self.add_many([(name, data)], options))[0]
 
@@ -55,19 +51,13 @@ class Queue(Operator):
         self, jobs: Iterable[tuple[str, Json]], options: JobOptions | None = None
     ) -> list[Job[Any]]:
         """Add jobs of any names, (name, data) each, in one transaction up to 2,000 of them."""
-        options = options or JobOptions()
-        wire = to_wire(options, None)
+        blueprints: dict[str, Blueprint] = {}
         prepared = []
         for name, data in jobs:
-            good = isinstance(name, str) and name != "" and name.isprintable()
-            require(good, "name", name, "printable characters, at least one")
-            text = encode_text({} if data is None else data)
-            size = len(text.encode())
-            if size > MAX_PAYLOAD_BYTES:
-                raise PayloadTooLargeError(
-                    name, "(payload)", f"{size} bytes; at most {MAX_PAYLOAD_BYTES}"
-                )
-            prepared.append(new_job(self.name, name, text, options, wire))
+            blueprint = blueprints.get(name)
+            if blueprint is None:
+                blueprint = blueprints[name] = Blueprint(self.name, name, options)
+            prepared.append(blueprint.job(payload_text(name, data)))
         return [
             Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
             for answer in await self._producer.add_many(prepared)

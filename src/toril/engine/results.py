@@ -6,6 +6,7 @@ Where a queue tells nothing, each who waits looks at the job every so often.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import time
 from contextlib import suppress
@@ -160,8 +161,11 @@ class Results:
             position = await self._backend.events.latest(queue)
             reader = self._readers.get(queue)
             if reader is None or reader.done():
+                # A context of its own: it outlives the job, or request, that happens to ask first.
                 self._readers[queue] = asyncio.create_task(
-                    self._follow(queue, position), name="toril-results"
+                    self._follow(queue, position),
+                    name="toril-results",
+                    context=contextvars.Context(),
                 )
 
     async def _follow(self, queue: str, position: int) -> None:

@@ -108,7 +108,8 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
 def from_wire(text: str) -> WireOptions:
     """Return what a worker needs of stored options. What it cannot read is as if it were not there.
 
-    Cached by text: the jobs of one task mostly carry the same.
+    Cached by text: the jobs of one task mostly carry the same. Only short texts are: a cache of
+    long ones would keep gigabytes.
     """
     return _cached(text) if len(text) <= CACHED_CHARS else _from_wire(text)
 

@@ -210,8 +210,9 @@ class Worker:
             middleware=self._middleware,
             hooks=self._hooks,
             processes=options.processes,
+            together=dispatch.together,
             finished=self._attempt_finished,
-            speak=speaker.say,
+            speaker=speaker,
         )
         fetcher = self._fetcher = Fetcher(
             dispatch,

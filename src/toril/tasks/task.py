@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, ParamSpec, TypeVar
 
-import msgspec
-
 from toril.core.durations import seconds
-from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTooLargeError
+from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
 from toril.engine.deduplication import Deduplication
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
+from toril.engine.new_jobs import Blueprint
 from toril.engine.options import (
     Backoff,
     JobOptions,
@@ -25,9 +24,9 @@ from toril.engine.options import (
     RetryPolicy,
     RunIn,
 )
-from toril.engine.producer import Producer, new_job
+from toril.engine.producer import Producer
 from toril.engine.runners.references import reference
-from toril.engine.wire_options import to_wire
+from toril.engine.task_results import encoded_result
 from toril.tasks.inject import Provisions
 from toril.tasks.options import TaskOptions
 from toril.tasks.parameters import read_parameters
@@ -76,7 +75,7 @@ class Task(Generic[P, R]):
         Raises:
             InvalidPayloadError: They do not fit; nothing was added.
         """
-        job = self._new_job(self.signature.bind(args, kwargs))
+        job = self._blueprint.job(self.signature.bind(args, kwargs))
         (answer,) = await self._bound().backend().jobs.add([job])
         return self._handle(answer.job_id, answer.duplicate)
 
@@ -90,13 +89,21 @@ class Task(Generic[P, R]):
         Raises:
             InvalidPayloadError: One does not fit; nothing was added.
         """
-        check, new = self.signature.check, self._new_job
+        check, new = self.signature.check, self._blueprint.job
         answers = await self._bound().add_many([new(check(payload)) for payload in payloads])
         producer, queue, decode_result = self._bound(), self.queue, self.decode
         return [
             Job(producer, queue, answer.job_id, answer.duplicate, decode_result)
             for answer in answers
         ]
+
+    def new_job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return a job as `enqueue` would add it, for `Context.enqueue`; nothing is added.
+
+        Raises:
+            InvalidPayloadError: As `enqueue`.
+        """
+        return self._blueprint.job(self.signature.bind(args, kwargs))
 
     def enqueue_many_sync(self, payloads: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
         """The same for plain code."""
@@ -161,7 +168,7 @@ class Task(Generic[P, R]):
         }
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin.__dict__.pop("_template", None)
+        twin.__dict__.pop("_blueprint", None)
         twin._job_options = replace(self._job_options, **changes)
         return twin
 
@@ -176,7 +183,7 @@ class Task(Generic[P, R]):
         """Return this task on another queue."""
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin.__dict__.pop("_template", None)
+        twin.__dict__.pop("_blueprint", None)
         twin.options = replace(self.options, queue=queue)
         return twin
 
@@ -232,6 +239,16 @@ class Task(Generic[P, R]):
         """Return keyword arguments from a stored payload."""
         return self.signature.read(data)
 
+    def job_of(self, data: str) -> NewJob:
+        """Return a job of a payload from elsewhere, checked as `enqueue` checks a call."""
+        self.signature.check_text(data)
+        return self._blueprint.job(data)
+
+    @property
+    def store(self) -> object:
+        """Where the app's jobs live: the URL or client that it was given. None: of no app yet."""
+        return None if self._producer is None else self._producer.place
+
     def encode(self, result: object, *, replaced: bool = False) -> str:
         """Return a result as JSON text."""
         return self._result.encode(result, replaced=replaced)
@@ -256,27 +273,18 @@ class Task(Generic[P, R]):
         result = self.function(**arguments)
         if inspect.isawaitable(result):
             result = asyncio.run(_awaited(result))
-        try:
-            return self.encode(result).encode()
-        except (TypeError, ValueError) as error:
-            raise InvalidPayloadError(self.name, "(result)", str(error)) from error
+        return encoded_result(self, result).encode()
 
     @cached_property
-    def _template(self) -> NewJob:
-        """A job of this task: all but its payload is the same each time."""
-        options = self._job_options
-        return new_job(self.queue, self.name, "", options, to_wire(options, self.options.retry))
-
-    def _new_job(self, payload: str) -> NewJob:
-        limit = self.options.max_payload_bytes
-        if len(payload) > limit // 4 and (size := len(payload.encode())) > limit:
-            raise PayloadTooLargeError(
-                self.name,
-                "(payload)",
-                f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and"
-                " pass its address",
-            )
-        return msgspec.structs.replace(self._template, data=payload)
+    def _blueprint(self) -> Blueprint:
+        """What the jobs of this task have in common: all but the payload."""
+        return Blueprint(
+            self.queue,
+            self.name,
+            self._job_options,
+            self.options.retry,
+            max_payload_bytes=self.options.max_payload_bytes,
+        )
 
     def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
         return Job(self._bound(), self.queue, job_id, duplicate, self.decode)

@@ -15,6 +15,7 @@ from tests.support.contract import HandWorker, outcome
 from tests.support.redis_servers import SOFTWARE, Cluster, RedisServer
 from tests.support.waiting import wait_until
 
+from toril import App, Context, RetryPolicy, Settings, State
 from toril.backends import open_backend
 from toril.backends.redis.client import Client
 from toril.backends.redis.cluster import (
@@ -458,3 +459,42 @@ async def test_parent_on_another_node_fails_its_child_only(cluster: Cluster) -> 
         assert record is not None
         assert record.result == "1"
     await backend.lifecycle.close()
+
+
+async def test_follow_ups_stay_in_the_slot_of_their_own_job(cluster: Cluster) -> None:
+    """A follow-up to a queue of another slot once ended the worker, its job finished but active."""
+    async with App(f"{cluster.url}?prefix=f", settings=Settings()) as app:
+        seen: list[str] = []
+
+        @app.task(queue="{mail}")
+        async def thank() -> None: ...
+
+        @app.task(queue="{shop}mail")
+        async def remember() -> None: ...
+
+        @app.task(queue="{shop}orders", retry=RetryPolicy(max_attempts=1))
+        def order(ctx: Context, where: str) -> None:
+            if where == "near":
+                ctx.enqueue(remember)
+                ctx.enqueue("any", queue="{shop}else")
+                return
+            try:
+                ctx.enqueue("any", queue="{else}") if where == "by name" else ctx.enqueue(thank)
+            except InvalidOptionError as error:
+                seen.append(str(error))
+                raise
+
+        jobs = [await order.enqueue(where=where) for where in ("far", "near", "by name")]
+        await app.worker(queues=["{shop}orders"], concurrency=1).run(until_idle=True)
+
+        assert [await job.state() for job in jobs] == [
+            State.FAILED, State.COMPLETED, State.FAILED,
+        ]  # fmt: skip
+        assert "queue='{mail}'" in seen[0]
+        assert "such as 'thank-of-1'" in seen[0]
+        assert "queue='{else}'" in seen[1]
+        assert not app.backend().dispatch.together(["{shop}orders", "{mail}"])
+        assert app.backend().dispatch.together(["{shop}orders", "{shop}mail"])
+        for queue, waiting in (("{mail}", None), ("{shop}mail", 1), ("{shop}else", 1)):
+            info = await app.queue(queue).info()
+            assert (None if info is None else info.waiting) == waiting

@@ -30,11 +30,14 @@ async def wait_until(holds: Callable[[], object], *, within_s: float = WITHIN_S)
 
 @asynccontextmanager
 async def opened(
-    *, provided: bytes = b"", options: ProcessOptions | None = None
+    *,
+    provided: bytes = b"",
+    options: ProcessOptions | None = None,
+    is_full: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[ProcessSlots]:
     """Give slots; close them, and check that no process and no descriptor is left behind."""
     before = open_fds()
-    slots = ProcessSlots(provided=provided, options=options)
+    slots = ProcessSlots(provided=provided, options=options, is_full=is_full)
     try:
         yield slots
     finally:

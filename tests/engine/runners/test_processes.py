@@ -27,10 +27,10 @@ from tests.support.children import own_children
 
 from toril.core.codec import decode
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import FollowUp, LineLogged, ProgressMade, Said
+from toril.engine.context import LineLogged, NamedFollowUp, ProgressMade, Said
 from toril.engine.outcomes import Fail, Retry, Snooze
 from toril.engine.runners import frames
-from toril.engine.runners.frames import TaskRaisedError
+from toril.engine.runners.errors import TaskRaisedError
 from toril.engine.runners.processes import ProcessOptions
 
 MIB = 1024 * 1024
@@ -76,8 +76,41 @@ async def test_what_a_task_says_arrives_in_order_before_its_result() -> None:
         LineLogged("line 1"),
         ProgressMade("1"),
     ]
-    assert said[-1] == FollowUp("notify", '{"done":true}')
+    assert said[-1] == NamedFollowUp("notify", '{"done":true}')
     assert lines(said) == [f"line {number}" for number in range(2000)]
+
+
+async def test_a_child_waits_while_there_is_no_room_for_what_it_says() -> None:
+    """All that it said was read, and kept in memory until the store had taken it."""
+    said: list[Said] = []
+    full = False
+
+    async with opened(is_full=lambda: full) as slots:
+        await slots.run(call(tasks.echo), nowhere)
+        full = True
+        running = asyncio.create_task(slots.run(call(tasks.talk, 50_000), said.append))
+        await wait_until(lambda: said)
+        seen = -1
+        while seen != len(said):  # until nothing more is read
+            seen = len(said)
+            await asyncio.sleep(0.1)
+        assert seen < 50_000
+        assert not running.done()
+        full = False
+        await running
+
+    assert lines(said) == [f"line {number}" for number in range(50_000)]
+
+
+async def test_a_child_that_waits_can_be_killed() -> None:
+    said: list[Said] = []
+
+    async with opened(is_full=lambda: True) as slots:
+        running = asyncio.create_task(slots.run(call(tasks.talk, 50_000), said.append))
+        await wait_until(lambda: said)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
 
 async def test_thread_that_a_task_left_running_does_not_speak_for_the_next_job() -> None:
@@ -148,8 +181,6 @@ async def test_error_comes_back_as_it_was_with_the_childs_traceback() -> None:
 @pytest.mark.parametrize(
     ("task", "kind", "text"),
     [
-        (tasks.raise_odd, "tests.engine.runners.child_tasks.OddError", "odd 5 at /in"),
-        (tasks.raise_holding, "tests.engine.runners.child_tasks.HoldingError", "holds a lock"),
         (tasks.raise_from_elsewhere, "only_in_the_child.StrangeError", "strange"),
         (tasks.raise_exit, "builtins.SystemExit", "3"),
         (tasks.raise_cancelled, "asyncio.exceptions.CancelledError", ""),
@@ -167,6 +198,24 @@ async def test_error_that_cannot_be_carried_over_is_told_by_kind_and_text(
     assert (caught.value.kind, caught.value.text) == (kind, text)
     assert f"in {task.__qualname__}" in "".join(traceback.format_exception(caught.value))
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "text"),
+    [
+        (tasks.raise_odd, tasks.OddError, "odd 5 at /in"),
+        (tasks.raise_holding, tasks.HoldingError, "holds a lock"),
+    ],
+)
+async def test_error_that_cannot_be_unpickled_comes_back_as_what_it_was(
+    task: tasks.Task, kind: type[Exception], text: str
+) -> None:
+    """Once it came as a TaskRaisedError, for which `give_up_on` did not hold."""
+    async with opened() as slots:
+        with pytest.raises(kind) as caught:
+            await slots.run(call(task), nowhere)
+
+    assert (type(caught.value), str(caught.value)) == (kind, text)
 
 
 async def test_error_whose_text_cannot_be_made_comes_back_all_the_same() -> None:

@@ -157,7 +157,7 @@ def test_task_at_a_prompt_is_refused_when_it_is_called(
     done = python(*arguments, cwd=tmp_path, stdin=UNGUARDED)
 
     assert done.returncode == 1
-    assert "InvalidOptionError: the task is defined in __main__" in done.stderr
+    assert "NoChildError: the task is defined in __main__" in done.stderr
     assert "move the task into a module" in done.stderr
 
 

@@ -116,6 +116,11 @@ class RedisDispatch:
             whole.next_due_ms = min(waits, default=None)
         return whole
 
+    def together(self, queues: Sequence[str]) -> bool:
+        if not self._client.clustered:
+            return True
+        return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
+
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._wake_ups.wait(queues, seen, timeout_s)
 

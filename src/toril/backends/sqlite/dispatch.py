@@ -85,6 +85,9 @@ class SqliteDispatch:
         self._held[worker_id] = max(0, held) + len(reply.claimed)
         return reply
 
+    def together(self, queues: Sequence[str]) -> bool:
+        return True
+
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._signal.wait(seen, timeout_s)
 

@@ -133,6 +133,14 @@ class Dispatch(Protocol):
         """
         ...
 
+    def together(self, queues: Sequence[str]) -> bool:
+        """Return whether one transaction reaches all of these queues. From any thread.
+
+        Everywhere but in a Redis Cluster, where it reaches one slot. Known after the first
+        exchange. An outcome's follow-up jobs have to be together with its own queue.
+        """
+        ...
+
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         """Return once something may be claimable that was not at `seen`, or after the timeout.
 

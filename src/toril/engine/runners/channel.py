@@ -51,15 +51,38 @@ class Channel:
         Raises:
             TorilError: In a process that the task forked.
         """
-        if self._fd < 0:
-            raise TorilError(
-                "a process that a task forked cannot speak for its job: report progress and log"
-                " from the task itself"
-            )
+        self._refuse_copies()
         frame = frame_of(said)
         with self._lock:
             if self._running and attempt == self._attempt:
                 self.send(frame)
+
+    def ask(self, attempt: int, said: Said) -> bytes:
+        """Send what a task asks for, and return the message that the worker answers.
+
+        Raises:
+            TorilError: Its attempt has ended; or as `say`.
+        """
+        self._refuse_copies()
+        frame = frame_of(said)
+        with self._lock:
+            if not self._running or attempt != self._attempt:
+                raise TorilError(
+                    "a follow-up comes too late: its attempt has ended, and nothing is added in its"
+                    " name any more"
+                )
+            self.send(frame)
+            answer = self.receive()  # nobody else reads while an attempt runs
+        if answer is None:
+            self._give_up()
+        return answer
+
+    def _refuse_copies(self) -> None:
+        if self._fd < 0:
+            raise TorilError(
+                "a process that a task forked cannot speak for its job: report progress, log and"
+                " enqueue from the task itself"
+            )
 
     def finish(self, answer: bytes) -> None:
         """Send the attempt's last frame."""

@@ -6,22 +6,23 @@ Started by `spawned.py`. Imports as little as it can: what a task needs, its own
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Protocol, cast
 
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
-from toril.engine.context import Context
+from toril.engine.context import Context, FollowUp, NamedFollowUp, Said
 from toril.engine.runners.channel import Channel
+from toril.engine.runners.errors import error_from, image_of
 from toril.engine.runners.frames import (
     MAX_FRAME_BYTES,
+    Heard,
     ProcessCall,
     Raised,
     Ready,
@@ -29,14 +30,11 @@ from toril.engine.runners.frames import (
     Setup,
     frame_of,
 )
+from toril.engine.runners.interpreter import is_frozen
 from toril.engine.runners.lifeline import end_with_worker
 from toril.engine.runners.memory import limit_address_space, own_resident_bytes
-from toril.engine.runners.references import CHILD_MAIN, MAIN, resolve, unpickle
-
-MAX_PICKLED_BYTES = 1024 * 1024
-"""A larger exception is carried over as text."""
-MAX_TRACEBACK_CHARS = 64 * 1024
-"""Of a longer traceback the end is kept: the place that raised."""
+from toril.engine.runners.references import MAIN, resolve, unpickle
+from toril.engine.surroundings import Surroundings
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "")
 
@@ -59,7 +57,8 @@ def main(channel_fd: int, lifeline_fd: int) -> None:
         return
     setup = msgspec.msgpack.decode(first, type=Setup)
     sys.argv = [os.fsdecode(argument) for argument in setup.argv]
-    MAIN.borrow(setup.main)
+    if not is_frozen():  # there `__main__` is the worker's
+        MAIN.borrow(setup.main)
     if setup.max_memory_bytes is not None:
         limit_address_space(setup.max_memory_bytes)
     server = Server(channel, setup.provided)
@@ -102,8 +101,15 @@ class Server:
                 f"target={call.target!r}: this name is a {type(target).__qualname__} in a child"
                 " process, not a task; a task must be found under its function's name"
             )
-        context = Context(call.facts, partial(self._channel.say, attempt), call.payload)
-        result = cast("Target", target).run_here(call.payload, context, self._given())
+        context = Context(
+            call.facts,
+            partial(self._emit, attempt),
+            call.payload,
+            store=getattr(target, "store", None),
+        )
+        run_here = cast("Target", target).run_here
+        # What imports have set up holds: only what an attempt itself sets ends with it.
+        result = Surroundings().fresh().run(run_here, call.payload, context, self._given())
         if not isinstance(result, bytes):
             raise TypeError(
                 f"{call.target}: run_here returned {type(result).__qualname__}, not bytes"
@@ -112,6 +118,15 @@ class Server:
             problem = f"{len(result)} bytes are more than a process can hand back"
             raise PayloadTooLargeError(call.facts.task, "return", problem)
         return frame_of(Returned(result, own_resident_bytes()))
+
+    def _emit(self, attempt: int, said: Said) -> None:
+        """Say what a task says; what it asks for is granted, or refused here."""
+        if not isinstance(said, FollowUp | NamedFollowUp):
+            self._channel.say(attempt, said)
+            return
+        heard = msgspec.msgpack.decode(self._channel.ask(attempt, said), type=Heard)
+        if heard.refusal is not None:
+            raise error_from(heard.refusal)
 
     def _given(self) -> Mapping[type, object]:
         if self._provided is None:
@@ -122,26 +137,14 @@ class Server:
 
 def raised(error: BaseException) -> Raised:
     """Return the message that says what a task raised."""
-    import traceback  # here: a child whose tasks succeed never needs it
+    from toril.engine.tracebacks import traceback_text  # here: one that succeeds never needs it
 
-    kind = type(error)
-    module = "__main__" if kind.__module__ == CHILD_MAIN else kind.__module__
-    lines = "".join(traceback.format_exception(kind, error, _without_ours(error.__traceback__)))
-    return Raised(
-        error=_pickled(error),
-        kind=f"{module}.{kind.__qualname__}",
-        text=_sendable(_text_of(error)),
-        traceback=_sendable(lines[-MAX_TRACEBACK_CHARS:]),
-        rss_bytes=own_resident_bytes(),
-    )
-
-
-def _without_ours(place: TracebackType | None) -> TracebackType | None:
-    # The first frames are of this folder, and tell nobody anything.
-    start = place
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(_FOLDER):
-        start = start.tb_next
-    return start or place
+    try:
+        # The first frames are of this folder, and tell nobody anything.
+        traceback = traceback_text(error, _FOLDER)
+    except Exception as broken:  # an error whose own code raises
+        traceback = f"(its traceback could not be made: {type(broken).__qualname__})"
+    return Raised(image_of(error), traceback, own_resident_bytes())
 
 
 def _release(error: MemoryError) -> None:
@@ -151,26 +154,6 @@ def _release(error: MemoryError) -> None:
         with suppress(RuntimeError):  # ours is still running
             place.tb_frame.clear()
         place = place.tb_next
-
-
-def _pickled(error: BaseException) -> bytes | None:
-    try:
-        pickled = pickle.dumps(error, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception:  # anything may happen in somebody's __reduce__
-        return None
-    return pickled if len(pickled) <= MAX_PICKLED_BYTES else None
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # a __str__ that fails must not cost the report
-        return "(its text could not be made)"
-
-
-def _sendable(text: str) -> str:
-    # A file name that is no UTF-8 comes as lone surrogates, which no message can hold.
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _flush() -> None:

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from toril.core.errors import TorilError
-from toril.engine.context import Facts, FollowUp, LineLogged, ProgressMade
-from toril.engine.runners.references import MainSource, unpickle_known
+from toril.engine.context import Facts, FollowUp, LineLogged, NamedFollowUp, ProgressMade
+from toril.engine.runners.errors import ErrorImage, error_from
+from toril.engine.runners.references import MainSource
+from toril.engine.texts import end
 
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -57,32 +58,21 @@ class Returned(msgspec.Struct, tag="returned", frozen=True):
 class Raised(msgspec.Struct, tag="raised", frozen=True):
     """The task raised, or could not be imported."""
 
-    error: bytes | None
-    """The exception, pickled. None: it cannot be."""
-    kind: str
-    """`module.Class`."""
-    text: str
+    error: ErrorImage
     traceback: str
     rss_bytes: int
 
 
-FromChild: TypeAlias = ProgressMade | LineLogged | FollowUp | Ready | Returned | Raised
+class Heard(msgspec.Struct, frozen=True):
+    """The worker's answer to what a child asks for: a follow-up job."""
+
+    refusal: ErrorImage | None
+    """None: it is added when the attempt completes."""
 
 
-class TaskRaisedError(TorilError):
-    """A task in a child process raised something that cannot be carried over as it is.
-
-    Either it cannot be pickled and unpickled, or its class is not imported in the worker, or it is
-    no `Exception` (`SystemExit`, `CancelledError`), which would end the worker itself.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        self.kind = kind
-        self.text = text
-        super().__init__(f"{kind}: {text}" if text else kind)
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (self.kind, self.text)
+FromChild: TypeAlias = (
+    ProgressMade | LineLogged | FollowUp | NamedFollowUp | Ready | Returned | Raised
+)
 
 
 class ChildTraceback(Exception):  # noqa: N818 - a text to be shown, not an error
@@ -159,23 +149,8 @@ def rebuilt(raised: Raised) -> Exception:
 
     Its cause is a `ChildTraceback`, so that a formatted traceback shows the child's frames.
     """
-    error = _unpickled(raised.error)
-    if error is None:
-        error = TaskRaisedError(raised.kind, raised.text)
-    error.__cause__ = ChildTraceback(raised.traceback)
-    return error
-
-
-def _unpickled(pickled: bytes | None) -> Exception | None:
-    if pickled is None:
-        return None
-    try:
-        error = unpickle_known(pickled)
-    except Exception:  # anything may happen in somebody's __setstate__ or __init__
-        return None
-    # A coroutine cannot raise StopIteration, and what is no Exception would end the worker.
-    if not isinstance(error, Exception) or isinstance(error, StopIteration):
-        return None
+    error = error_from(raised.error)
+    error.__cause__ = ChildTraceback(end(raised.traceback))
     return error
 
 

@@ -8,6 +8,7 @@ neighbours notice nothing. How a child is spoken to: `spawned.py`. What it does:
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
 from toril.engine.context import Said
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
+from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
 from toril.engine.runners.references import MAIN, MainSource, main_source
 from toril.engine.runners.spawned import ChildProcess
@@ -73,11 +75,19 @@ class ProcessSlots:
     Parameters:
         provided: A pickled mapping of types to objects, which every task's `run_here` gets.
         options: When children are replaced.
+        is_full: Whether children had better wait before they say more.
     """
 
-    def __init__(self, *, provided: bytes = b"", options: ProcessOptions | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        provided: bytes = b"",
+        options: ProcessOptions | None = None,
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._provided = provided
         self._options = options or ProcessOptions()
+        self._is_full = is_full
         self._children: set[ChildProcess] = set()
         self._idle: list[ChildProcess] = []
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
@@ -96,15 +106,15 @@ class ProcessSlots:
         Raises:
             ProcessDiedError: The child ended: killed, crashed, left, or closed by `close`.
             TaskRaisedError: The task raised what cannot be carried over.
-            InvalidOptionError: The task is in a `__main__` that cannot be imported.
+            NoChildError: The task is in a `__main__` that cannot be imported, or this program can
+                have no child processes.
             Exception: Whatever else the task raised, with a `ChildTraceback` as its cause.
         """
         try:
             frame = frame_of(call)
         except ValueError as error:
             raise PayloadTooLargeError(call.facts.task, "payload", str(error)) from error
-        if call.target.startswith("__main__:"):
-            main_source()
+        check_target(call.target)
         child = self._take(call)
         try:
             answer = await child.ask(call, frame, emit)
@@ -152,7 +162,10 @@ class ProcessSlots:
                 ' put what starts it under if __name__ == "__main__":'
             )
         try:
-            child = ChildProcess(self._setup(), self._drop)
+            # In a context of its own: what one job sets, its callbacks must not keep for others.
+            child = contextvars.Context().run(
+                ChildProcess, self._setup(), self._drop, self._is_full
+            )
         except OSError as error:
             raise ProcessDiedError(
                 f"job {call.facts.job_id}: no process could be started for it: {error}"
@@ -212,6 +225,8 @@ class ProcessSlots:
         try:
             source = main_source()
         except InvalidOptionError:  # a prompt: only tasks of other modules can run
+            source = None
+        if is_frozen():  # the child has a main module of its own
             source = None
         return Setup(
             argv=[os.fsencode(argument) for argument in sys.argv],

@@ -158,18 +158,6 @@ def unpickle(pickled: bytes) -> object:
     return MainUnpickler(io.BytesIO(pickled)).load()
 
 
-def unpickle_known(pickled: bytes) -> object:
-    """Return what was pickled, if its classes are imported here or are of the standard library.
-
-    For errors out of a child: reading one must not import the heavy library that only the child
-    uses, on the worker's event loop.
-
-    Raises:
-        pickle.UnpicklingError: If a class's module is not imported here.
-    """
-    return KnownUnpickler(io.BytesIO(pickled)).load()
-
-
 class MainUnpickler(pickle.Unpickler):
     """Finds classes of the main module under either of its names."""
 
@@ -177,17 +165,6 @@ class MainUnpickler(pickle.Unpickler):
         """Return the named class or function."""
         if module_name in MAIN_NAMES:
             return resolve(f"{module_name}:{global_name}")
-        return super().find_class(module_name, global_name)
-
-
-class KnownUnpickler(MainUnpickler):
-    """... and imports nothing but the standard library."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> object:
-        """Return the named class or function."""
-        here = module_name in sys.modules or module_name in MAIN_NAMES
-        if not here and module_name.partition(".")[0] not in sys.stdlib_module_names:
-            raise pickle.UnpicklingError(f"{module_name} is not imported here")
         return super().find_class(module_name, global_name)
 
 

@@ -16,12 +16,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from toril.core.errors import ProcessDiedError
-from toril.engine.context import Said
+from toril.core.errors import TorilError
+from toril.engine.context import FollowUp, NamedFollowUp, Said
 from toril.engine.runners.deaths import died, how
+from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
     FrameReader,
     FromChild,
+    Heard,
     ProcessCall,
     Raised,
     Ready,
@@ -29,22 +31,25 @@ from toril.engine.runners.frames import (
     Setup,
     frame_of,
 )
+from toril.engine.runners.interpreter import (
+    CHILD_VARIABLE,
+    EXIT_RESTARTED,
+    NoChildError,
+    command_for,
+    restarted,
+)
 from toril.engine.runners.memory import out_of_memory_kills, resident_bytes
 
 READ_BYTES = 256 * 1024
 SAMPLE_S = 0.5
 """How often a busy child's memory is looked at: should it die, the figure can be told."""
+PAUSE_S = 0.01
+"""Between two looks at whether there is room for what a child says."""
 FIRST_LOOK_S = 0.001
 LONGEST_LOOK_S = 0.05
 """Between two looks at whether a process has ended, in seconds; doubles from the first."""
 LAST_WAIT_S = 1.0
 """How long the loop's own end waits for a killed process."""
-
-# sys.path comes first: Toril itself may be on a path that only the worker's program added.
-_CODE = (
-    "import sys; sys.path[:] = sys.argv[3:];"
-    " from toril.engine.runners.child import main; main(int(sys.argv[1]), int(sys.argv[2]))"
-)
 
 Answer: TypeAlias = Returned | Raised | None
 """None: the child ended before it answered."""
@@ -55,11 +60,19 @@ class ChildProcess:
 
     Raises:
         OSError: If there is no process, descriptor or memory left for one.
+        NoChildError: If this program can have none.
     """
 
-    def __init__(self, setup: Setup, on_lost: Callable[[ChildProcess], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        on_lost: Callable[[ChildProcess], None],
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_lost = on_lost
+        self._is_full = is_full
+        self._pausing: asyncio.TimerHandle | None = None
         first = frame_of(setup)
         self._process, self._socket, self._lifeline = _start()
         self._reader = FrameReader()
@@ -109,7 +122,7 @@ class ChildProcess:
         self.rss_bytes = resident_bytes(self.pid) or self.rss_bytes
         return self.rss_bytes
 
-    def obituary(self, call: ProcessCall, code: int | None, *, closed: bool) -> ProcessDiedError:
+    def obituary(self, call: ProcessCall, code: int | None, *, closed: bool) -> TorilError:
         """Return the error for the call during which it ended with `code`.
 
         Parameters:
@@ -117,6 +130,8 @@ class ChildProcess:
             code: Its exit code; negative: the signal that ended it. None: it has not ended yet.
             closed: Whether its worker was closing.
         """
+        if not self.ready and code == EXIT_RESTARTED:
+            return NoChildError(restarted())
         if closed:
             ending = "was killed by SIGKILL: its worker closed"
         elif not self.ready and code is not None and code >= 0:
@@ -193,7 +208,7 @@ class ChildProcess:
         try:
             # What is no frame means that the task wrote into a socket that is not its own.
             messages = self._reader.feed(memoryview(self._buffer)[:count]) if count else []
-        except ValueError:
+        except (ValueError, RecursionError):
             count, messages = 0, []
         for message in messages:
             self._take(message)
@@ -215,8 +230,31 @@ class ChildProcess:
             return
         try:
             self._emit(message)
-        except Exception as error:  # the caller's; the call ends with it
-            self._answer.set_exception(error)
+        except Exception as error:
+            if not isinstance(message, FollowUp | NamedFollowUp):
+                self._answer.set_exception(error)  # the caller's; the call ends with it
+                return
+            self._send(frame_of(Heard(image_of(error))))  # the task learns it where it asked
+            return
+        if isinstance(message, FollowUp | NamedFollowUp):
+            self._send(frame_of(Heard(None)))
+        elif self._is_full():
+            self._pause()
+
+    def _pause(self) -> None:
+        """Read no more until there is room for what it says: its task waits meanwhile."""
+        if not self.lost and self._pausing is None:
+            self._loop.remove_reader(self._socket)
+            self._pausing = self._loop.call_later(PAUSE_S, self._read_again)
+
+    def _read_again(self) -> None:
+        self._pausing = None
+        if self.lost:
+            return
+        if self._is_full():
+            self._pausing = self._loop.call_later(PAUSE_S, self._read_again)
+        else:
+            self._loop.add_reader(self._socket, self._hear)
 
     def _sample(self) -> None:
         self.seen_rss_bytes()
@@ -256,8 +294,9 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket, int]:
     path = [entry for entry in sys.path if isinstance(entry, str)]
     try:
         process = subprocess.Popen(
-            [sys.executable, *_interpreter_flags(), "-c", _CODE, *map(str, fds), *path],
+            command_for(fds, path),
             stdin=subprocess.DEVNULL,
+            env={**os.environ, CHILD_VARIABLE: "1"},
             pass_fds=fds,
             start_new_session=True,
         )
@@ -270,8 +309,3 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket, int]:
         os.close(lifeline_theirs)
     ours.setblocking(False)
     return process, ours, lifeline_ours
-
-
-def _interpreter_flags() -> list[str]:
-    # -O, -W, -X and their like, by the function that multiprocessing uses; it has no public name.
-    return list(subprocess._args_from_interpreter_flags())  # type: ignore[attr-defined]

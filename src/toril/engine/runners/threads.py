@@ -11,8 +11,12 @@ import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
+
+from toril.engine.judging import describe
+from toril.engine.stand_ins import presentable
 
 
 class ThreadInterrupt(BaseException):
@@ -31,11 +35,15 @@ class ThreadSlots:
         self._lock = threading.Lock()
 
     def start(self, function: Callable[..., Any], arguments: dict[str, Any]) -> ThreadCall:
-        """Call `function` in a thread; the caller bounds how many at once."""
+        """Call `function` in a thread; the caller bounds how many at once.
+
+        It runs in a copy of the caller's context, as coroutines do: it sees what middleware has set
+        for this attempt, and what it sets itself ends with it. A thread serves many jobs.
+        """
         slot = self._idle.pop() if self._idle else _Slot(self)
         self._slots.add(slot)
         future: asyncio.Future[Any] = self._loop.create_future()
-        slot.calls.put((function, arguments, future))
+        slot.calls.put((copy_context(), function, arguments, future))
         return ThreadCall(slot, future)
 
     def close(self) -> None:
@@ -97,7 +105,7 @@ class _Slot:
 
     def __init__(self, slots: ThreadSlots) -> None:
         self.calls: SimpleQueue[
-            tuple[Callable[..., Any], dict[str, Any], asyncio.Future[Any]] | None
+            tuple[Context, Callable[..., Any], dict[str, Any], asyncio.Future[Any]] | None
         ] = SimpleQueue()
         self.abandoned = False
         self._slots = slots
@@ -123,29 +131,27 @@ class _Slot:
 
     def _run(self) -> None:
         while (call := self.calls.get()) is not None:
-            function, arguments, future = call
+            context, function, arguments, future = call
             value: Any = None
             error: BaseException | None = None
             try:
                 try:
                     with self._lock:
                         self._current = future
-                    value = function(**arguments)
+                    value = context.run(function, **arguments)
                 except BaseException as raised:
-                    error = _presentable(raised)
+                    error = _raisable(raised)
                 with self._lock:  # from here on nobody interrupts
                     self._current = None
             except ThreadInterrupt as late:  # it arrived when the function had ended by itself
                 self._current = None
                 error = late
             self._slots.report(self, future, value, error)
-            del call, function, arguments, future, value, error
+            del call, context, function, arguments, future, value, error
 
 
-def _presentable(error: BaseException) -> BaseException:
+def _raisable(error: BaseException) -> BaseException:
     """Futures refuse StopIteration, and the loop would end for SystemExit and KeyboardInterrupt."""
     if isinstance(error, StopIteration | SystemExit | KeyboardInterrupt):
-        substitute = RuntimeError(f"the task raised {type(error).__name__}({error})")
-        substitute.__cause__ = error
-        return substitute
+        return presentable(error, describe(error))
     return error

@@ -1,0 +1,29 @@
+"""How deep a JSON text is nested, found without decoding it: that could be what fails."""
+
+from __future__ import annotations
+
+import re
+
+MAX_NESTING = 500
+"""Deepest nesting of what is stored. Readers of JSON stop at some depth: Lua's in Redis at 1,000,
+Python's at about as many, less the frames of whoever reads."""
+
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
+_BRACES = bytes.maketrans(b"{}", b"[]")
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_TEXT = re.compile(rb'"[^"]*"')
+
+
+def is_too_deep(text: bytes) -> bool:
+    """Return whether a JSON text is nested deeper than `MAX_NESTING`. Cheap for short texts."""
+    if len(text) <= 2 * MAX_NESTING:  # each level has a bracket on either side
+        return False
+    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
+        return False
+    text = _ESCAPED.sub(b"", text) if b"\\" in text else text  # a quote that ends no string
+    brackets = _TEXT.sub(b"", text.translate(None, _OTHERS)).translate(_BRACES)
+    for _ in range(MAX_NESTING):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")  # one level, from the inside
+    return bool(brackets)

@@ -1,0 +1,163 @@
+"""What becomes of an attempt that has ended: exactly one outcome, whatever goes wrong on the way.
+
+Knows the attempt and the task's policies, and nothing of where or how it ran.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextlib import suppress
+from typing import Any
+
+from toril.core.errors import AttemptTimeoutError, TorilError
+from toril.engine.attempt import Attempt
+from toril.engine.handler import Handler
+from toril.engine.job import Finished
+from toril.engine.judging import Verdict, describe, judge
+from toril.engine.options import KEEP_FAILED
+from toril.engine.outcomes import Cancel, Fail
+from toril.engine.texts import beginning
+from toril.engine.tracebacks import traceback_text
+from toril.engine.wire_options import WireOptions, from_wire
+
+log = logging.getLogger("toril.worker")
+
+
+class Endings:
+    """Makes the outcomes of one worker's attempts."""
+
+    def __init__(self, worker_id: str) -> None:
+        self._worker_id = worker_id
+
+    def completed(self, attempt: Attempt, handler: Handler, value: str) -> Finished:
+        """Return the outcome of an attempt that returned: its result is `value`, JSON text."""
+        claimed = attempt.claimed
+        keep = options_of(attempt).keep_completed or handler.keep_completed
+        return Finished(
+            queue=claimed.queue,
+            number=claimed.number,
+            job_id=claimed.id,
+            token=claimed.token,
+            kind="completed",
+            value=value,
+            attempt=claimed.attempts_started,
+            attempts_made=claimed.attempts_made + 1,
+            keep_count=keep.count,
+            keep_age_ms=_ms(keep.age_s),
+            worker_id=self._worker_id,
+            started_ms=claimed.started_ms,
+            follow_ups=None if attempt.follow_ups is None else attempt.follow_ups.take(),
+        )
+
+    def raised(self, attempt: Attempt, error: BaseException) -> Finished:
+        """Return the outcome of an attempt that raised."""
+        if attempt.stop_kind is not None:  # told to end, and ended by raising
+            return self.stopped(attempt)
+        try:
+            verdict = _verdict(attempt, error)
+            expected = isinstance(error, TorilError | Cancel | Fail)
+            traceback = None if expected else traceback_text(error)
+        except Exception as broken:  # an error whose own code raises: the job must end all the same
+            verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
+        return self._ended(attempt, verdict, traceback, error=error)
+
+    def stopped(self, attempt: Attempt) -> Finished:
+        """Return the outcome of an attempt that was told to end."""
+        match attempt.stop_kind:
+            case "timeout":
+                attempt.stop_kind = None
+                return self.raised(attempt, AttemptTimeoutError(attempt.stop_reason))
+            case "cancelled":
+                return self._ended(attempt, Verdict("failed", attempt.stop_reason), None)
+            case "released" | "lease_lost":
+                return self._outcome(attempt, "released", counts=False)
+            case None:  # the task cancelled itself, or a library did
+                return self.raised(attempt, RuntimeError("the task was cancelled from within"))
+
+    def last_resort(self, attempt: Attempt, broken: BaseException) -> Finished:
+        """Return the outcome of an attempt of which no other could be made. Never raises.
+
+        Judging it, reading its stored options or writing its outcome failed. Without an outcome its
+        lease would be renewed for ever, and its slot would be lost.
+        """
+        reason = f"the outcome of this attempt could not be settled: {describe(broken)}"
+        log.error("%s is failed: %s", attempt.label, reason)
+        traceback = None
+        with suppress(Exception):
+            traceback = traceback_text(broken)
+        claimed = attempt.claimed
+        attempt.error = broken
+        return Finished(
+            queue=claimed.queue,
+            number=claimed.number,
+            job_id=claimed.id,
+            token=claimed.token,
+            kind="failed",
+            reason=beginning(reason),
+            traceback=traceback,
+            attempt=claimed.attempts_started,
+            attempts_made=claimed.attempts_made + 1,
+            keep_count=KEEP_FAILED.count,
+            keep_age_ms=_ms(KEEP_FAILED.age_s),
+            worker_id=self._worker_id,
+            started_ms=claimed.started_ms,
+        )
+
+    def _ended(
+        self,
+        attempt: Attempt,
+        verdict: Verdict,
+        traceback: str | None,
+        *,
+        error: BaseException | None = None,
+    ) -> Finished:
+        outcome = self._outcome(attempt, verdict.kind, counts=verdict.counts)
+        outcome.reason = None if verdict.reason is None else beginning(verdict.reason)
+        outcome.traceback = traceback
+        outcome.wait_ms = round(verdict.wait_s * 1000)
+        outcome.until_ms = verdict.until_ms
+        outcome.exhausted = verdict.exhausted
+        if verdict.kind == "failed":
+            handler = attempt.handler
+            keep = options_of(attempt).keep_failed
+            keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
+            outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
+        attempt.error = error
+        return outcome
+
+    def _outcome(self, attempt: Attempt, kind: Any, *, counts: bool) -> Finished:
+        claimed = attempt.claimed
+        return Finished(
+            queue=claimed.queue,
+            number=claimed.number,
+            job_id=claimed.id,
+            token=claimed.token,
+            kind=kind,
+            attempt=claimed.attempts_started,
+            attempts_made=claimed.attempts_made + counts,
+            worker_id=self._worker_id,
+            started_ms=claimed.started_ms,
+            lifo=options_of(attempt).lifo,
+        )
+
+
+def options_of(attempt: Attempt) -> WireOptions:
+    """Return what the job's stored options say."""
+    return from_wire(attempt.claimed.opts)
+
+
+def _verdict(attempt: Attempt, error: BaseException) -> Verdict:
+    if attempt.handler is None:
+        return Verdict("failed", _bare(error))
+    policy = options_of(attempt).retry(attempt.handler.retry)
+    made = attempt.claimed.attempts_made + 1
+    return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
+
+
+def _bare(error: BaseException) -> str:
+    return str(error) if isinstance(error, TorilError | Cancel | Fail) else describe(error)
+
+
+def _ms(duration_s: float | None) -> int | None:
+    return None if duration_s is None else round(duration_s * 1000)

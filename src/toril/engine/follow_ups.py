@@ -1,0 +1,109 @@
+"""The jobs that one attempt adds by `Context.enqueue`, in the step that completes it.
+
+Each is checked at the call, where the task's author sees what is wrong: what passes, the store can
+add in one transaction with the outcome.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from toril.core.errors import InvalidOptionError
+from toril.engine.context import FollowUp, NamedFollowUp
+from toril.engine.handler import Handlers
+from toril.engine.job import NewJob
+from toril.engine.new_jobs import Blueprint
+
+MOST = 2000
+"""Follow-up jobs of one attempt: they are added in one transaction, which holds up all others."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Of their payloads together."""
+
+
+class FollowUps:
+    """What one attempt wants added. Any of its threads may ask."""
+
+    __slots__ = ("_bytes", "_jobs", "_lock", "_taken")
+
+    def __init__(self) -> None:
+        self._jobs: list[NewJob] = []
+        self._bytes = 0
+        self._taken = False
+        self._lock = threading.Lock()
+
+    def add(self, job: NewJob) -> None:
+        """Add a job to those of this attempt.
+
+        Raises:
+            InvalidOptionError: The attempt has ended, or wants too many.
+        """
+        with self._lock:
+            if self._taken:
+                raise InvalidOptionError(
+                    f"the follow-up {job.name!r} comes too late: its attempt has ended, and nothing"
+                    " is added in its name any more"
+                )
+            size = self._bytes + len(job.data.encode())
+            if len(self._jobs) >= MOST or size > MOST_BYTES:
+                raise InvalidOptionError(
+                    f"the follow-up {job.name!r} is one too many: an attempt adds at most"
+                    f" {MOST:,} jobs with {MOST_BYTES:,} bytes of payloads, since they are one"
+                    " transaction. Add one job that adds the others"
+                )
+            self._bytes = size
+            self._jobs.append(job)
+
+    def take(self) -> list[NewJob] | None:
+        """Return the jobs to add. Nothing can be added to them any more."""
+        with self._lock:
+            self._taken = True
+            return self._jobs or None
+
+
+class Door:
+    """Makes follow-up jobs of what tasks say. Of one worker; used from any thread."""
+
+    def __init__(self, handlers: Handlers, together: Callable[[Sequence[str]], bool]) -> None:
+        """Make a door.
+
+        Parameters:
+            together: Whether the store can write these queues in one transaction.
+        """
+        self._handlers = handlers
+        self._together = together
+
+    def job(self, said: FollowUp | NamedFollowUp, *, queue: str, job_id: str) -> NewJob:
+        """Return the job that a task asks for.
+
+        Parameters:
+            said: What it asks for.
+            queue: The queue of the task's own job.
+            job_id: Its id.
+
+        Raises:
+            InvalidOptionError: There can be no such job, or it is out of reach.
+            InvalidPayloadError: The payload does not fit the task, or is too large.
+        """
+        job = said.job if isinstance(said, FollowUp) else self._named(said)
+        if not self._together((queue, job.queue)):
+            raise InvalidOptionError(
+                f"queue={job.queue!r}: a follow-up of a job of queue {queue!r} cannot go there,"
+                " since in a Redis Cluster one transaction reaches one slot only. Give the names of"
+                " both queues the same part in braces, such as '{shop}orders' and '{shop}mail'; or"
+                " have the task itself enqueue the job, with a job_id made of its own, such as"
+                f" {f'{job.name}-of-{job_id}'!r}, so that a second attempt adds no second job"
+            )
+        return job
+
+    def _named(self, said: NamedFollowUp) -> NewJob:
+        handler = self._handlers.named(said.task, said.queue)
+        if handler is not None:
+            job = handler.job_of(said.payload)
+            # A task may take jobs of any name.
+            return job if job.name == said.task else Blueprint.renamed(job, said.task)
+        if said.queue is None:
+            raise InvalidOptionError(
+                f"the follow-up {said.task!r} names no queue, and the app has no such task"
+            )
+        return Blueprint(said.queue, said.task).job(said.payload)

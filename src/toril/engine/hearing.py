@@ -1,0 +1,108 @@
+"""Takes what tasks say through their `Context`: progress, log lines, follow-up jobs.
+
+A task says it on the worker's loop, in a thread, or in a child process. Who has to wait or is
+refused learns it in the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from toril.core.codec import decode, encode_text
+from toril.engine.attempt import Attempt
+from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, Said
+from toril.engine.contract.dispatch import Speech
+from toril.engine.follow_ups import Door
+from toril.engine.hooks import Hooks
+from toril.engine.new_jobs import checked
+from toril.engine.speaker import Speaker
+from toril.engine.texts import MAX_LINE_BYTES, beginning
+from toril.engine.wire_options import from_wire
+
+
+class Hearing:
+    """What one worker hears of its attempts."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, door: Door
+    ) -> None:
+        self._loop = loop
+        self._speaker = speaker
+        self._hooks = hooks
+        self._door = door
+
+    @property
+    def is_full(self) -> bool:
+        """Whether children had better wait before they say more."""
+        return self._speaker.is_full
+
+    def hear(self, attempt: Attempt, said: Said) -> None:
+        """Take what a task says in this process, from whatever thread.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: The follow-up job cannot be added.
+        """
+        if isinstance(said, FollowUp | NamedFollowUp):
+            self._follow(attempt, said)
+            return
+        speech = _speech(attempt, said)
+        if asyncio._get_running_loop() is self._loop:
+            if not attempt.settled:
+                self._speaker.say_or_drop(speech)
+                self._tell(attempt, said)
+        elif self._speaker.wait_for_room(speech, lambda: attempt.stop_kind is not None):
+            self._loop.call_soon_threadsafe(self._say, attempt, said, speech)
+
+    def hear_child(self, attempt: Attempt, said: Said) -> None:
+        """Take what a task says in a child process. What arrives need not be of our code's making.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: As `hear`.
+            ValueError: It is not JSON.
+        """
+        match said:
+            case FollowUp(job):
+                self._follow(attempt, FollowUp(checked(job)))
+            case NamedFollowUp():
+                self._follow(attempt, said)
+            case LineLogged(line):
+                self._take(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
+            case ProgressMade(value):
+                self._take(attempt, ProgressMade(encode_text(decode(value))))
+
+    def _take(self, attempt: Attempt, said: ProgressMade | LineLogged) -> None:
+        speech = _speech(attempt, said)
+        self._speaker.take_room(speech)
+        self._say(attempt, said, speech)
+
+    def _say(self, attempt: Attempt, said: ProgressMade | LineLogged, speech: Speech) -> None:
+        """Say what room was taken for. On the loop."""
+        if attempt.settled:
+            self._speaker.give_room([speech])
+        else:
+            self._speaker.say(speech)
+            self._tell(attempt, said)
+
+    def _tell(self, attempt: Attempt, said: ProgressMade | LineLogged) -> None:
+        if isinstance(said, ProgressMade) and self._hooks.wants("progress"):
+            self._hooks.tell("progress", progress=said.value, **attempt.names())
+
+    def _follow(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:
+        claimed = attempt.claimed
+        job = self._door.job(said, queue=claimed.queue, job_id=claimed.id)
+        assert attempt.follow_ups is not None  # noqa: S101 - it is there with the context
+        attempt.follow_ups.add(job)
+
+
+def _speech(attempt: Attempt, said: ProgressMade | LineLogged) -> Speech:
+    claimed = attempt.claimed
+    who = (
+        claimed.queue,
+        claimed.number,
+        claimed.id,
+        claimed.token,
+        claimed.attempts_started,
+    )
+    if isinstance(said, ProgressMade):
+        return Speech(*who, progress=said.value)
+    return Speech(*who, line=said.line, keep_logs=from_wire(claimed.opts).keep_logs)

@@ -1,0 +1,84 @@
+"""Outcomes that a store cannot take: each fails its own job, with the reason, and never the worker.
+
+What reaches a store was checked before. This is for what nobody thought of: without it one outcome
+that cannot be written ends the worker, and takes down with it all others that travel along.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from toril.core.errors import BackendError
+from toril.engine.contract.dispatch import Dispatch, Exchange, ExchangeReply, Standing, Word
+from toril.engine.job import Finished
+from toril.engine.judging import describe
+from toril.engine.options import KEEP_FAILED
+
+log = logging.getLogger("toril.worker")
+
+AGAIN_MS = 1
+"""Nothing was claimed meanwhile: ask again at once."""
+
+
+async def exchange_surely(
+    by: Dispatch | Standing, exchange: Exchange, outcomes: list[Finished]
+) -> ExchangeReply:
+    """Make an exchange; should the store be unable to write its outcomes, make them one by one.
+
+    Parameters:
+        by: The store's.
+        exchange: What to send.
+        outcomes: The exchange's own: what stands in for one that cannot be written, takes its
+            place here, too.
+
+    Raises:
+        BackendError: The store did not answer, or refused.
+    """
+    try:
+        return await by.exchange(exchange)
+    except BackendError:
+        raise
+    except Exception:
+        if not outcomes:
+            raise
+        log.exception("%d outcomes cannot be written together: one by one then", len(outcomes))
+        words: list[Word] = [
+            await _alone(by, exchange.worker_id, outcomes, place) for place in range(len(outcomes))
+        ]
+        return ExchangeReply(words, [], AGAIN_MS, 0)
+
+
+async def _alone(
+    by: Dispatch | Standing, worker_id: str, outcomes: list[Finished], place: int
+) -> Word:
+    """Write one outcome; in place of one that cannot be, write that its job has failed."""
+    for _ in range(2):
+        outcome = outcomes[place]
+        try:
+            return (await by.exchange(Exchange(worker_id, [outcome]))).words[0]
+        except BackendError:
+            raise
+        except Exception as error:
+            reason = describe(error)
+            log.error("job %s of %s: %s", outcome.job_id, outcome.queue, reason)
+            outcomes[place] = _failed(outcome, reason)
+    return "lease_lost"  # not even its failure: its lease ends, and another worker's turn comes
+
+
+def _failed(outcome: Finished, reason: str) -> Finished:
+    """Return a failure that any store can write, in place of an outcome that it cannot."""
+    age_s = KEEP_FAILED.age_s
+    return Finished(
+        queue=outcome.queue,
+        number=outcome.number,
+        job_id=outcome.job_id,
+        token=outcome.token,
+        kind="failed",
+        reason=f"its outcome ({outcome.kind}) could not be stored: {reason}",
+        attempt=outcome.attempt,
+        attempts_made=max(outcome.attempts_made, 1),
+        keep_count=KEEP_FAILED.count,
+        keep_age_ms=None if age_s is None else round(age_s * 1000),
+        worker_id=outcome.worker_id,
+        started_ms=outcome.started_ms,
+    )
