@@ -122,6 +122,7 @@ def set_up_logs(arguments: WorkerArguments, *, with_pid: bool) -> None:
 
 def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     """Run one worker in this process."""
+    from toril.cli.hearing import go_deaf
     from toril.cli.lifecycle import listen
     from toril.cli.target import load_app
 
@@ -133,8 +134,11 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     if arguments.queues is not None:
         _refuse_untasked(arguments, app)
     listen(app)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(arguments, app, announce_fd))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(_serve(arguments, app, announce_fd))
+    finally:
+        go_deaf()
 
 
 async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) -> int:

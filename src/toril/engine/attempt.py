@@ -6,10 +6,13 @@ import asyncio
 import time
 from typing import Any, Literal
 
+from toril.core.loggers import logger
 from toril.engine.context import Context, FollowUp
 from toril.engine.contract.dispatch import Hold
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
+
+log = logger("toril.worker")
 
 StopKind = Literal["timeout", "cancelled", "lease_lost", "released"]
 
@@ -83,4 +86,7 @@ class Attempt:
         if self.context is not None:
             self.context.cancel(self.stop_reason)
         if self.task is not None:
-            self.task.cancel()
+            try:
+                self.task.cancel()
+            except BaseException:  # a future of the task's own that cannot be cancelled
+                log.exception("%s could not be told to end", self.label)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from toril.core.codec import decode
 from toril.core.errors import AttemptTimeoutError, TorilError, UnknownTaskError
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts, FollowUp, LineLogged, ProgressMade, Said
 from toril.engine.contract.dispatch import Speech
@@ -31,7 +31,7 @@ from toril.engine.runners.threads import ThreadSlots
 from toril.engine.tracebacks import traceback_text
 from toril.engine.wire_options import WireOptions, from_wire, to_wire
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 GRACE_S = 1.0
 """How long a thread has to end after it was told to, and again after it was interrupted."""
@@ -62,12 +62,14 @@ class Executor:
         processes: ProcessOptions,
         finished: Callable[[Attempt, Finished], None],
         speak: Callable[[Speech], None],
+        ending: Callable[[], bool],
     ) -> None:
         """Make an executor.
 
         Parameters:
             finished: Takes each outcome; called once per attempt, on the loop.
             speak: Takes progress and log lines, in order, on the loop.
+            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
         """
         self._handlers = handlers
         self._worker_id = worker_id
@@ -76,6 +78,7 @@ class Executor:
         self._process_options = processes
         self._finished = finished
         self._speak = speak
+        self._ending = ending
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadSlots(self._loop)
         self._processes: ProcessSlots | None = None
@@ -300,7 +303,7 @@ class Executor:
             verdict = self._verdict(attempt, error)
             expected = isinstance(error, TorilError | Cancel | Fail)
             traceback = None if expected else traceback_text(error)
-        except Exception as broken:  # an error whose own code raises: the job must end all the same
+        except BaseException as broken:  # its own code raises: the job must end all the same
             verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
         return self._ended(attempt, verdict, traceback, error=error)
 
@@ -320,6 +323,8 @@ class Executor:
             case "cancelled":
                 return self._ended(attempt, Verdict("failed", attempt.stop_reason), None)
             case "released" | "lease_lost":
+                return self._outcome(attempt, "released", counts=False)
+            case None if self._ending():
                 return self._outcome(attempt, "released", counts=False)
             case None:  # the task cancelled itself, or a library did
                 return self._judged(attempt, RuntimeError("the task was cancelled from within"))

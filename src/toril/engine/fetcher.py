@@ -14,7 +14,6 @@ Never dead in silence: a store that does not answer is tried again with growing,
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -26,11 +25,12 @@ from toril.core.errors import (
     StoreCorruptError,
     StoreForeignError,
 )
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.job import Claimed, Finished
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 IDLE_S = 30.0
 """Longest sleep without looking: a safeguard, since every change wakes the sleeper."""
@@ -81,7 +81,7 @@ class Fetcher:
         """Make a fetcher.
 
         Parameters:
-            start: Takes each claimed job.
+            start: Takes each claimed job. First of all that is done with a reply.
             lost: Takes outcomes that came too late and changed nothing.
             applied: Takes outcomes that the store has.
             before: Called before each exchange, to send what must arrive sooner.
@@ -127,6 +127,8 @@ class Fetcher:
         self._second: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
+        self.unanswered = False
+        """Whether nobody waits any more for an exchange that may have claimed jobs."""
         self.trouble: BackendError | None = None
         """Why the store does not answer. None: it does."""
         self.trouble_since_s = 0.0
@@ -284,15 +286,22 @@ class Fetcher:
             self._arrived(sent)
             self._fatal = error
         except BackendError as error:
-            self._arrived(sent)
-            self._outbox[:0] = sent.outcomes
-            self._unsure += len(sent.outcomes)
-            self._failed = self._asks = True
-            self._failures += 1
+            self._take_back(sent)
             self._wait_out(error)
+        except asyncio.CancelledError:  # with all tasks of a program that ends
+            self._take_back(sent)
+            self.unanswered = True
         except BaseException as error:
             self._arrived(sent)
             self._fatal = error
+
+    def _take_back(self, sent: _Sent) -> None:
+        """Take the outcomes of an exchange back of which it is unknown whether it was done."""
+        self._arrived(sent)
+        self._outbox[:0] = sent.outcomes
+        self._unsure += len(sent.outcomes)
+        self._failed = self._asks = True
+        self._failures += 1
 
     def _arrived(self, sent: _Sent) -> None:
         if sent is self._stands:
@@ -311,13 +320,13 @@ class Fetcher:
         if sent.first_again and sent.failures == self._failures:
             self._failed = False
         self._busy += len(reply.claimed) - len(sent.outcomes)
+        for claimed in reply.claimed:
+            self._start(claimed)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):
             if word == "lease_lost":
                 self._lost(outcome)
             else:
                 self._applied(outcome)
-        for claimed in reply.claimed:
-            self._start(claimed)
         self._latest = reply
 
     def _wait_out(self, error: BackendError) -> None:

@@ -65,7 +65,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
         wait_s = policy.wait(attempts_made, error)
         if wait_s is not None:
             wait_s = seconds(wait_s, "wait")
-    except Exception as broken:  # it is the customer's: the job must go on all the same
+    except BaseException as broken:  # it is the customer's: the job must go on all the same
         reason = f"{reason} (and the retry policy's wait function raised {describe(broken)})"
         return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
     return Verdict("failed", reason) if wait_s is None else Verdict("retried", reason, wait_s)
@@ -73,13 +73,12 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
 
 def describe(error: BaseException) -> str:
     """Return `Kind: text`, in characters that any store can hold. Never raises."""
-    try:
-        text = str(error)
-    except Exception as broken:  # somebody's __str__
-        text = f"(its text could not be made: {type(broken).__qualname__})"
     kind = type(error).__qualname__
-    line = f"{kind}: {text}" if text else kind
-    return storable(line)
+    try:
+        text = f"{error!s}"
+        return storable(f"{kind}: {text}" if text else kind)
+    except BaseException as broken:  # somebody's __str__
+        return f"{kind}: (its text could not be made: {type(broken).__qualname__})"
 
 
 def storable(text: str) -> str:

@@ -7,19 +7,19 @@ its neighbours. It names the task that blocks.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import Dispatch, Renewal
 from toril.engine.contract.workers import Workers
 from toril.engine.runners.memory import own_resident_bytes
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 LONGEST_TICK_S = 1.0
 """Between two looks: how soon a cancellation from elsewhere is seen."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Dispatch, Speech
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 
 class Speaker:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable
 
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Dispatch
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 CHUNK = 500
 """Jobs in one call."""
@@ -45,6 +45,8 @@ class Sweeper:
                 await self.sweep()
             except BackendError as error:
                 log.warning("sweeping failed, trying again: %s", error)
+            except Exception:  # a fault of ours: nobody else takes back what dead workers held
+                log.exception("sweeping failed, trying again")
             # Spread, so that workers that started together do not sweep together.
             await asyncio.sleep(self._every_s * (0.75 + random.random() / 2))  # noqa: S311 - spread only
 

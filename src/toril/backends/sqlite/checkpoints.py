@@ -8,15 +8,15 @@ Once it has become long all the same, the writer does it itself as soon as the t
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import suppress
 
 import apsw
 
 from toril.backends.sqlite.connection import connect_reader
+from toril.core.loggers import logger
 
-log = logging.getLogger("toril.sqlite")
+log = logger("toril.sqlite")
 
 START_PAGES = 2_000
 """Pages in the log from which on the thread moves them: 8 MiB."""

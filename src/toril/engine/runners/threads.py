@@ -14,6 +14,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from toril.engine.judging import describe
+
 
 class ThreadInterrupt(BaseException):
     """Raised in a task that did not end when it was told to. Not an `Exception`: it must pass."""
@@ -145,7 +147,7 @@ class _Slot:
 def _presentable(error: BaseException) -> BaseException:
     """Futures refuse StopIteration, and the loop would end for SystemExit and KeyboardInterrupt."""
     if isinstance(error, StopIteration | SystemExit | KeyboardInterrupt):
-        substitute = RuntimeError(f"the task raised {type(error).__name__}({error})")
+        substitute = RuntimeError(f"the task raised {describe(error)}")
         substitute.__cause__ = error
         return substitute
     return error
