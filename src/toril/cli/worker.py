@@ -156,7 +156,8 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
         url = app.url if isinstance(app.url, str) else None
         tell = partial(_tell, announce_fd, worker.id, url, worker.options.shutdown_s)
         tell("starting")
-        WorkerSignals(worker).install()
+        signals = WorkerSignals(worker)
+        signals.install()
         running = asyncio.ensure_future(worker.run())
         ready = asyncio.ensure_future(worker.ready())
         await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -166,6 +167,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             tell("ready")
         ready.cancel()
         await running
+        signals.done = True
         tell("done")
         say_stopped(worker)
     return DONE

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from toril.cli.codes import ERROR
+from toril.cli.codes import DONE, ERROR
 from toril.cli.hearing import hear
 from toril.cli.lifecycle import say_quiet, say_stopping
 
@@ -24,6 +24,8 @@ class WorkerSignals:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._stops = 0
+        self.done = False
+        """The worker has left, and holds nothing any more."""
 
     def install(self) -> None:
         """Take SIGTERM, SIGINT, SIGUSR1, and SIGHUP unless it is ignored (nohup)."""
@@ -37,7 +39,7 @@ class WorkerSignals:
         self._stops += 1
         if self._stops > 2:
             # Whatever runs is taken back by the next worker, once this one is silent.
-            os._exit(ERROR)
+            os._exit(DONE if self.done else ERROR)
         self._soon(self._stop_worker, number.name, self._stops > 1)
 
     def _stop_worker(self, name: str, now: bool) -> None:
