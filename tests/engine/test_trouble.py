@@ -15,6 +15,11 @@ from tests.support.waiting import wait_until
 
 from toril import App, HookEvent, State, StoreBusyError
 from toril.backends.sqlite import connection
+from toril.engine.contract import Claim, Exchange
+from toril.engine.executor import Executor
+from toril.engine.hooks import Hooks
+from toril.engine.job import Finished
+from toril.engine.runners.processes import ProcessOptions
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -178,3 +183,32 @@ async def test_jobs_are_given_back_when_the_program_ends_around_its_worker(
     async with app:
         info = await app.queue("default").job(job_id).info()
         assert (info.state, info.attempts_made, info.stalled) == (State.WAIT, 0, 0)
+
+
+async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
+    tmp_path: Path,
+) -> None:
+    """A task that is cancelled before its first step runs none: the job was held for ever."""
+    async with file_app(tmp_path) as app:
+
+        @app.task(retry=ONCE)
+        async def work() -> None:
+            """Do nothing."""
+
+        job = await work.enqueue()
+        outcomes: list[Finished] = []
+        executor = Executor(
+            app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
+            finished=lambda attempt, outcome: outcomes.append(outcome), speak=lambda said: None,
+            ending=lambda: False,
+        )  # fmt: skip
+        claim = Claim("default", 1, 60_000)
+        reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))
+        executor.start(reply.claimed[0], 60_000)
+        (attempt,) = executor.running.values()
+        attempt.stop("lease_lost", "in the same turn of the loop")
+        await wait_until(lambda: outcomes)
+        await executor.close()
+
+    assert [(outcome.job_id, outcome.kind) for outcome in outcomes] == [(job.id, "released")]
+    assert not executor.running

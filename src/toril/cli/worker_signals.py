@@ -28,12 +28,13 @@ class WorkerSignals:
         """The worker has left, and holds nothing any more."""
 
     def install(self) -> None:
-        """Take SIGTERM, SIGINT, SIGUSR1, and SIGHUP unless it is ignored (nohup)."""
+        """Take SIGTERM, SIGINT, SIGUSR1, SIGCONT, and SIGHUP unless it is ignored (nohup)."""
         for number in (signal.SIGTERM, signal.SIGINT):
             hear(number, partial(self._stop, number))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             hear(signal.SIGHUP, partial(self._stop, signal.SIGHUP))
         hear(signal.SIGUSR1, partial(self._soon, self._quiet_worker))
+        hear(signal.SIGCONT, self._worker.wake)
 
     def _stop(self, number: signal.Signals) -> None:
         self._stops += 1

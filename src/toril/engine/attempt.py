@@ -21,6 +21,7 @@ class Attempt:
     """One attempt under way."""
 
     __slots__ = (
+        "begun",
         "claimed",
         "context",
         "deadline_s",
@@ -47,6 +48,8 @@ class Attempt:
         self.started_s = time.monotonic()
         self.deadline_s: float | None = None
         self.task: asyncio.Task[None] | None = None
+        self.begun = False
+        """Its first line has run. A task that is cancelled sooner never gets to its outcome."""
         self.stop_kind: StopKind | None = None
         self.stop_reason = ""
         self.settled = False
@@ -85,7 +88,7 @@ class Attempt:
         self.nudged_s = time.monotonic()
         if self.context is not None:
             self.context.cancel(self.stop_reason)
-        if self.task is not None:
+        if self.task is not None and self.begun:
             try:
                 self.task.cancel()
             except BaseException:  # a future of the task's own that cannot be cancelled

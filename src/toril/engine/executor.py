@@ -104,6 +104,10 @@ class Executor:
 
     async def _run(self, attempt: Attempt) -> None:
         """Run one attempt and record exactly one outcome."""
+        attempt.begun = True
+        if attempt.stop_kind is not None:  # told to end before it began
+            self._settle(attempt, self._stopped(attempt))
+            return
         try:
             outcome = await self._perform(attempt)
         except Exception as error:
@@ -377,7 +381,8 @@ class Executor:
 
     def abandon(self, attempt: Attempt) -> None:
         """Record the outcome of an attempt that was told to end and does not."""
-        log.error("%s does not end and is left behind", attempt.label)
+        if attempt.task is None or not attempt.task.done():
+            log.error("%s does not end and is left behind", attempt.label)
         self._settle(attempt, self._stopped(attempt))
         if attempt.task is not None:
             # `asyncio.run` waits for every task that it knows: it would never return.

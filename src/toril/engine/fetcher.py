@@ -28,6 +28,7 @@ from toril.core.errors import (
 from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
+from toril.engine.giving_back import given_back
 from toril.engine.job import Claimed, Finished
 
 log = logger("toril.worker")
@@ -57,6 +58,8 @@ class _Sent:
     """Free slots that it may fill, beside those of its outcomes."""
     failures: int
     """How many had failed before it."""
+    doubtful: bool = False
+    """The process stood still meanwhile: what it claims may be somebody else's by now."""
     first_again: bool = False
     """Nothing was under way beside it but a standing claim, and one before it had failed."""
     task: asyncio.Task[None] | None = None
@@ -158,6 +161,13 @@ class Fetcher:
         """Ask the store now, in place of waiting for it to wake us: it may be in trouble."""
         self._asks = True
         self._step_soon()
+
+    def doubt(self) -> None:
+        """Run nothing that exchanges under way have claimed: the process stood still meanwhile."""
+        for sent in self._under_way:
+            sent.doubtful = True
+        if self._stands is not None:
+            self._stands.doubtful = True
 
     def give_up(self, error: BackendError) -> None:
         """Make `run` raise."""
@@ -321,7 +331,11 @@ class Fetcher:
             self._failed = False
         self._busy += len(reply.claimed) - len(sent.outcomes)
         for claimed in reply.claimed:
-            self._start(claimed)
+            if sent.doubtful:
+                # Back in line if it is ours; if it is not, that changes nothing.
+                self._outbox.append(given_back(claimed, self._worker_id))
+            else:
+                self._start(claimed)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):
             if word == "lease_lost":
                 self._lost(outcome)

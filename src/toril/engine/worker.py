@@ -179,6 +179,15 @@ class Worker:
         if self._keeper is not None:
             self._keeper.quiet()
 
+    def wake(self) -> None:
+        """Look whether the process stood still, before its tasks go on. From a SIGCONT handler.
+
+        A worker notices it by itself, but not before the turn of the event loop has ended in whose
+        middle it was stopped.
+        """
+        if self._keeper is not None:
+            self._keeper.look()
+
     def stop(self, deadline_s: float | None = None) -> None:
         """Take no new jobs, let running ones end, give back what is left, and end `run`.
 
@@ -248,6 +257,7 @@ class Worker:
             blocked=self._blocked,
             forgotten=self._register_again,
             refused=fetcher.look,
+            woken=fetcher.doubt,
         )
         if self._quiet:
             self.quiet()
