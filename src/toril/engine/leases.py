@@ -26,7 +26,7 @@ log = logger("toril.worker")
 
 LONGEST_TICK_S = 1.0
 """Between two looks: how soon a cancellation from elsewhere is seen."""
-BEAT_S = 7.5
+BEAT_S = 2.5
 """Between two heartbeats."""
 BLOCKED_S = 1.0
 """A loop that does not turn for so long is reported."""
@@ -128,9 +128,9 @@ class LeaseKeeper:
             try:
                 self._watch_loop()
                 self._renew()
-                if time.monotonic() >= next_beat_s:
+                if time.monotonic() >= next_beat_s - self._tick_s / 2:
+                    next_beat_s = max(next_beat_s, time.monotonic() - BEAT_S) + BEAT_S
                     self._beat()
-                    next_beat_s = time.monotonic() + BEAT_S
             except BackendError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
                 with suppress(RuntimeError):  # the loop was closed: the process is ending

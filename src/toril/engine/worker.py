@@ -60,9 +60,11 @@ class WorkerOptions:
     lease_s: float = 30.0
     """How long a claim holds without renewal, in seconds. Renewed long before."""
     max_stalled: int = 1
-    """How often a job may lose its worker before it is failed without another run."""
+    """How often a job may lose its worker, in one attempt that was begun, before it is failed
+    without another run."""
     sweep_s: float = 15.0
-    """Between two looks for jobs of dead workers, in seconds."""
+    """Longest time between two looks for jobs of dead workers, in seconds. Mostly sooner: when a
+    worker may turn out to be dead."""
     shutdown_s: float = 25.0
     """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows."""
     stale_after_s: float = 60.0
@@ -125,6 +127,8 @@ class Worker:
         self._speaker: Speaker | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._saying: set[asyncio.Task[None]] = set()
+        """Attempts that begin once the store knows that they do."""
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
         """What hooks will be told once the store has the outcome."""
 
@@ -372,14 +376,31 @@ class Worker:
                 await asyncio.wait([fetching])
                 return
 
-    def _start(self, claimed: Claimed) -> None:
+    def _start(self, claimed: Claimed, *, told: bool = False) -> None:
         """Begin an attempt; or give the job back, if its claim was answered while we leave."""
         assert self._executor is not None  # noqa: S101 - `run` has made both
         assert self._fetcher is not None  # noqa: S101
         if self._stopping.is_set():
             self._fetcher.finished(given_back(claimed, self.id))
+        elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
+            saying = asyncio.create_task(self._say_begun(claimed))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
         else:
             self._executor.start(claimed, self._lease_ms)
+
+    async def _say_begun(self, claimed: Claimed) -> None:
+        """Begin an attempt of a job that was begun before, without that attempt being counted.
+
+        It may have lost its worker. Should it lose this one too, the store must know that it had
+        begun: so its lease is renewed first. Jobs without a past are spared the detour.
+        """
+        hold = Hold(
+            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
+        )
+        with suppress(BackendError):  # told or not: what was claimed is run
+            await asyncio.to_thread(self._backend.dispatch.renew, self.id, [hold])
+        self._start(claimed, told=True)
 
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above

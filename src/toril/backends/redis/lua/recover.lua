@@ -4,6 +4,8 @@
 -- lock, and in the same pass those that were not marked yet; the rest is marked for the next check,
 -- which may be that of a Node worker. `stalled-check` tells Node that somebody has looked.
 --
+-- A dead worker's job that was never begun is not counted: its lease was not renewed (`renew`).
+--
 -- KEYS
 --   meta         hash  <prefix>:<queue>:meta
 -- ARGV
@@ -19,7 +21,7 @@
 -- EMITS
 --   waiting stalled
 -- COST
---   one command a job looked at, about 8 a job taken back
+--   one command a job looked at, about 9 a job taken back
 -- @include lib/open_queue
 -- @include lib/in_parts
 -- @include lib/emit
@@ -57,14 +59,20 @@ local function is_dead(lock)
   return false
 end
 
-local function take_back(id)
+-- An old server cannot say when a key ends: then it counts, as all did before.
+local function has_begun(lock_key)
+  local ends_ms = redis.pcall('PEXPIRETIME', lock_key)
+  return type(ends_ms) ~= 'number' or ends_ms % 2 == 1
+end
+
+local function take_back(id, counts)
   local key = queue.base .. id
   local facts = redis.call('HMGET', key, 'name', 'priority', 'stc', 'ats', 'processedOn', 'pb',
     'toril:cancel', 'rjk')
   redis.call('LREM', active, 1, id)
   redis.call('DEL', key .. ':lock')
   if not facts[1] then return nil end
-  local stalled = redis.call('HINCRBY', key, 'stc', 1)
+  local stalled = counts and redis.call('HINCRBY', key, 'stc', 1) or tonumber(facts[3]) or 0
   local reason = facts[7] or nil
   if not reason and stalled > max_stalled
     and not (facts[8] and redis.call('HEXISTS', queue.base .. 'repeat:' .. facts[8], 'ic') == 1) then
@@ -74,7 +82,8 @@ local function take_back(id)
   remember_attempt(queue, id, cjson.encode({
     number = tonumber(facts[4]) or 0, startedMs = tonumber(facts[5]) or queue.now_ms,
     workerId = facts[6] or '', outcome = 'stalled',
-    error = 'its worker stopped renewing the lease',
+    error = counts and 'its worker stopped renewing the lease'
+      or 'its worker ended before it had begun',
   }), queue.now_ms)
   line_up(queue, id, tonumber(facts[2]) or 0, true)
   emit(queue, 'waiting', 'jobId', id, 'prev', 'active')
@@ -91,7 +100,7 @@ for index, id in ipairs(ids) do
   if lock and not is_dead(lock) then
     marked[#marked + 1] = id
   else
-    local answer = take_back(id)
+    local answer = take_back(id, not lock or has_begun(keys[index]))
     removed = removed + 1
     if answer then taken[#taken + 1] = answer end
   end

@@ -1,4 +1,5 @@
--- move: active jobs go elsewhere: failed, back in line, or delayed. Null keeps what is there.
+-- move: active jobs go elsewhere: failed, back in line, or delayed. Null keeps what is there, but
+-- `stalled` begins anew with it.
 --
 -- PARAMS
 --   moves  text  JSON array of [number, state, position, due_ms, delay_ms, attempts_made,
@@ -20,7 +21,7 @@ UPDATE jobs
                 ELSE coalesce(history, '[]') END,
            '$[#]', json(moves.value -> 7)) END,
        finished_ms = moves.value ->> 8,
-       stalled = stalled + (moves.value ->> 9),
+       stalled = coalesce(stalled + (moves.value ->> 9), 0),
        deferred_failure = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL
                                ELSE coalesce(moves.value ->> 10, deferred_failure) END,
        cancel_reason = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL ELSE cancel_reason END,

@@ -91,7 +91,9 @@ local function take(queue, claim, room, token, worker)
   local ids = limit > 0 and pop(queue, limit, plain) or {}
   if #ids > 0 then
     in_parts(ids, function(...) redis.call('LPUSH', queue.base .. 'active', ...) end)
-    local starts, lease_end = 0, string.format('%.0f', queue.now_ms + claim.lease_ms)
+    -- Even until the holder says that it has begun (`renew`).
+    local starts, lease_end = 0, queue.now_ms + claim.lease_ms
+    lease_end = string.format('%.0f', lease_end - lease_end % 2)
     for _, id in ipairs(ids) do
       local job = start(queue, id, token, lease_end, worker)
       if job then
