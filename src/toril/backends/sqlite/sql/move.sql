@@ -1,9 +1,9 @@
--- move: active jobs go elsewhere: failed, back in line, or delayed. Null keeps what is there, but
--- `stalled` begins anew with it.
+-- move: active jobs go elsewhere: failed, back in line, or delayed. Null keeps what is there.
 --
 -- PARAMS
 --   moves  text  JSON array of [number, state, position, due_ms, delay_ms, attempts_made,
---                 failed_reason, attempt, finished_ms, stalled, deferred_failure]
+--                 failed_reason, attempt, finished_ms, stalled, deferred_failure]; stalled is
+--                 added to what was counted, which begins anew with null
 -- RETURNS
 --   nothing
 -- COST
