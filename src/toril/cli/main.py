@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.cli.streams import open_closed_streams
 from toril.version import VERSION
 
 COMMANDS = {
@@ -159,6 +160,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run this process's command line."""
+    open_closed_streams()
     sys.exit(run())
 
 

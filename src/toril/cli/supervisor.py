@@ -51,6 +51,7 @@ class Supervisor:
 
     def __init__(self, arguments: WorkerArguments, processes: int) -> None:
         self._words = arguments.words()
+        self._max_stalled = arguments.max_stalled
         self._processes = processes
         self._children: dict[int, Child] = {}
         self._stopping = asyncio.Event()
@@ -132,7 +133,7 @@ class Supervisor:
             return
         try:
             async with App(child.said.url).existing() as app:
-                jobs = await app.declare_dead(child.said.worker_id)
+                jobs = await app.declare_dead(child.said.worker_id, max_stalled=self._max_stalled)
         except TorilError as error:
             # Its silence tells the others, in a while.
             log.warning("the jobs of worker process %d come back later: %s", child.pid, error)

@@ -38,6 +38,10 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
     " stop. Default: 25s, with --reload 5s.",
 )  # fmt: skip
 @click.option(
+    "--max-stalled", type=click.IntRange(min=0), metavar="N", help="How often a job may lose its"
+    " worker, once it was begun, before it fails. Default: TORIL_MAX_STALLED, else 1.",
+)  # fmt: skip
+@click.option(
     "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Worker"
     " processes; what dies is restarted. Each takes --concurrency jobs at once.",
 )  # fmt: skip
@@ -62,6 +66,7 @@ def worker(
     profile: str | None,
     url: str | None,
     shutdown: float | None,
+    max_stalled: int | None,
     processes: int,
     reload: bool,
     loop: Loop,
@@ -88,6 +93,7 @@ def worker(
         profile=profile,
         url=url,
         shutdown_s=shutdown,
+        max_stalled=max_stalled,
         loop=loop,
         log_format=log_format,
         log_level=log_level,
@@ -151,6 +157,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             concurrency=arguments.concurrency,
             profile=arguments.profile,
             shutdown=arguments.shutdown_s,
+            max_stalled=arguments.max_stalled,
         )
         # Before anything else: it may die at any moment from here on.
         url = app.url if isinstance(app.url, str) else None

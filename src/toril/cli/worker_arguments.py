@@ -21,6 +21,7 @@ class WorkerArguments:
     profile: str | None
     url: str | None
     shutdown_s: float | None
+    max_stalled: int | None
     loop: Loop
     log_format: Literal["text", "json"]
     log_level: str | None
@@ -41,6 +42,7 @@ class WorkerArguments:
             "--profile": self.profile,
             "--url": self.url,
             "--shutdown": None if self.shutdown_s is None else f"{self.shutdown_s:f}s",
+            "--max-stalled": self.max_stalled,
             "--loop": self.loop,
             "--log-format": self.log_format,
             "--log-level": self.log_level,

@@ -25,6 +25,7 @@ from toril.engine.judging import Verdict, describe, judge, storable
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.options import KEEP_FAILED, JobOptions
 from toril.engine.outcomes import Cancel, Fail
+from toril.engine.runners import forks
 from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
@@ -81,6 +82,8 @@ class Executor:
         self._ending = ending
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadSlots(self._loop)
+        self._lineage = forks.lineage
+        forks.end_with_child(self._loop)
         self._processes: ProcessSlots | None = None
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
@@ -111,14 +114,22 @@ class Executor:
         try:
             outcome = await self._perform(attempt)
         except Exception as error:
+            self._end_if_forked(error)
             outcome = self._judged(attempt, error)
         except asyncio.CancelledError:
             outcome = self._stopped(attempt)
         except BaseException as error:
+            self._end_if_forked(error)
             substitute = RuntimeError(f"the task raised {describe(error)}")
             substitute.__cause__ = error
             outcome = self._judged(attempt, substitute)
+        if forks.lineage != self._lineage:
+            forks.end_child()
         self._settle(attempt, outcome)
+
+    def _end_if_forked(self, error: BaseException) -> None:
+        if forks.lineage != self._lineage:
+            forks.end_child(error)
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed

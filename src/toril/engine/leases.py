@@ -26,7 +26,7 @@ log = logger("toril.worker")
 
 LONGEST_TICK_S = 1.0
 """Between two looks: how soon a cancellation from elsewhere is seen."""
-BEAT_S = 2.5
+BEAT_S = 3.0
 """Between two heartbeats."""
 BLOCKED_S = 1.0
 """A loop that does not turn for so long is reported."""

@@ -62,7 +62,7 @@ class WorkerOptions:
     max_stalled: int = 1
     """How often a job may lose its worker, in one attempt that was begun, before it is failed
     without another run."""
-    sweep_s: float = 15.0
+    sweep_s: float = 30.0
     """Longest time between two looks for jobs of dead workers, in seconds. Mostly sooner: when a
     worker may turn out to be dead."""
     shutdown_s: float = 25.0
