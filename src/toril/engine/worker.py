@@ -379,7 +379,7 @@ class Worker:
     def _start(self, claimed: Claimed, *, told: bool = False) -> None:
         """Begin an attempt; or give the job back, if its claim was answered while we leave."""
         assert self._executor is not None  # noqa: S101 - `run` has made both
-        assert self._fetcher is not None  # noqa: S101
+        assert self._fetcher is not None  # noqa: S101 - as above
         if self._stopping.is_set():
             self._fetcher.finished(given_back(claimed, self.id))
         elif claimed.attempts_started > claimed.attempts_made + 1 and not told:

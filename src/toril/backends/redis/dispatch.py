@@ -196,7 +196,8 @@ class RedisDispatch:
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
     ) -> Recovery:
         dead, look_again_ms = await self._workers.look(heartbeat_s)
-        if not dead and time.monotonic() < self._looked_s + fresh_ms / 1000:
+        looked = not self._moments.frozen() and time.monotonic() - self._looked_s < fresh_ms / 1000
+        if looked and not dead:
             return Recovery([], [], look_again_ms)
         theirs = {queue for worker in dead for queue in worker.queues}
         names = await self._known.names(NAMES_HOLD_S if fresh_ms else 0.0)
