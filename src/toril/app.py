@@ -234,19 +234,21 @@ class App(TaskMaker):
         queues, workers = await asyncio.gather(self.queues(), self.workers())
         return exposition(metrics(queues, workers))
 
-    async def declare_dead(self, worker_id: str, *, max_stalled: int = 1) -> int:
+    async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.
 
-        For whoever sees it die, such as a supervisor; otherwise its silence tells, in 20 s.
+        For whoever sees it die, such as a supervisor; otherwise its silence tells, in 9 s.
 
         Parameters:
             worker_id: `Worker.id`.
-            max_stalled: As in `worker`: how often a job survives this.
+            max_stalled: As in `worker`: how often a job survives this. Default: the settings'.
 
         Returns:
             How many jobs went back; those of other dead workers, found by the way, included.
         """
         await self.backend().workers.declare_dead(worker_id)
+        if max_stalled is None:
+            max_stalled = self.settings.max_stalled
         return await take_back(self.backend().dispatch, max_stalled=max_stalled)
 
     async def migrate_to(
@@ -312,7 +314,7 @@ class App(TaskMaker):
         concurrency: int | None = None,
         profile: Profile | str | None = None,
         lease: float | timedelta | None = None,
-        max_stalled: int = 1,
+        max_stalled: int | None = None,
         sweep: float | timedelta | None = None,
         shutdown: float | timedelta | None = None,
         stale_after: float | timedelta = 60.0,
@@ -327,8 +329,10 @@ class App(TaskMaker):
             concurrency: Jobs at once. Default: the profile's, else 10.
             profile: Only the queues of this profile, with its figures.
             lease: How long a claim holds without renewal. Default: the profile's, else 30 s.
-            max_stalled: How often a job may lose its worker before it is failed.
-            sweep: Between two looks for jobs of dead workers. Default: the profile's, else 15 s.
+            max_stalled: How often a job may lose its worker, in one attempt that was begun, before
+                it is failed. Default: the settings', else 1.
+            sweep: Longest time between two looks for jobs of dead workers. Default: the profile's,
+                else 30 s.
             shutdown: How long `stop()` lets jobs go on. Default: 25 s.
             stale_after: If the store does not answer for so long, the worker ends with its error.
             rate: At most so many starts in a window, per queue, over all workers with a limit.
@@ -361,7 +365,7 @@ class App(TaskMaker):
             weights=weights,
             concurrency=concurrency,
             lease_s=default_lease_s if lease is None else seconds(lease, "lease"),
-            max_stalled=max_stalled,
+            max_stalled=self.settings.max_stalled if max_stalled is None else max_stalled,
             sweep_s=figures.sweep_s if sweep is None else seconds(sweep, "sweep"),
             shutdown_s=shutdown_s,
             stale_after_s=seconds(stale_after, "stale_after"),

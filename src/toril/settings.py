@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -35,6 +36,8 @@ class Settings:
     """Jobs at once of a worker. None: its profile's, else 10. `TORIL_CONCURRENCY`."""
     shutdown_s: float = 25.0
     """How long a stopping worker lets jobs go on, in seconds. `TORIL_SHUTDOWN`."""
+    max_stalled: int = 1
+    """How often a job that was begun may lose its worker before it fails. `TORIL_MAX_STALLED`."""
     profile: Profile | None = None
     """Which queues `toril worker` takes; `all` for none. `TORIL_PROFILE`, or `WORKER_TYPE`."""
     answer_timeout_s: float = 15.0
@@ -74,6 +77,7 @@ VARIABLES = {
     "TORIL_SHARE": "share",
     "TORIL_CONCURRENCY": "concurrency",
     "TORIL_SHUTDOWN": "shutdown_s",
+    "TORIL_MAX_STALLED": "max_stalled",
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
     "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
@@ -117,11 +121,11 @@ def _secret_text(source: str, value: object) -> str:
     return value
 
 
-def _whole(source: str, value: object) -> int:
+def _whole(source: str, value: object, *, least: int = 1) -> int:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidOptionError(f"{source}={value!r}: expected an integer from 1")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidOptionError(f"{source}={value!r}: expected an integer from {least}")
     return value
 
 
@@ -152,6 +156,7 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "durability": _word("full", "normal"),
     "share": _word("owner", "group"),
     "concurrency": _whole,
+    "max_stalled": partial(_whole, least=0),
     "shutdown_s": _duration,
     "profile": _profile,
     "answer_timeout_s": _some_time,

@@ -128,6 +128,7 @@ def test_records_of_the_command_line_do_not_show_it() -> None:
         profile=None,
         url=url,
         shutdown_s=None,
+        max_stalled=None,
         loop="auto",
         log_format="text",
         log_level=None,

@@ -193,6 +193,7 @@ def test_arguments_become_words_for_children_and_are_read_the_same() -> None:
         profile="all",
         url="sqlite:///x.db",
         shutdown_s=0.0005,
+        max_stalled=0,
         loop="asyncio",
         log_format="json",
         log_level="debug",
@@ -202,8 +203,9 @@ def test_arguments_become_words_for_children_and_are_read_the_same() -> None:
 
     assert queue_list(words["--queues"]) == {"a": 2, "b": 1}
     assert words["--shutdown"] == "0.000500s"
+    assert words["--max-stalled"] == "0"
     assert arguments.words()[0] == "shop:app"
     assert list(words) == [
-        "--concurrency", "--queues", "--profile", "--shutdown", "--loop", "--log-format",
-        "--log-level",
+        "--concurrency", "--queues", "--profile", "--shutdown", "--max-stalled", "--loop",
+        "--log-format", "--log-level",
     ]  # fmt: skip

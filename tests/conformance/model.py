@@ -210,6 +210,7 @@ class Model:
             job.attempts_started += 1
             job.started_ms = now.ms
             job.lease_ends_ms = now.steady_ms + LEASE_MS
+            job.lease_ends_ms -= job.lease_ends_ms % 2  # odd once it was renewed
             job.claim = len(self.claims)
             self.claims.append(job.label)
         return taken
@@ -236,6 +237,8 @@ class Model:
                         self._move(self.jobs[label], None, "trim")
             return True
         job.deferred = job.cancelled or job.deferred
+        if kind != "released":
+            job.stalled = 0
         if kind != "released" and wait_ms and job.cancelled is None:
             self._delay(job, now.after(wait_ms), "retry")
         else:

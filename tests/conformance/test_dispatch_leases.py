@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from tests.support.contract import (
     HandWorker,
@@ -24,6 +26,8 @@ from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
 STALLED = "job stalled more than allowable limit"
+A_LEASE = pytest.approx(30_000, abs=1)
+"""What is left of one: its last bit says whether it was renewed."""
 
 
 async def sweep(backend: Backend, *, max_stalled: int = 1, limit: int = 100) -> Recovery:
@@ -45,7 +49,7 @@ async def test_renewing_lengthens_the_lease_from_now(
 
     assert worker.renew(claimed) == Renewal([], [])
 
-    assert (await record(backend, job_id)).lease_remaining_ms == 30_000
+    assert (await record(backend, job_id)).lease_remaining_ms == A_LEASE
     clock.advance(29)
     assert await sweep(backend) == Recovery([], [])
 
@@ -59,8 +63,8 @@ async def test_each_hold_is_renewed_by_its_own_lease(
     holds = [worker.hold(first), HandWorker(backend, lease_ms=600_000).hold(second)]
     backend.dispatch.renew("worker-1", holds)
 
-    assert (await record(backend, short)).lease_remaining_ms == 30_000
-    assert (await record(backend, long)).lease_remaining_ms == 600_000
+    assert (await record(backend, short)).lease_remaining_ms == A_LEASE
+    assert (await record(backend, long)).lease_remaining_ms == pytest.approx(600_000, abs=1)
 
 
 async def test_renewing_reports_what_belongs_to_somebody_else(
@@ -225,6 +229,71 @@ async def test_worker_that_never_registered_has_its_lease_only(
     assert len((await sweep(backend)).recovered) == 1
 
 
+async def lose(backend: Backend, worker_id: str, *, begun: bool, max_stalled: int = 1) -> Recovery:
+    """Have a job claimed by a worker that dies, before or after it has begun."""
+    worker = HandWorker(backend, worker_id)
+    await register(backend, worker.id)
+    claimed = await worker.claim_one()
+    if begun:
+        worker.renew(claimed)
+    await backend.workers.declare_dead(worker.id)
+    return await sweep(backend, max_stalled=max_stalled)
+
+
+async def test_a_loss_counts_if_the_job_was_begun(backend: Backend) -> None:
+    """A job of which no line ever ran failed for good after two lost workers."""
+    job_id = await add_one(backend)
+
+    for number in range(4):
+        recovery = await lose(backend, f"unlucky-{number}", begun=False)
+        assert (recovery.recovered, recovery.quarantined) == ([(Q, job_id)], [])
+    found = await record(backend, job_id)
+    assert (found.stalled, found.deferred_failure, found.attempts_started) == (0, None, 4)
+    assert found.attempts[-1].error == "its worker ended before it had begun"
+    assert (await lose(backend, "first", begun=True)).quarantined == []
+    assert (await record(backend, job_id)).stalled == 1
+    assert (await lose(backend, "second", begun=True)).quarantined == [(Q, job_id)]
+    found = await record(backend, job_id)
+    assert (found.stalled, found.deferred_failure) == (2, STALLED)
+    assert found.attempts[-1].error == "its worker stopped renewing the lease"
+
+
+@pytest.mark.parametrize("ending", ["retried", "snoozed"])
+async def test_losses_do_not_add_up_over_attempts(
+    backend: Backend, ending: Literal["retried", "snoozed"]
+) -> None:
+    """One loss in each of two attempts failed a job that survives one."""
+    job_id = await add_one(backend)
+    worker = HandWorker(backend)
+
+    for number in range(3):
+        assert (await lose(backend, f"dead-{number}", begun=True)).quarantined == []
+        assert (await record(backend, job_id)).stalled == 1
+        assert await worker.end(await worker.claim_one(), ending, reason="not now") == "ok"
+        assert (await record(backend, job_id)).stalled == 0
+
+
+async def test_a_job_that_was_given_back_keeps_its_losses(backend: Backend) -> None:
+    job_id = await add_one(backend)
+    worker = HandWorker(backend)
+    await lose(backend, "dead", begun=True)
+    await worker.end(await worker.claim_one(), "released")
+
+    assert (await record(backend, job_id)).stalled == 1
+
+
+async def test_a_sweep_says_when_a_worker_may_turn_out_to_be_dead(
+    backend: Backend, clock: ManualClock
+) -> None:
+    assert (await sweep(backend)).look_again_ms is None
+    await register(backend, "older")
+    clock.advance(20)
+    await register(backend, "younger")
+    clock.advance(10)
+
+    assert (await sweep(backend)).look_again_ms == 30_000
+
+
 async def test_job_that_keeps_killing_its_worker_is_quarantined(
     backend: Backend, worker: HandWorker, clock: ManualClock
 ) -> None:
@@ -334,9 +403,8 @@ async def test_holder_of_a_cancelled_job_is_told_at_its_next_beat(
 
     assert renewal == Renewal([], [(worker.hold(unwanted), "not wanted")])
     found = await record(backend, unwanted.id)
-    assert (found.state, found.cancel_reason, found.lease_remaining_ms) == (
-        State.ACTIVE, "not wanted", 30_000,
-    )  # fmt: skip
+    assert (found.state, found.cancel_reason) == (State.ACTIVE, "not wanted")
+    assert found.lease_remaining_ms == A_LEASE
     await worker.end(unwanted, "failed", reason="not wanted")
     assert (await record(backend, unwanted.id)).cancel_reason is None
     assert await state(backend, unwanted.id) is State.FAILED

@@ -157,8 +157,8 @@ async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
 
     encode = type(work).encode
 
-    def broken(task: Any, result: object) -> str:
-        return "\ud800" if result in (3, 7) else encode(task, result)
+    def broken(task: Any, result: object, **how: Any) -> str:
+        return "\ud800" if result in (3, 7) else encode(task, result, **how)
 
     monkeypatch.setattr(type(work), "encode", broken)
     jobs = await work.enqueue_many({"n": n} for n in range(10))

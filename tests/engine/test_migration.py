@@ -425,7 +425,9 @@ async def test_job_that_begins_at_the_last_moment_stops_the_move(stores: Stores)
 async def test_job_of_a_dead_worker_goes_back_in_line_and_over(stores: Stores) -> None:
     await stores.source.jobs.add([job(Q), job(Q)])
     await stores.source.workers.register(card("worker-1", Q))
-    claimed = await HandWorker(stores.source).claim_one(Q)
+    worker = HandWorker(stores.source)
+    claimed = await worker.claim_one(Q)
+    worker.renew(claimed)
     await stores.source.workers.declare_dead("worker-1")
 
     await move_all(stores)

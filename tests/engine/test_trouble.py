@@ -10,11 +10,17 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.engine.working import file_app
+from tests.engine.working import ONCE, file_app
 from tests.support.waiting import wait_until
 
 from toril import App, HookEvent, State, StoreBusyError
 from toril.backends.sqlite import connection
+from toril.engine.contract import Claim, Exchange
+from toril.engine.executor import Executor
+from toril.engine.hooks import Hooks
+from toril.engine.job import Finished
+from toril.engine.runners.processes import ProcessOptions
+from toril.engine.speaker import Speaker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -118,3 +124,94 @@ async def test_adding_to_a_store_that_does_not_answer_raises_and_adds_nothing(
     info = await app.queue("default").info()
     assert info is not None
     assert info.waiting == 1
+
+
+async def test_a_claim_that_is_answered_while_the_worker_gives_back_goes_back_too(
+    tmp_path: Path,
+) -> None:
+    """It was never told to stop: left active for others to count, or `cancelled from within`."""
+    go, told_to_end, runs = asyncio.Event(), asyncio.Event(), list[str]()
+    async with file_app(tmp_path) as app:
+
+        @app.task(retry=ONCE)
+        async def work(name: str) -> None:
+            runs.append(name)
+            try:
+                await (go if name == "first" else asyncio.Event()).wait()
+            except asyncio.CancelledError:
+                told_to_end.set()
+                raise
+
+        jobs = [await work.enqueue(name) for name in ("first", "stays", "next")]
+        worker = app.worker(concurrency=2, sweep=3600)
+        running = asyncio.create_task(worker.run())
+        await wait_until(lambda: len(runs) == 2)
+        with locked(tmp_path):
+            go.set()  # its outcome goes with a claim, and the store does not answer yet
+            await wait_until(lambda: worker.running == [f"work (job {jobs[1].id} of default)"])
+            worker.stop()
+            worker.stop()
+            await asyncio.wait_for(told_to_end.wait(), 20)
+        await running
+
+        assert runs == ["first", "stays"]
+        infos = [await job.info() for job in jobs]
+        assert [info.state for info in infos] == [State.COMPLETED, State.WAIT, State.WAIT]
+        assert [(info.attempts_made, info.stalled) for info in infos[1:]] == [(0, 0)] * 2
+        assert await app.workers() == []
+
+
+async def test_jobs_are_given_back_when_the_program_ends_around_its_worker(
+    tmp_path: Path,
+) -> None:
+    """`asyncio.run` cancels all tasks at its end: the jobs' were `cancelled from within`."""
+    began = asyncio.Event()
+
+    async def program() -> str:
+        @app.task(retry=ONCE)
+        async def work() -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        job = await work.enqueue()
+        working.append(asyncio.create_task(app.worker().run()))
+        await began.wait()
+        return job.id
+
+    app = file_app(tmp_path)
+    working: list[asyncio.Task[None]] = []
+    job_id = await asyncio.to_thread(asyncio.run, program())
+    async with app:
+        info = await app.queue("default").job(job_id).info()
+        assert (info.state, info.attempts_made, info.stalled) == (State.WAIT, 0, 0)
+
+
+async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
+    tmp_path: Path,
+) -> None:
+    """A task that is cancelled before its first step runs none: the job was held for ever."""
+    async with file_app(tmp_path) as app:
+
+        @app.task(retry=ONCE)
+        async def work() -> None:
+            """Do nothing."""
+
+        job = await work.enqueue()
+        outcomes: list[Finished] = []
+        dispatch = app.backend().dispatch
+        executor = Executor(
+            app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
+            together=dispatch.together,
+            finished=lambda attempt, outcome: outcomes.append(outcome),
+            speaker=Speaker(dispatch, lost=lambda speech: None), ending=lambda: False,
+        )  # fmt: skip
+        claim = Claim("default", 1, 60_000)
+        reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))
+        executor.start(reply.claimed[0], 60_000)
+        (attempt,) = executor.running.values()
+        attempt.stop("lease_lost", "in the same turn of the loop")
+        await wait_until(lambda: outcomes)
+        await executor.close()
+
+    assert [(outcome.job_id, outcome.kind) for outcome in outcomes] == [(job.id, "released")]
+    assert not executor.running

@@ -7,7 +7,7 @@ import time
 
 import apsw
 import pytest
-from tests.faults.support import FULL, Say, Stage, WorkerProgram
+from tests.faults.support import FULL, Program, Say, Stage
 from tests.support.waiting import wait_until
 
 from toril.engine.leases import BEAT_S
@@ -61,7 +61,7 @@ async def test_frozen_worker_loses_its_jobs_to_another_and_its_late_outcomes_are
     )
 
 
-async def freeze(stage: Stage, worker: WorkerProgram) -> None:
+async def freeze(stage: Stage, worker: Program) -> None:
     """Stop a process at a moment at which it does not hold the file's lock."""
 
     async def stopped_outside_a_transaction() -> bool:

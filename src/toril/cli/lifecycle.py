@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from toril.cli.logs import FACTS
 from toril.core.durations import in_words
 from toril.core.errors import TorilError
+from toril.core.loggers import logger
 from toril.engine.hooks import HookEvent
 from toril.engine.outcomes import Outcome
 from toril.engine.tracebacks import traceback_text
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from toril.app import App
     from toril.engine.worker import Worker
 
-log = logging.getLogger("toril.cli")
+log = logger("toril.cli")
 
 
 def say_started(app: App, worker: Worker, *, loop: str) -> None:

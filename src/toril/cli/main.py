@@ -18,6 +18,7 @@ import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
 from toril.cli.harmless import printable, readable_streams, write
+from toril.cli.streams import open_closed_streams
 from toril.core.redact import without_passwords
 from toril.version import VERSION
 
@@ -164,6 +165,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run this process's command line."""
+    open_closed_streams()
     readable_streams()
     sys.exit(run([_as_utf8(word) for word in sys.argv[1:]]))
 

@@ -10,17 +10,20 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE
+from toril.cli.hearing import go_deaf, hear_on_loop
 from toril.core.errors import MissingExtraError
+from toril.core.loggers import logger
 
 if TYPE_CHECKING:
     from toril.cli.worker_arguments import WorkerArguments
 
-log = logging.getLogger("toril.cli")
+log = logger("toril.cli")
 
 RELOAD_SHUTDOWN_S = 5.0
 """How long a change lets running jobs go on, unless `--shutdown` says it."""
@@ -44,7 +47,10 @@ def keep_reloading(arguments: WorkerArguments) -> int:
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say which files changed
     if arguments.shutdown_s is None:
         arguments = replace(arguments, shutdown_s=RELOAD_SHUTDOWN_S)
-    return asyncio.run(Reloader(arguments, Path.cwd()).run())
+    try:
+        return asyncio.run(Reloader(arguments, Path.cwd()).run())
+    finally:
+        go_deaf()
 
 
 class Reloader:
@@ -62,11 +68,10 @@ class Reloader:
 
     async def run(self) -> int:
         """Watch until told to stop."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGUSR1, self._tell, signal.SIGUSR1)
+                hear_on_loop(number, self._stop)
+        hear_on_loop(signal.SIGUSR1, partial(self._tell, signal.SIGUSR1))
         changes = self._changes()
         watching = asyncio.ensure_future(anext(changes))
         await self._start()

@@ -7,26 +7,28 @@ store is told of the death. Signals are passed on. Loads no app itself: children
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import signal
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from toril.app import App
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE, ERROR, USAGE
+from toril.cli.hearing import go_deaf, hear_on_loop
 from toril.cli.logs import FACTS
 from toril.cli.output import plural
 from toril.core.durations import in_words
 from toril.core.errors import TorilError
+from toril.core.loggers import logger
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 
 if TYPE_CHECKING:
     from toril.cli.worker_arguments import WorkerArguments
 
-log = logging.getLogger("toril.cli")
+log = logger("toril.cli")
 
 RESTARTS = RetryPolicy(base_s=0.5, cap_s=30.0, jitter_ratio=0.2)
 """Waits between a death and the next start, doubling."""
@@ -38,7 +40,10 @@ MARGIN_S = 12.0
 
 def supervise(arguments: WorkerArguments, processes: int) -> int:
     """Run worker processes until told to stop; return 0 if all ended well."""
-    return asyncio.run(Supervisor(arguments, processes).run())
+    try:
+        return asyncio.run(Supervisor(arguments, processes).run())
+    finally:
+        go_deaf()
 
 
 class Supervisor:
@@ -47,6 +52,7 @@ class Supervisor:
     def __init__(self, arguments: WorkerArguments, processes: int) -> None:
         self._words = arguments.words()
         self._url = arguments.url
+        self._max_stalled = arguments.max_stalled
         self._processes = processes
         self._children: dict[int, Child] = {}
         self._stopping = asyncio.Event()
@@ -55,11 +61,10 @@ class Supervisor:
 
     async def run(self) -> int:
         """Start all, keep them alive until a signal, and see them out."""
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._stop, number)
-        loop.add_signal_handler(signal.SIGUSR1, self._be_quiet)
+                hear_on_loop(number, partial(self._stop, number))
+        hear_on_loop(signal.SIGUSR1, self._be_quiet)
         # The first alone: if the app cannot be loaded, it says so, and it says so once.
         first = await self._start(1)
         if not await first.ready() and not self._stopping.is_set():
@@ -129,7 +134,7 @@ class Supervisor:
             return
         try:
             async with App(child.said.url).existing() as app:
-                jobs = await app.declare_dead(child.said.worker_id)
+                jobs = await app.declare_dead(child.said.worker_id, max_stalled=self._max_stalled)
         except TorilError as error:
             # Its silence tells the others, in a while.
             log.warning("the jobs of worker process %d come back later: %s", child.pid, error)

@@ -38,6 +38,10 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
     " stop. Default: 25s, with --reload 5s.",
 )  # fmt: skip
 @click.option(
+    "--max-stalled", type=click.IntRange(min=0), metavar="N", help="How often a job may lose its"
+    " worker, once it was begun, before it fails. Default: TORIL_MAX_STALLED, else 1.",
+)  # fmt: skip
+@click.option(
     "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Worker"
     " processes; what dies is restarted. Each takes --concurrency jobs at once.",
 )  # fmt: skip
@@ -63,6 +67,7 @@ def worker(
     profile: str | None,
     url: str | None,
     shutdown: float | None,
+    max_stalled: int | None,
     processes: int,
     reload: bool,
     loop: Loop,
@@ -94,6 +99,7 @@ def worker(
         profile=profile,
         url=url,
         shutdown_s=shutdown,
+        max_stalled=max_stalled,
         loop=loop,
         log_format=log_format,
         log_level=log_level,
@@ -128,6 +134,7 @@ def set_up_logs(arguments: WorkerArguments, *, with_pid: bool) -> None:
 
 def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     """Run one worker in this process."""
+    from toril.cli.hearing import go_deaf
     from toril.cli.lifecycle import listen
     from toril.cli.target import load_app
 
@@ -139,8 +146,11 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     if arguments.queues is not None:
         _refuse_untasked(arguments, app)
     listen(app)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_serve(arguments, app, announce_fd))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(_serve(arguments, app, announce_fd))
+    finally:
+        go_deaf()
 
 
 async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) -> int:
@@ -153,12 +163,14 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             concurrency=arguments.concurrency,
             profile=arguments.profile,
             shutdown=arguments.shutdown_s,
+            max_stalled=arguments.max_stalled,
         )
         # Before anything else: it may die at any moment from here on.
         url = app.url if isinstance(app.url, str) else None
         tell = partial(_tell, announce_fd, worker.id, url, worker.options.shutdown_s)
         tell("starting")
-        WorkerSignals(worker).install()
+        signals = WorkerSignals(worker)
+        signals.install()
         running = asyncio.ensure_future(worker.run())
         ready = asyncio.ensure_future(worker.ready())
         await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -168,6 +180,7 @@ async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) 
             tell("ready")
         ready.cancel()
         await running
+        signals.done = True
         tell("done")
         say_stopped(worker)
     return DONE

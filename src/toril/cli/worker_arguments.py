@@ -21,6 +21,7 @@ class WorkerArguments:
     profile: str | None
     url: str | None = field(repr=False)
     shutdown_s: float | None
+    max_stalled: int | None
     loop: Loop
     log_format: Literal["text", "json"]
     log_level: str | None
@@ -40,6 +41,7 @@ class WorkerArguments:
             "--queues": queues,
             "--profile": self.profile,
             "--shutdown": None if self.shutdown_s is None else f"{self.shutdown_s:f}s",
+            "--max-stalled": self.max_stalled,
             "--loop": self.loop,
             "--log-format": self.log_format,
             "--log-level": self.log_level,

@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from types import FrameType
+from functools import partial
 from typing import TYPE_CHECKING
 
-from toril.cli.codes import ERROR
+from toril.cli.codes import DONE, ERROR
+from toril.cli.hearing import hear
 from toril.cli.lifecycle import say_quiet, say_stopping
 
 if TYPE_CHECKING:
@@ -17,38 +18,34 @@ if TYPE_CHECKING:
 
 
 class WorkerSignals:
-    """What a worker's signals mean.
-
-    Plain signal handlers, not the loop's: these run also while a task blocks the loop, so that a
-    third signal always gets through.
-    """
+    """What a worker's signals mean. A third one always gets through, also to a blocked loop."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._stops = 0
+        self.done = False
+        """The worker has left, and holds nothing any more."""
 
     def install(self) -> None:
-        """Take SIGTERM, SIGINT, SIGUSR1, and SIGHUP unless it is ignored (nohup)."""
+        """Take SIGTERM, SIGINT, SIGUSR1, SIGCONT, and SIGHUP unless it is ignored (nohup)."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+            hear(number, partial(self._stop, number))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._stop)
-        signal.signal(signal.SIGUSR1, self._quiet)
+            hear(signal.SIGHUP, partial(self._stop, signal.SIGHUP))
+        hear(signal.SIGUSR1, partial(self._soon, self._quiet_worker))
+        hear(signal.SIGCONT, self._worker.wake)
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: signal.Signals) -> None:
         self._stops += 1
         if self._stops > 2:
             # Whatever runs is taken back by the next worker, once this one is silent.
-            os._exit(ERROR)
-        self._soon(self._stop_worker, signal.Signals(number).name, self._stops > 1)
+            os._exit(DONE if self.done else ERROR)
+        self._soon(self._stop_worker, number.name, self._stops > 1)
 
     def _stop_worker(self, name: str, now: bool) -> None:
         say_stopping(self._worker, name, now=now)
         self._worker.stop()
-
-    def _quiet(self, _number: int, _frame: FrameType | None) -> None:
-        self._soon(self._quiet_worker)
 
     def _quiet_worker(self) -> None:
         self._worker.quiet()

@@ -19,7 +19,7 @@ from toril.cli.output import (
 )
 from toril.engine.info import WorkerInfo
 
-SILENT_S = 15.0
+SILENT_S = 7.5
 """Three heartbeats missed."""
 
 COLUMNS = (

@@ -6,11 +6,14 @@ import asyncio
 import time
 from typing import Any, Literal
 
+from toril.core.loggers import logger
 from toril.engine.context import Context
 from toril.engine.contract.dispatch import Hold
 from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
+
+log = logger("toril.worker")
 
 StopKind = Literal["timeout", "cancelled", "lease_lost", "released"]
 
@@ -19,6 +22,7 @@ class Attempt:
     """One attempt under way."""
 
     __slots__ = (
+        "begun",
         "claimed",
         "context",
         "deadline_s",
@@ -45,6 +49,8 @@ class Attempt:
         self.started_s = time.monotonic()
         self.deadline_s: float | None = None
         self.task: asyncio.Task[None] | None = None
+        self.begun = False
+        """Its first line has run. A task that is cancelled sooner never gets to its outcome."""
         self.stop_kind: StopKind | None = None
         self.stop_reason = ""
         self.settled = False
@@ -84,5 +90,8 @@ class Attempt:
         self.nudged_s = time.monotonic()
         if self.context is not None:
             self.context.cancel(self.stop_reason)
-        if self.task is not None:
-            self.task.cancel()
+        if self.task is not None and self.begun:
+            try:
+                self.task.cancel()
+            except BaseException:  # a future of the task's own that cannot be cancelled
+                log.exception("%s could not be told to end", self.label)

@@ -5,12 +5,13 @@ Knows the attempt and the task's policies, and nothing of where or how it ran.
 
 from __future__ import annotations
 
-import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from toril.core.errors import AttemptTimeoutError, TorilError
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.handler import Handler
 from toril.engine.job import Finished
@@ -21,14 +22,21 @@ from toril.engine.texts import beginning
 from toril.engine.tracebacks import traceback_text
 from toril.engine.wire_options import WireOptions, from_wire
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 
 class Endings:
     """Makes the outcomes of one worker's attempts."""
 
-    def __init__(self, worker_id: str) -> None:
+    def __init__(self, worker_id: str, ending: Callable[[], bool]) -> None:
+        """Make them.
+
+        Parameters:
+            worker_id: Whose attempts they are.
+            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
+        """
         self._worker_id = worker_id
+        self._ending = ending
 
     def completed(self, attempt: Attempt, handler: Handler, value: str) -> Finished:
         """Return the outcome of an attempt that returned: its result is `value`, JSON text."""
@@ -58,7 +66,7 @@ class Endings:
             verdict = _verdict(attempt, error)
             expected = isinstance(error, TorilError | Cancel | Fail)
             traceback = None if expected else traceback_text(error)
-        except Exception as broken:  # an error whose own code raises: the job must end all the same
+        except BaseException as broken:  # its own code raises: the job must end all the same
             verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
         return self._ended(attempt, verdict, traceback, error=error)
 
@@ -72,6 +80,8 @@ class Endings:
                 return self._ended(attempt, Verdict("failed", attempt.stop_reason), None)
             case "released" | "lease_lost":
                 return self._outcome(attempt, "released", counts=False)
+            case None if self._ending():
+                return self._outcome(attempt, "released", counts=False)
             case None:  # the task cancelled itself, or a library did
                 return self.raised(attempt, RuntimeError("the task was cancelled from within"))
 
@@ -84,7 +94,7 @@ class Endings:
         reason = f"the outcome of this attempt could not be settled: {describe(broken)}"
         log.error("%s is failed: %s", attempt.label, reason)
         traceback = None
-        with suppress(Exception):
+        with suppress(BaseException):
             traceback = traceback_text(broken)
         claimed = attempt.claimed
         attempt.error = broken

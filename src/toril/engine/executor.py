@@ -6,7 +6,6 @@ Knows where a task can run, and nothing of leases, fetching or the store.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 
 from toril.core.codec import decode
 from toril.core.errors import UnknownTaskError
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts
 from toril.engine.endings import Endings, options_of
@@ -25,6 +25,7 @@ from toril.engine.job import Claimed, Finished
 from toril.engine.judging import describe
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
+from toril.engine.runners import forks
 from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.interpreter import NoChildError
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
@@ -34,7 +35,7 @@ from toril.engine.stand_ins import presentable
 from toril.engine.surroundings import Surroundings
 from toril.engine.task_results import encoded_result
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 GRACE_S = 1.0
 """How long a thread has to end after it was told to, and again after it was interrupted."""
@@ -66,6 +67,7 @@ class Executor:
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
         speaker: Speaker,
+        ending: Callable[[], bool],
     ) -> None:
         """Make an executor.
 
@@ -73,6 +75,7 @@ class Executor:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             speaker: Takes progress and log lines.
+            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
         """
         self._handlers = handlers
         self._worker_id = worker_id
@@ -80,11 +83,13 @@ class Executor:
         self._hooks = hooks
         self._process_options = processes
         self._finished = finished
-        self._endings = Endings(worker_id)
+        self._endings = Endings(worker_id, ending)
         self._loop = asyncio.get_running_loop()
         self._hearing = Hearing(self._loop, speaker, hooks, Door(handlers, together))
         self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
+        self._lineage = forks.lineage
+        forks.end_with_child(self._loop)
         self._processes: ProcessSlots | None = None
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
@@ -112,19 +117,31 @@ class Executor:
 
     async def _run(self, attempt: Attempt) -> None:
         """Run one attempt and record exactly one outcome."""
+        attempt.begun = True
         try:
             try:
-                outcome = await self._perform(attempt)
+                if attempt.stop_kind is None:
+                    outcome = await self._perform(attempt)
+                else:  # told to end before it began
+                    outcome = self._endings.stopped(attempt)
             except Exception as error:
+                self._end_if_forked(error)
                 outcome = self._endings.raised(attempt, error)
             except asyncio.CancelledError:
                 outcome = self._endings.stopped(attempt)
             except BaseException as error:
+                self._end_if_forked(error)
                 substitute = presentable(error, describe(error))
                 outcome = self._endings.raised(attempt, substitute)
         except BaseException as error:  # ours, or of what is stored: it must settle all the same
             outcome = self._endings.last_resort(attempt, error)
+        if forks.lineage != self._lineage:
+            forks.end_child()
         self._settle(attempt, outcome)
+
+    def _end_if_forked(self, error: BaseException) -> None:
+        if forks.lineage != self._lineage:
+            forks.end_child(error)
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed
@@ -271,7 +288,8 @@ class Executor:
 
     def abandon(self, attempt: Attempt) -> None:
         """Record the outcome of an attempt that was told to end and does not."""
-        log.error("%s does not end and is left behind", attempt.label)
+        if attempt.task is None or not attempt.task.done():
+            log.error("%s does not end and is left behind", attempt.label)
         try:
             outcome = self._endings.stopped(attempt)
         except Exception as error:  # as in `_run`

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -27,12 +26,14 @@ from toril.core.errors import (
     StoreCorruptError,
     StoreForeignError,
 )
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
+from toril.engine.giving_back import given_back
 from toril.engine.job import Claimed, Finished
 from toril.engine.storing import exchange_surely
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 IDLE_S = 30.0
 """Longest sleep without looking: a safeguard, since every change wakes the sleeper."""
@@ -59,6 +60,8 @@ class _Sent:
     """Free slots that it may fill, beside those of its outcomes."""
     failures: int
     """How many had failed before it."""
+    doubtful: bool = False
+    """The process stood still meanwhile: what it claims may be somebody else's by now."""
     first_again: bool = False
     """Nothing was under way beside it but a standing claim, and one before it had failed."""
     task: asyncio.Task[None] | None = None
@@ -83,7 +86,7 @@ class Fetcher:
         """Make a fetcher.
 
         Parameters:
-            start: Takes each claimed job.
+            start: Takes each claimed job. First of all that is done with a reply.
             lost: Takes outcomes that came too late and changed nothing.
             applied: Takes outcomes that the store has.
             before: Called before each exchange, to send what must arrive sooner.
@@ -131,6 +134,8 @@ class Fetcher:
         self._second: asyncio.TimerHandle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
+        self.unanswered = False
+        """Whether nobody waits any more for an exchange that may have claimed jobs."""
         self.trouble: BackendError | None = None
         """Why the store does not answer. None: it does."""
         self.trouble_since_s = 0.0
@@ -160,6 +165,13 @@ class Fetcher:
         """Ask the store now, in place of waiting for it to wake us: it may be in trouble."""
         self._asks = True
         self._step_soon()
+
+    def doubt(self) -> None:
+        """Run nothing that exchanges under way have claimed: the process stood still meanwhile."""
+        for sent in self._under_way:
+            sent.doubtful = True
+        if self._stands is not None:
+            self._stands.doubtful = True
 
     def give_up(self, error: BackendError) -> None:
         """Make `run` raise."""
@@ -288,15 +300,22 @@ class Fetcher:
             self._arrived(sent)
             self._fatal = error
         except BackendError as error:
-            self._arrived(sent)
-            self._outbox[:0] = sent.outcomes
-            self._unsure += len(sent.outcomes)
-            self._failed = self._asks = True
-            self._failures += 1
+            self._take_back(sent)
             self._wait_out(error)
+        except asyncio.CancelledError:  # with all tasks of a program that ends
+            self._take_back(sent)
+            self.unanswered = True
         except BaseException as error:
             self._arrived(sent)
             self._fatal = error
+
+    def _take_back(self, sent: _Sent) -> None:
+        """Take the outcomes of an exchange back of which it is unknown whether it was done."""
+        self._arrived(sent)
+        self._outbox[:0] = sent.outcomes
+        self._unsure += len(sent.outcomes)
+        self._failed = self._asks = True
+        self._failures += 1
 
     def _arrived(self, sent: _Sent) -> None:
         if sent is self._stands:
@@ -315,13 +334,17 @@ class Fetcher:
         if sent.first_again and sent.failures == self._failures:
             self._failed = False
         self._busy += len(reply.claimed) - len(sent.outcomes)
+        for claimed in reply.claimed:
+            if sent.doubtful:
+                # Back in line if it is ours; if it is not, that changes nothing.
+                self._outbox.append(given_back(claimed, self._worker_id))
+            else:
+                self._start(claimed)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):
             if word == "lease_lost":
                 self._lost(outcome)
             else:
                 self._applied(outcome)
-        for claimed in reply.claimed:
-            self._start(claimed)
         self._latest = reply
 
     def _wait_out(self, error: BackendError) -> None:

@@ -1,24 +1,25 @@
 """Functions of the app that are told what its own workers see: `@app.on("failed")`.
 
 For what other processes do, follow the events (`engine/stream.py`). A hook that raises is logged
-and changes nothing.
+and changes nothing, whatever it raises: a `SystemExit` or `CancelledError` that got through would
+end the worker in the middle of an exchange.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from toril.core.checks import unknown
 from toril.core.errors import InvalidOptionError
+from toril.core.loggers import logger
 
-log = logging.getLogger("toril.hooks")
+log = logger("toril.hooks")
 
 HookName = Literal[
     "active", "completed", "failed", "retried", "progress", "stalled", "lease_lost", "blocked",
@@ -85,11 +86,12 @@ class Hooks:
             event = HookEvent(name=name, **facts)
             try:
                 answer = hook(event)
-            except Exception:  # a customer's function must not stop the worker
+                goes_on = inspect.isawaitable(answer)
+            except BaseException:  # a customer's function must not stop the worker
                 log.exception("a hook for %r raised", name)
                 continue
-            if inspect.isawaitable(answer):
-                task = asyncio.ensure_future(_finish(name, answer))
+            if goes_on:
+                task = asyncio.ensure_future(_finish(name, cast("Awaitable[None]", answer)))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 
@@ -106,5 +108,8 @@ class Hooks:
 async def _finish(name: str, answer: Awaitable[None]) -> None:
     try:
         await answer
-    except Exception:  # as above
+    except BaseException:  # as above
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # by `settle`, or the program ends
+            raise
         log.exception("a hook for %r raised", name)

@@ -69,7 +69,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
         wait_s = policy.wait(attempts_made, error)
         if wait_s is not None:
             wait_s = seconds(wait_s, "wait")
-    except Exception as broken:  # it is the customer's: the job must go on all the same
+    except BaseException as broken:  # it is the customer's: the job must go on all the same
         reason = f"{reason} (and the retry policy's wait function raised {describe(broken)})"
         return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
     return Verdict("failed", reason) if wait_s is None else Verdict("retried", reason, wait_s)
@@ -78,7 +78,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
 def describe(error: BaseException) -> str:
     """Return `Kind: text`, cut to what a store takes. Never raises."""
     try:
-        text = str(error)
+        text = f"{error!s}"
     except BaseException as broken:  # somebody's __str__
         text = f"(its text could not be made: {type(broken).__qualname__})"
     kind = beginning(type(error).__qualname__, _MAX_KIND_BYTES)

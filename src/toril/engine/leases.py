@@ -1,35 +1,43 @@
 """Keeps what a worker holds: a thread that renews leases, beats, and watches the event loop.
 
 A thread, so that a task which blocks the loop does not lose the job it is at work on, nor those of
-its neighbours. It names the task that blocks.
+its neighbours. It names the task that blocks. After a standstill of the whole process it looks at
+all leases first, and the event loop waits for that (`standstill.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import Dispatch, Renewal
 from toril.engine.contract.workers import Workers
 from toril.engine.runners.memory import own_resident_bytes
+from toril.engine.standstill import StandstillWatch, elapsed_s
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 LONGEST_TICK_S = 0.75
 """Between two looks. With `YOUNG_S`, how soon a cancellation from elsewhere is seen: the
 documentation says within a second."""
 YOUNG_S = 0.2
 """Attempts younger than this are left out of a look: most jobs end before."""
-BEAT_S = 7.5
+BEAT_S = 3.0
 """Between two heartbeats."""
 BLOCKED_S = 1.0
 """A loop that does not turn for so long is reported."""
+LOOK_S = 5.0
+"""How long the loop waits after a standstill for the leases to be looked at: a store that does not
+answer must not stop everything. Its outcomes are fenced all the same."""
+AGAIN_S = 0.1
+"""Between two tries meanwhile: connections may have to be made anew."""
 
 
 class LeaseKeeper:
@@ -47,6 +55,7 @@ class LeaseKeeper:
         blocked: Callable[[str | None, float], None],
         forgotten: Callable[[], None],
         refused: Callable[[], None],
+        woken: Callable[[], None],
     ) -> None:
         """Make a keeper.
 
@@ -56,6 +65,7 @@ class LeaseKeeper:
             blocked: Takes the name of a task that blocked the loop and for how long (s), on it.
             forgotten: Called on the loop when the register does not know the worker any more.
             refused: Called on it when the store refused a beat or a renewal.
+            woken: Called on it after a standstill, before the leases are looked at.
         """
         self._dispatch = dispatch
         self._workers = workers
@@ -66,35 +76,64 @@ class LeaseKeeper:
         self._blocked = blocked
         self._forgotten = forgotten
         self._refused = refused
+        self._woken = woken
         self._loop = asyncio.get_running_loop()
-        self._ended = threading.Event()
+        self._ended = False
+        self._hurry = threading.Event()
         self._quiet = False
-        self._asked_s: float | None = None
         self._culprit: str | None = None
+        self._looked = threading.Condition()
+        self._looked_s = self._went_on_s = elapsed_s()
+        """When the last look at the leases began that went well; and when the thread was awake."""
+        self._stood_s = -math.inf
+        """When the thread found last that it stood still."""
+        self._awaited: list[Renewal] | None = None
+        """What is found while the loop waits for it."""
+        self._watch = StandstillWatch(
+            tick_s=self._tick_s,
+            lease_s=lease_s,
+            busy=lambda: bool(running),
+            went_on_s=lambda: self._went_on_s,
+            stood_s=lambda: self._stood_s,
+            woken=self._look_first,
+            turned=self._turned,
+        )
         self._thread = threading.Thread(target=self._run, name="toril-leases", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        self._watch.start()
         self._thread.start()
 
     def quiet(self) -> None:
         """Tell the register that nothing new is taken."""
         self._quiet = True
 
+    def look(self) -> None:
+        """Look whether the process stood still. From a signal handler, in the loop's thread."""
+        self._watch.look()
+
     async def stop(self) -> None:
         """End the thread. Nothing may be held any more."""
-        self._ended.set()
+        self._watch.stop()
+        self._ended = True
+        self._hurry.set()
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         next_beat_s = 0.0
-        while not self._ended.wait(self._tick_s):
+        while True:
+            self._hurry.wait(self._tick_s if self._awaited is None else AGAIN_S)
+            self._hurry.clear()
+            if self._ended:
+                return
+            self._wake_up()
             try:
                 self._watch_loop()
                 self._renew()
-                if time.monotonic() >= next_beat_s:
+                if time.monotonic() >= next_beat_s - self._tick_s / 2:
+                    next_beat_s = max(next_beat_s, time.monotonic() - BEAT_S) + BEAT_S
                     self._beat()
-                    next_beat_s = time.monotonic() + BEAT_S
             except BackendError as error:
                 log.warning("leases could not be renewed, trying again: %s", error)
                 with suppress(RuntimeError):  # the loop was closed: the process is ending
@@ -104,15 +143,48 @@ class LeaseKeeper:
                     return
                 log.exception("leases could not be renewed, trying again")
 
+    def _wake_up(self) -> None:
+        now_s = elapsed_s()
+        if now_s - self._went_on_s >= self._watch.standstill_s + self._tick_s:
+            self._stood_s = now_s
+        self._went_on_s = now_s
+
     def _renew(self) -> None:
-        old_s = time.monotonic() - min(YOUNG_S, self._tick_s)
+        now_s, awaited = elapsed_s(), self._awaited
+        # Younger ones have most of their lease before them; most jobs end before their first look.
+        young_s = min(YOUNG_S, self._tick_s)
+        old_s = time.monotonic() - young_s if awaited is None else math.inf
         held = [
             attempt.hold for attempt in list(self._running.values()) if attempt.started_s <= old_s
         ]
         if held:
             renewal = self._dispatch.renew(self._worker_id, held)
-            if renewal.lost or renewal.cancelled:
+            if awaited is not None:
+                awaited.append(renewal)
+            elif renewal.lost or renewal.cancelled:
                 self._loop.call_soon_threadsafe(self._renewed, renewal)
+        with self._looked:
+            self._looked_s = now_s
+            self._looked.notify_all()
+
+    def _look_first(self, stood_s: float) -> None:
+        """Have all leases looked at, after a standstill, before anything else goes on."""
+        self._woken()
+        now_s, found = elapsed_s(), list[Renewal]()
+        if self._running:
+            with self._looked:
+                self._awaited = found
+                self._hurry.set()
+                self._looked.wait_for(lambda: self._looked_s >= now_s, LOOK_S)
+                self._awaited = None
+        lost = sum(len(renewal.lost) for renewal in found)
+        log.warning(
+            "this process stood still for %.1f s; of %d jobs that it ran %d were given to somebody"
+            " else meanwhile",
+            *(stood_s, len(self._running), lost),
+        )
+        for renewal in found:
+            self._renewed(renewal)
 
     def _beat(self) -> None:
         known = self._workers.beat(
@@ -125,25 +197,22 @@ class LeaseKeeper:
             self._loop.call_soon_threadsafe(self._forgotten)
 
     def _watch_loop(self) -> None:
-        """Ask the loop to answer, and see how long it takes."""
-        now_s = time.monotonic()
-        if self._asked_s is None:
-            self._asked_s = now_s
-            self._loop.call_soon_threadsafe(self._answer)
-        elif now_s - self._asked_s >= BLOCKED_S and self._culprit is None:
+        """See how late the loop is, and who is to blame."""
+        late_s = self._watch.late_s()
+        just_stood = self._stood_s == self._went_on_s
+        if late_s >= BLOCKED_S and self._culprit is None and not just_stood:
             self._culprit = self._who_blocks()
             log.warning(
                 "%s has blocked the event loop for %.1f s; its leases are kept, but nothing else"
                 ' runs meanwhile: give the task run_in="thread" or "process"',
                 self._culprit or "something outside a task",
-                now_s - self._asked_s,
+                late_s,
             )
 
-    def _answer(self) -> None:
-        asked_s, culprit = self._asked_s, self._culprit
-        self._asked_s = self._culprit = None
-        if asked_s is not None and culprit is not None:
-            self._blocked(culprit or None, time.monotonic() - asked_s)
+    def _turned(self, late_s: float) -> None:
+        culprit, self._culprit = self._culprit, None
+        if culprit is not None:
+            self._blocked(culprit or None, late_s)
 
     def _who_blocks(self) -> str:
         current = asyncio.current_task(self._loop)

@@ -32,9 +32,8 @@ class ProfileSettings:
 
 
 _SETTINGS = {
-    Profile.LIGHT: ProfileSettings(concurrency=50, lease_s=30.0, sweep_s=15.0),
-    Profile.MEDIUM: ProfileSettings(concurrency=10, lease_s=300.0, sweep_s=15.0),
-    # Jobs of workers that are known to be dead come back at the next sweep of any worker, whatever
-    # their lease, so the long lease does not delay that much.
+    Profile.LIGHT: ProfileSettings(concurrency=50, lease_s=30.0, sweep_s=30.0),
+    Profile.MEDIUM: ProfileSettings(concurrency=10, lease_s=300.0, sweep_s=30.0),
+    # Jobs of workers that fall silent come back within 10 s, whatever their lease.
     Profile.HEAVY: ProfileSettings(concurrency=1, lease_s=3600.0, sweep_s=30.0),
 }

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Dispatch, Speech
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 MOST = 5_000
 """Reports and lines under way to the store."""

@@ -6,15 +6,14 @@ that cannot be written ends the worker, and takes down with it all others that t
 
 from __future__ import annotations
 
-import logging
-
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Dispatch, Exchange, ExchangeReply, Standing, Word
 from toril.engine.job import Finished
 from toril.engine.judging import describe
 from toril.engine.options import KEEP_FAILED
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 AGAIN_MS = 1
 """Nothing was claimed meanwhile: ask again at once."""

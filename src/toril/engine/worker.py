@@ -7,20 +7,19 @@ module only puts them together and takes them down in the right order.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
 from toril.core.checks import require
 from toril.core.errors import BackendError
 from toril.core.ids import check_queue_name, new_worker_id
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Hold, Renewal, Speech
@@ -28,9 +27,11 @@ from toril.engine.contract.workers import WorkerRecord
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
+from toril.engine.giving_back import given_back
 from toril.engine.handler import Handlers
 from toril.engine.hooks import HookName, Hooks
-from toril.engine.job import Finished
+from toril.engine.job import Claimed, Finished
+from toril.engine.judging import describe
 from toril.engine.leases import LeaseKeeper
 from toril.engine.middleware import Middleware
 from toril.engine.options import RateLimit
@@ -40,7 +41,7 @@ from toril.engine.speaker import Speaker
 from toril.engine.sweeper import Sweeper
 from toril.version import VERSION
 
-log = logging.getLogger("toril.worker")
+log = logger("toril.worker")
 
 FAREWELL_S = 5.0
 """How long released attempts have to let go, before the worker leaves without them."""
@@ -59,9 +60,11 @@ class WorkerOptions:
     lease_s: float = 30.0
     """How long a claim holds without renewal, in seconds. Renewed long before."""
     max_stalled: int = 1
-    """How often a job may lose its worker before it is failed without another run."""
-    sweep_s: float = 15.0
-    """Between two looks for jobs of dead workers, in seconds."""
+    """How often a job may lose its worker, in one attempt that was begun, before it is failed
+    without another run."""
+    sweep_s: float = 30.0
+    """Longest time between two looks for jobs of dead workers, in seconds. Mostly sooner: when a
+    worker may turn out to be dead."""
     shutdown_s: float = 25.0
     """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows."""
     stale_after_s: float = 60.0
@@ -117,12 +120,15 @@ class Worker:
         self._ready = asyncio.Event()
         self._quiet = False
         self._shutdown_s = options.shutdown_s
+        self._lease_ms = 0
         self._executor: Executor | None = None
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
         self._speaker: Speaker | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._saying: set[asyncio.Task[None]] = set()
+        """Attempts that begin once the store knows that they do."""
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
         """What hooks will be told once the store has the outcome."""
 
@@ -140,6 +146,7 @@ class Worker:
     async def __aenter__(self) -> Self:
         """Work beside the code in the block; at its end stop, and wait for what runs."""
         self._beside = asyncio.create_task(self.run(), name="toril-worker")
+        self._beside.add_done_callback(self._say_why)
         started = asyncio.create_task(self._ready.wait())
         await asyncio.wait([self._beside, started], return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
@@ -157,6 +164,13 @@ class Worker:
         if self._beside is not None:
             await self._beside
 
+    def _say_why(self, beside: asyncio.Task[None]) -> None:
+        """Say what ended the worker, at once: the program may not ask for long."""
+        if beside.cancelled():
+            log.warning("worker %s was cancelled", self.id)
+        elif error := beside.exception():
+            log.critical("worker %s has ended: %s", self.id, describe(error))
+
     async def ready(self) -> None:
         """Wait until it is at work."""
         await self._ready.wait()
@@ -168,6 +182,15 @@ class Worker:
             self._fetcher.quiet()
         if self._keeper is not None:
             self._keeper.quiet()
+
+    def wake(self) -> None:
+        """Look whether the process stood still, before its tasks go on. From a SIGCONT handler.
+
+        A worker notices it by itself, but not before the turn of the event loop has ended in whose
+        middle it was stopped.
+        """
+        if self._keeper is not None:
+            self._keeper.look()
 
     def stop(self, deadline_s: float | None = None) -> None:
         """Take no new jobs, let running ones end, give back what is left, and end `run`.
@@ -201,7 +224,8 @@ class Worker:
         require(self._executor is None, "worker", self.id, "one that has not run; make another")
         dispatch = self._backend.dispatch
         options = self.options
-        lease_ms = round(options.lease_s * 1000)
+        lease_ms = self._lease_ms = round(options.lease_s * 1000)
+        running = asyncio.current_task()
         await self._backend.workers.register(self._card())
         speaker = self._speaker = Speaker(dispatch, lost=self._speech_lost)
         executor = self._executor = Executor(
@@ -213,6 +237,7 @@ class Worker:
             together=dispatch.together,
             finished=self._attempt_finished,
             speaker=speaker,
+            ending=lambda: running is not None and running.cancelling() > 0,
         )
         fetcher = self._fetcher = Fetcher(
             dispatch,
@@ -221,7 +246,7 @@ class Worker:
                 options.queues, weights=options.weights, lease_ms=lease_ms, rate=options.rate
             ),
             capacity=options.concurrency,
-            start=partial(executor.start, lease_ms=lease_ms),
+            start=self._start,
             lost=self._outcome_lost,
             before=speaker.flush,
             applied=self._outcome_applied,
@@ -237,6 +262,7 @@ class Worker:
             blocked=self._blocked,
             forgotten=self._register_again,
             refused=fetcher.look,
+            woken=fetcher.doubt,
         )
         if self._quiet:
             self.quiet()
@@ -301,6 +327,7 @@ class Worker:
         self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
     ) -> None:
         """Give back the jobs that still run, and hand over what is to be handed over."""
+        self._stopping.set()  # from here on what is claimed goes back as well
         fetcher.quiet()
         left = list(executor.running.values())
         if left:
@@ -313,9 +340,13 @@ class Worker:
         for attempt in list(executor.running.values()):
             executor.abandon(attempt)
         fetcher.end()
+        if fetching.cancelled():  # with all tasks of a program that ends; we are not done with it
+            fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
         await asyncio.wait([fetching], timeout=FAREWELL_S)
         if fetching.done():
             await fetching
+        else:
+            fetching.cancel()
 
     async def _leave(
         self, executor: Executor, fetcher: Fetcher, keeper: LeaseKeeper, speaker: Speaker
@@ -327,7 +358,8 @@ class Worker:
             await asyncio.wait([self._announcing])
         await self._hooks.settle(FAREWELL_S)
         with suppress(BackendError):  # it may be why we leave; the register forgets us by itself
-            if fetcher.busy:  # what the store could not take: others need not await its lease
+            # What the store could not take, or has not answered: others need not await its lease.
+            if fetcher.busy or fetcher.expects or fetcher.unanswered:
                 await self._backend.workers.declare_dead(self.id)
             else:
                 await self._backend.workers.deregister(self.id)
@@ -344,6 +376,32 @@ class Worker:
                 fetcher.give_up(trouble)
                 await asyncio.wait([fetching])
                 return
+
+    def _start(self, claimed: Claimed, *, told: bool = False) -> None:
+        """Begin an attempt; or give the job back, if its claim was answered while we leave."""
+        assert self._executor is not None  # noqa: S101 - `run` has made both
+        assert self._fetcher is not None  # noqa: S101 - as above
+        if self._stopping.is_set():
+            self._fetcher.finished(given_back(claimed, self.id))
+        elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
+            saying = asyncio.create_task(self._say_begun(claimed))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
+        else:
+            self._executor.start(claimed, self._lease_ms)
+
+    async def _say_begun(self, claimed: Claimed) -> None:
+        """Begin an attempt of a job that was begun before, without that attempt being counted.
+
+        It may have lost its worker. Should it lose this one too, the store must know that it had
+        begun: so its lease is renewed first. Jobs without a past are spared the detour.
+        """
+        hold = Hold(
+            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
+        )
+        with suppress(BackendError):  # told or not: what was claimed is run
+            await asyncio.to_thread(self._backend.dispatch.renew, self.id, [hold])
+        self._start(claimed, told=True)
 
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above

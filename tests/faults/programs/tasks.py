@@ -48,6 +48,14 @@ async def mark_on_loop(ctx: Context, duration_s: float = 0.0) -> None:
     mark(ctx)
 
 
+@app.task(queue="twice", retry=often)
+async def mark_twice(ctx: Context, duration_s: float) -> None:
+    """Leave a mark at the beginning, too."""
+    mark(ctx)
+    await asyncio.sleep(duration_s)
+    mark(ctx)
+
+
 @app.task(queue="thread", retry=often)
 def mark_in_thread(ctx: Context, duration_s: float = 0.0) -> None:
     time.sleep(duration_s)

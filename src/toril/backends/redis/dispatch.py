@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +63,8 @@ class RedisDispatch:
         self._lost = exchanging.lost
         self._standings: weakref.WeakSet[RedisStanding] = weakref.WeakSet()
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
+        self._looked_s = -math.inf
+        """When all queues were looked over last."""
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         # Those that are lost from here on are not this exchange's to find.
@@ -196,11 +200,14 @@ class RedisDispatch:
     async def recover(
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
     ) -> Recovery:
-        dead = await self._workers.dead(heartbeat_s)
+        dead, look_again_ms = await self._workers.look(heartbeat_s)
+        looked = not self._moments.frozen() and time.monotonic() - self._looked_s < fresh_ms / 1000
+        if looked and not dead:
+            return Recovery([], [], look_again_ms)
         theirs = {queue for worker in dead for queue in worker.queues}
         names = await self._known.names(NAMES_HOLD_S if fresh_ms else 0.0)
         queues = sorted({*names, *theirs})
-        recovery = Recovery([], [])
+        recovery = Recovery([], [], look_again_ms)
         for queue in queues:
             await self._recover_queue(
                 queue,
@@ -211,8 +218,10 @@ class RedisDispatch:
                 fresh_ms=0 if queue in theirs else fresh_ms,
             )
         if len(recovery.recovered) < limit:
+            self._looked_s = time.monotonic()
             for worker in dead:
-                await self._workers.deregister(worker.id)
+                if worker.buried:
+                    await self._workers.deregister(worker.id)
         return recovery
 
     async def _recover_queue(

@@ -5,10 +5,11 @@ Such a queue stands still, in part or whole; no error is raised, so that the wor
 
 from __future__ import annotations
 
-import logging
 import time
 
-log = logging.getLogger("toril.redis")
+from toril.core.loggers import logger
+
+log = logger("toril.redis")
 
 AGAIN_S = 60.0
 """A problem that stays is said again after so long."""

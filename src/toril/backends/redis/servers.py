@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from toril.backends.redis.server_info import ServerInfo
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
+from toril.core.loggers import logger
 from toril.engine.contract.lifecycle import Finding
 
-log = logging.getLogger("toril.redis")
+log = logger("toril.redis")
 
 OLDEST = (6, 2)
 """Older ones lack `SET … PXAT`, `LPOS` and `RPOP` of several."""

@@ -29,8 +29,9 @@ SHARE_OF_LEASE = 0.5
 taken back once that has ended, and at least two thirds of it are left when it dies: until then its
 claim must stand no more, or it would get the same jobs again."""
 LONGEST_S = 12.0
-"""For how long it stands at most. Such jobs are also taken back once their worker was silent for
-20 s, of which 7.5 s may have gone by when its machine died."""
+"""For how long it stands at most. Such jobs are also taken back once their worker was silent for a
+few seconds. If its claim still stands then, it stays on the register until that has ended
+(`workers.py`, BURY_S), so that what is claimed for it meanwhile is taken back at the next look."""
 SHORTEST_LEASE_MS = 1000
 """With shorter leases no claim stands: a server that has nothing to do looks only ten times in a
 second whose time is over."""

@@ -30,11 +30,26 @@ DAY_MS = 86_400_000
 _DECODER = msgspec.json.Decoder(WorkerRecord)
 
 
+BURY_S = 15.0
+"""A dead worker stays on the register for so long after its death was found, in seconds: a claim of
+its that stands on the server may be honoured until then (`standing.py`)."""
+
+
 class Silent(NamedTuple):
     """A worker that is known to be dead."""
 
     id: str
     queues: list[str]
+    buried: bool
+    """Nothing more can be claimed for it."""
+
+
+class Looked(NamedTuple):
+    """What a look at the beats has found."""
+
+    dead: list[Silent]
+    look_again_ms: int | None
+    """In how many milliseconds another may turn out to be dead. None: there is no other."""
 
 
 class RedisWorkers:
@@ -91,14 +106,43 @@ class RedisWorkers:
     async def declare_dead(self, worker_id: str) -> None:
         await self._client.call("DEL", self._keys.beat(worker_id))
 
-    async def dead(self, heartbeat_s: float) -> Sequence[Silent]:
-        """Return the workers that were silent for longer, or were declared dead."""
-        limit_ms = heartbeat_s * 1000
-        return [
-            Silent(worker.id, worker.queues)
-            for worker, is_dead in await self._all()
-            if is_dead or worker.beat_age_ms > limit_ms
+    async def look(self, heartbeat_s: float) -> Looked:
+        """Find the workers that were silent for longer, or were declared dead.
+
+        One small command for each: this is done every few seconds by every worker.
+        """
+        limit_ms = round(heartbeat_s * 1000)
+        ids = await self._client.call("HKEYS", self._keys.workers)
+        ages = await self._beat_ages(ids)
+        silent = [
+            worker_id
+            for worker_id, age_ms in zip(ids, ages, strict=True)
+            if age_ms is None or age_ms > limit_ms
         ]
+        alive = [age_ms for age_ms in ages if age_ms is not None and age_ms <= limit_ms]
+        look_again_ms = limit_ms - max(alive) if alive else None
+        if not silent:
+            return Looked([], look_again_ms)
+        described = await self._client.call("HMGET", self._keys.workers, *silent)
+        queues = {
+            worker_id: _DECODER.decode(text).queues
+            for worker_id, text in zip(silent, described, strict=True)
+            if text is not None
+        }
+        bury_ms = limit_ms + round(BURY_S * 1000)
+        dead = [
+            Silent(worker_id, queues[worker_id], age_ms is None or age_ms > bury_ms)
+            for worker_id, age_ms in zip(ids, ages, strict=True)
+            if worker_id in queues
+        ]
+        return Looked(dead, look_again_ms)
+
+    async def _beat_ages(self, worker_ids: Sequence[str]) -> Sequence[int | None]:
+        """Return how long ago each was heard of, in ms; None: it was declared dead."""
+        frozen = self._moments.frozen()
+        word, until_ms = ("PEXPIRETIME", int(frozen)) if frozen else ("PTTL", 0)
+        left = await self._client.many([[word, self._keys.beat(one)] for one in worker_ids])
+        return [None if ms < 0 else max(0, DAY_MS + until_ms - ms) for ms in left]
 
     async def close(self) -> None:
         """End the connections that show workers."""

@@ -13,7 +13,6 @@ moves pages too, as soon as the thread is not at it.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from contextlib import suppress
@@ -25,8 +24,9 @@ from toril.backends.sqlite.connection import connect_reader
 from toril.backends.sqlite.files import StoreFile
 from toril.backends.sqlite.kept import Kept
 from toril.core.errors import BackendError
+from toril.core.loggers import logger
 
-log = logging.getLogger("toril.sqlite")
+log = logger("toril.sqlite")
 
 START_PAGES = 2_000
 """Pages in the log from which on the thread moves them: 8 MiB."""

@@ -113,7 +113,9 @@ class SqliteDispatch:
                 if row[3] is not None:
                     cancelled.append((hold, row[3]))
             for lease_ms, mine in by_lease.items():
+                # Odd: the job was begun (`recovery.py`). Until it is renewed the end is even.
                 ends_ms = transaction.steady_ms + lease_ms
+                ends_ms -= 1 - ends_ms % 2
                 transaction.run("lease_renew", ends_ms, msgspec.json.encode(mine).decode())
             return Renewal(lost, cancelled)
 
@@ -197,7 +199,8 @@ def _take(
 ) -> list[Claimed]:
     """Lease the first `limit` jobs in line and return them."""
     now_ms = transaction.now_ms
-    lease = (token, worker_id, claim.lease_ms, transaction.steady_ms + claim.lease_ms, now_ms)
+    ends_ms = transaction.steady_ms + claim.lease_ms
+    lease = (token, worker_id, claim.lease_ms, ends_ms - ends_ms % 2, now_ms)
     if limit == 1:  # by far the commonest for those who wait for a job: no JSON, one statement
         found, prioritized = [], 0
         for *columns, priority in transaction.run("claim_one", *lease, row.id):

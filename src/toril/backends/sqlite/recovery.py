@@ -1,4 +1,9 @@
-"""Taking back what dead workers held, and trimming what has grown old."""
+"""Taking back what dead workers held, and trimming what has grown old.
+
+A dead worker's job counts as stalled if it was begun, and not if it was only claimed. Its worker
+renews a lease while the job runs, at once for one that was given back or lost before; a lease that
+was renewed ends at an odd millisecond, and one that was not at an even one.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +23,8 @@ from toril.engine.states import State
 
 STALLED_REASON = "job stalled more than allowable limit"
 """Part of the stored format (spec, section 5.6)."""
+STOPPED = "its worker stopped renewing the lease"
+NOT_BEGUN = "its worker ended before it had begun"
 
 
 def recover_jobs(
@@ -31,7 +38,11 @@ def recover_jobs(
     recovery = _put_back(transaction, lapsed, max_stalled)
     if len(lapsed) < limit:
         transaction.run("workers_bury", silent_since_ms, steady_ms)
-    return recovery
+    oldest_ms = transaction.value("workers_oldest")
+    if oldest_ms is None:
+        return recovery
+    look_again_ms = max(0, oldest_ms - silent_since_ms)
+    return Recovery(recovery.recovered, recovery.quarantined, look_again_ms)
 
 
 def take_back_lapsed(
@@ -56,7 +67,8 @@ def _put_back(
     moves: list[tuple[Any, ...]] = []
     # The longest running one goes to the front last, and so runs first.
     for job in reversed(lapsed):
-        number, queue, job_id, priority, stalled, worker_id, processed_ms, started, cancelled = job
+        number, queue, job_id, priority, stalled, worker_id = job[:6]
+        processed_ms, started, cancelled, counts = job[6:]
         row = transaction.queue(queue)
         state = ready_state(priority)
         attempt = Attempt(
@@ -65,10 +77,10 @@ def _put_back(
             ended_ms=transaction.now_ms,
             worker_id=worker_id,
             outcome="stalled",
-            error="its worker stopped renewing the lease",
+            error=STOPPED if counts else NOT_BEGUN,
         )
         deferred = cancelled  # nobody wants it to run again
-        if deferred is None and stalled + 1 > max_stalled:
+        if deferred is None and stalled + counts > max_stalled:
             deferred = STALLED_REASON
         if deferred is not None:
             quarantined.append((queue, job_id))
@@ -76,7 +88,7 @@ def _put_back(
         moves.append(
             (
                 number, state.value, -transaction.tickets(1), None, None, None, None, attempt,
-                None, 1, deferred,
+                None, counts, deferred,
             )
         )  # fmt: skip
         row.moved(State.ACTIVE, state)

@@ -161,9 +161,11 @@ def _move(
             if outcome.kind == "released" or outcome.lifo:
                 position = -position
     row.moved(State.ACTIVE, state)
+    # Losses of its workers count within one attempt, which has ended.
+    stalled = None if outcome.kind in ("retried", "snoozed") else 0
     return (
         number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
-        attempt, finished_ms, 0, cancelled, boot, due_steady_ms,
+        attempt, finished_ms, stalled, cancelled, boot, due_steady_ms,
     )  # fmt: skip
 
 

@@ -75,6 +75,8 @@ class Recovery(msgspec.Struct, frozen=True):
     """Queue and id of jobs that went back in line."""
     quarantined: list[tuple[str, str]]
     """Of those, the ones that will fail without another run."""
+    look_again_ms: int | None = None
+    """In how many milliseconds a worker may turn out to be dead that is not yet. None: no word."""
 
 
 class Speech(msgspec.Struct, frozen=True):
@@ -180,9 +182,11 @@ class Dispatch(Protocol):
     ) -> Recovery:
         """Take back up to `limit` jobs whose lease has ended, or whose worker is dead.
 
-        They go to the front of their line, with their priority, and their stall is counted. Past
-        `max_stalled`, or cancelled meanwhile, a job carries a deferred failure, so that the next
-        worker fails it without running it. Dead workers that hold nothing more leave the register.
+        They go to the front of their line, with their priority, and their stall is counted. Of a
+        dead worker's jobs it is not, if the worker has not renewed the lease since the claim: it
+        never began. Past `max_stalled`, or cancelled meanwhile, a job carries a deferred failure,
+        so that the next worker fails it without running it. The count begins anew when an attempt
+        ends in a retry or a snooze. Dead workers that hold nothing more leave the register.
 
         Parameters:
             max_stalled: Stalls that a job survives.

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from toril.engine.judging import describe
+from toril.engine.runners import forks
 from toril.engine.stand_ins import presentable
 
 
@@ -109,6 +110,7 @@ class _Slot:
         ] = SimpleQueue()
         self.abandoned = False
         self._slots = slots
+        self._lineage = forks.lineage
         self._current: asyncio.Future[Any] | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="toril-task", daemon=True)
@@ -140,7 +142,11 @@ class _Slot:
                         self._current = future
                     value = context.run(function, **arguments)
                 except BaseException as raised:
+                    if forks.lineage != self._lineage:
+                        forks.end_child(raised)
                     error = _raisable(raised)
+                if forks.lineage != self._lineage:
+                    forks.end_child()
                 with self._lock:  # from here on nobody interrupts
                     self._current = None
             except ThreadInterrupt as late:  # it arrived when the function had ended by itself

@@ -4,6 +4,8 @@
 -- lock, and in the same pass those that were not marked yet; the rest is marked for the next check,
 -- which may be that of a Node worker. `stalled-check` tells Node that somebody has looked.
 --
+-- A dead worker's job that was never begun is not counted: its lease was not renewed (`renew`).
+--
 -- KEYS
 --   meta         hash  <prefix>:<queue>:meta
 -- ARGV
@@ -20,7 +22,7 @@
 -- EMITS
 --   waiting stalled
 -- COST
---   one command a job looked at, about 8 a job taken back
+--   one command a job looked at, about 9 a job taken back
 -- @include lib/blame
 -- @include lib/number_of
 -- @include lib/open_queue
@@ -64,8 +66,14 @@ local function is_from_scheduler(id)
   return id and try('HEXISTS', queue.base .. 'repeat:' .. id, 'ic') == 1
 end
 
+-- An old server cannot say when a key ends: then it counts, as all did before.
+local function has_begun(lock_key)
+  local ends_ms = redis.pcall('PEXPIRETIME', lock_key)
+  return type(ends_ms) ~= 'number' or ends_ms % 2 == 1
+end
+
 -- Its place in line comes first: if that cannot be had, the job stays where it is.
-local function take_back(id)
+local function take_back(id, counts)
   local key = queue.base .. id
   local facts = try('HMGET', key, 'name', 'priority', 'stc', 'ats', 'processedOn', 'pb',
     'toril:cancel', 'rjk')
@@ -74,8 +82,11 @@ local function take_back(id)
   redis.call('LREM', active, 1, id)
   redis.call('DEL', key .. ':lock')
   if not is_job then return 'gone' end
-  local stalled = (number_of(facts[3]) or 0) + 1
-  redis.call('HSET', key, 'stc', stalled)
+  local stalled = number_of(facts[3]) or 0
+  if counts then
+    stalled = stalled + 1
+    redis.call('HSET', key, 'stc', stalled)
+  end
   local reason = facts[7] or nil
   if not reason and stalled > max_stalled and not is_from_scheduler(facts[8]) then
     reason = 'job stalled more than allowable limit'
@@ -84,7 +95,8 @@ local function take_back(id)
   remember_attempt(queue, id, cjson.encode({
     number = number_of(facts[4]) or 0, startedMs = number_of(facts[5]) or queue.now_ms,
     workerId = facts[6] or '', outcome = 'stalled',
-    error = 'its worker stopped renewing the lease',
+    error = counts and 'its worker stopped renewing the lease'
+      or 'its worker ended before it had begun',
   }), queue.now_ms)
   emit(queue, 'waiting', 'jobId', id, 'prev', 'active')
   emit(queue, 'stalled', 'jobId', id)
@@ -100,7 +112,7 @@ for index, id in ipairs(ids) do
   if lock and not is_dead(lock) then
     marked[#marked + 1] = id
   else
-    local fate = note_problem(queue, take_back, id)
+    local fate = note_problem(queue, take_back, id, not lock or has_begun(keys[index]))
     if fate then removed = removed + 1 end
     if fate and fate ~= 'gone' then taken[#taken + 1] = { id, fate } end
   end

@@ -1,5 +1,8 @@
 -- renew: lengthen the leases of jobs that a worker holds, each by its own time from now.
 --
+-- The end of a lease that was renewed is an odd number: so a job that was begun can be told from one
+-- that was only claimed (`recover`).
+--
 -- KEYS
 --   metas...   hash    <prefix>:<queue>:meta
 -- ARGV
@@ -27,7 +30,8 @@ for index = 2, #ARGV, 5 do
   if holds(queue, id, token, tonumber(ARGV[index + 3]), try('GET', key .. ':lock')) then
     -- The removal first: after it a server whose memory is full takes the rest, too.
     if not try('SREM', queue.base .. 'stalled', id) then redis.call('DEL', queue.base .. 'stalled') end
-    redis.call('SET', key .. ':lock', token, 'PXAT', queue.now_ms + tonumber(ARGV[index + 4]))
+    local lease_end = queue.now_ms + tonumber(ARGV[index + 4])
+    redis.call('SET', key .. ':lock', token, 'PXAT', lease_end - 1 + lease_end % 2)
     local reason = try('HGET', key, 'toril:cancel')
     if reason then cancelled[#cancelled + 1] = { place, reason } end
   else

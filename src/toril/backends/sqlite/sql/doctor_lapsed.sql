@@ -4,12 +4,12 @@
 --   steady_ms  int   steady clock
 -- RETURNS
 --   one row each, as lapsed: (number, queue name, id, priority, stalled, worker_id, processed_ms,
---   attempts_started, cancel_reason)
+--   attempts_started, cancel_reason, 1)
 -- COST
 --   O(running jobs)
 SELECT jobs.number, queues.name, coalesce(jobs.custom_id, CAST(jobs.number AS TEXT)), jobs.priority,
        jobs.stalled, jobs.worker_id, jobs.processed_ms, jobs.attempts_started,
-       jobs.cancel_reason
+       jobs.cancel_reason, 1
   FROM queues
  CROSS JOIN jobs ON jobs.queue_id = queues.id AND jobs.state = 'active'
  WHERE jobs.lease_ends_ms <= :steady_ms

@@ -6,12 +6,12 @@
 --   limit            int
 -- RETURNS
 --   one row each (number, queue name, id, priority, stalled, worker_id, processed_ms,
---   attempts_started, cancel_reason)
+--   attempts_started, cancel_reason, 1 if its loss counts: the lease has ended, or was renewed)
 -- COST
 --   O(running jobs)
 SELECT jobs.number, queues.name, coalesce(jobs.custom_id, CAST(jobs.number AS TEXT)), jobs.priority,
        jobs.stalled, jobs.worker_id, jobs.processed_ms, jobs.attempts_started,
-       jobs.cancel_reason
+       jobs.cancel_reason, jobs.lease_ends_ms <= :steady_ms OR jobs.lease_ends_ms % 2 = 1
   FROM queues
  CROSS JOIN jobs ON jobs.queue_id = queues.id AND jobs.state = 'active'
   LEFT JOIN workers ON workers.id = jobs.worker_id

@@ -3,7 +3,7 @@
 -- PARAMS
 --   moves  text  JSON array of [number, state, position, due_ms, delay_ms, attempts_made,
 --                 failed_reason, attempt, finished_ms, stalled, deferred_failure, boot,
---                 due_steady_ms]
+--                 due_steady_ms]; stalled is added to what was counted, which begins anew with null
 -- RETURNS
 --   nothing
 -- COST
@@ -22,7 +22,7 @@ UPDATE jobs
                 ELSE history END,
            '$[#]', json(moves.value -> 7)) END,
        finished_ms = moves.value ->> 8,
-       stalled = stalled + (moves.value ->> 9),
+       stalled = coalesce(stalled + (moves.value ->> 9), 0),
        deferred_failure = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL
                                ELSE coalesce(moves.value ->> 10, deferred_failure) END,
        cancel_reason = CASE WHEN moves.value ->> 1 = 'failed' THEN NULL ELSE cancel_reason END,

@@ -28,6 +28,8 @@ local function go_on_later(queue, job, facts)
     redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
     if more.trace then remember_trace(queue, job.id, more.trace) end
   end
+  -- Losses of its workers count within one attempt, which has ended.
+  if more.kind ~= 'released' then redis.call('HDEL', key, 'stc') end
   local due_ms = more.until_ms or queue.now_ms + more.wait_ms
   -- Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
   if due_ms > queue.now_ms and not facts[5] then

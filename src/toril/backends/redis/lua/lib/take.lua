@@ -96,8 +96,10 @@ local function take(queue, claim, room, token, worker, jobs)
       rarely().give_back(queue, ids)
       error(problem, 0)
     end
+    -- Even until the holder says that it has begun (`renew`).
+    local lease_end = queue.now_ms + claim.lease_ms
     local batch = { ids = ids, at = 0, starts = 0, jobs = jobs, token = token, worker = worker,
-      lease_end = string.format('%.0f', queue.now_ms + claim.lease_ms) }
+      lease_end = string.format('%.0f', lease_end - lease_end % 2) }
     repeat
       local started, problem = pcall(start_each, queue, batch)
       if not started then

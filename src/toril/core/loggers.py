@@ -1,0 +1,39 @@
+"""Loggers whose handlers cannot stop us.
+
+An application brings its own handlers, filters and record factories. One that raises does so in the
+thread that logs: in the middle of a step of the worker, or of the thread that keeps its leases.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any
+
+
+class Logger(logging.LoggerAdapter[logging.Logger]):
+    """A logger that never raises. What a handler raised goes to stderr."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Leave `extra=` as the caller gave it."""
+        return msg, kwargs
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a message; the record names the caller, not this line."""
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        try:
+            super().log(level, msg, *args, **kwargs)
+        except BaseException:  # also SystemExit: it would end the event loop
+            if logging.raiseExceptions:
+                with suppress(BaseException):
+                    traceback.print_exc(file=sys.stderr)
+
+
+def logger(name: str) -> Logger:
+    """Return the logger of a name."""
+    return Logger(logging.getLogger(name), {})

@@ -1,0 +1,116 @@
+"""Notices that the process stood still: SIGSTOP, a machine that slept, a paused container.
+
+Meanwhile its leases may have ended and its jobs may run elsewhere. So before the tasks go on, the
+lease thread looks which jobs are still ours, and the event loop waits for its answer. Timers that
+became due meanwhile are run in one turn of the loop, and coroutines go on in the next one: so a
+timer that recurs often enough comes before all of them, on every kind of loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+
+TURN_S = 0.1
+"""Between two turns of the timer while jobs run. A machine that slept counts no time for timers: so
+long may it take until this one runs."""
+STANDSTILL_S = 2.0
+"""Shorter ones endanger no lease."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def elapsed_s() -> float:
+    """Return a stopwatch's reading in seconds. It counts a sleep of the machine, on Linux.
+
+    Source: clock_gettime(2), CLOCK_BOOTTIME.
+    """
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+
+
+class StandstillWatch:
+    """The timer, on the worker's event loop."""
+
+    def __init__(
+        self,
+        *,
+        tick_s: float,
+        lease_s: float,
+        busy: Callable[[], bool],
+        went_on_s: Callable[[], float],
+        stood_s: Callable[[], float],
+        woken: Callable[[float], None],
+        turned: Callable[[float], None],
+    ) -> None:
+        """Make a watch.
+
+        Parameters:
+            tick_s: Between two turns of the timer while nothing runs.
+            lease_s: The lease of what runs.
+            busy: Whether anything runs.
+            went_on_s: When the lease thread was last seen at work, on the clock of `elapsed_s`.
+            stood_s: When it found last that it stood still itself.
+            woken: Called when the process stood still; takes for how long (s).
+            turned: Called at each turn; takes how late it comes (s).
+        """
+        self._tick_s = tick_s
+        self.standstill_s = min(STANDSTILL_S, lease_s / 3)
+        """How long is long, in seconds."""
+        self._busy = busy
+        self._went_on_s = went_on_s
+        self._stood_s = stood_s
+        self._woken = woken
+        self._turned = turned
+        self._loop = asyncio.get_running_loop()
+        self._turned_s = self._checked_s = elapsed_s()
+        self._due_s = self._turned_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start the timer."""
+        self._turn()
+
+    def stop(self) -> None:
+        """End it."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def late_s(self) -> float:
+        """Return how late the next turn is by now. From any thread."""
+        return elapsed_s() - self._due_s
+
+    def look(self) -> None:
+        """Look now, in a signal handler: SIGCONT finds the loop in the middle of a turn."""
+        # The store's own code may hold a lock that the lease thread would wait for.
+        if not _in_store():
+            self._check(elapsed_s())
+
+    def _turn(self) -> None:
+        now_s = elapsed_s()
+        late_s = now_s - self._due_s
+        if late_s >= self.standstill_s:
+            self._check(now_s)
+        self._turned(late_s)
+        interval_s = min(TURN_S, self._tick_s) if self._busy() else self._tick_s
+        self._turned_s = elapsed_s()
+        self._due_s = self._turned_s + interval_s
+        self._timer = self._loop.call_later(interval_s, self._turn)
+
+    def _check(self, now_s: float) -> None:
+        # A task that blocked the loop is no standstill: the thread went on. Of a standstill it has
+        # either not been awake since, or it has noticed it, too.
+        silent_s = now_s - self._went_on_s()
+        if silent_s >= self.standstill_s + self._tick_s or self._stood_s() > self._checked_s:
+            self._checked_s = now_s
+            self._woken(now_s - self._turned_s)
+
+
+def _in_store() -> bool:
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_globals.get("__name__", "").startswith("toril.backends"):
+            return True
+    return False
