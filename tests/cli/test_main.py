@@ -53,7 +53,7 @@ def test_help_imports_neither_rich_nor_the_commands() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == (
-        "['toril.cli.codes', 'toril.cli.harmless', 'toril.cli.main']"
+        "['toril.cli.codes', 'toril.cli.harmless', 'toril.cli.streams', 'toril.cli.main']"
     )
 
 

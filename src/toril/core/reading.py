@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from toril.core.codec import decode
 from toril.core.nesting import MAX_NESTING, is_too_deep
 
 LARGEST = 2**53 - 1
@@ -22,8 +21,7 @@ LARGEST = 2**53 - 1
 class RawText:
     """A stored text that cannot be shown as a Python value, as it is.
 
-    It is no JSON, nested deeper than 500 levels, or holds a number or a character that Python has
-    none for.
+    It is no JSON, nested deeper than 500 levels, or holds a number that Python has none for.
     """
 
     raw: str
@@ -38,7 +36,7 @@ def read(text: str) -> Any:
     if len(text) > MAX_NESTING and is_too_deep(text.encode("utf-8", "surrogatepass")):
         return RawText(text)
     try:
-        return msgspec.json.decode(text)
+        return decode(text)
     except (ValueError, RecursionError):  # a lone surrogate in the text is a ValueError too
         return RawText(text)
 

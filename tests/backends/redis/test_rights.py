@@ -22,8 +22,6 @@ pytestmark = pytest.mark.timeout(120)
 
 LUA = PACKAGE / "backends" / "redis" / "lua"
 USER, PASSWORD = "jobs", "PASSWORD"
-ONLY_TESTS = {"PEXPIRETIME"}
-"""What scripts call only where the clock is a test's."""
 
 
 @pytest.fixture(scope="module", params=SOFTWARE)
@@ -65,12 +63,12 @@ def test_the_line_of_the_page_is_what_the_code_says() -> None:
 
 def test_scripts_call_nothing_that_is_not_listed() -> None:
     code = "\n".join(path.read_text("utf-8") for path in LUA.rglob("*.lua"))
-    called = set(re.findall(r"redis\.p?call\(\s*'([A-Z]+)'", code))
+    called = set(re.findall(r"(?:redis\.p?call\(|try\(|redis\.call,)\s*'([A-Z]+)'", code))
     for either in re.findall(r"redis\.p?call\(\w+ and '([A-Z]+)' or '([A-Z]+)'", code):
         called.update(either)
 
-    listed = {command.split(" ")[0] for command in rights.NEEDED}
-    assert called - ONLY_TESTS - listed == set()
+    listed = {command.split(" ")[0] for command in (*rights.NEEDED, *rights.COMFORT)}
+    assert called - listed == set()
 
 
 class Everything:

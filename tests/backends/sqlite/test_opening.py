@@ -176,7 +176,7 @@ async def test_file_that_is_there_is_opened_by_those_who_only_look(
 
 @pytest.mark.parametrize("url", ["", "reddis://localhost", "sqlite:///", "postgres://x/y"])
 def test_url_that_makes_no_sense_is_refused(url: str) -> None:
-    with pytest.raises(InvalidOptionError, match="url="):
+    with pytest.raises(InvalidOptionError, match=r"url[:=]"):
         open_backend(url)
 
 

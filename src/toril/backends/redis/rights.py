@@ -15,16 +15,16 @@ from toril.engine.contract.lifecycle import Finding
 
 NEEDED = (
     "BZPOPMIN KEY 1", "DEL KEY", "EVALSHA x 1 KEY", "EXISTS KEY", "GET KEY", "HDEL KEY f",
-    "HEXISTS KEY f", "HGET KEY f", "HGETALL KEY", "HINCRBY KEY f 1", "HMGET KEY f", "HSET KEY f v",
-    "HSETNX KEY f v", "HSTRLEN KEY f", "INCR KEY", "INCRBY KEY 1", "LINDEX KEY 0", "LLEN KEY",
-    "LPOS KEY v", "LPUSH KEY v", "LRANGE KEY 0 0", "LREM KEY 0 v", "LTRIM KEY 0 0", "MGET KEY",
-    "PERSIST KEY", "PEXPIRE KEY 1", "PEXPIREAT KEY 1", "PING", "PTTL KEY",
+    "HEXISTS KEY f", "HGET KEY f", "HGETALL KEY", "HINCRBY KEY f 1", "HKEYS KEY", "HMGET KEY f",
+    "HSET KEY f v", "HSETNX KEY f v", "HSTRLEN KEY f", "INCR KEY", "INCRBY KEY 1", "LINDEX KEY 0",
+    "LLEN KEY", "LPOS KEY v", "LPUSH KEY v", "LRANGE KEY 0 0", "LREM KEY 0 v", "LTRIM KEY 0 0",
+    "MGET KEY", "PERSIST KEY", "PEXPIRE KEY 1", "PEXPIREAT KEY 1", "PING", "PTTL KEY",
     "RENAME KEY KEY", "RPOP KEY", "RPUSH KEY v", "SADD KEY v", "SCARD KEY", "SCRIPT LOAD x",
-    "SET KEY v", "SMEMBERS KEY", "SREM KEY v", "TIME", "XADD KEY * f v", "XREAD STREAMS KEY 0",
-    "XREVRANGE KEY + -", "XTRIM KEY MAXLEN 1", "ZADD KEY 0 v", "ZCARD KEY", "ZCOUNT KEY 0 0",
-    "ZPOPMIN KEY", "ZRANGE KEY 0 0", "ZRANGEBYSCORE KEY 0 0", "ZRANK KEY v", "ZREM KEY v",
-    "ZREMRANGEBYRANK KEY 0 0", "ZREVRANGE KEY 0 0", "ZREVRANGEBYSCORE KEY 0 0", "ZREVRANK KEY v",
-    "ZSCORE KEY v",
+    "SET KEY v", "SMEMBERS KEY", "SREM KEY v", "TIME", "TYPE KEY", "XADD KEY * f v",
+    "XREAD STREAMS KEY 0", "XREVRANGE KEY + -", "XTRIM KEY MAXLEN 1", "ZADD KEY 0 v", "ZCARD KEY",
+    "ZCOUNT KEY 0 0", "ZPOPMIN KEY", "ZRANGE KEY 0 0", "ZRANGEBYSCORE KEY 0 0", "ZRANK KEY v",
+    "ZREM KEY v", "ZREMRANGEBYRANK KEY 0 0", "ZREVRANGE KEY 0 0", "ZREVRANGEBYSCORE KEY 0 0",
+    "ZREVRANK KEY v", "ZSCORE KEY v",
 )  # fmt: skip
 """Without one of these something fails. `KEY` stands for a key of a queue."""
 OTHER_DATABASE = ("SELECT 0",)
@@ -39,6 +39,7 @@ COMFORT = {
     "INFO": "an old server, a replica and a wrong maxmemory-policy are not noticed",
     "ROLE": "a replica is noticed by the first write only",
     "DBSIZE": "queues that only Node has used are not found",
+    "PEXPIRETIME KEY": "jobs that a dead worker had claimed and not begun count as lost",
     "SCAN 0": "queues that only Node has used, and jobs in no state, are not found",
 }
 """All goes on without these; what is then missing."""

@@ -13,8 +13,8 @@ local function blame(problem)
     -- Up to Redis 6.2 the word stands somewhere in the text, behind a dash.
     if string.find(' ' .. text, '[ %-]' .. word .. ' ') then error(again, 0) end
   end
-  for _, words in ipairs({ 'not enough memory', 'user executing the script', 'Script killed',
-    'nonexistent global' }) do
+  for _, words in ipairs({ 'not enough memory', 'user executing the script', 'ACL failure',
+    'Script killed', 'nonexistent global' }) do
     if string.find(text, words, 1, true) then error(again, 0) end
   end
   return (string.gsub(text, '%s*script: .*$', ''))
