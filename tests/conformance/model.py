@@ -54,6 +54,8 @@ class ModelJob:
     stalled: int = 0
     deferred: str | None = None
     cancelled: str | None = None
+    obliterated: bool = False
+    """It has gone together with its queue."""
     history: list[str] = field(default_factory=list)
 
 
@@ -304,8 +306,10 @@ class Model:
     def obliterate(self, queue: str) -> None:
         """Forget a queue. None of its jobs is active."""
         for job in self.jobs.values():
-            if job.queue == queue and job.state is not None:
-                self._move(job, None, "remove")
+            if job.queue == queue:
+                job.obliterated = True
+                if job.state is not None:
+                    self._move(job, None, "remove")
         self.queues[queue] = ModelQueue()
 
     def _line_up(self, job: ModelJob, verb: str, *, front: bool = False) -> None:

@@ -174,12 +174,15 @@ class Stores(RuleBasedStateMachine):
         return self.model.jobs[labels[number % len(labels)]]
 
     def is_current(self, job: ModelJob) -> bool:
-        """Whether the id of the job still means that job."""
-        return (
-            job.own_id is None
-            or job.state is not None
-            or (self.model.find(job.queue, job.own_id) is None)
-        )
+        """Whether the id of the job still means that job.
+
+        An obliterated queue may begin to count its jobs anew: their ids then mean others.
+        """
+        if job.state is not None:
+            return True
+        if job.own_id is None:
+            return not job.obliterated
+        return self.model.find(job.queue, job.own_id) is None
 
     def on_job(
         self,
