@@ -222,5 +222,5 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
 async def test_id_that_no_job_can_have_is_refused_by_name(tmp_path: Path, job_id: Any) -> None:
     """It ended in a UnicodeEncodeError or an AttributeError, out of the store."""
     async with file_app(tmp_path) as app:
-        with pytest.raises(InvalidOptionError, match="job_id=.*: expected text"):
+        with pytest.raises(InvalidOptionError, match=r"job_id=.*: expected text"):
             app.queue("default").job(job_id)

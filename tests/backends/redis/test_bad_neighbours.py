@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -453,3 +454,26 @@ async def test_doctor_names_a_key_of_the_stores_own_that_is_of_another_type(
     (said,) = [one for one in found if one.grade == "error"]
     assert said.subject == f"key {key}"
     assert f"a string in place of a {kind}" in said.text
+
+
+async def test_id_that_is_no_utf8_is_dropped_and_others_run(
+    store: Store, redis_server: RedisServer, redis_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its outcome named another id, so that it ran again whenever its lease had ended."""
+    await add_one(store.backend, job_id="Zo\u00eb \u20ac \U0001f600")
+    with socket.create_connection(("127.0.0.1", redis_server.port)) as line:
+        bad, base = b"b\xff\xc3", f"{redis_prefix}:{Q}:".encode()
+        for words in (
+            [b"HSET", base + bad, b"name", b"n", b"data", b"{}", b"opts", b"{}"],
+            [b"RPUSH", base + b"wait", bad],
+        ):
+            parts = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+            line.sendall(b"*%d\r\n%s" % (len(words), parts))
+            assert line.recv(100).startswith(b":")
+
+    claimed = await store.worker.claim(limit=5)
+
+    assert [one.id for one in claimed] == ["Zo\u00eb \u20ac \U0001f600"]
+    assert "was dropped: its id is no UTF-8" in caplog.text
+    assert store.do("LLEN", "active") == 1
+    assert await store.finish(claimed) == ["ok"]

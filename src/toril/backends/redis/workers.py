@@ -213,8 +213,10 @@ def _read(described: str) -> WorkerRecord | None:
 
 
 def _queues_in(described: str) -> list[str]:
-    """Return a silent worker's queues. Of one that cannot be read there are none: it is buried like
-    any other, and what it held comes back when its leases end."""
+    """Return a silent worker's queues; none, if it cannot be read.
+
+    It is buried like any other then, and what it held comes back when its leases end.
+    """
     worker = _read(described)
     return [] if worker is None else worker.queues
 
