@@ -7,13 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 from tests.engine.working import ONCE, file_app
 from tests.support.waiting import wait_until
 
-from toril import App, HookEvent, State, StoreBusyError
+from toril import App, HookEvent, InvalidOptionError, State, StoreBusyError
 from toril.backends.sqlite import connection
 from toril.engine.contract import Claim, Exchange
 from toril.engine.executor import Executor
@@ -215,3 +216,11 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
 
     assert [(outcome.job_id, outcome.kind) for outcome in outcomes] == [(job.id, "released")]
     assert not executor.running
+
+
+@pytest.mark.parametrize("job_id", ["\ud800", "half \ud83e", 5, None, b"5"])
+async def test_id_that_no_job_can_have_is_refused_by_name(tmp_path: Path, job_id: Any) -> None:
+    """It ended in a UnicodeEncodeError or an AttributeError, out of the store."""
+    async with file_app(tmp_path) as app:
+        with pytest.raises(InvalidOptionError, match=r"job_id=.*: expected text"):
+            app.queue("default").job(job_id)

@@ -24,6 +24,20 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
         raise InvalidOptionError(f"{name}={value!r}: expected {expected}")
 
 
+def check_text(value: object, name: str) -> None:
+    """Raise `InvalidOptionError` for option `name` unless it is text that a store can look up.
+
+    A half of a character beyond U+FFFF, as a cut or an escape leaves it, is not.
+    """
+    good = isinstance(value, str)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            good = False
+    require(good, name, value, "text that can be written as UTF-8")
+
+
 def is_whole(value: object) -> bool:
     """Whether this is an integer; `True` and `False` are none."""
     return isinstance(value, int) and not isinstance(value, bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
 
-from toril.core.checks import is_whole, require
+from toril.core.checks import check_text, is_whole, require
 from toril.core.codec import Json
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
@@ -64,7 +64,13 @@ class Queue(Operator):
         ]
 
     def job(self, job_id: str) -> Job[Any]:
-        """Return a handle of a job, whether it exists or not."""
+        """Return a handle of a job, whether it exists or not.
+
+        Raises:
+            InvalidOptionError: No job can have this id: it is no text, or cannot be written as
+                UTF-8.
+        """
+        check_text(job_id, "job_id")
         return Job(self._producer, self.name, job_id)
 
     async def deduplicating_job(self, deduplication_id: str) -> Job[Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from toril import App, Settings
 from toril.backends import open_backend
 from toril.core.errors import BackendError, StoreFullError
 from toril.engine.contract import Backend
+from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import Claimed
 from toril.engine.states import State
 
@@ -405,3 +407,73 @@ async def test_result_arrives_where_no_event_can_be_told(
             job = await double.enqueue(number=21)
 
             assert await job.result(timeout_s=20) == 42
+
+
+@pytest.mark.parametrize("nonsense", ["", "no json", "{}", "[]", "1", DEEP, '{"id":1,"queues":2}'])
+async def test_nonsense_on_the_register_of_workers_stops_no_recovery(
+    store: Store, redis_prefix: str, nonsense: str
+) -> None:
+    """One such entry, and no worker of any queue took a dead one's jobs back again."""
+    claimed = await store.claim(2)
+    for one in claimed:
+        store.do("DEL", f"{one.id}:lock")
+    register = f"{redis_prefix}::toril:{{workers}}"
+    store.server.command("HSET", register, "w", nonsense)
+
+    recovery = await store.backend.dispatch.recover(max_stalled=3, heartbeat_s=30, limit=10)
+
+    assert {job_id for _, job_id in recovery.recovered} == {one.id for one in claimed}
+    assert await store.backend.workers.list() == []
+    assert store.server.command("HLEN", register) == 0, "it is buried like any dead worker"
+
+
+async def test_beat_of_another_type_is_no_sign_of_life(store: Store, redis_prefix: str) -> None:
+    """`toril workers` and `toril doctor` ended in a ValueError."""
+    told = WorkerRecord(
+        id="w", host="h", pid=1, queues=[Q], concurrency=1, running=0, started_ms=1,
+        beat_age_ms=0, quiet=False, resident_bytes=1, version="1",
+    )  # fmt: skip
+    await store.backend.workers.register(told)
+    beat = f"{redis_prefix}::toril:{{workers}}:w"
+    store.server.command("DEL", beat)
+    store.server.command("RPUSH", beat, "nonsense")
+
+    assert [worker.id for worker in await store.backend.workers.list()] == []
+
+
+@pytest.mark.parametrize(("name", "kind"), [("{workers}", "hash"), ("queues", "set")])
+async def test_doctor_names_a_key_of_the_stores_own_that_is_of_another_type(
+    store: Store, redis_prefix: str, name: str, kind: str
+) -> None:
+    """The error told to ask the doctor, who ended with the same error."""
+    key = f"{redis_prefix}::toril:{name}"
+    store.server.command("SET", key, "nonsense")
+
+    found = (await store.backend.lifecycle.check()).findings
+
+    (said,) = [one for one in found if one.grade == "error"]
+    assert said.subject == f"key {key}"
+    assert f"a string in place of a {kind}" in said.text
+
+
+async def test_id_that_is_no_utf8_is_dropped_and_others_run(
+    store: Store, redis_server: RedisServer, redis_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its outcome named another id, so that it ran again whenever its lease had ended."""
+    await add_one(store.backend, job_id="Zo\u00eb \u20ac \U0001f600")
+    with socket.create_connection(("127.0.0.1", redis_server.port)) as line:
+        bad, base = b"b\xff\xc3", f"{redis_prefix}:{Q}:".encode()
+        for words in (
+            [b"HSET", base + bad, b"name", b"n", b"data", b"{}", b"opts", b"{}"],
+            [b"RPUSH", base + b"wait", bad],
+        ):
+            parts = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+            line.sendall(b"*%d\r\n%s" % (len(words), parts))
+            assert line.recv(100).startswith(b":")
+
+    claimed = await store.worker.claim(limit=5)
+
+    assert [one.id for one in claimed] == ["Zo\u00eb \u20ac \U0001f600"]
+    assert "was dropped: its id is no UTF-8" in caplog.text
+    assert store.do("LLEN", "active") == 1
+    assert await store.finish(claimed) == ["ok"]

@@ -60,6 +60,9 @@ class Doctor:
             found.append(servers.persistence(info))
             found += servers.replication(info)
         found += await self._clock()
+        misused = await self._misused()
+        if misused:
+            return Health(found + misused, [])  # without them no queue can be looked at
         names = await self._counts.names()
         scattered = [name for name in names if self._is_scattered(name)]
         found += self._slots(scattered)
@@ -85,6 +88,20 @@ class Doctor:
             db=self._client.address.db,
             user=self._client.address.username,
         )
+
+    async def _misused(self) -> list[Finding]:
+        """Name the store's own keys, those of no queue, that hold what does not belong there."""
+        found = []
+        for key, wanted in ((self._keys.queues, "set"), (self._keys.workers, "hash")):
+            kind = await self._client.call("TYPE", key)
+            if kind in {wanted, "none"}:
+                continue
+            text = (
+                f"it is a {kind} in place of a {wanted}, and no worker can start; look at what it"
+                " holds, then remove it with DEL: workers write it anew"
+            )
+            found.append(Finding(f"key {key}", "error", text))
+        return found
 
     def _is_scattered(self, queue: str) -> bool:
         """Whether the keys of a queue lie in several slots of a Cluster."""

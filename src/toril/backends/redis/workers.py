@@ -125,7 +125,7 @@ class RedisWorkers:
             return Looked([], look_again_ms)
         described = await self._client.call("HMGET", self._keys.workers, *silent)
         queues = {
-            worker_id: _DECODER.decode(text).queues
+            worker_id: _queues_in(text)
             for worker_id, text in zip(silent, described, strict=True)
             if text is not None
         }
@@ -156,9 +156,8 @@ class RedisWorkers:
         )
         found: list[tuple[WorkerRecord, bool]] = []
         for described, report, left_ms in rows:
-            try:
-                worker = _DECODER.decode(described)
-            except (ValueError, RecursionError):  # none of ours has written it
+            worker = _read(described)
+            if worker is None:
                 continue
             if report is None:
                 found.append((worker, True))
@@ -203,6 +202,23 @@ class RedisWorkers:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _read(described: str) -> WorkerRecord | None:
+    """Return a worker from the register. None: it is nonsense, which none of ours has written."""
+    try:
+        return _DECODER.decode(described)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _queues_in(described: str) -> list[str]:
+    """Return a silent worker's queues; none, if it cannot be read.
+
+    It is buried like any other then, and what it held comes back when its leases end.
+    """
+    worker = _read(described)
+    return [] if worker is None else worker.queues
 
 
 def _report(running: int, quiet: bool, resident_bytes: int) -> str:

@@ -18,7 +18,7 @@ local described = redis.call('HGETALL', KEYS[1])
 local workers = {}
 for index = 1, #described, 2 do
   local beat = KEYS[1] .. ':' .. described[index]
-  local report, left_ms = try('GET', beat), false
+  local report, left_ms = try('GET', beat) or false, false
   if report then
     if ARGV[1] == '' then
       left_ms = redis.call('PTTL', beat)

@@ -52,6 +52,7 @@ local function start(queue, id, token, lease_end, worker)
   local key = queue.base .. id
   local job = read_claimed(queue, id)
   if not job[1] then return nil end
+  if string.find(id, '[\128-\255]') then rarely().check_id(id) end
   local attempt = job[4] and string.format('%.0f', (number_of(job[4]) or 0) + 1) or '1'
   redis.call('SET', key .. ':lock', token, 'PXAT', lease_end)
   if worker == '' then
