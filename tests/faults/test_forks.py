@@ -127,7 +127,9 @@ async def test_fork_while_another_thread_opens_the_app_does_not_hang_the_child(
     await check_all_there(stage, acknowledged(program))
 
 
-@pytest.mark.parametrize("mode", ["stuck", "interrupted", "in_a_signal", "behind_its_back"])
+@pytest.mark.parametrize(
+    "mode", ["stuck", "interrupted", "in_a_signal", "behind_its_back", "told_afterwards"]
+)
 async def test_child_that_inherits_an_open_file_is_refused(stage: Stage, mode: str) -> None:
     """A fork that cannot wait for a transaction, or that Python is not told of."""
     program = await ended(stage, mode)

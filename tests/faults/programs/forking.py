@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from toril import App
 from toril.backends import forks
@@ -339,10 +340,23 @@ sys.stdin.read()
 
 
 def behind_its_back() -> None:
-    """Fork without Python's hooks, as a server written in C may do."""
+    """Fork without a word to Python, as a server written in C may do."""
+    fork_in_c(lambda: None)
+
+
+def told_afterwards() -> None:
+    """Fork as such servers mostly do: Python is told in the child, after the fork only."""
+    fork_in_c(ctypes.pythonapi.PyOS_AfterFork_Child)
+
+
+def fork_in_c(in_child: Callable[[], object]) -> None:
     add("before")
+    # The interpreter's own lock does not outlive such a fork while another thread waits for it.
+    while not others_sleep():
+        time.sleep(0.01)
     pid = ctypes.PyDLL(None).fork()
     if pid == 0:
+        in_child()
         try:
             add("child")
         except Exception as error:
@@ -350,6 +364,16 @@ def behind_its_back() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     add("after")
+
+
+def others_sleep() -> bool:
+    """Whether no other thread of this process runs, or wants to."""
+    if not Path("/proc/self/task").exists():
+        return True
+    mine = threading.get_native_id()
+    others = [thread for thread in os.listdir("/proc/self/task") if int(thread) != mine]
+    stats = [Path(f"/proc/self/task/{thread}/stat").read_text() for thread in others]
+    return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
 
 
 if __name__ == "__main__":
