@@ -8,13 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from toril.core.errors import AttemptTimeoutError, TorilError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.handler import Handler
-from toril.engine.job import Finished
+from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED
 from toril.engine.outcomes import Cancel, Fail
@@ -96,23 +95,11 @@ class Endings:
         traceback = None
         with suppress(BaseException):
             traceback = traceback_text(broken)
-        claimed = attempt.claimed
+        outcome = Finished.of(attempt.claimed, "failed", self._worker_id, counts=True)
+        outcome.reason, outcome.traceback = beginning(reason), traceback
+        outcome.keep_count, outcome.keep_age_ms = KEEP_FAILED.count, _ms(KEEP_FAILED.age_s)
         attempt.error = broken
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind="failed",
-            reason=beginning(reason),
-            traceback=traceback,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + 1,
-            keep_count=KEEP_FAILED.count,
-            keep_age_ms=_ms(KEEP_FAILED.age_s),
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-        )
+        return outcome
 
     def _ended(
         self,
@@ -136,20 +123,10 @@ class Endings:
         attempt.error = error
         return outcome
 
-    def _outcome(self, attempt: Attempt, kind: Any, *, counts: bool) -> Finished:
-        claimed = attempt.claimed
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind=kind,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + counts,
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-            lifo=options_of(attempt).lifo,
-        )
+    def _outcome(self, attempt: Attempt, kind: OutcomeKind, *, counts: bool) -> Finished:
+        outcome = Finished.of(attempt.claimed, kind, self._worker_id, counts=counts)
+        outcome.lifo = options_of(attempt).lifo
+        return outcome
 
 
 def options_of(attempt: Attempt) -> WireOptions:

@@ -29,7 +29,6 @@ from toril.core.errors import (
 from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
-from toril.engine.giving_back import given_back
 from toril.engine.job import Claimed, Finished
 from toril.engine.storing import exchange_surely
 
@@ -337,7 +336,7 @@ class Fetcher:
         for claimed in reply.claimed:
             if sent.doubtful:
                 # Back in line if it is ours; if it is not, that changes nothing.
-                self._outbox.append(given_back(claimed, self._worker_id))
+                self._outbox.append(Finished.given_back(claimed, self._worker_id))
             else:
                 self._start(claimed)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):

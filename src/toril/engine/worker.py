@@ -27,7 +27,6 @@ from toril.engine.contract.workers import WorkerRecord
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
-from toril.engine.giving_back import given_back
 from toril.engine.handler import Handlers
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Claimed, Finished
@@ -382,7 +381,7 @@ class Worker:
         assert self._executor is not None  # noqa: S101 - `run` has made both
         assert self._fetcher is not None  # noqa: S101 - as above
         if self._stopping.is_set():
-            self._fetcher.finished(given_back(claimed, self.id))
+            self._fetcher.finished(Finished.given_back(claimed, self.id))
         elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
             saying = asyncio.create_task(self._say_begun(claimed))
             self._saying.add(saying)
