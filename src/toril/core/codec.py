@@ -38,12 +38,7 @@ def encode_text(value: object) -> str:
 
 def encode_bytes(value: object) -> bytes:
     """Return `value` as compact JSON bytes; errors as `encode_text`."""
-    try:
-        encoded = _ENCODER.encode(value)
-    except RecursionError:
-        raise TooDeepError(_TOO_DEEP) from None
-    if is_too_deep(encoded):
-        raise TooDeepError(_TOO_DEEP)
+    encoded = encode_as_is(value)
     # msgspec writes NaN and infinities as null, and as keys like text. Only an encoding with one
     # of these can hide one.
     if _N in encoded and (b"null" in encoded or b'nan":' in encoded or b'inf":' in encoded):
