@@ -1,4 +1,4 @@
-"""JSON in and out, by msgspec; what msgspec does not know, by `hooks.py`.
+"""JSON in and out, by msgspec; what msgspec does not know, by `custom_types.py`.
 
 What JSON has no word for is refused rather than changed: NaN and infinities would become null. A
 moment whose zone is off by seconds is written in UTC, as JSON's offsets are whole minutes.
@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from toril.core.custom_types import decode_hook, encode_hook, plain_hook
 from toril.core.differences import not_a_number
-from toril.core.hooks import decode_hook, encode_hook, plain_hook
 from toril.core.nesting import MAX_NESTING, is_too_deep
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None

@@ -25,8 +25,8 @@ from uuid import UUID
 import msgspec
 
 from toril.core.codec import decoder_of
+from toril.core.custom_types import is_carried
 from toril.core.differences import record_fields
-from toril.core.hooks import is_carried
 from toril.core.models import is_model, problem_of
 
 _PLAIN = (str, int, float, bool, NoneType, None)
@@ -39,7 +39,7 @@ _ARRAYS = (
 )  # fmt: skip
 
 _OWN = (OrderedDict, deque, abc.Iterable)
-"""Those that `core/hooks.py` makes."""
+"""Those that `core/custom_types.py` makes."""
 
 
 _WHOLE_COMPARERS = ("pydantic", "pathlib", "ipaddress", "fractions")

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from toril.core.codec import TooDeepError, encode_as_is, in_whole_minutes, may_have_moments
+from toril.core.custom_types import plain_hook
 from toril.core.differences import Difference, difference, is_equal, not_a_number, parts, short
-from toril.core.hooks import plain_hook
 
 
 class ChangedError(ValueError):
