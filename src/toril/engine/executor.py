@@ -17,7 +17,7 @@ from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts
 from toril.engine.endings import Endings, options_of
-from toril.engine.follow_ups import Door, FollowUps
+from toril.engine.follow_ups import FollowUpMaker, FollowUps
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hearing import Hearing
 from toril.engine.hooks import Hooks
@@ -85,7 +85,7 @@ class Executor:
         self._finished = finished
         self._endings = Endings(worker_id, ending)
         self._loop = asyncio.get_running_loop()
-        self._hearing = Hearing(self._loop, speaker, hooks, Door(handlers, together))
+        self._hearing = Hearing(self._loop, speaker, hooks, FollowUpMaker(handlers, together))
         self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._lineage = forks.lineage

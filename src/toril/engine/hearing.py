@@ -12,7 +12,7 @@ from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, Said
 from toril.engine.contract.dispatch import Speech
-from toril.engine.follow_ups import Door
+from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
 from toril.engine.new_jobs import checked
 from toril.engine.speaker import Speaker
@@ -24,12 +24,12 @@ class Hearing:
     """What one worker hears of its attempts."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, door: Door
+        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, maker: FollowUpMaker
     ) -> None:
         self._loop = loop
         self._speaker = speaker
         self._hooks = hooks
-        self._door = door
+        self._maker = maker
 
     @property
     def is_full(self) -> bool:
@@ -89,7 +89,7 @@ class Hearing:
 
     def _follow(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:
         claimed = attempt.claimed
-        job = self._door.job(said, queue=claimed.queue, job_id=claimed.id)
+        job = self._maker.job(said, queue=claimed.queue, job_id=claimed.id)
         assert attempt.follow_ups is not None  # noqa: S101 - it is there with the context
         attempt.follow_ups.add(job)
 

@@ -20,12 +20,12 @@ from toril.engine.contract.dispatch import Dispatch, Speech
 
 log = logger("toril.worker")
 
-MOST = 5_000
-"""Reports and lines under way to the store."""
-MOST_BYTES = 8 * 1024 * 1024
-"""The same by their size, in characters."""
-LOOK_S = 0.01
-"""Between two looks of a thread at whether there is room."""
+MAX_PENDING = 5_000
+"""Most progress reports and log lines in flight to the store."""
+MAX_PENDING_CHARS = 8 * 1024 * 1024
+"""Most characters of them."""
+ROOM_POLL_S = 0.01
+"""How often a waiting thread checks whether there is room, in seconds."""
 
 _Key = tuple[str, int | str]
 
@@ -47,15 +47,15 @@ class Speaker:
         self._sending: set[asyncio.Task[None]] = set()
         self._dropped: dict[_Key, int] = {}
         self._lock = threading.Lock()
-        self._many = self._bytes = 0
+        self._many = self._chars = 0
         """What is under way: coming from a thread, not sent, or not answered."""
-        self._sent = self._sent_bytes = 0
+        self._sent = self._sent_chars = 0
         """Of these, what is sent and not answered."""
 
     @property
     def is_full(self) -> bool:
         """Whether nothing more should be said now. From any thread."""
-        return self._many >= MOST or self._bytes >= MOST_BYTES
+        return self._many >= MAX_PENDING or self._chars >= MAX_PENDING_CHARS
 
     def wait_for_room(self, speech: Speech, stopped: Callable[[], bool]) -> bool:
         """Wait in a thread until there is room for a speech, and take it; return whether there is.
@@ -67,7 +67,7 @@ class Speaker:
         while self.is_full:
             if stopped():
                 return False
-            time.sleep(LOOK_S)
+            time.sleep(ROOM_POLL_S)
         self.take_room(speech)
         return True
 
@@ -75,13 +75,13 @@ class Speaker:
         """Count what will be said by `say`. From any thread."""
         with self._lock:
             self._many += 1
-            self._bytes += size_of(speech)
+            self._chars += size_of(speech)
 
     def give_room(self, said: Sequence[Speech]) -> None:
         """Count no longer what is not under way any more."""
         with self._lock:
             self._many -= len(said)
-            self._bytes -= sum(map(size_of, said))
+            self._chars -= sum(map(size_of, said))
 
     def say(self, speech: Speech) -> None:
         """Send a speech with the others of this turn of the loop. Room was taken for it."""
@@ -112,7 +112,7 @@ class Speaker:
                     said.append(self._note(theirs[0], dropped))
                 said += theirs
             self._sent += len(said)
-            self._sent_bytes += sum(map(size_of, said))
+            self._sent_chars += sum(map(size_of, said))
             task = self._loop.create_task(self._send(said))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
@@ -125,7 +125,7 @@ class Speaker:
 
     def _flush_in_turn(self) -> None:
         # More than this under way only fills the store's own queue: `_send` goes on.
-        if self._sent < MOST // 2 and self._sent_bytes < MOST_BYTES // 2:
+        if self._sent < MAX_PENDING // 2 and self._sent_chars < MAX_PENDING_CHARS // 2:
             self.flush()
 
     async def _send(self, said: list[Speech]) -> None:
@@ -139,7 +139,7 @@ class Speaker:
             return
         finally:
             self._sent -= len(said)
-            self._sent_bytes -= sum(map(size_of, said))
+            self._sent_chars -= sum(map(size_of, said))
             self.give_room(said)
             self._flush_in_turn()
         for speech, word in zip(said, words, strict=True):

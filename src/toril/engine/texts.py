@@ -48,5 +48,13 @@ def end(text: str, max_bytes: int = MAX_TEXT_BYTES, *, chars: int | None = None)
     return f"[cut: the last {len(kept):,} of {chars:,} characters] …\n{kept}"
 
 
+def text_of(error: BaseException, max_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Return an error's own text, cut to `max_bytes`. Never raises, whatever its `__str__` does."""
+    try:
+        return beginning(f"{error!s}", max_bytes)
+    except BaseException as broken:
+        return f"(its text could not be made: {type(broken).__qualname__})"
+
+
 def _fits(text: str, max_bytes: int) -> bool:
     return 4 * len(text) <= max_bytes or len(text.encode()) <= max_bytes
