@@ -47,7 +47,7 @@ def encode_bytes(value: object) -> bytes:
 
 
 def encode_as_is(value: object) -> bytes:
-    """Return `value` as JSON bytes. Whoever calls compares what comes back with what was given.
+    """Return `value` as JSON bytes. The caller checks that they read back equal.
 
     Raises:
         TypeError: If something in it is not JSON and not a known type.
@@ -118,7 +118,7 @@ def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def may_have_moments(encoded: bytes) -> bool:
-    """Whether there may be aware moments in some JSON; `in_whole_minutes` finds out."""
+    """Whether some JSON may hold aware moments: a fast check before `in_whole_minutes`."""
     # The search costs ten times what the others cost, and many texts have none of them.
     marked = _MINUS in encoded or _PLUS in encoded or _Z in encoded
     return marked and _OFFSET.search(encoded) is not None
@@ -136,7 +136,7 @@ def refuse_nan(value: object) -> None:
 
 
 def in_whole_minutes(value: object) -> object:
-    """Return `value` as JSON's types, with moments in UTC whose offset is not of whole minutes.
+    """Return `value` in JSON's types. Moments whose offset has seconds are moved to UTC.
 
     Raises:
         ValueError: One cannot be: a time of day has no other zone, or the year would be 0.

@@ -1,4 +1,4 @@
-"""What becomes of an attempt that has ended: exactly one outcome, whatever goes wrong on the way.
+"""Turns the end of an attempt into exactly one outcome, whatever goes wrong.
 
 Knows the attempt and the task's policies, and nothing of where or how it ran.
 """
@@ -32,7 +32,7 @@ class Endings:
 
         Parameters:
             worker_id: Whose attempts they are.
-            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
+            ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._worker_id = worker_id
         self._ending = ending
@@ -85,7 +85,7 @@ class Endings:
                 return self.raised(attempt, RuntimeError("the task was cancelled from within"))
 
     def last_resort(self, attempt: Attempt, broken: BaseException) -> Finished:
-        """Return the outcome of an attempt of which no other could be made. Never raises.
+        """Return a failure for an attempt of which no other outcome could be made. Never raises.
 
         Judging it, reading its stored options or writing its outcome failed. Without an outcome its
         lease would be renewed for ever, and its slot would be lost.

@@ -75,7 +75,7 @@ class Executor:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             speaker: Takes progress and log lines.
-            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
+            ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._handlers = handlers
         self._worker_id = worker_id

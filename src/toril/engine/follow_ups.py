@@ -22,7 +22,7 @@ MAX_TOTAL_BYTES = 16 * 1024 * 1024
 
 
 class FollowUps:
-    """What one attempt wants added. Any of its threads may ask."""
+    """The follow-up jobs of one attempt. Any of its threads may add to them."""
 
     __slots__ = ("_bytes", "_jobs", "_lock", "_taken")
 
@@ -62,7 +62,7 @@ class FollowUps:
 
 
 class FollowUpMaker:
-    """Makes follow-up jobs of what tasks say. Of one worker; used from any thread."""
+    """Makes and checks the follow-up jobs of one worker. Any thread may use it."""
 
     def __init__(self, handlers: Handlers, together: Callable[[Sequence[str]], bool]) -> None:
         """Make a maker.
@@ -82,7 +82,7 @@ class FollowUpMaker:
             job_id: Its id.
 
         Raises:
-            InvalidOptionError: There can be no such job, or it is out of reach.
+            InvalidOptionError: No such job can be, or one transaction cannot reach its queue.
             InvalidPayloadError: The payload does not fit the task, or is too large.
         """
         job = said.job if isinstance(said, FollowUp) else self._named(said)

@@ -1,8 +1,8 @@
-"""Carries what running tasks say to the store: in order, together, and before their outcomes.
+"""Sends progress and log lines of tasks to the store: in order, in batches, before outcomes.
 
-What is under way is bounded, whatever tasks say and however slow the store is: a thread or a child
-process waits for room (`wait_for_room`, `is_full`); on the event loop, where nobody can wait, an
-attempt that says more loses the oldest of what it has said, and its log says how much.
+The backlog is bounded, however much tasks log and however slow the store is. Threads and child
+processes wait for room (`wait_for_room`, `is_full`). On the event loop, where nothing can wait, an
+attempt's oldest unsent messages are dropped, and its log says how many.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _Key = tuple[str, int | str]
 
 
 class Speaker:
-    """What the tasks of one worker say."""
+    """Sends the messages of one worker's tasks."""
 
     def __init__(self, dispatch: Dispatch, *, lost: Callable[[Speech], None]) -> None:
         """Make a speaker.
 
         Parameters:
-            lost: Takes what was said by an attempt that does not hold its job any more.
+            lost: Takes each message of an attempt that does not hold its job any more.
         """
         self._dispatch = dispatch
         self._lost = lost
@@ -48,21 +48,21 @@ class Speaker:
         self._dropped: dict[_Key, int] = {}
         self._lock = threading.Lock()
         self._many = self._chars = 0
-        """What is under way: coming from a thread, not sent, or not answered."""
+        """The backlog: messages that come from a thread, are not sent, or are not answered."""
         self._sent = self._sent_chars = 0
-        """Of these, what is sent and not answered."""
+        """The part of the backlog that is sent and not answered."""
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be said now. From any thread."""
+        """Whether the backlog is full. From any thread."""
         return self._many >= MAX_PENDING or self._chars >= MAX_PENDING_CHARS
 
     def wait_for_room(self, speech: Speech, stopped: Callable[[], bool]) -> bool:
-        """Wait in a thread until there is room for a speech, and take it; return whether there is.
+        """Wait in a thread until there is room for a message, and take it. Return whether it was.
 
         Parameters:
-            speech: What will be said by `say`.
-            stopped: Whether the attempt should end: it waits no longer.
+            speech: The message, which `say` will send.
+            stopped: Whether the attempt should end, and so wait no longer.
         """
         while self.is_full:
             if stopped():
@@ -72,19 +72,19 @@ class Speaker:
         return True
 
     def take_room(self, speech: Speech) -> None:
-        """Count what will be said by `say`. From any thread."""
+        """Take room for a message that `say` will send. From any thread."""
         with self._lock:
             self._many += 1
             self._chars += size_of(speech)
 
     def give_room(self, said: Sequence[Speech]) -> None:
-        """Count no longer what is not under way any more."""
+        """Free the room of messages that are not in flight any more."""
         with self._lock:
             self._many -= len(said)
             self._chars -= sum(map(size_of, said))
 
     def say(self, speech: Speech) -> None:
-        """Send a speech with the others of this turn of the loop. Room was taken for it."""
+        """Send a message with the others of this turn of the loop. Take room for it first."""
         key = speech.token, speech.number
         theirs = self._unsent.get(key)
         if theirs is None:
@@ -94,7 +94,7 @@ class Speaker:
         theirs.append(speech)
 
     def say_or_drop(self, speech: Speech) -> None:
-        """The same from the event loop, where nobody can wait: the attempt's oldest may go."""
+        """As `say`, from the event loop. If full, drops the attempt's oldest unsent message."""
         key = speech.token, speech.number
         if self.is_full and (theirs := self._unsent.get(key)):
             self.give_room([theirs.popleft()])
@@ -103,7 +103,7 @@ class Speaker:
         self.say(speech)
 
     def flush(self) -> None:
-        """Send what was said so far, before whatever is sent after this call."""
+        """Send all messages so far, ahead of everything that is sent after this call."""
         if self._unsent:
             unsent, self._unsent = self._unsent, {}
             said: list[Speech] = []
@@ -118,7 +118,7 @@ class Speaker:
             task.add_done_callback(self._sending.discard)
 
     async def settle(self) -> None:
-        """Wait until everything said has been sent."""
+        """Wait until all messages are sent."""
         self.flush()
         while self._sending:
             await asyncio.wait(self._sending)
@@ -147,7 +147,7 @@ class Speaker:
                 self._lost(speech)
 
     def _note(self, first: Speech, dropped: int) -> Speech:
-        """Return a line for the log of an attempt that has lost some of what it said."""
+        """Return a log line that says how many messages of an attempt were dropped."""
         note = Speech(
             first.queue,
             first.number,
@@ -163,5 +163,5 @@ class Speaker:
 
 
 def size_of(speech: Speech) -> int:
-    """Return how much room a speech takes, in characters."""
+    """Return how much room a message takes, in characters."""
     return len(speech.line or "") + len(speech.progress or "")

@@ -390,10 +390,10 @@ class Worker:
             self._executor.start(claimed, self._lease_ms)
 
     async def _say_begun(self, claimed: Claimed) -> None:
-        """Begin an attempt of a job that was begun before, without that attempt being counted.
+        """Tell the store that an attempt begins, then begin it. For jobs with an uncounted start.
 
-        It may have lost its worker. Should it lose this one too, the store must know that it had
-        begun: so its lease is renewed first. Jobs without a past are spared the detour.
+        Such a job may have lost its worker. If it loses this one too, the store must know that the
+        attempt had begun, so the lease is renewed first. Other jobs need no extra call.
         """
         hold = Hold(
             claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started

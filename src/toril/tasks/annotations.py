@@ -1,4 +1,4 @@
-"""What JSON can carry, judged by an annotation: where a task is defined, not when it is used."""
+"""Judges whether JSON can carry an annotated type: when a task is defined, not when it is used."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Judgement(NamedTuple):
     holds_any: bool
     """Something in it may be any JSON."""
     is_trusted: bool
-    """What is equal by `==` is so in all its parts: no class in it has an `__eq__` of its own."""
+    """`==` compares all parts of a value: no class in it has an `__eq__` of its own."""
 
 
 class UncarriedError(Exception):
@@ -77,7 +77,7 @@ def judge_type(kind: Any) -> Judgement:
 
 
 def is_plain(kind: Any) -> bool:
-    """Whether a type consists of JSON's own. Most do, and need no closer look."""
+    """Whether a type consists of JSON's own types. Most do, and need no further check."""
     if any(kind is one for one in _PLAIN):
         return True
     origin, inner = get_origin(kind), get_args(kind)

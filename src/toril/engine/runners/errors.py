@@ -29,7 +29,7 @@ _MOST_KINDS = 100
 
 
 class ErrorImage(msgspec.Struct, frozen=True):
-    """An exception on its way."""
+    """An exception in the form in which a child sends it."""
 
     kinds: list[str]
     """Its classes as `module:qualname`, its own first, then its bases."""
@@ -55,7 +55,7 @@ class TaskRaisedError(TorilError):
 
 
 def image_of(error: BaseException) -> ErrorImage:
-    """Return an exception as it may travel. Never raises."""
+    """Return an exception in the form in which a child sends it. Never raises."""
     text = text_of(error, MAX_CARRIED_BYTES)
     arguments = tuple(_plain_or_text(one) for one in error.args)
     attributes = {name: value for name, value in vars(error).items() if _is_plain(value)}

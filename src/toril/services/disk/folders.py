@@ -1,7 +1,8 @@
-"""Folders that are not public, held by a descriptor: nothing in them is reached through a link.
+"""Private folders, opened by descriptor, in which no link is followed.
 
-Whoever may write there could put a link in place of a folder or file of ours, and have us write
-elsewhere. So each step below the root is opened relative to the one before, and links are refused.
+Anybody who may write there could put a link in place of one of our folders or files, and make us
+write elsewhere. So each step below the root is opened relative to the one before, and links are
+refused.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use folders and files that are made. What is there already stays as it is."""
+    """Who may use new folders and files. Existing ones keep their permissions."""
 
     folder_mode: int
     file_mode: int
@@ -36,7 +37,7 @@ class Access:
 PRIVATE = Access(0o700, 0o600)
 """Only the user of this process."""
 GROUP = Access(0o2770, 0o660)
-"""The folder's group, too, which files made in it get as theirs."""
+"""The folder's group, too. New files in the folder belong to that group."""
 
 
 class Folder:
@@ -141,7 +142,7 @@ class Folder:
         return content if len(content) <= max_bytes else None
 
     def lend(self, name: str) -> None:
-        """Give a file that came from elsewhere this folder's access, if it is ours to give."""
+        """Set the folder's permissions on a file that was moved here, if the file is ours."""
         with suppress(OSError):  # a link, or another user's; the folder itself protects it
             fd = os.open(name, READ_FILE, dir_fd=self.fd)
             try:
