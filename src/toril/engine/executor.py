@@ -125,23 +125,18 @@ class Executor:
                 else:  # told to end before it began
                     outcome = self._endings.stopped(attempt)
             except Exception as error:
-                self._end_if_forked(error)
+                forks.end_if_forked(self._lineage, error)
                 outcome = self._endings.raised(attempt, error)
             except asyncio.CancelledError:
                 outcome = self._endings.stopped(attempt)
             except BaseException as error:
-                self._end_if_forked(error)
+                forks.end_if_forked(self._lineage, error)
                 substitute = presentable(error, describe(error))
                 outcome = self._endings.raised(attempt, substitute)
         except BaseException as error:  # ours, or of what is stored: it must settle all the same
             outcome = self._endings.last_resort(attempt, error)
-        if forks.lineage != self._lineage:
-            forks.end_child()
+        forks.end_if_forked(self._lineage)
         self._settle(attempt, outcome)
-
-    def _end_if_forked(self, error: BaseException) -> None:
-        if forks.lineage != self._lineage:
-            forks.end_child(error)
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed

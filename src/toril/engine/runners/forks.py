@@ -28,6 +28,12 @@ def end_with_child(loop: asyncio.AbstractEventLoop) -> None:
     _loops[loop] = threading.get_ident()
 
 
+def end_if_forked(before: int, error: BaseException | None = None) -> None:
+    """End this process if a task has forked it: `before` is the `lineage` of the worker."""
+    if lineage != before:
+        end_child(error)
+
+
 def end_child(error: BaseException | None = None) -> NoReturn:
     """End a forked child as Python ends a program: with a code that says how it went."""
     code = 0
