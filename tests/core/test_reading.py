@@ -30,12 +30,16 @@ def test_any_text_is_read(text: str) -> None:
     assert isinstance(read_object(text), dict)
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if name != "long number"])
+@pytest.mark.parametrize("name", sorted(TEXTS.keys() - {"long number", "half an emoji"}))
 def test_what_python_has_no_value_for_keeps_its_text(name: str) -> None:
     found = read(TEXTS[name])
 
     assert found == RawText(TEXTS[name])
     assert str(found) == TEXTS[name]
+
+
+def test_half_a_character_is_read_as_its_replacement() -> None:
+    assert read(TEXTS["half an emoji"]) == {"n": "\ufffd"}
 
 
 def test_as_many_levels_are_read_as_can_be_written_again() -> None:

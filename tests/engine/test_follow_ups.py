@@ -221,8 +221,8 @@ async def test_a_follow_up_after_the_end_is_refused_and_not_forgotten(app: App, 
 
 def test_an_attempt_adds_no_more_than_one_transaction_can(monkeypatch: pytest.MonkeyPatch) -> None:
     blueprint = Blueprint("mail", "thank")
-    monkeypatch.setattr(follow_ups, "MOST", 3)
-    monkeypatch.setattr(follow_ups, "MOST_BYTES", 10)
+    monkeypatch.setattr(follow_ups, "MAX_JOBS", 3)
+    monkeypatch.setattr(follow_ups, "MAX_TOTAL_BYTES", 10)
 
     many, large = FollowUps(), FollowUps()
     for _ in range(3):

@@ -161,6 +161,12 @@ async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
         return "\ud800" if result in (3, 7) else encode(task, result, **how)
 
     monkeypatch.setattr(type(work), "encode", broken)
+    told: list[str] = []
+
+    @app.on("completed")
+    def note(event: Any) -> None:
+        told.append(event.job_id)
+
     jobs = await work.enqueue_many({"n": n} for n in range(10))
     async with app.worker(concurrency=10):
         for n, job in enumerate(jobs):
@@ -172,3 +178,5 @@ async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
         late = await work.enqueue(n=11)
         assert await late.result(timeout_s=30) == 11
     assert [(await job.info()).attempts_started for job in jobs] == [1] * 10
+    good = [job.id for n, job in enumerate(jobs) if n not in (3, 7)]
+    assert sorted(told) == sorted([*good, late.id])

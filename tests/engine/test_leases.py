@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, Context, HookEvent, State
 from toril.engine import leases
+from toril.engine.standstill import StandstillWatch, elapsed_s
 
 LEASE_S = 0.5
 
@@ -243,3 +245,24 @@ async def test_cancellation_from_elsewhere_is_heard_within_a_second(
 
 def _is_past(moment_s: float) -> bool:
     return time.monotonic() >= moment_s
+
+
+async def test_a_watch_that_was_stopped_leaves_no_timer() -> None:
+    """A worker beside a program would leave it one that recurs for ever."""
+    turns: list[float] = []
+    watch = StandstillWatch(
+        tick_s=0.01,
+        lease_s=30.0,
+        busy=lambda: False,
+        went_on_s=elapsed_s,
+        stood_s=lambda: -math.inf,
+        woken=lambda stood_s: None,
+        turned=turns.append,
+    )
+    watch.start()
+    await wait_until(lambda: len(turns) >= 3)
+
+    watch.stop()
+
+    assert watch._timer is not None
+    assert watch._timer.cancelled()

@@ -137,6 +137,8 @@ async def test_a_result_that_is_not_kept_reaches_those_who_wait_and_those_who_as
     assert await even.result() == 4  # the events still tell
     with pytest.raises(JobFailedError, match="odd"):
         await odd.result()
+    with pytest.raises(JobNotFoundError):
+        await odd.info()
 
 
 async def test_a_queue_that_was_removed_and_begins_anew_is_followed(

@@ -22,7 +22,7 @@ FEW = 10
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaker, "MOST", FEW)
+    monkeypatch.setattr(speaker, "MAX_PENDING", FEW)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ async def test_one_who_has_said_nothing_yet_is_heard_although_there_is_no_room(
 async def test_room_is_counted_in_characters_too(
     one: Speaker, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speaker, "MOST_BYTES", 100)
+    monkeypatch.setattr(speaker, "MAX_PENDING_CHARS", 100)
 
     one.say_or_drop(speech("x" * 99))
     assert not one.is_full

@@ -166,6 +166,17 @@ def problem(line: str) -> str | None:
     return None
 
 
+def test_every_decision_is_listed_in_order() -> None:
+    """Decisions that were made side by side were left out of the navigation, or out of order."""
+    names = sorted(path.name for path in (ROOT / "docs/design/decisions").glob("[0-9]*.md"))
+
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    index = (ROOT / "docs/design/decisions/index.md").read_text("utf-8")
+
+    assert re.findall(r"decisions/(\d{4}-.+\.md)", navigation) == names
+    assert re.findall(r"\]\((\d{4}-.+\.md)\)", index) == names
+
+
 def test_pages_can_be_told_apart() -> None:
     """A page has one title, and every block that is opened is closed."""
     for path in PAGES:

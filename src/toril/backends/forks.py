@@ -1,7 +1,7 @@
-"""What happens to the stores of this process when it forks.
+"""Closes the stores of this process before it forks.
 
-A child must inherit no open file of a store and no half-done transaction. So before a fork each
-store is waited for and put to rest, and both sides take it up again at their next call.
+A child must inherit no open file of a store and no half-done transaction. So each store ends its
+transaction and closes its file before the fork. Parent and child open it again at their next call.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from typing import Protocol
 from toril.core.errors import BackendError
 
 WAIT_S = 30.0
-"""How long a fork waits for what is under way, in seconds. Transactions take milliseconds."""
+"""Longest wait of a fork for transactions in flight, in seconds. They take milliseconds."""
 
 
 class Part(Protocol):
-    """What has threads, locks or waiters, of which a forked child has none."""
+    """Something with threads, locks or waiters. A forked child gets copies of no use."""
 
     def renew(self) -> None:
-        """Drop what the fork has copied. In the child, whose only thread calls this."""
+        """Drop the copies. Called in the child, by its only thread."""
         ...
 
 
 class Resting(Part, Protocol):
-    """What must not be in use during a fork."""
+    """Something that must not be in use during a fork."""
 
     @property
     def order(self) -> tuple[int, int]:
-        """The order in which several are taken."""
+        """Its place in the order in which a fork locks several."""
         ...
 
     def rest(self, until_s: float) -> None:
-        """Take it and put it to rest, if that is possible until then (steady clock)."""
+        """Lock it and close its file. Give up at `until_s` (steady clock)."""
         ...
 
     def wake(self) -> None:
-        """Give it back, in the parent, if it was taken."""
+        """Unlock it in the parent, if `rest` has locked it."""
         ...
 
 
 @dataclass(slots=True)
 class _Fork:
-    """What a fork that is under way has taken."""
+    """What a fork in progress has locked."""
 
     resting: list[Resting] = field(default_factory=list)
     door: bool = False
@@ -54,51 +54,51 @@ class _Fork:
 
 
 class Forks:
-    """All stores of this process, and what is done about them around a fork."""
+    """All stores of this process. Python calls this around each fork."""
 
     def __init__(self) -> None:
         self._resting: weakref.WeakSet[Resting] = weakref.WeakSet()
         self._parts: weakref.WeakSet[Part] = weakref.WeakSet()
         self._door = threading.Lock()  # held during a fork, so that no store comes up
         self._under_way: dict[int, _Fork] = {}
-        """By the thread that forks."""
+        """Forks in progress, by the thread that forks."""
         self.importing = threading.RLock()
         """Held while the modules of a store are imported at its first use."""
         self._inherited: set[str] = set()
         self._pid = os.getpid()
         self.begun = 0
-        """Forks that were begun. Who fails while it changes gave way to one, and may try again."""
+        """How many forks have begun. If this changed during a failed call, try the call again."""
 
     def enter(self, one: Resting) -> None:
-        """Put this one to rest before forks from now on."""
+        """Put a store to rest before each fork from now on."""
         self._notice_fork()
         with self._door:
             self._resting.add(one)
 
     def tell(self, part: Part) -> None:
-        """Renew this part in forked children from now on."""
+        """Renew a part in each forked child from now on."""
         with self._door:
             self._parts.add(part)
 
     @property
     def pending(self) -> bool:
-        """Whether some thread waits for transactions to end, to fork: do not wait for a lock."""
+        """Whether a thread waits for transactions to end so that it can fork: wait for no lock."""
         return bool(self._under_way)
 
     def let_by(self) -> None:
-        """Wait until no thread is about to fork."""
+        """Wait until no fork is in progress."""
         while self._under_way:
             time.sleep(0.001)  # rare and short, and a thread that is copied could not notify
 
     def refuse(self, path: str) -> None:
-        """Open this file no more in this process."""
+        """Never open this file again in this process."""
         self._inherited.add(os.path.realpath(path))
 
     def refuse_inherited(self, path: str) -> None:
-        """Do nothing, unless this process has a copy of its parent's open connections to the file.
+        """Refuse a file if this process has inherited open connections to it from its parent.
 
         Raises:
-            BackendError: It has.
+            BackendError: It has inherited some.
         """
         if self._inherited and os.path.realpath(path) in self._inherited:
             raise BackendError(
@@ -109,7 +109,7 @@ class Forks:
             )
 
     def before(self) -> None:
-        """Put all stores to rest, each between two transactions, and keep them there."""
+        """Put all stores to rest, each between two transactions, until the fork is done."""
         until_s = time.monotonic() + WAIT_S
         # Noted before it is taken: Ctrl-C may cut this short, and the fork comes all the same.
         fork = self._under_way[threading.get_ident()] = _Fork()
@@ -130,7 +130,7 @@ class Forks:
                 one.rest(until_s)
 
     def after_in_parent(self) -> None:
-        """Let the others go on."""
+        """Unlock everything that this fork has locked."""
         fork = self._under_way.pop(threading.get_ident(), None)
         if fork is None:
             return
@@ -142,7 +142,7 @@ class Forks:
             self.importing.release()
 
     def after_in_child(self) -> None:
-        """Begin anew: no thread but this one is here, and no lock will ever be released."""
+        """Renew everything: no other thread exists here, so nobody would release a lock."""
         self._door = threading.Lock()
         self.importing = threading.RLock()
         self._under_way = {}
@@ -153,7 +153,7 @@ class Forks:
             part.renew()
 
     def _notice_fork(self) -> None:
-        """Do in the child what was left out by a fork that Python was not told of."""
+        """Run `after_in_child` if the fork bypassed Python's hooks."""
         if self._pid != os.getpid():
             self.after_in_child()
 

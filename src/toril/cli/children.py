@@ -160,7 +160,7 @@ def _pipe_with(text: str) -> int:
 
 
 def read_url(fd: int) -> str:
-    """Return the URL that `start_child` has given along."""
+    """Return the URL that `start_child` has passed on."""
     with os.fdopen(fd, "rb") as pipe:
         return pipe.read().decode()
 

@@ -1,8 +1,8 @@
-"""Text that may hold anything, made fit to be printed: on any terminal, in any encoding.
+"""Makes any text safe to print, on any terminal and in any encoding.
 
-Names, reasons and results come from whoever can add jobs. A control character among them would move
-the cursor, retitle the terminal or answer for its user; a mark of writing direction would show a
-text in another order than it has. Both are shown as escapes instead.
+Names, reasons and results come from anybody who can add jobs. A control character in them could
+move the cursor, retitle the terminal or type in the user's place. A mark of writing direction could
+show a text in another order. Both are shown as escapes instead.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _PLAIN = {"✓": "+", "✗": "x", "×": "x", "…": "~", "—": "-", "·": "*"}
 
 
 def write(text: str, *, end: str = "\n", err: bool = False) -> None:
-    """Print a text: the only place that does.
+    """Print a text. All output of commands goes through here.
 
-    Passes nothing to the terminal but characters that can be seen, ends of lines and colours.
+    Only visible characters, ends of lines and colours reach the terminal.
     """
     stream = sys.stderr if err else sys.stdout
     if stream is not None:  # None: it was closed before this process began
@@ -44,8 +44,8 @@ def printable_lines(text: str) -> list[str]:
 def harmless_output(text: str) -> str:
     """Return a text without control characters but ends of lines and colours.
 
-    The last look at what goes to a stream, whoever made it. Colours are ours: outsiders' texts went
-    through `printable` before they were put beside them.
+    The last check of everything that goes to a stream. Colours may pass, as they are ours: texts
+    from outside went through `printable` before.
     """
     if text.replace("\n", "").isprintable():
         return text

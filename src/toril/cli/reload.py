@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE
-from toril.cli.hearing import go_deaf, hear_on_loop
+from toril.cli.signals import handle_on_loop, ignore_handled
 from toril.core.errors import MissingExtraError
 from toril.core.loggers import logger
 
@@ -50,7 +50,7 @@ def keep_reloading(arguments: WorkerArguments) -> int:
     try:
         return asyncio.run(Reloader(arguments, Path.cwd()).run())
     finally:
-        go_deaf()
+        ignore_handled()
 
 
 class Reloader:
@@ -70,8 +70,8 @@ class Reloader:
         """Watch until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                hear_on_loop(number, self._stop)
-        hear_on_loop(signal.SIGUSR1, partial(self._tell, signal.SIGUSR1))
+                handle_on_loop(number, self._stop)
+        handle_on_loop(signal.SIGUSR1, partial(self._tell, signal.SIGUSR1))
         changes = self._changes()
         watching = asyncio.ensure_future(anext(changes))
         await self._start()

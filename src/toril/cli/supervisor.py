@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from toril.app import App
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE, ERROR, USAGE
-from toril.cli.hearing import go_deaf, hear_on_loop
 from toril.cli.logs import FACTS
 from toril.cli.output import plural
+from toril.cli.signals import handle_on_loop, ignore_handled
 from toril.core.durations import in_words
 from toril.core.errors import TorilError
 from toril.core.loggers import logger
@@ -43,7 +43,7 @@ def supervise(arguments: WorkerArguments, processes: int) -> int:
     try:
         return asyncio.run(Supervisor(arguments, processes).run())
     finally:
-        go_deaf()
+        ignore_handled()
 
 
 class Supervisor:
@@ -63,8 +63,8 @@ class Supervisor:
         """Start all, keep them alive until a signal, and see them out."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                hear_on_loop(number, partial(self._stop, number))
-        hear_on_loop(signal.SIGUSR1, self._be_quiet)
+                handle_on_loop(number, partial(self._stop, number))
+        handle_on_loop(signal.SIGUSR1, self._be_quiet)
         # The first alone: if the app cannot be loaded, it says so, and it says so once.
         first = await self._start(1)
         if not await first.ready() and not self._stopping.is_set():

@@ -134,8 +134,8 @@ def set_up_logs(arguments: WorkerArguments, *, with_pid: bool) -> None:
 
 def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     """Run one worker in this process."""
-    from toril.cli.hearing import go_deaf
     from toril.cli.lifecycle import listen
+    from toril.cli.signals import ignore_handled
     from toril.cli.target import load_app
 
     factory = loop_factory(arguments.loop)
@@ -150,7 +150,7 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(_serve(arguments, app, announce_fd))
     finally:
-        go_deaf()
+        ignore_handled()
 
 
 async def _serve(arguments: WorkerArguments, app: Any, announce_fd: int | None) -> int:

@@ -27,7 +27,7 @@ class WorkerArguments:
     log_level: str | None
 
     def words(self) -> list[str]:
-        """Return them as words of a command line, but for the URL: other users may read those."""
+        """Return them as a command line without the URL: other users can read command lines."""
         queues = None
         if self.queues is not None:
             weighted = self.queues.items() if isinstance(self.queues, Mapping) else None

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from toril.cli.codes import DONE, ERROR
-from toril.cli.hearing import hear
 from toril.cli.lifecycle import say_quiet, say_stopping
+from toril.cli.signals import handle
 
 if TYPE_CHECKING:
     from toril.engine.worker import Worker
@@ -30,11 +30,11 @@ class WorkerSignals:
     def install(self) -> None:
         """Take SIGTERM, SIGINT, SIGUSR1, SIGCONT, and SIGHUP unless it is ignored (nohup)."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            hear(number, partial(self._stop, number))
+            handle(number, partial(self._stop, number))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            hear(signal.SIGHUP, partial(self._stop, signal.SIGHUP))
-        hear(signal.SIGUSR1, partial(self._soon, self._quiet_worker))
-        hear(signal.SIGCONT, self._worker.wake)
+            handle(signal.SIGHUP, partial(self._stop, signal.SIGHUP))
+        handle(signal.SIGUSR1, partial(self._soon, self._quiet_worker))
+        handle(signal.SIGCONT, self._worker.wake)
 
     def _stop(self, number: signal.Signals) -> None:
         self._stops += 1

@@ -1,4 +1,4 @@
-"""JSON in and out, by msgspec; what msgspec does not know, by `hooks.py`.
+"""JSON in and out, by msgspec; what msgspec does not know, by `custom_types.py`.
 
 What JSON has no word for is refused rather than changed: NaN and infinities would become null. A
 moment whose zone is off by seconds is written in UTC, as JSON's offsets are whole minutes.
@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from toril.core.custom_types import decode_hook, encode_hook, plain_hook
 from toril.core.differences import not_a_number
-from toril.core.hooks import decode_hook, encode_hook, plain_hook
 from toril.core.nesting import MAX_NESTING, is_too_deep
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
@@ -38,12 +38,7 @@ def encode_text(value: object) -> str:
 
 def encode_bytes(value: object) -> bytes:
     """Return `value` as compact JSON bytes; errors as `encode_text`."""
-    try:
-        encoded = _ENCODER.encode(value)
-    except RecursionError:
-        raise TooDeepError(_TOO_DEEP) from None
-    if is_too_deep(encoded):
-        raise TooDeepError(_TOO_DEEP)
+    encoded = encode_as_is(value)
     # msgspec writes NaN and infinities as null, and as keys like text. Only an encoding with one
     # of these can hide one.
     if _N in encoded and (b"null" in encoded or b'nan":' in encoded or b'inf":' in encoded):
@@ -52,7 +47,7 @@ def encode_bytes(value: object) -> bytes:
 
 
 def encode_as_is(value: object) -> bytes:
-    """Return `value` as JSON bytes. Whoever calls compares what comes back with what was given.
+    """Return `value` as JSON bytes. The caller checks that they read back equal.
 
     Raises:
         TypeError: If something in it is not JSON and not a known type.
@@ -123,7 +118,7 @@ def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def may_have_moments(encoded: bytes) -> bool:
-    """Whether there may be aware moments in some JSON; `in_whole_minutes` finds out."""
+    """Whether some JSON may hold aware moments: a fast check before `in_whole_minutes`."""
     # The search costs ten times what the others cost, and many texts have none of them.
     marked = _MINUS in encoded or _PLUS in encoded or _Z in encoded
     return marked and _OFFSET.search(encoded) is not None
@@ -141,7 +136,7 @@ def refuse_nan(value: object) -> None:
 
 
 def in_whole_minutes(value: object) -> object:
-    """Return `value` as JSON's types, with moments in UTC whose offset is not of whole minutes.
+    """Return `value` in JSON's types. Moments whose offset has seconds are moved to UTC.
 
     Raises:
         ValueError: One cannot be: a time of day has no other zone, or the year would be 0.

@@ -1,4 +1,4 @@
-"""What has changed between a value that was given and the one that JSON gives back.
+"""Finds what changed between a value and the one that JSON gives back.
 
 JSON's own spelling of a value may be given in its place: an object for a dataclass, an array for a
 tuple or a set, text for a moment, an id, a number of `Decimal`, an enum or a path. All of it has to
@@ -34,13 +34,13 @@ class Difference(NamedTuple):
 def difference(
     given: Any, got: Any, *, from_json: bool = False, as_json: bool = False
 ) -> Difference | None:
-    """Return the first difference between what was given and what came back; None: there is none.
+    """Return the first difference between two values. None: there is none.
 
     Parameters:
         given: What was given.
         got: What came back.
-        from_json: What was given is JSON's spelling anyway, so text may stand for bytes.
-        as_json: What came back may be JSON's spelling of it.
+        from_json: `given` was read from JSON, so a text in it may stand for bytes.
+        as_json: `got` may be JSON's spelling of `given`.
     """
     try:
         return _Comparison(from_json, as_json).look(given, got, "")
@@ -71,7 +71,7 @@ def not_a_number(value: Any, path: str = "") -> Difference | None:
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Return what a value consists of, each with its step of a path: `.name` or `[0]`."""
+    """Return the parts of a value, each with its step of the path: `.name` or `[0]`."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield f".{key}", item
@@ -251,7 +251,7 @@ _ARRAYS = (list, tuple, set, frozenset, deque)
 
 
 def _is_same_moment(given: datetime, got: datetime) -> bool:
-    """Whether they are the same, though not equal: a moment that its zone has twice equals none."""
+    """Whether two moments are the same. `==` says no for one that its zone has twice."""
     if given.tzinfo is None or got.tzinfo is None:
         return False
     try:

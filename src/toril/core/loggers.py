@@ -1,7 +1,7 @@
-"""Loggers whose handlers cannot stop us.
+"""Loggers that never raise.
 
-An application brings its own handlers, filters and record factories. One that raises does so in the
-thread that logs: in the middle of a step of the worker, or of the thread that keeps its leases.
+An application has its own handlers, filters and record factories. If one raises, it does so in the
+thread that logs: the worker's event loop, or the thread that renews its leases.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Logger(logging.LoggerAdapter[logging.Logger]):
-    """A logger that never raises. What a handler raised goes to stderr."""
+    """A logger that never raises. The error of a handler goes to stderr."""
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]

@@ -13,9 +13,9 @@ def is_model(kind: Any) -> bool:
 
 
 def dumps(model: Any) -> list[Any]:
-    """Return a model as JSON's types, spelled by aliases and by names: mostly the same.
+    """Return a model in JSON's types twice, by aliases and by names: mostly the same.
 
-    Fields that are computed are not in it.
+    Computed fields are left out.
     """
     return [
         model.model_dump(mode="json", by_alias=by_alias, round_trip=True, warnings=False)
@@ -39,9 +39,9 @@ def validated(kind: Any, text: bytes) -> Any:
 
 
 def spellings(kind: Any) -> dict[Any, str]:
-    """Return the fields of a model by all that they may be called in JSON.
+    """Return a model's fields by each key that they may have in JSON.
 
-    Those that are computed, too: they may be there, and are computed anew.
+    Includes computed fields: they may be in the JSON, and are computed again.
     """
     config = kind.model_config
     by_name = _can_read_names() or config.get("populate_by_name", False)

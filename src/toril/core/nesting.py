@@ -1,12 +1,12 @@
-"""How deep a JSON text is nested, found without decoding it: that could be what fails."""
+"""Measures how deep a JSON text is nested. Does not decode it, as decoding might fail."""
 
 from __future__ import annotations
 
 import re
 
 MAX_NESTING = 500
-"""Deepest nesting of what is stored. Readers of JSON stop at some depth: Lua's in Redis at 1,000,
-Python's at about as many, less the frames of whoever reads."""
+"""Deepest nesting of stored JSON. Redis' Lua reads 1,000 levels; Python reads about as many, less
+the frames of the caller."""
 
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _BRACES = bytes.maketrans(b"{}", b"[]")

@@ -1,8 +1,8 @@
-"""Reading JSON that anybody may have written: it always returns, whatever the text is.
+"""Reads stored JSON, whoever has written it. Never raises.
 
-What lies in a store was written by other versions, by other libraries, or by hand. Whoever lists,
-shows or removes jobs must not fail at one of them, and a worker must not fail at a job's options.
-What comes from a caller is checked by `codec.py` in place of this.
+Other versions, other libraries or people may have written what is in a store. One bad job must not
+break the calls that list, show or remove jobs, nor the worker that reads the job's options. Values
+from callers are checked by `codec.py` instead.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LARGEST = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class RawText:
-    """A stored text that cannot be shown as a Python value, as it is.
+    """A stored text that has no Python value, unchanged.
 
-    It is no JSON, nested deeper than 500 levels, or holds a number that Python has none for.
+    It is not JSON, is nested deeper than 500 levels, or holds a number that Python cannot hold.
     """
 
     raw: str
@@ -54,9 +54,9 @@ def read_list(text: str) -> list[Any]:
 
 
 def whole(value: object, default: int = 0) -> int:
-    """Return a number, or a text that is one, as an integer; `default` where it is none.
+    """Return a number, or the number in a text, as an integer; `default` for anything else.
 
-    A fraction is rounded. What no store can hold is cut to the nearest that every one can.
+    Rounds fractions, and limits the number to what every store can hold (`LARGEST`).
     """
     if not isinstance(value, int | float | str):
         return default

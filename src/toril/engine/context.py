@@ -47,7 +47,7 @@ class FollowUp(msgspec.Struct, tag="follow_up", frozen=True):
 
 
 class NamedFollowUp(msgspec.Struct, tag="named_follow_up", frozen=True):
-    """The same of a task that is known by its name only."""
+    """The same, for a task that is given by its name."""
 
     task: str
     payload: str
@@ -153,7 +153,7 @@ class Context:
 
     @property
     def data(self) -> Any:
-        """The payload as it was stored, whatever JSON it is: fields that no parameter takes, too.
+        """The payload as it was stored, with the fields that no parameter takes.
 
         Read anew each time.
         """

@@ -1,4 +1,4 @@
-"""What becomes of an attempt that has ended: exactly one outcome, whatever goes wrong on the way.
+"""Turns the end of an attempt into exactly one outcome, whatever goes wrong.
 
 Knows the attempt and the task's policies, and nothing of where or how it ran.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from toril.core.errors import AttemptTimeoutError, TorilError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.handler import Handler
-from toril.engine.job import Finished
+from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED
 from toril.engine.outcomes import Cancel, Fail
@@ -33,7 +32,7 @@ class Endings:
 
         Parameters:
             worker_id: Whose attempts they are.
-            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
+            ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._worker_id = worker_id
         self._ending = ending
@@ -86,7 +85,7 @@ class Endings:
                 return self.raised(attempt, RuntimeError("the task was cancelled from within"))
 
     def last_resort(self, attempt: Attempt, broken: BaseException) -> Finished:
-        """Return the outcome of an attempt of which no other could be made. Never raises.
+        """Return a failure for an attempt of which no other outcome could be made. Never raises.
 
         Judging it, reading its stored options or writing its outcome failed. Without an outcome its
         lease would be renewed for ever, and its slot would be lost.
@@ -96,23 +95,11 @@ class Endings:
         traceback = None
         with suppress(BaseException):
             traceback = traceback_text(broken)
-        claimed = attempt.claimed
+        outcome = Finished.of(attempt.claimed, "failed", self._worker_id, counts=True)
+        outcome.reason, outcome.traceback = beginning(reason), traceback
+        outcome.keep_count, outcome.keep_age_ms = KEEP_FAILED.count, _ms(KEEP_FAILED.age_s)
         attempt.error = broken
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind="failed",
-            reason=beginning(reason),
-            traceback=traceback,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + 1,
-            keep_count=KEEP_FAILED.count,
-            keep_age_ms=_ms(KEEP_FAILED.age_s),
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-        )
+        return outcome
 
     def _ended(
         self,
@@ -136,20 +123,10 @@ class Endings:
         attempt.error = error
         return outcome
 
-    def _outcome(self, attempt: Attempt, kind: Any, *, counts: bool) -> Finished:
-        claimed = attempt.claimed
-        return Finished(
-            queue=claimed.queue,
-            number=claimed.number,
-            job_id=claimed.id,
-            token=claimed.token,
-            kind=kind,
-            attempt=claimed.attempts_started,
-            attempts_made=claimed.attempts_made + counts,
-            worker_id=self._worker_id,
-            started_ms=claimed.started_ms,
-            lifo=options_of(attempt).lifo,
-        )
+    def _outcome(self, attempt: Attempt, kind: OutcomeKind, *, counts: bool) -> Finished:
+        outcome = Finished.of(attempt.claimed, kind, self._worker_id, counts=counts)
+        outcome.lifo = options_of(attempt).lifo
+        return outcome
 
 
 def options_of(attempt: Attempt) -> WireOptions:

@@ -17,7 +17,7 @@ from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts
 from toril.engine.endings import Endings, options_of
-from toril.engine.follow_ups import Door, FollowUps
+from toril.engine.follow_ups import FollowUpMaker, FollowUps
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hearing import Hearing
 from toril.engine.hooks import Hooks
@@ -75,7 +75,7 @@ class Executor:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             speaker: Takes progress and log lines.
-            ending: Whether the program ends: it cancels all tasks of its loop then, ours too.
+            ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._handlers = handlers
         self._worker_id = worker_id
@@ -85,7 +85,7 @@ class Executor:
         self._finished = finished
         self._endings = Endings(worker_id, ending)
         self._loop = asyncio.get_running_loop()
-        self._hearing = Hearing(self._loop, speaker, hooks, Door(handlers, together))
+        self._hearing = Hearing(self._loop, speaker, hooks, FollowUpMaker(handlers, together))
         self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._lineage = forks.lineage
@@ -125,23 +125,18 @@ class Executor:
                 else:  # told to end before it began
                     outcome = self._endings.stopped(attempt)
             except Exception as error:
-                self._end_if_forked(error)
+                forks.end_if_forked(self._lineage, error)
                 outcome = self._endings.raised(attempt, error)
             except asyncio.CancelledError:
                 outcome = self._endings.stopped(attempt)
             except BaseException as error:
-                self._end_if_forked(error)
+                forks.end_if_forked(self._lineage, error)
                 substitute = presentable(error, describe(error))
                 outcome = self._endings.raised(attempt, substitute)
         except BaseException as error:  # ours, or of what is stored: it must settle all the same
             outcome = self._endings.last_resort(attempt, error)
-        if forks.lineage != self._lineage:
-            forks.end_child()
+        forks.end_if_forked(self._lineage)
         self._settle(attempt, outcome)
-
-    def _end_if_forked(self, error: BaseException) -> None:
-        if forks.lineage != self._lineage:
-            forks.end_child(error)
 
     async def _perform(self, attempt: Attempt) -> Finished:
         claimed = attempt.claimed

@@ -29,7 +29,6 @@ from toril.core.errors import (
 from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Claim, Dispatch, Exchange, ExchangeReply, Standing
 from toril.engine.fetch_plan import FetchPlan
-from toril.engine.giving_back import given_back
 from toril.engine.job import Claimed, Finished
 from toril.engine.storing import exchange_surely
 
@@ -61,7 +60,7 @@ class _Sent:
     failures: int
     """How many had failed before it."""
     doubtful: bool = False
-    """The process stood still meanwhile: what it claims may be somebody else's by now."""
+    """The process stood still meanwhile, so jobs that this claims may be lost again."""
     first_again: bool = False
     """Nothing was under way beside it but a standing claim, and one before it had failed."""
     task: asyncio.Task[None] | None = None
@@ -86,7 +85,7 @@ class Fetcher:
         """Make a fetcher.
 
         Parameters:
-            start: Takes each claimed job. First of all that is done with a reply.
+            start: Takes each claimed job, before anything else is done with a reply.
             lost: Takes outcomes that came too late and changed nothing.
             applied: Takes outcomes that the store has.
             before: Called before each exchange, to send what must arrive sooner.
@@ -135,7 +134,7 @@ class Fetcher:
         self._pause: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
         self.unanswered = False
-        """Whether nobody waits any more for an exchange that may have claimed jobs."""
+        """Whether an exchange was abandoned that may have claimed jobs."""
         self.trouble: BackendError | None = None
         """Why the store does not answer. None: it does."""
         self.trouble_since_s = 0.0
@@ -167,7 +166,7 @@ class Fetcher:
         self._step_soon()
 
     def doubt(self) -> None:
-        """Run nothing that exchanges under way have claimed: the process stood still meanwhile."""
+        """Give back all jobs that in-flight exchanges claim: the process stood still meanwhile."""
         for sent in self._under_way:
             sent.doubtful = True
         if self._stands is not None:
@@ -310,7 +309,7 @@ class Fetcher:
             self._fatal = error
 
     def _take_back(self, sent: _Sent) -> None:
-        """Take the outcomes of an exchange back of which it is unknown whether it was done."""
+        """Put the outcomes of an exchange back whose own outcome is unknown."""
         self._arrived(sent)
         self._outbox[:0] = sent.outcomes
         self._unsure += len(sent.outcomes)
@@ -337,7 +336,7 @@ class Fetcher:
         for claimed in reply.claimed:
             if sent.doubtful:
                 # Back in line if it is ours; if it is not, that changes nothing.
-                self._outbox.append(given_back(claimed, self._worker_id))
+                self._outbox.append(Finished.given_back(claimed, self._worker_id))
             else:
                 self._start(claimed)
         for outcome, word in zip(sent.outcomes, reply.words, strict=True):

@@ -15,14 +15,14 @@ from toril.engine.handler import Handlers
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint
 
-MOST = 2000
-"""Follow-up jobs of one attempt: they are added in one transaction, which holds up all others."""
-MOST_BYTES = 16 * 1024 * 1024
-"""Of their payloads together."""
+MAX_JOBS = 2000
+"""Most follow-up jobs of one attempt. One transaction adds them all, and others wait for it."""
+MAX_TOTAL_BYTES = 16 * 1024 * 1024
+"""Largest total of their payloads."""
 
 
 class FollowUps:
-    """What one attempt wants added. Any of its threads may ask."""
+    """The follow-up jobs of one attempt. Any of its threads may add to them."""
 
     __slots__ = ("_bytes", "_jobs", "_lock", "_taken")
 
@@ -45,11 +45,11 @@ class FollowUps:
                     " is added in its name any more"
                 )
             size = self._bytes + len(job.data.encode())
-            if len(self._jobs) >= MOST or size > MOST_BYTES:
+            if len(self._jobs) >= MAX_JOBS or size > MAX_TOTAL_BYTES:
                 raise InvalidOptionError(
                     f"the follow-up {job.name!r} is one too many: an attempt adds at most"
-                    f" {MOST:,} jobs with {MOST_BYTES:,} bytes of payloads, since they are one"
-                    " transaction. Add one job that adds the others"
+                    f" {MAX_JOBS:,} jobs with {MAX_TOTAL_BYTES:,} bytes of payloads, since they are"
+                    " one transaction. Add one job that adds the others"
                 )
             self._bytes = size
             self._jobs.append(job)
@@ -61,11 +61,11 @@ class FollowUps:
             return self._jobs or None
 
 
-class Door:
-    """Makes follow-up jobs of what tasks say. Of one worker; used from any thread."""
+class FollowUpMaker:
+    """Makes and checks the follow-up jobs of one worker. Any thread may use it."""
 
     def __init__(self, handlers: Handlers, together: Callable[[Sequence[str]], bool]) -> None:
-        """Make a door.
+        """Make a maker.
 
         Parameters:
             together: Whether the store can write these queues in one transaction.
@@ -82,7 +82,7 @@ class Door:
             job_id: Its id.
 
         Raises:
-            InvalidOptionError: There can be no such job, or it is out of reach.
+            InvalidOptionError: No such job can be, or one transaction cannot reach its queue.
             InvalidPayloadError: The payload does not fit the task, or is too large.
         """
         job = said.job if isinstance(said, FollowUp) else self._named(said)

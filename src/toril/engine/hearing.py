@@ -1,7 +1,7 @@
-"""Takes what tasks say through their `Context`: progress, log lines, follow-up jobs.
+"""Receives what tasks send through their `Context`: progress, log lines, follow-up jobs.
 
-A task says it on the worker's loop, in a thread, or in a child process. Who has to wait or is
-refused learns it in the call.
+A task runs on the worker's loop, in a thread or in a child process. If it has to wait, or is
+refused, it does so in the call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, Said
 from toril.engine.contract.dispatch import Speech
-from toril.engine.follow_ups import Door
+from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
 from toril.engine.new_jobs import checked
 from toril.engine.speaker import Speaker
@@ -21,23 +21,23 @@ from toril.engine.wire_options import from_wire
 
 
 class Hearing:
-    """What one worker hears of its attempts."""
+    """Receives the messages of one worker's attempts."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, door: Door
+        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, maker: FollowUpMaker
     ) -> None:
         self._loop = loop
         self._speaker = speaker
         self._hooks = hooks
-        self._door = door
+        self._maker = maker
 
     @property
     def is_full(self) -> bool:
-        """Whether children had better wait before they say more."""
+        """Whether children should pause before they send more."""
         return self._speaker.is_full
 
     def hear(self, attempt: Attempt, said: Said) -> None:
-        """Take what a task says in this process, from whatever thread.
+        """Take a message of a task in this process, from any thread.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: The follow-up job cannot be added.
@@ -54,7 +54,7 @@ class Hearing:
             self._loop.call_soon_threadsafe(self._say, attempt, said, speech)
 
     def hear_child(self, attempt: Attempt, said: Said) -> None:
-        """Take what a task says in a child process. What arrives need not be of our code's making.
+        """Check and take a message of a child process, which need not come from our code.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: As `hear`.
@@ -76,7 +76,7 @@ class Hearing:
         self._say(attempt, said, speech)
 
     def _say(self, attempt: Attempt, said: ProgressMade | LineLogged, speech: Speech) -> None:
-        """Say what room was taken for. On the loop."""
+        """Pass on a message for which room was taken. On the loop."""
         if attempt.settled:
             self._speaker.give_room([speech])
         else:
@@ -89,7 +89,7 @@ class Hearing:
 
     def _follow(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:
         claimed = attempt.claimed
-        job = self._door.job(said, queue=claimed.queue, job_id=claimed.id)
+        job = self._maker.job(said, queue=claimed.queue, job_id=claimed.id)
         assert attempt.follow_ups is not None  # noqa: S101 - it is there with the context
         attempt.follow_ups.add(job)
 

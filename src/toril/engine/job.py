@@ -103,6 +103,29 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     follow_ups: list[NewJob] | None = None
     """`completed`: added in the same step."""
 
+    @classmethod
+    def of(cls, claimed: Claimed, kind: OutcomeKind, worker_id: str, *, counts: bool) -> Finished:
+        """Return an outcome of a claimed job. `counts`: the attempt counts as made."""
+        return cls(
+            queue=claimed.queue,
+            number=claimed.number,
+            job_id=claimed.id,
+            token=claimed.token,
+            kind=kind,
+            attempt=claimed.attempts_started,
+            attempts_made=claimed.attempts_made + counts,
+            worker_id=worker_id,
+            started_ms=claimed.started_ms,
+        )
+
+    @classmethod
+    def given_back(cls, claimed: Claimed, worker_id: str) -> Finished:
+        """Return the outcome that puts a claimed job back in line without counting an attempt.
+
+        If another worker holds the job by now, the store ignores it.
+        """
+        return cls.of(claimed, "released", worker_id, counts=False)
+
 
 class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     """One run of a job that has ended."""

@@ -12,7 +12,7 @@ from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
 from toril.engine.stand_ins import is_one_of
-from toril.engine.texts import MAX_TEXT_BYTES, beginning
+from toril.engine.texts import MAX_TEXT_BYTES, beginning, text_of
 
 _MAX_KIND_BYTES = 512
 
@@ -77,9 +77,6 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
 
 def describe(error: BaseException) -> str:
     """Return `Kind: text`, cut to what a store takes. Never raises."""
-    try:
-        text = f"{error!s}"
-    except BaseException as broken:  # somebody's __str__
-        text = f"(its text could not be made: {type(broken).__qualname__})"
     kind = beginning(type(error).__qualname__, _MAX_KIND_BYTES)
-    return f"{kind}: {beginning(text, MAX_TEXT_BYTES - _MAX_KIND_BYTES - 2)}" if text else kind
+    text = text_of(error, MAX_TEXT_BYTES - _MAX_KIND_BYTES - 2)
+    return f"{kind}: {text}" if text else kind

@@ -34,10 +34,10 @@ BEAT_S = 3.0
 BLOCKED_S = 1.0
 """A loop that does not turn for so long is reported."""
 LOOK_S = 5.0
-"""How long the loop waits after a standstill for the leases to be looked at: a store that does not
-answer must not stop everything. Its outcomes are fenced all the same."""
+"""How long the loop waits for the check of its leases after a standstill, in seconds. A store that
+does not answer must not stop everything. Outcomes of lost jobs are refused in any case."""
 AGAIN_S = 0.1
-"""Between two tries meanwhile: connections may have to be made anew."""
+"""Between two tries of that check, in seconds: a connection may have to be made first."""
 
 
 class LeaseKeeper:
@@ -84,11 +84,11 @@ class LeaseKeeper:
         self._culprit: str | None = None
         self._looked = threading.Condition()
         self._looked_s = self._went_on_s = elapsed_s()
-        """When the last look at the leases began that went well; and when the thread was awake."""
+        """When the last successful renewal began; and when the thread last ran."""
         self._stood_s = -math.inf
-        """When the thread found last that it stood still."""
+        """When the thread last noticed a standstill."""
         self._awaited: list[Renewal] | None = None
-        """What is found while the loop waits for it."""
+        """Collects renewals while the loop waits for them."""
         self._watch = StandstillWatch(
             tick_s=self._tick_s,
             lease_s=lease_s,
@@ -110,7 +110,7 @@ class LeaseKeeper:
         self._quiet = True
 
     def look(self) -> None:
-        """Look whether the process stood still. From a signal handler, in the loop's thread."""
+        """Check whether the process stood still. From a signal handler, in the loop's thread."""
         self._watch.look()
 
     async def stop(self) -> None:
@@ -168,7 +168,7 @@ class LeaseKeeper:
             self._looked.notify_all()
 
     def _look_first(self, stood_s: float) -> None:
-        """Have all leases looked at, after a standstill, before anything else goes on."""
+        """Check all leases after a standstill, while the event loop waits."""
         self._woken()
         now_s, found = elapsed_s(), list[Renewal]()
         if self._running:

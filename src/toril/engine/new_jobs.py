@@ -1,7 +1,7 @@
-"""The one door for new jobs: whoever adds one, it is checked here before a store sees it.
+"""Checks every new job, whoever adds it, before a store sees it.
 
 Tasks (`Task.enqueue`), queues by name (`Queue.add`) and follow-ups (`Context.enqueue`) make their
-jobs by a `Blueprint`. What passes, every store can write.
+jobs with a `Blueprint`. Every store can write a job that passes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 
 
 class Blueprint:
-    """Jobs of one queue, one name and the same options: checked once, then made by payload."""
+    """Makes jobs of one queue, name and options: checks these once, then only each payload."""
 
     __slots__ = ("_max_bytes", "_template")
 
@@ -40,14 +40,14 @@ class Blueprint:
         """Check what the jobs have in common.
 
         Parameters:
-            queue: Where to.
+            queue: The queue to add to.
             name: The jobs' name on the wire.
             options: What the caller says.
             policy: What the task says where the caller does not. None: the task is not known here.
             max_payload_bytes: Largest payload as JSON.
 
         Raises:
-            InvalidOptionError: There can be no queue, or no job, of such a name.
+            InvalidOptionError: No queue, or no job, can have such a name.
         """
         options = options or JobOptions()
         run_at, deduplication = options.run_at, options.deduplication
@@ -88,12 +88,12 @@ class Blueprint:
 
 
 def checked(job: NewJob) -> NewJob:
-    """Return a job that another process made, if a blueprint could have made it.
+    """Return a job that a child process sent, after the checks that a blueprint makes.
 
-    A child process runs what strangers upload: what it sends need not come from our code.
+    A child may run what strangers upload, so the job need not come from our code.
 
     Raises:
-        InvalidOptionError, InvalidPayloadError: It could not.
+        InvalidOptionError, InvalidPayloadError: No blueprint could have made it.
     """
     check_queue_name(job.queue)
     check_job_name(job.name)

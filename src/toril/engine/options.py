@@ -11,13 +11,14 @@ from typing import Literal
 from toril.core.checks import is_whole, require
 from toril.core.durations import require_seconds
 from toril.core.ids import check_job_id
+from toril.core.reading import LARGEST
 from toril.engine.deduplication import Deduplication
 
 MAX_PRIORITY = 2_097_151
 """The largest priority that BullMQ's score can hold (spec, section 1.4)."""
 
-MAX_COUNT = 2**53 - 1
-"""The largest integer that every JSON reader holds exactly."""
+MAX_COUNT = LARGEST
+"""Largest count that an option takes: every JSON reader holds it exactly."""
 
 Backoff = Literal["fixed", "exponential"]
 RunIn = Literal["loop", "thread", "process"]

@@ -1,8 +1,8 @@
-"""Carries what running tasks say to the store: in order, together, and before their outcomes.
+"""Sends progress and log lines of tasks to the store: in order, in batches, before outcomes.
 
-What is under way is bounded, whatever tasks say and however slow the store is: a thread or a child
-process waits for room (`wait_for_room`, `is_full`); on the event loop, where nobody can wait, an
-attempt that says more loses the oldest of what it has said, and its log says how much.
+The backlog is bounded, however much tasks log and however slow the store is. Threads and child
+processes wait for room (`wait_for_room`, `is_full`). On the event loop, where nothing can wait, an
+attempt's oldest unsent messages are dropped, and its log says how many.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from toril.engine.contract.dispatch import Dispatch, Speech
 
 log = logger("toril.worker")
 
-MOST = 5_000
-"""Reports and lines under way to the store."""
-MOST_BYTES = 8 * 1024 * 1024
-"""The same by their size, in characters."""
-LOOK_S = 0.01
-"""Between two looks of a thread at whether there is room."""
+MAX_PENDING = 5_000
+"""Most progress reports and log lines in flight to the store."""
+MAX_PENDING_CHARS = 8 * 1024 * 1024
+"""Most characters of them."""
+ROOM_POLL_S = 0.01
+"""How often a waiting thread checks whether there is room, in seconds."""
 
 _Key = tuple[str, int | str]
 
 
 class Speaker:
-    """What the tasks of one worker say."""
+    """Sends the messages of one worker's tasks."""
 
     def __init__(self, dispatch: Dispatch, *, lost: Callable[[Speech], None]) -> None:
         """Make a speaker.
 
         Parameters:
-            lost: Takes what was said by an attempt that does not hold its job any more.
+            lost: Takes each message of an attempt that does not hold its job any more.
         """
         self._dispatch = dispatch
         self._lost = lost
@@ -47,44 +47,44 @@ class Speaker:
         self._sending: set[asyncio.Task[None]] = set()
         self._dropped: dict[_Key, int] = {}
         self._lock = threading.Lock()
-        self._many = self._bytes = 0
-        """What is under way: coming from a thread, not sent, or not answered."""
-        self._sent = self._sent_bytes = 0
-        """Of these, what is sent and not answered."""
+        self._many = self._chars = 0
+        """The backlog: messages that come from a thread, are not sent, or are not answered."""
+        self._sent = self._sent_chars = 0
+        """The part of the backlog that is sent and not answered."""
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be said now. From any thread."""
-        return self._many >= MOST or self._bytes >= MOST_BYTES
+        """Whether the backlog is full. From any thread."""
+        return self._many >= MAX_PENDING or self._chars >= MAX_PENDING_CHARS
 
     def wait_for_room(self, speech: Speech, stopped: Callable[[], bool]) -> bool:
-        """Wait in a thread until there is room for a speech, and take it; return whether there is.
+        """Wait in a thread until there is room for a message, and take it. Return whether it was.
 
         Parameters:
-            speech: What will be said by `say`.
-            stopped: Whether the attempt should end: it waits no longer.
+            speech: The message, which `say` will send.
+            stopped: Whether the attempt should end, and so wait no longer.
         """
         while self.is_full:
             if stopped():
                 return False
-            time.sleep(LOOK_S)
+            time.sleep(ROOM_POLL_S)
         self.take_room(speech)
         return True
 
     def take_room(self, speech: Speech) -> None:
-        """Count what will be said by `say`. From any thread."""
+        """Take room for a message that `say` will send. From any thread."""
         with self._lock:
             self._many += 1
-            self._bytes += size_of(speech)
+            self._chars += size_of(speech)
 
     def give_room(self, said: Sequence[Speech]) -> None:
-        """Count no longer what is not under way any more."""
+        """Free the room of messages that are not in flight any more."""
         with self._lock:
             self._many -= len(said)
-            self._bytes -= sum(map(size_of, said))
+            self._chars -= sum(map(size_of, said))
 
     def say(self, speech: Speech) -> None:
-        """Send a speech with the others of this turn of the loop. Room was taken for it."""
+        """Send a message with the others of this turn of the loop. Take room for it first."""
         key = speech.token, speech.number
         theirs = self._unsent.get(key)
         if theirs is None:
@@ -94,7 +94,7 @@ class Speaker:
         theirs.append(speech)
 
     def say_or_drop(self, speech: Speech) -> None:
-        """The same from the event loop, where nobody can wait: the attempt's oldest may go."""
+        """As `say`, from the event loop. If full, drops the attempt's oldest unsent message."""
         key = speech.token, speech.number
         if self.is_full and (theirs := self._unsent.get(key)):
             self.give_room([theirs.popleft()])
@@ -103,7 +103,7 @@ class Speaker:
         self.say(speech)
 
     def flush(self) -> None:
-        """Send what was said so far, before whatever is sent after this call."""
+        """Send all messages so far, ahead of everything that is sent after this call."""
         if self._unsent:
             unsent, self._unsent = self._unsent, {}
             said: list[Speech] = []
@@ -112,20 +112,20 @@ class Speaker:
                     said.append(self._note(theirs[0], dropped))
                 said += theirs
             self._sent += len(said)
-            self._sent_bytes += sum(map(size_of, said))
+            self._sent_chars += sum(map(size_of, said))
             task = self._loop.create_task(self._send(said))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
     async def settle(self) -> None:
-        """Wait until everything said has been sent."""
+        """Wait until all messages are sent."""
         self.flush()
         while self._sending:
             await asyncio.wait(self._sending)
 
     def _flush_in_turn(self) -> None:
         # More than this under way only fills the store's own queue: `_send` goes on.
-        if self._sent < MOST // 2 and self._sent_bytes < MOST_BYTES // 2:
+        if self._sent < MAX_PENDING // 2 and self._sent_chars < MAX_PENDING_CHARS // 2:
             self.flush()
 
     async def _send(self, said: list[Speech]) -> None:
@@ -139,7 +139,7 @@ class Speaker:
             return
         finally:
             self._sent -= len(said)
-            self._sent_bytes -= sum(map(size_of, said))
+            self._sent_chars -= sum(map(size_of, said))
             self.give_room(said)
             self._flush_in_turn()
         for speech, word in zip(said, words, strict=True):
@@ -147,7 +147,7 @@ class Speaker:
                 self._lost(speech)
 
     def _note(self, first: Speech, dropped: int) -> Speech:
-        """Return a line for the log of an attempt that has lost some of what it said."""
+        """Return a log line that says how many messages of an attempt were dropped."""
         note = Speech(
             first.queue,
             first.number,
@@ -163,5 +163,5 @@ class Speaker:
 
 
 def size_of(speech: Speech) -> int:
-    """Return how much room a speech takes, in characters."""
+    """Return how much room a message takes, in characters."""
     return len(speech.line or "") + len(speech.progress or "")

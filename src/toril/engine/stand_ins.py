@@ -1,7 +1,7 @@
-"""Errors that stand for another one, where that one cannot be raised.
+"""Errors that stand for another error that cannot be raised in the worker.
 
-It came from a child process and cannot be made here; or it would end the worker itself, as
-`SystemExit` does. Rules about classes (`retry_on`, `give_up_on`) hold for the one it stands for.
+The other error came from a child process and cannot be made here, or it would end the worker, as
+`SystemExit` does. Rules about classes (`retry_on`, `give_up_on`) are applied to its classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 def standing_for(error: E, kinds: tuple[type[BaseException], ...]) -> E:
-    """Have an error stand for one of these classes, and return it."""
+    """Let an error stand for one of these classes, and return it."""
     setattr(error, _KINDS, kinds)
     return error
 

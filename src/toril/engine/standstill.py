@@ -1,9 +1,9 @@
 """Notices that the process stood still: SIGSTOP, a machine that slept, a paused container.
 
-Meanwhile its leases may have ended and its jobs may run elsewhere. So before the tasks go on, the
-lease thread looks which jobs are still ours, and the event loop waits for its answer. Timers that
-became due meanwhile are run in one turn of the loop, and coroutines go on in the next one: so a
-timer that recurs often enough comes before all of them, on every kind of loop.
+Its leases may have expired meanwhile, and its jobs may run elsewhere. So before tasks go on, the
+lease thread checks which leases still hold, and the event loop waits for the answer. An event loop
+runs all due timers in one turn, and coroutines in the next. So a timer that recurs often enough
+runs before every coroutine, on every kind of loop.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 
 TURN_S = 0.1
-"""Between two turns of the timer while jobs run. A machine that slept counts no time for timers: so
-long may it take until this one runs."""
+"""Interval of the timer while jobs run, in seconds. Timers do not advance while a machine sleeps,
+so coroutines may go on for that long before this one runs."""
 STANDSTILL_S = 2.0
-"""Shorter ones endanger no lease."""
+"""A shorter standstill endangers no lease."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -51,13 +51,13 @@ class StandstillWatch:
             lease_s: The lease of what runs.
             busy: Whether anything runs.
             went_on_s: When the lease thread was last seen at work, on the clock of `elapsed_s`.
-            stood_s: When it found last that it stood still itself.
+            stood_s: When the lease thread last noticed a standstill of its own.
             woken: Called when the process stood still; takes for how long (s).
             turned: Called at each turn; takes how late it comes (s).
         """
         self._tick_s = tick_s
         self.standstill_s = min(STANDSTILL_S, lease_s / 3)
-        """How long is long, in seconds."""
+        """Shortest pause that counts as a standstill, in seconds."""
         self._busy = busy
         self._went_on_s = went_on_s
         self._stood_s = stood_s
@@ -82,7 +82,7 @@ class StandstillWatch:
         return elapsed_s() - self._due_s
 
     def look(self) -> None:
-        """Look now, in a signal handler: SIGCONT finds the loop in the middle of a turn."""
+        """Check now, in the handler of SIGCONT, which comes in the middle of a turn of the loop."""
         # The store's own code may hold a lock that the lease thread would wait for.
         if not _in_store():
             self._check(elapsed_s())

@@ -1,7 +1,7 @@
-"""Outcomes that a store cannot take: each fails its own job, with the reason, and never the worker.
+"""Fails the job whose outcome the store cannot write, instead of the worker.
 
-What reaches a store was checked before. This is for what nobody thought of: without it one outcome
-that cannot be written ends the worker, and takes down with it all others that travel along.
+Outcomes are checked before they reach a store. This is for errors that no check foresaw: without it
+one such outcome would end the worker, and the other outcomes of its exchange would be lost.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ AGAIN_MS = 1
 async def exchange_surely(
     by: Dispatch | Standing, exchange: Exchange, outcomes: list[Finished]
 ) -> ExchangeReply:
-    """Make an exchange; should the store be unable to write its outcomes, make them one by one.
+    """Make an exchange. If the store cannot write its outcomes together, write them one by one.
 
     Parameters:
-        by: The store's.
+        by: What makes the exchange: the store, or its standing claim.
         exchange: What to send.
-        outcomes: The exchange's own: what stands in for one that cannot be written, takes its
-            place here, too.
+        outcomes: Those of the exchange. One that cannot be written is replaced in this list by
+            a failure.
 
     Raises:
         BackendError: The store did not answer, or refused.
@@ -50,7 +50,7 @@ async def exchange_surely(
 async def _alone(
     by: Dispatch | Standing, worker_id: str, outcomes: list[Finished], place: int
 ) -> Word:
-    """Write one outcome; in place of one that cannot be, write that its job has failed."""
+    """Write one outcome. If it cannot be written, write a failure of its job instead."""
     for _ in range(2):
         outcome = outcomes[place]
         try:

@@ -1,7 +1,7 @@
-"""The context in which attempts begin: what the worker, or the child process, started with.
+"""The context variables with which each attempt begins: those of its worker, or child process.
 
-Each attempt has a copy, so that what one job sets (a tenant, a trace, the precision of decimal
-numbers), no other job sees.
+Each attempt has a fresh copy. So a value that one job sets (a tenant, a trace, the precision of
+decimal numbers) does not leak into another job.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import decimal
 
 
 class Surroundings:
-    """The context of the moment at which this is made."""
+    """A snapshot of the context variables, taken when this is made."""
 
     __slots__ = ("_decimal", "context")
 

@@ -1,36 +1,23 @@
-"""A task's result on its way into the store.
+"""Encodes a task's result for the store.
 
-The work is done: whatever goes wrong here fails the job once, with the reason. Another attempt
-would do the work again, and its answer could be stored no better.
+The work is done by then, so an error here fails the job at once, with the reason. A retry would
+repeat the work, and its result could not be stored either.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Protocol
 
+from toril.engine.handler import Handler
 from toril.engine.judging import describe
 from toril.engine.outcomes import Fail
 
 
-class Encodes(Protocol):
-    """The part of a task that is asked here."""
-
-    @property
-    def name(self) -> str:
-        """Its name on the wire."""
-        ...
-
-    def encode(self, result: object, *, replaced: bool = False) -> str:
-        """Return a result as JSON text. `replaced`: middleware put it in the task's place."""
-        ...
-
-
-def encoded_result(task: Encodes, result: object, *, replaced: bool = False) -> str:
+def encoded_result(task: Handler, result: object, *, replaced: bool = False) -> str:
     """Return a task's result as JSON text.
 
     Raises:
-        Fail: It cannot be stored: not JSON, too large, it holds itself, or its own code raises.
+        Fail: The result is not JSON, too large or circular, or its own code raised.
     """
     try:
         return task.encode(result, replaced=replaced)

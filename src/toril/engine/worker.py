@@ -27,7 +27,6 @@ from toril.engine.contract.workers import WorkerRecord
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
-from toril.engine.giving_back import given_back
 from toril.engine.handler import Handlers
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Claimed, Finished
@@ -382,7 +381,7 @@ class Worker:
         assert self._executor is not None  # noqa: S101 - `run` has made both
         assert self._fetcher is not None  # noqa: S101 - as above
         if self._stopping.is_set():
-            self._fetcher.finished(given_back(claimed, self.id))
+            self._fetcher.finished(Finished.given_back(claimed, self.id))
         elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
             saying = asyncio.create_task(self._say_begun(claimed))
             self._saying.add(saying)
@@ -391,10 +390,10 @@ class Worker:
             self._executor.start(claimed, self._lease_ms)
 
     async def _say_begun(self, claimed: Claimed) -> None:
-        """Begin an attempt of a job that was begun before, without that attempt being counted.
+        """Tell the store that an attempt begins, then begin it. For jobs with an uncounted start.
 
-        It may have lost its worker. Should it lose this one too, the store must know that it had
-        begun: so its lease is renewed first. Jobs without a past are spared the detour.
+        Such a job may have lost its worker. If it loses this one too, the store must know that the
+        attempt had begun, so the lease is renewed first. Other jobs need no extra call.
         """
         hold = Hold(
             claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started

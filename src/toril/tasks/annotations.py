@@ -1,4 +1,4 @@
-"""What JSON can carry, judged by an annotation: where a task is defined, not when it is used."""
+"""Judges whether JSON can carry an annotated type: when a task is defined, not when it is used."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from uuid import UUID
 import msgspec
 
 from toril.core.codec import decoder_of
+from toril.core.custom_types import is_carried
 from toril.core.differences import record_fields
-from toril.core.hooks import is_carried
 from toril.core.models import is_model, problem_of
 
 _PLAIN = (str, int, float, bool, NoneType, None)
@@ -39,7 +39,7 @@ _ARRAYS = (
 )  # fmt: skip
 
 _OWN = (OrderedDict, deque, abc.Iterable)
-"""Those that `core/hooks.py` makes."""
+"""Those that `core/custom_types.py` makes."""
 
 
 _WHOLE_COMPARERS = ("pydantic", "pathlib", "ipaddress", "fractions")
@@ -53,7 +53,7 @@ class Judgement(NamedTuple):
     holds_any: bool
     """Something in it may be any JSON."""
     is_trusted: bool
-    """What is equal by `==` is so in all its parts: no class in it has an `__eq__` of its own."""
+    """`==` compares all parts of a value: no class in it has an `__eq__` of its own."""
 
 
 class UncarriedError(Exception):
@@ -77,7 +77,7 @@ def judge_type(kind: Any) -> Judgement:
 
 
 def is_plain(kind: Any) -> bool:
-    """Whether a type consists of JSON's own. Most do, and need no closer look."""
+    """Whether a type consists of JSON's own types. Most do, and need no further check."""
     if any(kind is one for one in _PLAIN):
         return True
     origin, inner = get_origin(kind), get_args(kind)

@@ -1,4 +1,4 @@
-"""A task's result: JSON in the store, and again of the annotated type for whoever asks for it."""
+"""Writes a task's result as JSON, and reads it back as the annotated type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toril.tasks.annotations import UncarriedError, judge_type, named
 from toril.tasks.round_trips import written
 
 _SIMPLE = (str, int, bool)
-"""What cannot but come back as it was. A float may be NaN."""
+"""Types that always read back equal. Not float, which may be NaN."""
 _NOTHING = (None, NoneType, Any, object, Never, NoReturn)
 """Annotations that promise nothing: the result is whatever JSON it becomes."""
 

@@ -1,4 +1,4 @@
-"""JSON that gives back what was given, or the reason why there is none.
+"""Writes a value as JSON that reads back equal, or says why there is none.
 
 A value is written, read again by its declared type, and compared. A moment in a zone that JSON
 cannot write comes back off by seconds: such values are written once more, in UTC.
@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from toril.core.codec import TooDeepError, encode_as_is, in_whole_minutes, may_have_moments
+from toril.core.custom_types import plain_hook
 from toril.core.differences import Difference, difference, is_equal, not_a_number, parts, short
-from toril.core.hooks import plain_hook
 
 
 class ChangedError(ValueError):
-    """A value does not come back from JSON as it was."""
+    """A value would not come back equal from JSON."""
 
     def __init__(self, found: Difference) -> None:
         self.path = found.path
@@ -28,12 +28,12 @@ class ChangedError(ValueError):
 def written(
     value: Any, decoder: msgspec.json.Decoder[Any], *, is_trusted: bool, as_json: bool = False
 ) -> bytes:
-    """Return a value as JSON that its decoder makes an equal value of.
+    """Return a value as JSON that its decoder reads back equal.
 
     Parameters:
         value: What is given.
         decoder: Reads it.
-        is_trusted: Whether what is equal by `==` is so in all its parts.
+        is_trusted: Whether `==` compares all parts of such a value.
         as_json: Whether it may come back in JSON's spelling: part of its type is `Any`.
 
     Raises:

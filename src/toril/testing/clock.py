@@ -47,5 +47,5 @@ class ManualClock:
         self._starts += 1
 
     def boot_id(self) -> str:
-        """Return which start of the host this is."""
+        """Return the id of the simulated boot."""
         return str(self._starts)

@@ -89,9 +89,10 @@ async def test_file_that_is_used_by_others_in_the_process_loses_nothing(
 @needs_guards
 @pytest.mark.parametrize("there", [True, False])
 async def test_file_behind_a_link_is_guarded_where_it_lies(
-    opener: Opener, path: Path, there: bool
+    opener: Opener, path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite puts the log beside what the link leads to."""
+    """SQLite puts the log beside what the link leads to, where the link's folder tells nothing."""
+    monkeypatch.setattr(place, "SETTLED_S", 0.0)
     if there:
         await opener().lifecycle.close()
     link = path.parent.with_name("link.db")

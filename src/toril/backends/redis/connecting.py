@@ -73,9 +73,9 @@ async def open_link(
 
 
 async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, ServerInfo]:
-    """Connect, as `open_link` does, to the first of some servers that answers.
+    """Connect, as `open_link` does, to the first server that answers.
 
-    They are tried in turn; one that says nothing for a second has the next one tried beside it.
+    Tries them in turn. If one does not answer within a second, tries the next one in parallel.
     """
     attempts: list[asyncio.Future[tuple[Link, ServerInfo]]] = []
     troubles: list[StoreUnreachableError] = []
@@ -111,12 +111,12 @@ async def follow(
     opener: Callable[[Place], Coroutine[Any, Any, tuple[Link, ServerInfo]]],
     look: Callable[[], Awaitable[Place | None]],
 ) -> tuple[Link, ServerInfo]:
-    """Connect to a server that may be replaced meanwhile, and then to the one that took over.
+    """Connect to a server. If another one takes its place meanwhile, connect to that one.
 
     Parameters:
         place: Where it is now.
         opener: Connects to one server.
-        look: Tells where it is, each second; None if nobody knows.
+        look: Called each second. Returns the current server, or None if nobody knows.
     """
     while True:
         attempt = asyncio.ensure_future(opener(place))
@@ -248,12 +248,12 @@ async def ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]
 
 
 def login(username: str | None, password: str) -> tuple[Word, ...]:
-    """Return the command that lets a user in."""
+    """Return the AUTH command of a user."""
     return ("AUTH", password) if username is None else ("AUTH", username, password)
 
 
 def unsaid(text: str, password: str | None) -> str:
-    """Return what a server said without the password: one that knows no AUTH repeats it."""
+    """Return a server's error without the password: a server without AUTH repeats the command."""
     return text.replace(password, "***") if password else text
 
 

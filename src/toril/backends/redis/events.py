@@ -17,7 +17,7 @@ from toril.core.errors import BackendError
 from toril.engine.events import EventName, EventRecord, EventsTold
 
 NO_STREAM_S = 1.0
-"""How often to look whether what lies where a stream belongs is one now."""
+"""How often to check, in seconds, whether the key of the events has become a stream."""
 _SEQUENCE_BITS = 20
 _LONGEST_BLOCK_S = 10.0
 
@@ -30,7 +30,7 @@ class RedisEvents:
         self._keys = keys
         self._moments = moments
         self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[Line]]] = {}
-        """Connections for the next reader, in a Cluster by slot: each leads to one node."""
+        """Idle connections for the next reader. In a Cluster by slot, as each leads to one node."""
 
     async def latest(self, queue: str) -> int:
         newest = await self._newest(queue, 1)
@@ -50,7 +50,7 @@ class RedisEvents:
             return []
 
     async def _is_stream(self, key: str) -> bool:
-        """Whether a key is a stream, or not there yet. What is neither tells no events."""
+        """Whether a key is a stream, or missing. A key of another type has no events."""
         return await self._client.call("TYPE", key) in ("stream", "none")
 
     async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:

@@ -312,7 +312,7 @@ class Home:
         return asked
 
     async def _denied(self, link: Link, error: ReplyError, *, key: str) -> TorilError:
-        """Return the error of a script that was refused a command, and name the command."""
+        """Return the error of a script that was denied a command. The error names the command."""
         try:
             lacking = await rights.refused(self.run, key, rights.NEEDED)
         except TorilError:
@@ -320,7 +320,7 @@ class Home:
         return denied(str(error), link.shown, link.user, rights.names(lacking or ()))
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """Run a script where its first key is."""
+        """Run a script on the server that has its first key."""
         data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
         return await self.deliver(data, keys[0], script)
 

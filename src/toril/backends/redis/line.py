@@ -47,7 +47,7 @@ class Line:
 
     @property
     def can_unblock(self) -> bool:
-        """Whether a command that blocks can be ended before its time. If not: block for short."""
+        """Whether `CLIENT UNBLOCK` can end a blocking command early. If not, block only briefly."""
         return self.id is not None
 
     async def call(self, *command: Word, timeout_s: float) -> Any:

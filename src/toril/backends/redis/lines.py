@@ -1,8 +1,8 @@
-"""The connections of one event loop on which commands block, or which only stand there.
+"""Watches the connections of one event loop that block on a command, or idle.
 
-Silence is normal on them, so they do not show that their server died without a word, or was cut off
-from its replicas. Where another server may take over, the server is asked for a sign of life now
-and then, by the connection that takes calls; when another took over, these connections are closed.
+Silence is normal on these connections. So it does not show that their server froze, or was cut off
+from its replicas. Behind Sentinel and in a Cluster the server is therefore pinged regularly, on the
+connection for calls. After a failover these connections are closed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from toril.backends.redis.ways import REPLACED, Ways
 from toril.core.errors import TorilError
 
 PULSE_S = 2.0
-"""Between two signs of life of a server on which connections wait, in seconds."""
+"""Between two pings of a server on which connections block, in seconds."""
 MOST_LOOKS = 15
-"""How often a lack of replicas makes us ask who the primary is; then so few replicas are normal."""
+"""How often lost replicas make us ask for the primary. After that, so few are taken as normal."""
 _PING = pack(("PING",))
 _ROLE = pack(("ROLE",))
 
 
 class Lines:
-    """Those that are open. Used in their loop's thread only."""
+    """The open blocking connections. Use it in their loop's thread only."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Lines:
         ways.on_changed = self._leave_replaced
 
     def add(self, line: Line, key: str) -> None:
-        """Look after a connection to the server that has a key, until it is lost."""
+        """Watch a connection to the server that has a key, until the connection is lost."""
 
         def lost() -> None:
             self._keys.pop(line, None)
@@ -99,7 +99,7 @@ class Lines:
                 )
 
     async def _ask(self, place: Place | None, link: Link | None, key: str) -> None:
-        """Have the server say something. Its silence is noticed as that of any call."""
+        """Ping the server. If it does not answer, the link notices as for any call."""
         try:
             with contextlib.suppress(TorilError):
                 if link is None or link.replicas is None:
@@ -110,7 +110,7 @@ class Lines:
             self._asking.pop(place, None)
 
     async def _count_replicas(self, link: Link, before: int, said: object) -> None:
-        """A primary that has fewer than before may be cut off, and one of them may have its job."""
+        """Ask for the primary if this one lost replicas: one of them may have been promoted."""
         role, replicas = "", None
         if isinstance(said, list):
             role, replicas = said[0], said[2]

@@ -26,7 +26,7 @@ BUFFER_BYTES = 64 * 1024
 IDLE_S = 0.05
 """After so long without a call it is looked whether the server has hung up meanwhile."""
 OVERDUE_S = 1.0
-"""After so long a silence, with calls under way, it is asked whether another server took over."""
+"""After so long without an answer to calls in flight, ask whether another server took over."""
 GRACE_S = 0.25
 """After a silence that was too long: what has arrived meanwhile may still have to be read."""
 
@@ -74,9 +74,9 @@ class Link(asyncio.BufferedProtocol):
         self.shown = shown
         self.place = place
         self.run_id = ""
-        """What tells this run of the server from all others. Empty: it did not say."""
+        """The `run_id` of the server process. Empty: not known."""
         self.replicas: int | None = None
-        """How many followed the primary that sentinels named when it was asked. None: not known."""
+        """How many replicas the primary had when last asked. None: not known."""
         self.user = user
         self.closed = False
         """It takes no more calls."""
@@ -196,12 +196,12 @@ class Link(asyncio.BufferedProtocol):
 
     @property
     def is_overdue(self) -> bool:
-        """Whether calls are under way, and nothing was heard for longer than `OVERDUE_S`."""
+        """Whether calls are in flight, and no answer came for longer than `OVERDUE_S`."""
         return bool(self._waiting) and self.silent_s >= OVERDUE_S
 
     @property
     def silent_s(self) -> float:
-        """For how long nothing was heard, in seconds, since a call or an answer."""
+        """Seconds since the last call or answer."""
         return self._loop.time() - self._heard_s
 
     async def gone(self) -> None:
@@ -344,7 +344,7 @@ class Link(asyncio.BufferedProtocol):
             self.on_lost()
 
     def _check(self) -> None:
-        """Ask around if the connection is silent; give it up if that has lasted for too long."""
+        """Report a silent connection; give it up after the answer time-out."""
         self._timer = None
         if not self._waiting or self._answer_timeout_s is None:
             self._last_chance = False

@@ -1,6 +1,6 @@
-"""Who has which slot, by several nodes of a Cluster at once.
+"""Asks several nodes of a Cluster at once which node has which slot.
 
-Not by one alone: a node that was cut off from the others does not know what happened since.
+One node is not enough: a node on the small side of a partition does not know of later failovers.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from toril.backends.redis.replies import translate
 from toril.core.errors import BackendError, StoreUnreachableError, TorilError
 
 ASK_NODE_S = 1.0
-"""How long the nodes may take, all together."""
+"""Time limit for the answers of all nodes together, in seconds."""
 MOST_ASKED = 4
-"""Nodes that are asked at once."""
+"""Most nodes asked at once."""
 
 
 class Word(NamedTuple):
-    """What one node says. Of several, the largest is to be believed."""
+    """One node's answer. Of several answers the largest wins."""
 
     is_well: bool
     """The node is not cut off from the others, as far as it knows."""
@@ -37,13 +37,13 @@ class Word(NamedTuple):
 async def newest(
     address: Address, links: Iterable[Link], places: Iterable[Place], *, thorough: bool
 ) -> Slots | None:
-    """Ask some nodes and return what the best informed says. None: nobody answered.
+    """Ask some nodes and return the slots as the best informed knows them. None: no answer.
 
     Parameters:
-        address: How to be let in.
-        links: Connections to nodes. Those that are silent are not asked.
-        places: More nodes, for connections of their own.
-        thorough: Ask those too while a connection answers: a server may have been replaced.
+        address: Credentials and time limits.
+        links: Connections to nodes. Silent ones are skipped.
+        places: More nodes, asked on new connections if no link can be asked.
+        thorough: Ask `places` in any case: a server may have been replaced.
     """
     connected = [link for link in links if not link.closed]
     answering = [link for link in connected if not link.full and not link.is_overdue]
@@ -74,7 +74,7 @@ async def newest(
 
 
 async def ask(link: Link) -> Word:
-    """Ask one node who has which slot.
+    """Ask one node which node has which slot.
 
     Raises:
         BackendError: It does not say.

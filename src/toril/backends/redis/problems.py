@@ -1,6 +1,7 @@
-"""What scripts found wrong with a queue's own keys: said in the log, once a minute.
+"""Logs what scripts found wrong with a queue's own keys, once a minute.
 
-Such a queue stands still, in part or whole; no error is raised, so that the worker's others go on.
+Such a queue stands still in part or as a whole. No error is raised, so the worker's other queues go
+on.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from toril.core.loggers import logger
 log = logger("toril.redis")
 
 AGAIN_S = 60.0
-"""A problem that stays is said again after so long."""
+"""How long until the same problem is logged again, in seconds."""
 
 
 class Problems:
-    """Says what is wrong with queues."""
+    """Logs problems of queues, and remembers which were logged."""
 
     def __init__(self) -> None:
         self._said_until_s: dict[tuple[str, str], float] = {}
 
     def report(self, queue: str, text: str) -> None:
-        """Say what is wrong with a queue, unless it was said a moment ago."""
+        """Log what is wrong with a queue, unless it was logged within the last minute."""
         now_s = time.monotonic()
         if self._said_until_s.get((queue, text), 0.0) > now_s:
             return

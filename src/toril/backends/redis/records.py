@@ -1,4 +1,4 @@
-"""From a script's answer to the engine's records. Total: anything may lie in a job's fields."""
+"""Turns a script's answer into the engine's records. Never raises, whatever a job's fields hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user of the server has to be allowed: the commands, and what goes missing without each.
+"""The rights that Toril needs on the server, and what is missing without the optional ones.
 
 `docs/operate/redis.md` has them as an ACL line to copy. A test runs everything as a user with
 exactly that line.
@@ -26,11 +26,11 @@ NEEDED = (
     "ZREM KEY v", "ZREMRANGEBYRANK KEY 0 0", "ZREVRANGE KEY 0 0", "ZREVRANGEBYSCORE KEY 0 0",
     "ZREVRANK KEY v", "ZSCORE KEY v",
 )  # fmt: skip
-"""Without one of these something fails. `KEY` stands for a key of a queue."""
+"""Required commands. `KEY` stands for a key of a queue."""
 OTHER_DATABASE = ("SELECT 0",)
-"""Needed for a database other than 0."""
+"""Also required for a database other than 0."""
 IN_A_CLUSTER = ("ASKING", "CLUSTER INFO", "CLUSTER NODES", "CLUSTER SLOTS")
-"""Without these a Cluster cannot be used, or not while slots move and nodes fail."""
+"""Also required in a Cluster; some only during failovers and while slots move."""
 COMFORT = {
     "CLIENT SETNAME x": "BullMQ's tools do not show the workers",
     "CLIENT ID": "idle workers ask once a second in place of being told",
@@ -42,7 +42,7 @@ COMFORT = {
     "PEXPIRETIME KEY": "jobs that a dead worker had claimed and not begun count as lost",
     "SCAN 0": "queues that only Node has used, and jobs in no state, are not found",
 }
-"""All goes on without these; what is then missing."""
+"""Optional commands, and what is missing without each."""
 WHERE = "The whole list is in docs/operate/redis.md, under Rights"
 
 Run = Callable[[Script, Sequence[str], Sequence[str]], Awaitable[Any]]

@@ -1,8 +1,7 @@
-"""Where the primary is, by the sentinels, and a connection to it.
+"""Finds the primary through the sentinels, and connects to it.
 
-A server that died in silence still accepts connections, for the kernel answers for it. So while a
-connection is being made the sentinels are asked again: the attempt ends once they name another
-server.
+A frozen server still accepts connections, as its kernel answers for it. So the sentinels are polled
+while a connection is being made, and the attempt ends once they name another server.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from toril.backends.redis.server_info import ServerInfo
 from toril.core.errors import BackendError, StoreUnreachableError
 
 SENTINEL_S = 1.0
-"""How long the sentinels may take, all together."""
+"""Time limit for the answers of all sentinels together, in seconds."""
 
 
 class Finder:
@@ -39,10 +38,11 @@ class Finder:
         self._address = address
 
     async def primary(self) -> Place:
-        """Return where the sentinels say the primary is.
+        """Return the primary that the sentinels name.
 
-        All are asked at once. In a split those on the small side still name the old primary: so
-        more than half have to answer, or their time has to be over, and the newest word counts.
+        Asks all of them at once. In a partition those on the small side still name the old primary.
+        So this waits until more than half have answered, or the time is up, and takes the answer
+        with the newest failover.
 
         Raises:
             StoreUnreachableError: None of them knows.
@@ -88,7 +88,7 @@ class Finder:
             return None
 
     async def _ask(self, sentinel: Place) -> tuple[int, Place]:
-        """Return the primary by one sentinel, and the number of the failover that made it one."""
+        """Return the number of the last failover, and the primary that one sentinel names."""
         address = self._address
         service = address.sentinel_service or ""
         link = await connect(

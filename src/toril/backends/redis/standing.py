@@ -29,14 +29,14 @@ SHARE_OF_LEASE = 0.5
 taken back once that has ended, and at least two thirds of it are left when it dies: until then its
 claim must stand no more, or it would get the same jobs again."""
 LONGEST_S = 12.0
-"""For how long it stands at most. Such jobs are also taken back once their worker was silent for a
-few seconds. If its claim still stands then, it stays on the register until that has ended
-(`workers.py`, BURY_S), so that what is claimed for it meanwhile is taken back at the next look."""
+"""Longest time that a claim stands. A dead worker's claim may outlast the worker by that much. So
+the worker stays on the register until the claim has ended (`workers.py`, BURY_S), and jobs claimed
+for it meanwhile are recovered at the next sweep."""
 SHORTEST_LEASE_MS = 1000
 """With shorter leases no claim stands: a server that has nothing to do looks only ten times in a
 second whose time is over."""
 SHORT_S = 1.0
-"""For how long it stands where the user may not end it (`CLIENT UNBLOCK`)."""
+"""The same for users without the right to `CLIENT UNBLOCK`, who cannot end it early."""
 TROUBLE_S = 0.5
 """A server that will not block is asked again after so long."""
 

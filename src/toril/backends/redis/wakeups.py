@@ -24,14 +24,14 @@ LONGEST_S = 15.0
 BLOCK_S = 30.0
 """How long the server is asked to block."""
 SHORT_S = 1.0
-"""The same where the user may not end it (`CLIENT UNBLOCK`): what changes is seen so much later."""
+"""The same for users without the right to `CLIENT UNBLOCK`. It delays changes by that much."""
 BACK_SOON_S = 0.05
 """For how long a connection goes on blocking for a sleeper that has left: it mostly comes back."""
 TROUBLE_S = 0.5
 MOST_WATCHES = 32
-"""Slots of a Cluster on whose markers a connection blocks, in one event loop."""
+"""Most slots of a Cluster with a blocking connection, in one event loop."""
 ROUND_S = 1.0
-"""Between two rounds through the markers of all other slots: one write a node."""
+"""Between two polls of the markers in all other slots, in seconds: one write per node."""
 
 
 class WakeUps:
@@ -229,7 +229,7 @@ class _Watch:
 
 
 class _Rounds:
-    """Asks for the markers of queues in turn, without a connection that blocks on them."""
+    """Polls the markers of queues, where there are too many slots to block on each."""
 
     def __init__(self, client: Client, keys: Keys, sleepers: _Sleepers) -> None:
         self._client = client
@@ -239,19 +239,19 @@ class _Rounds:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, queue: str) -> None:
-        """Ask for a queue's marker too."""
+        """Poll a queue's marker for one sleeper more."""
         self._wanted[queue] += 1
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def remove(self, queue: str) -> None:
-        """Ask for it for one sleeper less."""
+        """Poll it for one sleeper less."""
         self._wanted[queue] -= 1
         if self._wanted[queue] <= 0:
             del self._wanted[queue]
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

@@ -34,7 +34,7 @@ REPLACED = "another server took over"
 _REFRESH_S = 1.0
 """Redirections within this time do not ask for the slots again."""
 _LOOK_S = 0.5
-"""Nor do refusals and silence within this time ask again who the primaries are."""
+"""Refusals and silence within this time do not ask for the primaries again."""
 
 
 @dataclass(slots=True)
@@ -174,7 +174,7 @@ class Ways:
         return self._address.sentinel_service is not None or self.known.slots is not None
 
     async def look(self) -> None:
-        """Ask who the primaries are, and leave servers that are none any more. Never raises.
+        """Ask for the current primaries, and leave servers that were replaced. Never raises.
 
         Many may ask at once: it is asked once, and not again within half a second.
         """

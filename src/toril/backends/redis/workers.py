@@ -21,8 +21,8 @@ from toril.engine.contract.workers import WorkerRecord
 PRESENCE_S = 5.0
 """Between two looks whether a worker's named connections are still there."""
 MOST_PRESENT = 32
-"""Queues of a worker that get such a connection: the first ones. BullMQ wants one for each, and a
-worker of 500 queues would have 500."""
+"""Most named connections of a worker: its first queues get one each. BullMQ wants one for each
+queue, and a worker of 500 queues would need 500."""
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -31,8 +31,8 @@ _DECODER = msgspec.json.Decoder(WorkerRecord)
 
 
 BURY_S = 15.0
-"""A dead worker stays on the register for so long after its death was found, in seconds: a claim of
-its that stands on the server may be honoured until then (`standing.py`)."""
+"""How long a dead worker stays on the register, in seconds. Until then the server may still claim
+jobs for it (`standing.py`)."""
 
 
 class Silent(NamedTuple):
@@ -41,15 +41,15 @@ class Silent(NamedTuple):
     id: str
     queues: list[str]
     buried: bool
-    """Nothing more can be claimed for it."""
+    """The server can claim no more jobs for it."""
 
 
 class Looked(NamedTuple):
-    """What a look at the beats has found."""
+    """The result of checking all heartbeats."""
 
     dead: list[Silent]
     look_again_ms: int | None
-    """In how many milliseconds another may turn out to be dead. None: there is no other."""
+    """When the next worker may turn out to be dead, in ms from now. None: there is no other."""
 
 
 class RedisWorkers:

@@ -1,8 +1,8 @@
-"""Which start of the host this is: a reading of the steady clock means nothing after the next one.
+"""Numbers the boots of hosts: a reading of the steady clock is valid within one boot only.
 
-The steady clock begins anew when the host starts, and another host has another. What is noted by it
-in the file is good only together with this number. A container that moves to another host, or a
-file that is copied there, is met by another number and goes by the calendar.
+The steady clock starts anew at each boot, and each host has its own. So the file stores the boot's
+number with each reading. A container or a file that has moved to another host finds another number
+there, and the calendar is used instead.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _LINUX = Path("/proc/sys/kernel/random/boot_id")
 
 @runtime_checkable
 class Booted(Protocol):
-    """A clock that knows which start of its host it belongs to; tests have one."""
+    """A clock that says which boot it belongs to. Tests have one."""
 
     def boot_id(self) -> str:
-        """Return a text that no other start of any host has."""
+        """Return a text that is unique to this boot of this host."""
         ...
 
 
 def boot_of(clock: Clock) -> int:
-    """Return the number of the host's start that the clock's steady readings belong to."""
+    """Return the number of the boot that the clock's steady readings belong to."""
     return _number(clock.boot_id() if isinstance(clock, Booted) else _host_boot_id())
 
 
@@ -44,7 +44,7 @@ def _host_boot_id() -> str:
     try:
         return _LINUX.read_text("ascii").strip()
     except OSError:
-        # Unknown: readings are good for this process only.
+        # Unknown: readings are valid in this process only.
         return (_mac_boot_id() if sys.platform == "darwin" else None) or uuid.uuid4().hex
 
 

@@ -1,11 +1,11 @@
-"""What the file knows of the calendar, so that a wrong one removes nothing.
+"""Keeps a wrong calendar from removing finished jobs.
 
-Finished jobs are kept for a time that is longer than a host mostly stays up, so it has to go by the
-calendar; and a calendar that was put forward, or a worker that has its own, would make all of them
-too old at once. The file therefore notes what its users' calendars said, as a distance from the
-steady clock, which nobody sets. A calendar that is suddenly further ahead is not believed for a
-day, in which whoever has the other one shows it. A calendar that is behind is believed at once:
-what is kept a while longer can still be removed.
+Finished jobs are removed for their age by the calendar, since they are kept for longer than most
+hosts stay up. A calendar that was set forward, or a worker with a clock of its own, would make all
+of them too old at once. So the file stores how far the calendar is ahead of the steady clock, which
+nobody can set. A calendar that is suddenly further ahead is believed only after nobody has shown
+the old one for a day. A calendar that is behind is believed at once: jobs that are kept for too
+long can still be removed later.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.core.clock import Clock
 
 SLACK_MS = 5_000
-"""How far calendars of one host are apart without anything being wrong: one is read, then another,
-and corrections come in steps."""
+"""Normal distance between two calendars of one host: they are not read at the same moment, and
+corrections come in steps."""
 DOUBT_MS = 86_400_000
-"""For how long a calendar that is ahead of all others is not believed: a day."""
+"""How long the old calendar must be unseen before one that is ahead is believed: a day."""
 AGAIN_MS = 600_000
-"""Between two notes that the calendar is as it was."""
+"""Between two notes of an unchanged calendar."""
 
 
 class Seen(NamedTuple):
-    """The calendar that the file has seen."""
+    """The calendar that the file has noted last."""
 
     boot: int
     offset_ms: int
@@ -40,10 +40,10 @@ class Seen(NamedTuple):
 
 
 def believe(known: Seen | None, boot: int, now_ms: int, steady_ms: int) -> tuple[int, Seen | None]:
-    """Return what may be taken for now by those who remove, and what to note, if anything.
+    """Return the moment to take as now when removing old jobs, and a note to store, if any.
 
-    It is never later than `now_ms`. After a start of the host there is nothing to compare with: the
-    calendar is believed as it is.
+    The moment is never later than `now_ms`. After a boot there is no note to compare with, so the
+    calendar is believed.
     """
     mine = Seen(boot, now_ms - steady_ms, steady_ms)
     if known is None or known.boot != boot or known.seen_ms > steady_ms:
@@ -57,7 +57,7 @@ def believe(known: Seen | None, boot: int, now_ms: int, steady_ms: int) -> tuple
 
 
 def believed_ms(transaction: Transaction) -> int:
-    """Return what may be taken for now by a transition that removes what has become old."""
+    """Return the moment that a transition takes as now when it removes old jobs."""
     rows = transaction.run("calendar_get")
     now_ms, news = believe(
         Seen(*rows[0]) if rows else None,
@@ -71,9 +71,9 @@ def believed_ms(transaction: Transaction) -> int:
 
 
 def note_calendar(connection: apsw.Connection, clock: Clock) -> None:
-    """Note the calendar of whoever opens the file, before any other could mislead.
+    """Note this process's calendar when it opens the file.
 
-    The file is not written where it knows this calendar already.
+    Writes nothing if the file knows this calendar already.
     """
     with suppress(apsw.Error):  # it cannot be written now, as those who want to will be told
         rows: list[Any] = connection.execute(statement("calendar_get")).fetchall()

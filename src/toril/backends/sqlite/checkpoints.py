@@ -1,14 +1,14 @@
-"""Moves the log's pages into the file, beside the writer and not in its way.
+"""Checkpoints: moves the log's pages into the file without holding up the writer.
 
 SQLite would do it within a commit, and that commit would take as long as the disk needs for some
-megabytes. Here a thread does it: nearly all beside the writer, then the rest, which the writer has
-added meanwhile, in the writer's place. Only a log that was moved to its very end is begun anew.
+megabytes. Here a thread does it. It moves most pages while the writer goes on, and the rest while
+the writer waits. Only after a checkpoint of the whole log is the log reused from its start.
 
-The writers of other processes do not give way to that, and where the disk is slow they add to the
-log all the while. Once it is half as long as it may become, the thread therefore takes the file's
-own lock for the rest (`RESTART`): for as long, no process writes, and the next one that does begins
-the log anew. At its full length, as when somebody reads from the log all the while, the writer
-moves pages too, as soon as the thread is not at it.
+Writers of other processes do not wait for this, and on a slow disk they keep adding to the log. So
+once the log has half of its largest size, the thread takes the file's own lock for the rest
+(`RESTART`). No process writes meanwhile, and the next one that does reuses the log. At its largest
+size, for example because somebody keeps reading from the log, the writer moves pages too, when the
+thread does not.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ MOST_PAGES = 8_000
 PAUSE_S = 0.000_5
 """Between two tries for a lock, in seconds."""
 PATIENCE_S = 0.25
-"""How long the thread waits for the file's lock, and then with it for those who still read from the
-log, in seconds: other processes may have to wait for as long."""
+"""Longest wait for the file's lock, and then for readers of the log, in seconds. Other processes
+may have to wait for as long."""
 
 
 class Checkpointer:

@@ -1,4 +1,4 @@
-"""What the doctor finds around a file: its rights, its locks, and processes on deleted files."""
+"""Examines a file for the doctor: permissions, locks, and processes that use deleted files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toril.engine.contract.lifecycle import Finding
 
 
 def examine(path: Path, guard: Guard | None) -> list[Finding]:
-    """Return what is to be said of a file that is open. Reads no database."""
+    """Return the findings about an open file. Makes no query."""
     path = path.resolve()  # of a link: SQLite puts the log beside what it leads to
     return [_rights(path), _locks(guard), *_lost(path)]
 

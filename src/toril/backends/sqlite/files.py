@@ -1,4 +1,4 @@
-"""How the file of a store is opened for writing, and closed: with its locks and its log."""
+"""Opens and closes a store's file for writing, with its locks and its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from toril.core.errors import StoreLostError, StoreReadOnlyError
 
 
 class StoreFile:
-    """The file of one store. Opened and closed any number of times, by one at a time."""
+    """The file of one store. Opened and closed any number of times, by one thread at a time."""
 
     def __init__(self, path: str, options: FileOptions, *, create: bool) -> None:
         """Find the file, or make it.
@@ -33,7 +33,7 @@ class StoreFile:
 
     @contextmanager
     def moving(self) -> Iterator[bool]:
-        """Give whether the log may be moved into the file: nobody else of any process is at it."""
+        """Hold the lock of a checkpoint. Gives False if it is taken, or the file is closed."""
         guard = self.guard
         if guard is None:  # not open, or just being closed
             yield False
@@ -75,7 +75,7 @@ class StoreFile:
         return connection
 
     def close(self, connection: apsw.Connection | None) -> None:
-        """Close it. The last one of all processes tidies the log away."""
+        """Close it. The last process to do so moves the log into the file and removes it."""
         guard, self.guard = self.guard, None
         place = self.place
         # A log that was removed under us. Nobody else's work may be overwritten by what is in it:

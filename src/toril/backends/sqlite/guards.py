@@ -34,9 +34,10 @@ SHARED, SHARED_BYTES = 0x4000_0002, 510
 INDEX_IN_USE = 128
 """The byte of the index that all who use it have locked (sqlite.org/walformat.html, 2.3.1)."""
 WRITING = 0x4000_0400
-"""Our own: in the page that SQLite keeps free for locks, behind all of its."""
+"""Our own byte, held during a transaction. It is in the page that SQLite reserves for locks, behind
+SQLite's own."""
 MOVING = WRITING + 1
-"""Our own: while the log is moved into the file."""
+"""Our own byte, held while the log is moved into the file."""
 
 _SET: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 
@@ -66,10 +67,10 @@ class Guard:
         self._take: Callable[[], object] | None = None
         self._drop: Callable[[], object] | None = None
         self.holds = False
-        """Whether they are held. False: this system, or its file system, has none such."""
+        """Whether they are held. False: the system, or its file system, has no OFD locks."""
 
     def lock(self) -> None:
-        """Hold them, once a connection has opened the file and its log."""
+        """Take the locks, once a connection has opened the file and its log."""
         if _SET is None:
             return
         try:
@@ -88,7 +89,7 @@ class Guard:
             self._drop = partial(fcntl.fcntl, self._file, _SET, _END)
 
     def unlock(self) -> None:
-        """Let go of them, so that the last connection may tidy the log away."""
+        """Drop the locks, so that SQLite's last connection may remove the log."""
         self.holds, self._take, self._drop = False, None, None
         for number in (self._file, self._index):
             if number is not None and _SET is not None:
@@ -118,13 +119,13 @@ class Guard:
         return True
 
     def let(self) -> None:
-        """Let go of the lock of a transaction."""
+        """Drop the lock of a transaction."""
         if (drop := self._drop) is not None:
             drop()
 
     @contextmanager
     def moving(self) -> Iterator[bool]:
-        """Hold the lock of a checkpoint; gives whether nobody else is at it."""
+        """Hold the lock of a checkpoint. Gives False if another thread or process has it."""
         if not self._moving.acquire(blocking=False):  # the lock is the file's, not the thread's
             yield False
             return
@@ -135,7 +136,7 @@ class Guard:
             self._moving.release()
 
     def close(self) -> None:
-        """Close what it has open. Only while no connection of this process is on the file."""
+        """Close the guard's own files. Only while this process has no connection to the file."""
         os.close(self._file)
         if self._index is not None:
             os.close(self._index)
@@ -150,7 +151,7 @@ class Guard:
         return True
 
     def _is_outdated(self, index: int) -> bool:
-        """Whether the index that it has open is no longer the one beside the file."""
+        """Whether the open index is no longer the one beside the file."""
         try:
             return not os.path.samestat(os.fstat(index), os.stat(f"{self.path}-shm"))
         except OSError:
@@ -158,9 +159,10 @@ class Guard:
 
 
 class Guards:
-    """Guards by file. One that is done with is closed only when no store has the file open.
+    """The guards of this process, by file.
 
-    Closing it sooner would drop the POSIX locks of the other stores' connections.
+    An idle guard stays open until no store has its file open: closing it sooner would drop the
+    POSIX locks of the other stores' connections.
     """
 
     def __init__(self) -> None:
@@ -168,7 +170,7 @@ class Guards:
         FORKS.tell(self)
 
     def renew(self) -> None:
-        """Begin with none, as a forked child does: what it has copied is its parent's."""
+        """Start without guards. In a forked child too: the copies are its parent's."""
         self._lock = threading.Lock()
         self._in_use: dict[Identity, int] = {}
         self._idle: dict[Identity, list[Guard]] = {}
@@ -183,7 +185,7 @@ class Guards:
             return guard
 
     def let_go(self, guard: Guard, file: Identity, close: Callable[[], None]) -> None:
-        """Unlock a guard, call `close` for the store's last connection, and put the guard by."""
+        """Unlock a guard, call `close` for the store's last connection, and keep the guard idle."""
         with self._lock:
             guard.unlock()
             try:

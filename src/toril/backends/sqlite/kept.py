@@ -21,21 +21,21 @@ from toril.backends.forks import FORKS
 from toril.core.errors import BackendError
 
 INTERRUPT_S = 0.05
-"""How long a fork waits for a question before it interrupts it. It is asked again afterwards."""
+"""How long a fork waits for a query before it interrupts it. The query is run again later."""
 
 _serial = itertools.count()
 _PARENTS: list[apsw.Connection] = []
-"""Connections that a fork has copied. They are the parent's: never used here, and never closed."""
+"""Connections inherited through a fork. They are the parent's: never use or close them here."""
 
 
 class Kept:
-    """One connection: whose turn it is to use it, closed for a fork and opened again when needed.
+    """One connection and its lock. Closed before a fork, and opened again when it is needed.
 
     Hold it (`with kept:`, or `acquire`) while you use `connection()`.
     """
 
     CHECKPOINTS, READS, WRITES = range(3)
-    """What it is for. Who holds several takes them in this order, and so does a fork."""
+    """What a connection is for. Locks of several are taken in this order, by a fork as well."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Kept:
         self.acquire = self._lock.acquire
         self.release = self._lock.release
         self.holder = 0
-        """The thread that holds it, where a signal's handler could come in between and fork."""
+        """The thread that holds it, while a signal handler could interrupt that thread and fork."""
         FORKS.enter(self)
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class Kept:
 
     @property
     def order(self) -> tuple[int, int]:
-        """The order in which several are taken."""
+        """Its place in the order in which a fork locks several."""
         return self._kind, self._serial
 
     @property
@@ -85,7 +85,7 @@ class Kept:
         return self._open is not None
 
     def connection(self) -> apsw.Connection:
-        """Return the connection, opened if it is not. Only for who holds it.
+        """Return the connection, opened if necessary. Only while you hold it.
 
         Raises:
             apsw.Error: It cannot be opened.
@@ -103,13 +103,13 @@ class Kept:
         return self._open
 
     def put_away(self) -> None:
-        """Close the connection, if it is open. Only for who holds it."""
+        """Close the connection, if it is open. Only while you hold it."""
         connection, self._open = self._open, None
         if connection is not None:
             self._close(connection)
 
     def rest(self, until_s: float) -> None:
-        """Take it for a fork and close it, if that is possible in time."""
+        """Hold it for a fork and close the connection. Give up at `until_s` (steady clock)."""
         if self.holder == threading.get_ident():  # a signal's handler forks in mid-transaction
             return
         if not self.acquire(timeout=INTERRUPT_S):
@@ -125,13 +125,13 @@ class Kept:
                 self.put_away()
 
     def wake(self) -> None:
-        """Give it back after the fork, in the parent."""
+        """Release it after the fork, in the parent."""
         if self._rests:
             self._rests = False
             self.release()
 
     def renew(self) -> None:
-        """Leave to the parent what is still open. In the child."""
+        """Leave a connection that is still open to the parent. In the child."""
         self._lock = threading.Lock()
         self.acquire, self.release = self._lock.acquire, self._lock.release
         self._rests = False

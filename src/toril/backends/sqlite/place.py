@@ -1,4 +1,4 @@
-"""Which files a store has opened, told from others that lie at their paths by now."""
+"""Notices that the files of a store were deleted or replaced while they are open."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import time
 from toril.core.errors import StoreLostError
 
 SETTLED_S = 2.0
-"""How old the last change of a folder must be for its time to tell it from a later one. Some file
-systems keep times of two seconds."""
+"""How old a folder's last change must be so that a later change gets another time. Some file
+systems keep times in steps of two seconds."""
 
 Identity = tuple[int, int]
-"""Device and number of a file."""
+"""Device and inode number of a file."""
 
 
 class Place:
     """The file of a store, and the log (`-wal`) and its index (`-shm`) beside it.
 
-    A file that was deleted or moved stays usable for those who have it open: without a look, what
-    they write is acknowledged and lost. So it is when the log is gone: others begin a new one.
+    A process can go on writing to a file that was deleted or moved. Without a check such writes
+    would be acknowledged and lost. The same holds for the log: other processes start a new one.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.real = os.path.realpath(path)
-        """Where the file lies if its path is a link. SQLite puts the log there, beside it."""
+        """The path with links resolved. SQLite puts the log beside this one."""
         self._folder = os.path.dirname(path)
         self._is_link = os.path.islink(path)
         self._opened = _found(path)
         self._beside: dict[str, Identity | None] = {}
         self._settled: tuple[int, int, int] | None = None
-        """The folder as it was when everything was looked at last: until it changes, nothing in it
-        was made, removed or renamed."""
+        """The folder at the last full check. While it is unchanged, nothing in it was made, removed
+        or renamed."""
 
     @property
     def file(self) -> Identity | None:
@@ -40,17 +40,17 @@ class Place:
         return self._opened
 
     def note_log(self) -> None:
-        """Remember the log and its index as they are now: a connection has just opened them."""
+        """Remember the log and its index, which a connection has just opened."""
         self._settled = None
         self._beside = {end: _found(self.real + end) for end in ("-wal", "-shm")}
 
     def forget_log(self) -> None:
-        """The log is not in use any more, and may be removed and begun anew by anybody."""
+        """Forget the log. It is not in use any more, so anybody may remove or replace it."""
         self._settled = None
         self._beside = {}
 
     def check(self) -> None:
-        """Do nothing if the paths still lead to the files that were opened.
+        """Check that the paths still lead to the files that were opened.
 
         Raises:
             StoreLostError: One leads to none, or to another.
@@ -81,12 +81,12 @@ class Place:
             self._settled = now
 
     def log_is_another(self) -> bool:
-        """Whether a log lies at its path that is not the one in use."""
+        """Whether the log at its path is another one than the one in use."""
         now = _found(f"{self.real}-wal")
         return now is not None and now != self._beside.get("-wal", now)
 
     def log_is_gone(self) -> bool:
-        """Whether no log lies at its path although one is in use."""
+        """Whether a log is in use, but none lies at its path."""
         return self._beside.get("-wal") is not None and _found(f"{self.real}-wal") is None
 
 

@@ -1,4 +1,4 @@
-"""Taking back what dead workers held, and trimming what has grown old.
+"""Recovers the jobs of dead workers, and removes old finished jobs.
 
 A dead worker's job counts as stalled if it was begun, and not if it was only claimed. Its worker
 renews a lease while the job runs, at once for one that was given back or lost before; a lease that

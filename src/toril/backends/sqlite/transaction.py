@@ -209,7 +209,7 @@ class Transaction:
 
     @property
     def boot(self) -> int:
-        """The start of the host that `steady_ms` belongs to."""
+        """The number of the boot that `steady_ms` belongs to."""
         return boot_of(self._clock)
 
     def run(self, name: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""URLs of files, and what may stand in them after a `?`. Imports no SQLite."""
+"""Parses the URLs of files, with the options after a `?`. Imports no SQLite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Share = Literal["owner", "group"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOptions:
-    """How a file is kept."""
+    """Options of a store's file."""
 
     durability: Durability = "full"
     """`full`: what was acknowledged survives a loss of power. `normal`: it survives the end of the

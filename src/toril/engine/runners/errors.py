@@ -21,7 +21,7 @@ from toril.engine.outcomes import Outcome
 from toril.engine.runners import plain
 from toril.engine.runners.references import MAIN_NAMES
 from toril.engine.stand_ins import standing_for
-from toril.engine.texts import MAX_CARRIED_BYTES, beginning
+from toril.engine.texts import MAX_CARRIED_BYTES, beginning, text_of
 
 MAX_PLAIN_BYTES = 64 * 1024
 """Of arguments and attributes together: of an exception with more, its text is kept."""
@@ -29,7 +29,7 @@ _MOST_KINDS = 100
 
 
 class ErrorImage(msgspec.Struct, frozen=True):
-    """An exception on its way."""
+    """An exception in the form in which a child sends it."""
 
     kinds: list[str]
     """Its classes as `module:qualname`, its own first, then its bases."""
@@ -55,8 +55,8 @@ class TaskRaisedError(TorilError):
 
 
 def image_of(error: BaseException) -> ErrorImage:
-    """Return an exception as it may travel. Never raises."""
-    text = text_of(error)
+    """Return an exception in the form in which a child sends it. Never raises."""
+    text = text_of(error, MAX_CARRIED_BYTES)
     arguments = tuple(_plain_or_text(one) for one in error.args)
     attributes = {name: value for name, value in vars(error).items() if _is_plain(value)}
     try:
@@ -80,14 +80,6 @@ def error_from(image: ErrorImage) -> Exception:
         beginning(own.replace(":", ".", 1)), beginning(image.text, MAX_CARRIED_BYTES)
     )
     return standing_for(error, tuple(known))
-
-
-def text_of(error: BaseException) -> str:
-    """Return an exception's text, as any message and store takes it."""
-    try:
-        return beginning(str(error), MAX_CARRIED_BYTES)
-    except BaseException:  # a __str__ that fails must not cost the report
-        return "(its text could not be made)"
 
 
 def _made(kind: type[BaseException], data: bytes) -> Exception:

@@ -16,16 +16,22 @@ from contextlib import suppress
 from typing import NoReturn
 
 lineage = 0
-"""How many forks lie between this process and the one that has imported this module. Whoever runs
-the code of tasks compares it with what it was in the beginning."""
+"""How many forks lie between this process and the one that has imported this module. Code that runs
+tasks compares it with the value at its own start, to notice that a task has forked."""
 
 _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, int] = weakref.WeakKeyDictionary()
 """The event loops of workers, and the threads that they run in."""
 
 
 def end_with_child(loop: asyncio.AbstractEventLoop) -> None:
-    """See to it that a forked copy of this event loop takes no further turn. From its thread."""
+    """End each forked copy of this event loop at its next turn. Call it in the loop's thread."""
     _loops[loop] = threading.get_ident()
+
+
+def end_if_forked(before: int, error: BaseException | None = None) -> None:
+    """End this process if a task has forked it: `before` is the `lineage` of the worker."""
+    if lineage != before:
+        end_child(error)
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:

@@ -64,7 +64,7 @@ class Raised(msgspec.Struct, tag="raised", frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """The worker's answer to what a child asks for: a follow-up job."""
+    """The worker's answer to a child's request for a follow-up job."""
 
     refusal: ErrorImage | None
     """None: it is added when the attempt completes."""

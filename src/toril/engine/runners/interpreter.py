@@ -19,7 +19,7 @@ from toril.engine.runners.references import main_source
 CHILD_FLAG = "--toril-child"
 """First argument of a frozen program that is to play the child."""
 CHILD_VARIABLE = "TORIL_CHILD"
-"""Set for a child, and taken away by the first thing that it does: whoever finds it set is none."""
+"""Set for a child, whose first step removes it. So a program that finds it set is no child."""
 EXIT_RESTARTED = 77
 """The exit code of a program that found itself in a child's place. EX_NOPERM of sysexits(3)."""
 

@@ -142,11 +142,9 @@ class _Slot:
                         self._current = future
                     value = context.run(function, **arguments)
                 except BaseException as raised:
-                    if forks.lineage != self._lineage:
-                        forks.end_child(raised)
+                    forks.end_if_forked(self._lineage, raised)
                     error = _raisable(raised)
-                if forks.lineage != self._lineage:
-                    forks.end_child()
+                forks.end_if_forked(self._lineage)
                 with self._lock:  # from here on nobody interrupts
                     self._current = None
             except ThreadInterrupt as late:  # it arrived when the function had ended by itself

@@ -94,7 +94,7 @@ class MediaSettings:
         self._keep_apart()
 
     def _keep_apart(self) -> None:
-        """Refuse folders in each other: what is public, what payloads can name, and the rest."""
+        """Refuse folders that lie in each other: public ones, uploads, and private ones."""
         private = [("quarantine_dir", self.quarantine), ("lock_dir", self.locks)]
         file = _SQLITE_FILE.fullmatch(self.database_url)
         if file is not None and not file[2].startswith("file:"):

@@ -1,7 +1,8 @@
-"""Folders that are not public, held by a descriptor: nothing in them is reached through a link.
+"""Private folders, opened by descriptor, in which no link is followed.
 
-Whoever may write there could put a link in place of a folder or file of ours, and have us write
-elsewhere. So each step below the root is opened relative to the one before, and links are refused.
+Anybody who may write there could put a link in place of one of our folders or files, and make us
+write elsewhere. So each step below the root is opened relative to the one before, and links are
+refused.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from toril.services.disk.writing import ASIDE_PREFIX, ASIDE_SUFFIX, make_folder, sync_folder
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a named pipe without a writer would hold the open for ever.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use folders and files that are made. What is there already stays as it is."""
+    """Who may use new folders and files. Existing ones keep their permissions."""
 
     folder_mode: int
     file_mode: int
@@ -34,7 +37,7 @@ class Access:
 PRIVATE = Access(0o700, 0o600)
 """Only the user of this process."""
 GROUP = Access(0o2770, 0o660)
-"""The folder's group, too, which files made in it get as theirs."""
+"""The folder's group, too. New files in the folder belong to that group."""
 
 
 class Folder:
@@ -99,12 +102,23 @@ class Folder:
         return fd
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file that appears whole; what had its name is replaced."""
-        aside = aside_name(name)
+        """Write a file whole and durably; it replaces any file of that name."""
+        with self.replacing(name) as file:
+            file.write(content)
+        self.sync()
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[BinaryIO]:
+        """Give a file to write into. It gets its name, replacing any other, when the block ends.
+
+        The content is on disk by then; the name is once `sync` was called. If the block raises,
+        nothing is left behind.
+        """
+        aside = f"{ASIDE_PREFIX}{name}.{secrets.token_hex(4)}{ASIDE_SUFFIX}"
         fd = self.create(aside)
         try:
             with open(fd, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
@@ -112,12 +126,11 @@ class Folder:
             with suppress(FileNotFoundError):
                 os.unlink(aside, dir_fd=self.fd)
             raise
-        self.sync()
 
     def read(self, name: str, max_bytes: int) -> bytes | None:
         """Return a file's content; None if it is a link, no regular file, or larger."""
         try:
-            fd = os.open(name, _FILE, dir_fd=self.fd)
+            fd = os.open(name, READ_FILE, dir_fd=self.fd)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOENT):
                 return None
@@ -129,9 +142,9 @@ class Folder:
         return content if len(content) <= max_bytes else None
 
     def lend(self, name: str) -> None:
-        """Give a file that came from elsewhere this folder's access, if it is ours to give."""
+        """Set the folder's permissions on a file that was moved here, if the file is ours."""
         with suppress(OSError):  # a link, or another user's; the folder itself protects it
-            fd = os.open(name, _FILE, dir_fd=self.fd)
+            fd = os.open(name, READ_FILE, dir_fd=self.fd)
             try:
                 os.fchmod(fd, self._access.file_mode)
             finally:
@@ -184,8 +197,3 @@ def existing_folder(root: Path, access: Access = PRIVATE) -> Folder:
         FileNotFoundError: There is none.
     """
     return Folder(root, os.open(root, _FOLDER), access)
-
-
-def aside_name(name: str) -> str:
-    """Return a name that nobody looks for, for a file that is not whole yet."""
-    return f"{ASIDE_PREFIX}{name}.{secrets.token_hex(4)}{ASIDE_SUFFIX}"

@@ -15,12 +15,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
-from toril.services.disk.folders import Folder, aside_name
+from toril.services.disk.folders import READ_FILE, Folder
 from toril.services.media.port import UnusableInputError, named
 
 _STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK: a named pipe without a writer would hold the open for ever.
-_LAST = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class InsideFile:
@@ -97,21 +95,9 @@ class InsideFile:
         return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
 
     def _copy_to(self, folder: Folder, name: str) -> None:
-        aside = aside_name(name)
-        try:
-            with (
-                open(self._fd, "rb", closefd=False) as file,
-                open(folder.create(aside), "wb") as to,
-            ):
-                file.seek(0)
-                shutil.copyfileobj(file, to)
-                to.flush()
-                os.fsync(to.fileno())
-            os.rename(aside, name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(aside, dir_fd=folder.fd)
-            raise
+        with open(self._fd, "rb", closefd=False) as file, folder.replacing(name) as to:
+            file.seek(0)
+            shutil.copyfileobj(file, to)
 
     def close(self) -> None:
         """Let go of the file and its folder."""
@@ -205,7 +191,7 @@ def _open_step(part: str, folder_fd: int, subject: str) -> int:
 
 def _open_regular(part: str, folder_fd: int, subject: str) -> int:
     try:
-        fd = os.open(part, _LAST, dir_fd=folder_fd)
+        fd = os.open(part, READ_FILE, dir_fd=folder_fd)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UnusableInputError(subject, "path not allowed: it is a link") from error

@@ -1,4 +1,4 @@
-"""What an image file is made of, counted before any decoder sees it.
+"""Counts the parts of an image file, before any decoder reads it.
 
 A small file can ask for hours of work or for gigabytes: by thousands of scans, chunks, frames or
 tiles, or by one huge tile. The walkers (`structure_jpeg.py` and its neighbours, one per format)
@@ -14,7 +14,7 @@ from toril.services.media.port import ImageLimits
 
 
 class OverLimitError(ValueError):
-    """The file has more of something than is allowed. The text is a reason for people."""
+    """The file has more of something than is allowed. The message is for users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

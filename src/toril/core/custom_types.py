@@ -1,4 +1,4 @@
-"""Types that msgspec does not know: how each is written as JSON, and made again from it.
+"""Converts types that msgspec does not know to JSON and back.
 
 pydantic models, if pydantic is installed; paths, IP addresses and fractions as text; `deque` and
 `Iterable` as an array; `OrderedDict` as an object. JSON cannot carry any other.
@@ -28,7 +28,7 @@ _TEXTS = frozenset({
 
 
 def is_carried(kind: Any) -> bool:
-    """Whether the two hooks can write and make values of a type that msgspec does not know."""
+    """Whether the hooks below can convert a type that msgspec does not know."""
     origin: Any = get_origin(kind) or kind
     if origin in (object, deque, OrderedDict, Iterable):
         return True
@@ -48,7 +48,7 @@ def encode_hook(value: object) -> object:
 
 
 def plain_hook(value: object) -> object:
-    """Turn a value into JSON's types that msgspec can write, but not turn into them."""
+    """As `encode_hook`, and for `msgspec.Raw`, which `msgspec.to_builtins` does not know."""
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else encode_hook(value)
 
 
