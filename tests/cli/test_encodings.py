@@ -129,7 +129,9 @@ def test_argument_that_is_no_text_is_refused(mail: Terminal) -> None:
         check=False,
     )
 
-    assert done.stderr == b"toril: 'J\\udcf6': expected text, in UTF-8\n"
+    assert done.stderr == (
+        b"toril: job_id='J\\udcf6': expected text that can be written as UTF-8\n"
+    )
     assert done.returncode == 2
 
 

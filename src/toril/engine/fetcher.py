@@ -158,6 +158,9 @@ class Fetcher:
     def quiet(self) -> None:
         """Claim nothing more."""
         self._quiet = True
+        if self._standing is not None:
+            # Now and not in the next step: it would take the jobs that are given back in that one.
+            self._standing.release()
         self._step_soon()
 
     def look(self) -> None:
