@@ -135,7 +135,8 @@ class Executor:
                 outcome = self._endings.raised(attempt, substitute)
         except BaseException as error:  # ours, or of what is stored: it must settle all the same
             outcome = self._endings.last_resort(attempt, error)
-        forks.end_if_forked(self._lineage)
+        if forks.lineage != self._lineage:  # without a call: each attempt comes by
+            forks.end_child()
         self._settle(attempt, outcome)
 
     async def _perform(self, attempt: Attempt) -> Finished:

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,40 @@ async def test_file_that_is_used_by_others_in_the_process_loses_nothing(
     newcomer = opener()
     assert await line(newcomer, State.WAIT) == await line(backend, State.WAIT) == ids
     assert (await newcomer.lifecycle.check()).ok
+
+
+@pytest.mark.parametrize(("step_ns", "age_s", "looks"), [(1, 0.5, 0), (0, 0.5, 3), (0, 3.0, 0)])
+async def test_files_are_looked_at_one_by_one_only_in_a_folder_that_has_just_changed(
+    opener: Opener,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step_ns: int,
+    age_s: float,
+    looks: int,
+) -> None:
+    """Each look at the log made the next commit a fifth dearer, for two seconds after a change.
+
+    A time in whole steps may be of a file system that keeps them so: there it takes longer until a
+    later change must show.
+    """
+    opener()
+    known = place.Place(str(path))
+    known.note_log()
+    at_ns = round((time.time() - age_s) * 1e9) // place.STEP_NS * place.STEP_NS + step_ns
+    os.utime(path.parent, ns=(at_ns, at_ns))
+    known.check()
+    looked_at: list[str] = []
+    found = place._found
+
+    def noted(one: str) -> place.Identity | None:
+        looked_at.append(one)
+        return found(one)
+
+    monkeypatch.setattr(place, "_found", noted)
+
+    known.check()
+
+    assert len(looked_at) == looks
 
 
 @needs_guards

@@ -7,9 +7,13 @@ import time
 
 from toril.core.errors import StoreLostError
 
-SETTLED_S = 2.0
-"""How old a folder's last change must be so that a later change gets another time. Some file
-systems keep times in steps of two seconds."""
+SETTLED_S = 0.1
+"""How old a folder's last change must be, in seconds, so that a later change gets another time.
+Kernels stamp files once a tick, which is 10 ms at most."""
+SETTLED_COARSE_S = 2.0
+"""The same on file systems that keep times in steps, of two seconds at most."""
+STEP_NS = 1_000_000
+"""A time that is no multiple of this was not kept in steps."""
 
 Identity = tuple[int, int]
 """Device and inode number of a file."""
@@ -77,7 +81,10 @@ class Place:
                 )
         if self._is_link or now is None:  # the log is in another folder, or all of it is gone
             return
-        if time.time() - now[2] / 1e9 > SETTLED_S:
+        # The full check is slow: since Linux 6.13 the next write to a file whose times were read must
+        # also update its inode on the disk, and the commit waits for that.
+        settled_s = SETTLED_S if now[2] % STEP_NS else SETTLED_COARSE_S
+        if time.time() - now[2] / 1e9 > settled_s:
             self._settled = now
 
     def log_is_another(self) -> bool:
