@@ -81,8 +81,8 @@ class Place:
                 )
         if self._is_link or now is None:  # the log is in another folder, or all of it is gone
             return
-        # The full check is slow: since Linux 6.13 the next write to a file whose times were read must
-        # also update its inode on the disk, and the commit waits for that.
+        # The full check is slow: since Linux 6.13, the next write to a file whose times were read
+        # must also update its inode on the disk, and the commit waits for that.
         settled_s = SETTLED_S if now[2] % STEP_NS else SETTLED_COARSE_S
         if time.time() - now[2] / 1e9 > settled_s:
             self._settled = now
