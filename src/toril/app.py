@@ -196,9 +196,18 @@ class App(TaskMaker):
         """
         return Queue(self._producer, check_queue_name(name))
 
-    async def queues(self) -> list[QueueInfo]:
-        """Return all queues that the store knows, by name."""
-        return [QueueInfo.from_record(record) for record in await self.backend().counts.queues()]
+    async def queues(self, *, search: bool = False) -> list[QueueInfo]:
+        """Return all queues that the store has on its list, by name.
+
+        A file lists all of its queues. On Redis a queue is listed once Toril has added to it,
+        worked it, paused it or set a limit of it; any other, once it was searched for.
+
+        Parameters:
+            search: On Redis: look through all keys of the server for queues that only BullMQ has
+                used, and list them from now on. In small steps, but it takes a while.
+        """
+        records = await self.backend().counts.queues(search=search)
+        return [QueueInfo.from_record(record) for record in records]
 
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive, oldest first."""

@@ -74,16 +74,27 @@ def figure(count: int, style: str = "") -> Cell:
 
 
 @click.command()
+@click.option(
+    "--search", is_flag=True, help="On Redis: find queues that only BullMQ has used, and list them."
+)
 @store_options
-def queues(url: str | None, as_json: bool) -> None:
+def queues(search: bool, url: str | None, as_json: bool) -> None:
     """List queues with their figures.
+
+    On Redis these are the queues that Toril has used. --search looks through all keys of the server
+    for the others; from then on they are listed without it.
 
     OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept. CHILDREN
     is there if jobs wait for their children: parents of BullMQ's flows. EVENTS is there if a queue
     does not tell all that happens; see toril events --set.
     """
     output = Output(as_json=as_json)
-    found = ask(url, lambda app: app.queues())
+
+    async def act(app: App) -> tuple[list[QueueInfo], bool]:
+        found = await app.queues(search=search)
+        return found, "foreign_queues" in app.backend().capabilities and not search
+
+    found, unsearched = ask(url, act)
     if as_json:
         output.document({"queues": as_data(found)})
     elif found:
@@ -100,6 +111,8 @@ def queues(url: str | None, as_json: bool) -> None:
         output.table(columns, rows)
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
+        if unsearched:
+            output.say("To find queues that only BullMQ has used: toril queues --search.")
 
 
 @click.command("queue")
