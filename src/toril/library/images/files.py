@@ -8,7 +8,7 @@ from pathlib import Path
 from toril.library.images.naming import MEDIA_FILE, file_name, folder_name
 from toril.services.disk.writing import AsideFiles, remove_asides
 from toril.services.media.port import Rendition
-from toril.services.records.port import MediaRecord, StoredVariant
+from toril.services.media.records import MediaRecord, StoredVariant
 
 
 def publish(renditions: Iterable[Rendition], root: Path, folder: str) -> tuple[StoredVariant, ...]:

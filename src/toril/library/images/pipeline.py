@@ -19,9 +19,10 @@ from toril.library.images.settings import MediaSettings
 from toril.services.disk.inside import InsideFile, inside_parts, open_inside
 from toril.services.disk.locks import held
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import ImageEngine, Rendition, UnusableInputError, named
-from toril.services.records.port import MediaRecord, MediaRecords, MediaStatus, StoredVariant
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.port import ImageEngine, Rendition
+from toril.services.media.records import MediaRecord, MediaRecords, MediaStatus, StoredVariant
+from toril.services.media.sql_records import SqlMediaRecords
+from toril.services.unusable import UnusableInputError, named
 
 Report = Callable[[int], None]
 """Told how far the work is, 0 to 100, never less than before."""

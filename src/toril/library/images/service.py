@@ -10,8 +10,8 @@ from toril.library.images.pipeline import Report, make_media
 from toril.library.images.settings import MediaSettings
 from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import ImageEngine
-from toril.services.records.port import MediaRecord, MediaRecords
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.records import MediaRecord, MediaRecords
+from toril.services.media.sql_records import SqlMediaRecords
 
 
 class MediaService:

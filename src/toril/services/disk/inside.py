@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from toril.services.disk.folders import READ_FILE, Folder
-from toril.services.media.port import UnusableInputError, named
+from toril.services.unusable import UnusableInputError, named
 
 _STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
