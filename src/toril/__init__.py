@@ -17,7 +17,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from toril.version import VERSION as __version__  # noqa: F401, N811 - Python's name for it
+from toril.version import VERSION
+
+__version__ = VERSION
 
 # Imported when a name is first asked for: the command line, child processes and pytest start
 # without the engine.
