@@ -17,7 +17,7 @@ from toril.backends.lazy import LazyStore
 from toril.core.checks import unknown
 from toril.core.clock import Clock
 from toril.core.errors import InvalidOptionError
-from toril.core.ids import check_queue_name
+from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.hooks import Hook, HookName, Hooks
@@ -188,13 +188,19 @@ class App(TaskMaker):
         self._middleware.append(middleware)
         return middleware
 
-    def queue(self, name: str) -> Queue:
+    def queue(self, name: str, *, existing: bool = False) -> Queue:
         """Return a queue by name: to add jobs of any name, to look at it, to operate it.
+
+        Parameters:
+            name: At most 512 printable characters without `:`.
+            existing: It is there already, so that others may have named it: a name that BullMQ
+                allows will do, also one with control characters.
 
         Raises:
             InvalidOptionError: A queue cannot have this name.
         """
-        return Queue(self._producer, check_queue_name(name))
+        check = check_existing_queue_name if existing else check_queue_name
+        return Queue(self._producer, check(name))
 
     async def queues(self, *, search: bool = False) -> list[QueueInfo]:
         """Return all queues that the store has on its list, by name.

@@ -60,7 +60,7 @@ async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
     Raises:
         RefusedError: It knows none of that name; the message names the nearest.
     """
-    queue = app.queue(name)
+    queue = app.queue(name, existing=True)
     info = await queue.info()
     if info is None:
         known = [each.name for each in await app.queues()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
 
 import click
@@ -29,6 +30,7 @@ from toril.cli.output import (
     Output,
     as_data,
     plural,
+    printable,
     short_duration,
 )
 from toril.engine.info import QueueInfo
@@ -66,6 +68,21 @@ def row(info: QueueInfo) -> list[str]:
         figure(info.failed, BAD),
         short_duration(info.oldest_waiting_s),
     ]
+
+
+def shell_word(name: str) -> str:
+    """Return a name as bash, zsh and ksh take it, whatever characters it holds."""
+    if name.isprintable():
+        return shlex.quote(name)
+    parts = (
+        char if char.isprintable() and char not in "'\\" else _as_bytes(char.encode())
+        for char in name
+    )
+    return f"$'{''.join(parts)}'"
+
+
+def _as_bytes(encoded: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in encoded)
 
 
 def figure(count: int, style: str = "") -> Cell:
@@ -109,6 +126,9 @@ def queues(search: bool, url: str | None, as_json: bool) -> None:
             columns.append(EVENTS)
             rows = [[*cells, info.events] for cells, info in zip(rows, found, strict=True)]
         output.table(columns, rows)
+        for info in found:
+            if not info.name.isprintable():
+                output.say(f"To open {printable(info.name)}: toril queue {shell_word(info.name)}")
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
         if unsearched:
@@ -346,7 +366,7 @@ def _remove(
 
     async def work(app: App) -> int:
         try:
-            return await act(app.queue(name), counter)
+            return await act(app.queue(name, existing=True), counter)
         finally:
             counter.end()
 

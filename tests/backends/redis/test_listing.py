@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.cli.support import Terminal
 from tests.support.contract import job
 from tests.support.redis_servers import RedisServer
 
-from toril import App
+from toril import App, InvalidOptionError
 from toril.backends import open_backend
 
 MANY = 3_000
@@ -217,3 +218,52 @@ async def test_search_on_a_server_that_forbids_it_lists_the_register(server: Red
     finally:
         await backend.lifecycle.close()
         server.command("ACL", "DELUSER", "looker")
+
+
+ODD = "tab\there \x1b[31mé'"
+"""A name that BullMQ takes, and our tasks may not have."""
+
+
+async def test_queue_of_others_with_control_characters_can_be_opened(server: RedisServer) -> None:
+    by_node(server, ODD)
+    async with App(server.url) as app:
+        queue = app.queue(ODD, existing=True)
+        info = await queue.info()
+        await queue.pause()
+
+        assert info is not None
+        assert info.waiting == 1
+        assert await names(app) == [ODD]
+        with pytest.raises(InvalidOptionError, match="printable characters"):
+            await queue.add("send")
+        with pytest.raises(InvalidOptionError, match="printable characters"):
+            app.queue(ODD)
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "\ud800"])
+async def test_name_that_no_queue_has_is_refused(server: RedisServer, name: str) -> None:
+    async with App(server.url) as app:
+        with pytest.raises(InvalidOptionError, match="queue="):
+            app.queue(name, existing=True)
+
+
+def test_listing_says_how_such_a_queue_is_opened(server: RedisServer, tmp_path: Path) -> None:
+    """It was listed, and every command that was given its name refused it."""
+    by_node(server, ODD)
+    terminal = Terminal(tmp_path)
+
+    listed = terminal.here("queues", "--search", "--url", server.url).out
+    (word,) = re.findall(r"To open .*: toril queue (.*)", listed)
+    name = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert "\x1b" not in listed
+    assert name == ODD
+    for command in (["queue"], ["jobs", "list"], ["pause"], ["resume"], ["metrics"], ["events"]):
+        done = terminal.here(*command, name, "--url", server.url)
+        assert done.code == 0, (command, done.err)
+    for command in (["show"], ["logs"], ["remove"]):
+        done = terminal.here("jobs", *command, name, "1", "--url", server.url)
+        assert done.code == 0, (command, done.err)
+    assert terminal.here("drain", name, "--yes", "--url", server.url).code == 0
