@@ -1,6 +1,6 @@
-"""The app: holds everything, and is the only place that wires it together.
+"""The app: owns the tasks, the hooks and the store, and wires them together.
 
-No globals: two apps in a process never meet.
+There is no global state: two apps in a process share nothing.
 """
 
 from __future__ import annotations

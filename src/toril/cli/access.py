@@ -1,4 +1,4 @@
-"""Asking an app's store something from plain code, and finding what a command was told to find."""
+"""Opens an app's store for one command, and finds the queue that the command names."""
 
 from __future__ import annotations
 

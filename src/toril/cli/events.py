@@ -1,4 +1,4 @@
-"""`toril events`: what happened in queues, and what happens, one line each; and what is told."""
+"""`toril events`: prints past and future events of queues, and sets which ones are written."""
 
 from __future__ import annotations
 

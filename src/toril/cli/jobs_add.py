@@ -1,4 +1,4 @@
-"""`toril jobs add`: a job by hand, and what it may hold up."""
+"""`toril jobs add`, and `toril jobs free-id` for a de-duplication id that a job holds."""
 
 from __future__ import annotations
 

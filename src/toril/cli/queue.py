@@ -1,4 +1,4 @@
-"""Queues: `toril queues`, and what an operator does to one."""
+"""`toril queues`, `toril queue`, and the commands that operate one queue."""
 
 from __future__ import annotations
 

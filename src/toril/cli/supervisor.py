@@ -1,7 +1,8 @@
 """`toril worker --processes N`: keeps N worker processes alive.
 
-What dies is started again, sooner or later as it goes; its jobs are given back at once, since the
-store is told of the death. Signals are passed on. Loads no app itself: children say who they are.
+A process that dies is restarted, with growing delays if it dies again. The supervisor tells the
+store of the death, so that its jobs are recovered at once. Signals are passed on. The supervisor
+loads no app: its children announce their store and worker id.
 """
 
 from __future__ import annotations

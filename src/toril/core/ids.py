@@ -1,4 +1,4 @@
-"""Names and ids, and the rules that keep them out of the store's own key names."""
+"""Checks names of queues and jobs, and job ids: none may collide with a key of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of one media: put there as a set, and cleared of what is no longer part of it."""
+"""Writes the files of one media as a set, and removes files that left the set."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""An upload becomes variants and a record, step by step. Any step may be the process's last.
+"""Turns an upload into variants and a record. A crash after any step is repaired by the next run.
 
-What makes a second run harmless: one run per media at a time (a lock that ends with its process);
-files are named after their content and appear whole; the record, saved in one transaction, is what
-makes a set of files the valid one; old files go after it, the upload goes last.
+A second run is idempotent. One run per media goes on at a time: its lock ends with its process.
+Files are named after their content and appear whole. The record is saved in one transaction, and
+decides which files are valid. Old files are removed after it, and the upload last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Uploads that were refused: kept for review, each with a note beside it that says why."""
+"""Keeps refused uploads for review, each beside a note with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same work without a queue: for scripts, tests, and requests that may wait for it."""
+"""Processes an image without a queue: for scripts, tests, and requests that may wait."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Files of a folder that outsiders name: opened without any way out of it.
+"""Opens files below a folder by a path from outside, without any way out of the folder.
 
-A path is refused by what it says (`..`, NUL, another folder) and by what is there (links). Each
-step is opened by itself, relative to the one before and without following links, so a link that
-is put there between check and use is not followed either.
+A path is refused by its text (`..`, NUL, another folder) and by the links on its way. Each step is
+opened relative to the one before and without following links, so a link that is put there between
+check and use is not followed either.
 """
 
 from __future__ import annotations
