@@ -1,6 +1,11 @@
 # Every target sets up what it needs by itself; nothing has to be installed first but Python and make.
 PYTHON ?= python3
+# Each Python has an environment of its own: make test PYTHON=python3.13
+ifeq ($(PYTHON),python3)
 VENV   ?= .venv
+else
+VENV   ?= .venv-$(notdir $(PYTHON))
+endif
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := $(VENV)/.demo-ready
@@ -17,7 +22,7 @@ help: ## list these commands
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Toril needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  { echo "Toril needs Python 3.11 or newer; $(PYTHON) is older, or not there. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
@@ -103,4 +108,4 @@ build: $(READY) ## wheel and source archive
 
 .PHONY: clean
 clean: ## remove everything that a command here made
-	rm -rf $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .bench-peers .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv .venv-* $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .bench-peers .hypothesis .mypy_cache .ruff_cache .coverage*

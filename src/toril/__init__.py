@@ -17,221 +17,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from toril.version import VERSION as __version__  # noqa: N811 - Python's name for it
+from toril.version import VERSION
 
-# Names are imported when they are first asked for: the command line, child processes and pytest
-# start without the engine. Type checkers read the imports, Python the table below.
+__version__ = VERSION
+
+# Imported when a name is first asked for: the command line, child processes and pytest start
+# without the engine.
 if TYPE_CHECKING:
-    from toril.app import App
-    from toril.core.errors import (
-        AttemptError,
-        AttemptTimeoutError,
-        BackendClosedError,
-        BackendError,
-        InvalidOptionError,
-        InvalidPayloadError,
-        InvalidSettingError,
-        JobError,
-        JobFailedError,
-        JobNotFoundError,
-        LeaseLostError,
-        MigrationError,
-        MissingExtraError,
-        PayloadTooLargeError,
-        ProcessDiedError,
-        ResultTimeoutError,
-        StoreBusyError,
-        StoreCorruptError,
-        StoreDeniedError,
-        StoreForeignError,
-        StoreFullError,
-        StoreLostError,
-        StoreReadOnlyError,
-        StoreUnreachableError,
-        TorilError,
-        UnknownTaskError,
-        WrongStateError,
-    )
-    from toril.core.reading import RawText
-    from toril.engine.context import Context
-    from toril.engine.deduplication import Deduplication
-    from toril.engine.events import EventName, EventRecord
-    from toril.engine.handle import Job
-    from toril.engine.hooks import HookEvent
-    from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
-    from toril.engine.middleware import Call
-    from toril.engine.migration import QueueMove
-    from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
-    from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
-    from toril.engine.profiles import Profile
-    from toril.engine.queue import Page, Queue
-    from toril.engine.runners.interpreter import freeze_support
-    from toril.engine.runners.processes import ProcessOptions
-    from toril.engine.states import State
-    from toril.engine.worker import Worker, WorkerOptions
-    from toril.settings import Settings
-    from toril.tasks.bundle import TaskBundle
-    from toril.tasks.inject import provided
-    from toril.tasks.parameters import WholePayload
-    from toril.tasks.task import Task
-
-__all__ = [
-    "App",
-    "AttemptError",
-    "AttemptInfo",
-    "AttemptTimeoutError",
-    "BackendClosedError",
-    "BackendError",
-    "Call",
-    "Cancel",
-    "Context",
-    "Deduplication",
-    "EventName",
-    "EventRecord",
-    "Fail",
-    "HookEvent",
-    "InvalidOptionError",
-    "InvalidPayloadError",
-    "InvalidSettingError",
-    "Job",
-    "JobError",
-    "JobFailedError",
-    "JobInfo",
-    "JobNotFoundError",
-    "JobOptions",
-    "KeepPolicy",
-    "LeaseLostError",
-    "MigrationError",
-    "MissingExtraError",
-    "Outcome",
-    "Page",
-    "PayloadTooLargeError",
-    "Priority",
-    "ProcessDiedError",
-    "ProcessOptions",
-    "Profile",
-    "Queue",
-    "QueueInfo",
-    "QueueMove",
-    "RateLimit",
-    "RawText",
-    "ResultTimeoutError",
-    "Retry",
-    "RetryPolicy",
-    "Settings",
-    "Snooze",
-    "State",
-    "StoreBusyError",
-    "StoreCorruptError",
-    "StoreDeniedError",
-    "StoreForeignError",
-    "StoreFullError",
-    "StoreLostError",
-    "StoreReadOnlyError",
-    "StoreUnreachableError",
-    "Task",
-    "TaskBundle",
-    "TorilError",
-    "UnknownTaskError",
-    "WholePayload",
-    "Worker",
-    "WorkerInfo",
-    "WorkerOptions",
-    "WrongStateError",
-    "__version__",
-    "freeze_support",
-    "provided",
-]
-
-_HOMES = {
-    "toril.app": ("App",),
-    "toril.core.errors": (
-        "AttemptError",
-        "AttemptTimeoutError",
-        "BackendClosedError",
-        "BackendError",
-        "InvalidOptionError",
-        "InvalidPayloadError",
-        "InvalidSettingError",
-        "JobError",
-        "JobFailedError",
-        "JobNotFoundError",
-        "LeaseLostError",
-        "MigrationError",
-        "MissingExtraError",
-        "PayloadTooLargeError",
-        "ProcessDiedError",
-        "ResultTimeoutError",
-        "StoreBusyError",
-        "StoreCorruptError",
-        "StoreDeniedError",
-        "StoreForeignError",
-        "StoreFullError",
-        "StoreLostError",
-        "StoreReadOnlyError",
-        "StoreUnreachableError",
-        "TorilError",
-        "UnknownTaskError",
-        "WrongStateError",
-    ),
-    "toril.core.reading": ("RawText",),
-    "toril.engine.context": ("Context",),
-    "toril.engine.deduplication": ("Deduplication",),
-    "toril.engine.events": (
-        "EventName",
-        "EventRecord",
-    ),
-    "toril.engine.handle": ("Job",),
-    "toril.engine.hooks": ("HookEvent",),
-    "toril.engine.info": (
-        "AttemptInfo",
-        "JobInfo",
-        "QueueInfo",
-        "WorkerInfo",
-    ),
-    "toril.engine.middleware": ("Call",),
-    "toril.engine.migration": ("QueueMove",),
-    "toril.engine.options": (
-        "JobOptions",
-        "KeepPolicy",
-        "Priority",
-        "RateLimit",
-        "RetryPolicy",
-    ),
-    "toril.engine.outcomes": (
-        "Cancel",
-        "Fail",
-        "Outcome",
-        "Retry",
-        "Snooze",
-    ),
-    "toril.engine.profiles": ("Profile",),
-    "toril.engine.queue": (
-        "Page",
-        "Queue",
-    ),
-    "toril.engine.runners.interpreter": ("freeze_support",),
-    "toril.engine.runners.processes": ("ProcessOptions",),
-    "toril.engine.states": ("State",),
-    "toril.engine.worker": (
-        "Worker",
-        "WorkerOptions",
-    ),
-    "toril.settings": ("Settings",),
-    "toril.tasks.bundle": ("TaskBundle",),
-    "toril.tasks.inject": ("provided",),
-    "toril.tasks.parameters": ("WholePayload",),
-    "toril.tasks.task": ("Task",),
-}
+    from toril.public import *  # noqa: F403 - that is where the list is
 
 
 def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
-            return value
-    raise AttributeError(f"module 'toril' has no attribute {name!r}")
+    if name.startswith("_") and name != "__all__":  # asked for by tools, which need no engine
+        raise AttributeError(f"module 'toril' has no attribute {name!r}")
+    public = vars(import_module("toril.public"))
+    if name == "__all__":
+        value: object = ["__version__", *(each for each in public if each[0].isalpha())]
+    elif name in public:
+        value = public[name]
+    else:
+        raise AttributeError(f"module 'toril' has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *vars(import_module("toril.public"))})

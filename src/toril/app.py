@@ -1,53 +1,45 @@
-"""The app: holds everything, and is the only place that wires it together.
+"""The app: owns the tasks, the hooks and the store, and wires them together.
 
-No globals: two apps in a process never meet.
+There is no global state: two apps in a process share nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from toril.backends import FileOptions, open_backend
+from toril.backends.forks import FORKS
+from toril.backends.lazy import LazyStore
 from toril.core.checks import unknown
 from toril.core.clock import Clock
-from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
-from toril.core.ids import check_queue_name
+from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
-from toril.engine.migration import QueueMove, move, plan
+from toril.engine.migration import QueueMove, plan
 from toril.engine.operator import Progress
-from toril.engine.options import (
-    RateLimit,
-)
+from toril.engine.options import RateLimit
 from toril.engine.producer import Producer
 from toril.engine.profiles import Profile
 from toril.engine.queue import Queue
-from toril.engine.runners.interpreter import NoChildError, check_target, refuse_restart
+from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
-from toril.engine.runners.references import MAIN
-from toril.engine.sweeper import take_back
-from toril.engine.worker import Worker, WorkerOptions
+from toril.engine.store_operator import StoreOperator
+from toril.engine.worker import Worker
 from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
 from toril.tasks.task import Task
-
-_APPS: weakref.WeakSet[App] = weakref.WeakSet()
-_PARENTS: list[Backend] = []
-"""Stores that a fork has copied. They are the parent's: never used here, and never let go of."""
+from toril.worker_options import refuse_while_main_is_imported, worker_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,11 +83,10 @@ class App(TaskMaker):
         self._registry = Registry()
         self._hooks = Hooks()
         self._middleware: list[Middleware] = []
-        self._lock = threading.Lock()
-        self._backend: Backend | None = None
-        self._pid = os.getpid()
-        self._producer = Producer(self.backend, self.url)
-        _APPS.add(self)
+        self._store = LazyStore(self._open_store)
+        self._producer = Producer(self._store.get, self.url, self._hooks)
+        self._operator = StoreOperator(self._producer)
+        FORKS.tell(self._producer)
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
@@ -118,33 +109,18 @@ class App(TaskMaker):
         Raises:
             BackendError: It cannot be opened; the message says why and what to do.
         """
-        if self._backend is None or self._pid != os.getpid():
-            _refuse_while_main_is_imported()
-            with self._lock:
-                self._notice_fork()
-                if self._backend is None:
-                    self._backend = open_backend(
-                        self.url,
-                        durability=self.durability,
-                        clock=self._clock,
-                        create=self._create,
-                        otherwise=FileOptions(
-                            durability=self.settings.durability, share=self.settings.share
-                        ),
-                        answer_timeout_s=self.settings.answer_timeout_s,
-                    )
-        return self._backend
+        return self._store.get()
 
-    def _notice_fork(self) -> None:
-        """Leave the parent's store to the parent: its threads are not here. Ours is opened anew."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._producer.forget()
-            if self._backend is None or "shared_processes" not in self._backend.capabilities:
-                return  # a store in memory stays its parent's, and says so when it is used
-            # Not closed: that would be at the expense of the parent's connections.
-            _PARENTS.append(self._backend)
-            self._backend = None
+    def _open_store(self) -> Backend:
+        refuse_while_main_is_imported()
+        return open_backend(
+            self.url,
+            durability=self.durability,
+            clock=self._clock,
+            create=self._create,
+            otherwise=FileOptions(durability=self.settings.durability, share=self.settings.share),
+            answer_timeout_s=self.settings.answer_timeout_s,
+        )
 
     def existing(self) -> Self:
         """Return this app, set to refuse a store that is not there yet: for those who only look."""
@@ -195,6 +171,8 @@ class App(TaskMaker):
     def on(self, name: HookName) -> Callable[[H], H]:
         """Call a function when this app's workers see something: `@app.on("failed")`.
 
+        `operated` is for what this app's own calls do to jobs and queues; see `acting`.
+
         Raises:
             InvalidOptionError: There is no such event.
         """
@@ -210,17 +188,32 @@ class App(TaskMaker):
         self._middleware.append(middleware)
         return middleware
 
-    def queue(self, name: str) -> Queue:
+    def queue(self, name: str, *, existing: bool = False) -> Queue:
         """Return a queue by name: to add jobs of any name, to look at it, to operate it.
+
+        Parameters:
+            name: At most 512 printable characters without `:`.
+            existing: It is there already, so that others may have named it: a name that BullMQ
+                allows will do, also one with control characters.
 
         Raises:
             InvalidOptionError: A queue cannot have this name.
         """
-        return Queue(self._producer, check_queue_name(name))
+        check = check_existing_queue_name if existing else check_queue_name
+        return Queue(self._producer, check(name))
 
-    async def queues(self) -> list[QueueInfo]:
-        """Return all queues that the store knows, by name."""
-        return [QueueInfo.from_record(record) for record in await self.backend().counts.queues()]
+    async def queues(self, *, search: bool = False) -> list[QueueInfo]:
+        """Return all queues that the store has on its list, by name.
+
+        A file lists all of its queues. On Redis a queue is listed once Toril has added to it,
+        worked it, paused it or set a limit of it; any other, once it was searched for.
+
+        Parameters:
+            search: On Redis: look through all keys of the server for queues that only BullMQ has
+                used, and list them from now on. In small steps, but it takes a while.
+        """
+        records = await self.backend().counts.queues(search=search)
+        return [QueueInfo.from_record(record) for record in records]
 
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive, oldest first."""
@@ -246,10 +239,9 @@ class App(TaskMaker):
         Returns:
             How many jobs went back; those of other dead workers, found by the way, included.
         """
-        await self.backend().workers.declare_dead(worker_id)
         if max_stalled is None:
             max_stalled = self.settings.max_stalled
-        return await take_back(self.backend().dispatch, max_stalled=max_stalled)
+        return await self._operator.declare_dead(worker_id, max_stalled=max_stalled)
 
     async def migrate_to(
         self,
@@ -280,7 +272,8 @@ class App(TaskMaker):
         """
         if dry_run:
             return await plan(self.backend(), queues)
-        return await move(self.backend(), target.backend(), queues, force=force, progress=progress)
+        there = target.backend()
+        return await self._operator.migrate_to(there, queues, force=force, progress=progress)
 
     async def check(self) -> Health:
         """Look the store over; changes nothing. Its `repairs` are what `repair` would do.
@@ -305,7 +298,7 @@ class App(TaskMaker):
         Raises:
             BackendError: The store went away. What was done until then stays: check again.
         """
-        return await self.backend().lifecycle.repair(repairs, max_stalled=max_stalled)
+        return await self._operator.repair(repairs, max_stalled=max_stalled)
 
     def worker(
         self,
@@ -342,35 +335,20 @@ class App(TaskMaker):
             InvalidOptionError: An option makes no sense, there is no queue to work on, or a task of
                 them is for a process and this program can have none.
         """
-        _refuse_while_main_is_imported()
-        if isinstance(queues, str):
-            raise InvalidOptionError(f"queues={queues!r}: expected a list, [{queues!r}]")
-        chosen = self.settings.profile if profile is None else _profile(profile)
-        figures = (chosen or Profile.MEDIUM).settings
-        weights = dict(queues) if isinstance(queues, Mapping) else None
-        names: Iterable[str] = self._registry.queues(chosen) if queues is None else queues
-        names = list(dict.fromkeys(names))
-        if not names:
-            what = "no task" if chosen is None else f"no task with the profile {str(chosen)!r}"
-            raise InvalidOptionError(f"queues={queues!r}: the app has {what}; name its queues")
-        for task in self._registry:
-            if task.run_in == "process" and task.queue in names:
-                _check_process(task)
-        if concurrency is None:
-            concurrency = self.settings.concurrency or figures.concurrency
-        default_lease_s = 30.0 if chosen is None else figures.lease_s
-        shutdown_s = self.settings.shutdown_s if shutdown is None else seconds(shutdown, "shutdown")
-        options = WorkerOptions(
-            queues=names,
-            weights=weights,
+        refuse_while_main_is_imported()
+        options = worker_options(
+            self._registry,
+            self.settings,
+            queues=queues,
             concurrency=concurrency,
-            lease_s=default_lease_s if lease is None else seconds(lease, "lease"),
-            max_stalled=self.settings.max_stalled if max_stalled is None else max_stalled,
-            sweep_s=figures.sweep_s if sweep is None else seconds(sweep, "sweep"),
-            shutdown_s=shutdown_s,
-            stale_after_s=seconds(stale_after, "stale_after"),
+            profile=profile,
+            lease=lease,
+            max_stalled=max_stalled,
+            sweep=sweep,
+            shutdown=shutdown,
+            stale_after=stale_after,
             rate=rate,
-            processes=processes or ProcessOptions(),
+            processes=processes,
         )
         return Worker(
             self.backend(),
@@ -382,12 +360,9 @@ class App(TaskMaker):
 
     async def close(self) -> None:
         """Let go of the store. Using the app again opens it again."""
-        with self._lock:
-            self._notice_fork()
+        FORKS.notice()
         await self._producer.close()
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            await backend.lifecycle.close()
+        await self._store.close()
 
     def close_sync(self) -> None:
         """The same for plain code.
@@ -403,37 +378,3 @@ class App(TaskMaker):
         bound = task.bind(self._producer)
         self._registry.add(bound)
         return bound
-
-
-def _renew_locks() -> None:
-    """In a forked child: the thread that held one during the fork is not here to release it."""
-    for app in list(_APPS):
-        app._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
-
-
-def _refuse_while_main_is_imported() -> None:
-    """Keep a script that has no guard from running once more in each of its child processes."""
-    if MAIN.loading:
-        raise InvalidOptionError(
-            "a child process imports the main script to find its task, and the script goes to work"
-            ' again: put what it does under if __name__ == "__main__":'
-        )
-
-
-def _check_process(task: Task[Any, Any]) -> None:
-    """Refuse a task that no child process of this program could run."""
-    try:
-        check_target(task.target())
-    except NoChildError as error:
-        raise InvalidOptionError(f"task {task.name!r}: {error}") from None
-
-
-def _profile(profile: Profile | str) -> Profile | None:
-    words = [*Profile, "all"]
-    if profile not in words:
-        raise InvalidOptionError(f"profile={str(profile)!r}: {unknown('profile', profile, words)}")
-    return None if profile == "all" else Profile(profile)

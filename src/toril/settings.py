@@ -1,4 +1,4 @@
-"""What the environment and a file say. Maps them onto options, and knows nothing else.
+"""Reads settings from the environment and from `toril.toml`.
 
 Order: an explicit argument, the environment, `toril.toml` in the working directory, the default.
 """

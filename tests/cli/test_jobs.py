@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from tests.cli.support import Terminal
@@ -313,3 +315,18 @@ def test_unseen_lines_of_a_log_that_forgets(
     before: list[str], now: list[str], expected: list[str]
 ) -> None:
     assert unseen(before, now) == expected
+
+
+def test_job_in_a_state_that_somebody_made_up_is_told_in_a_sentence(terminal: Terminal) -> None:
+    """It said `unexpected ValueError`, and asked for a report."""
+    terminal.here("jobs", "add", "mail", "send")
+    with closing(sqlite3.connect(terminal.folder / "toril.db", isolation_level=None)) as file:
+        file.execute("UPDATE jobs SET state = 'done' WHERE number = 1")
+
+    for command in (["show"], ["retry"], ["remove"], ["cancel"]):
+        told = terminal.here("jobs", *command, "mail", "1")
+
+        assert told.code == STATE, command
+        assert "job '1' is in the state 'done', which is none of wait, " in told.err
+        assert "row of that number (1) in its table jobs" in told.err
+        assert "unexpected" not in told.err

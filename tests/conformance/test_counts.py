@@ -141,3 +141,11 @@ async def test_change_of_priority_is_counted(backend: Backend) -> None:
 async def test_priorities_of_an_unknown_queue_are_noughts_and_make_none(backend: Backend) -> None:
     assert await backend.counts.by_priority("elsewhere", [0, 1]) == [0, 0]
     assert await backend.counts.queues() == []
+
+
+async def test_search_lists_the_same_where_nobody_else_made_queues(backend: Backend) -> None:
+    await add(backend, job("a"), job("b"))
+    await backend.limits.pause("c")
+
+    assert await backend.counts.queues(search=True) == await backend.counts.queues()
+    assert [queue.name for queue in await backend.counts.queues()] == ["a", "b", "c"]

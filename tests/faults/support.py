@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.support.contract import check_counts
+from tests.support.lifelines import dies_with_us
 from tests.support.waiting import wait_until
 
 from toril import App, EventRecord, Job, JobOptions
@@ -42,7 +43,7 @@ class Program:
         self._out, self._err = folder / f"{self.label}.out", folder / f"{self.label}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*dies_with_us(), sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 env={**os.environ, **environment},
                 stdout=out,

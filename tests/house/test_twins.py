@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+
+import pytest
 from tests.house.tree import PACKAGE, ROOT
 
 ROLES = {
@@ -11,9 +15,28 @@ ROLES = {
 }
 
 
-def test_every_role_is_fulfilled_under_its_name() -> None:
-    store = {path.stem for path in (PACKAGE / "backends" / "sqlite").glob("*.py")}
-    assert store >= ROLES
+STORES = ("sqlite", "redis")
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_every_role_is_fulfilled_under_its_name(store: str) -> None:
+    there = {path.stem for path in (PACKAGE / "backends" / store).glob("*.py")}
+    assert there >= ROLES
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_every_role_has_the_methods_of_its_contract_and_their_parameters(store: str) -> None:
+    for role in sorted(ROLES):
+        contract = vars(importlib.import_module(f"toril.engine.contract.{role}"))
+        module = vars(importlib.import_module(f"toril.backends.{store}.{role}"))
+        protocol = contract[role.title().replace("_", "")]
+        twin = module[f"{store.title()}{protocol.__name__}"]
+        for name, wanted in vars(protocol).items():
+            if not name.startswith("_") and inspect.isfunction(wanted):
+                found = getattr(twin, name, None)
+                assert found is not None, f"{twin.__name__} lacks {name}"
+                there = list(inspect.signature(found).parameters)
+                assert there == list(inspect.signature(wanted).parameters), twin
 
 
 def test_every_role_is_tested_under_its_name() -> None:
@@ -22,6 +45,20 @@ def test_every_role_is_tested_under_its_name() -> None:
         role for role in ROLES if not any(name.startswith(f"test_{role}") for name in tests)
     }
     assert untested == set()
+
+
+def test_every_script_is_used_and_there() -> None:
+    folder = PACKAGE / "backends" / "redis"
+    code = "\n".join(path.read_text("utf-8") for path in folder.glob("**/*.py"))
+    scripts = {path.stem for path in (folder / "lua").glob("*.lua")}
+    # By its name in script("…"), or as a verb that a method hands on.
+    assert {name for name in scripts if f'"{name}"' not in code} == set()
+
+
+def test_every_script_opens_with_its_name_and_what_it_is_for() -> None:
+    for path in (PACKAGE / "backends" / "redis" / "lua").rglob("*.lua"):
+        first = path.read_text("utf-8").partition("\n")[0]
+        assert first.startswith(f"-- {path.stem}: "), path.name
 
 
 def test_every_statement_is_used_and_there() -> None:

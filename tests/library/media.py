@@ -11,8 +11,8 @@ from tests.services.pictures import decoded
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult
 from toril.library.images.pipeline import process_upload
 from toril.library.images.settings import MediaSettings
-from toril.services.records.port import MediaRecord
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.records import MediaRecord
+from toril.services.media.sql_records import SqlMediaRecords
 
 MEDIA_ID = "m-1"
 

@@ -26,8 +26,8 @@ from tests.services.pictures import encode, photo, quadrants
 
 from toril.library.images.samples import sample_folder
 from toril.library.images.settings import MediaSettings
-from toril.services.media.port import UnusableInputError
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.sql_records import SqlMediaRecords
+from toril.services.unusable import UnusableInputError
 
 
 @pytest.mark.parametrize("path", ["../secret.jpg", "/etc/passwd", "a/../../secret.jpg", "a\0.jpg"])

@@ -28,7 +28,7 @@ from tests.services.pictures import photo
 from toril.core.codec import decode, encode_text
 from toril.library.images.payloads import MediaResult
 from toril.library.images.settings import MediaSettings
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 
 pytestmark = pytest.mark.timeout(180)  # some hundred runs, each waiting for the disk
 

@@ -23,7 +23,7 @@ from toril.engine.runners.memory import MIB, growth_limited
 from toril.library.images.presets import Presets
 from toril.library.images.settings import MediaSettings
 from toril.library.images.tasks import images
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 
 linux = pytest.mark.skipif(sys.platform == "darwin", reason="macOS does not count what it gives")
 HUGE = {

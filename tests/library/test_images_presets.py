@@ -7,7 +7,8 @@ import pytest
 
 from toril.core.errors import InvalidOptionError
 from toril.library.images.presets import Presets
-from toril.services.media.port import Fit, UnusableInputError, VariantSpec
+from toril.services.media.port import Fit, VariantSpec
+from toril.services.unusable import UnusableInputError
 
 LINE = {"name": "small", "width": 10, "height": 20, "fit": "cover"}
 

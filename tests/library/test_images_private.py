@@ -21,7 +21,7 @@ from tests.library.media import (
 from tests.services.pictures import photo
 
 from toril.library.images.settings import MediaSettings
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 
 
 def mode(path: Path) -> int:

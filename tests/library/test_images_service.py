@@ -14,8 +14,8 @@ from tests.services.pictures import photo
 from toril.library.images.samples import sample_folder
 from toril.library.images.service import MediaService
 from toril.library.images.settings import MediaSettings
-from toril.services.media.port import UnusableInputError
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.sql_records import SqlMediaRecords
+from toril.services.unusable import UnusableInputError
 
 
 def test_service_does_the_work_and_returns_the_record(settings: MediaSettings) -> None:
@@ -141,7 +141,7 @@ def test_family_can_be_imported_without_an_image_library_or_a_database() -> None
 
 @pytest.mark.parametrize(
     ("absent", "module"),
-    [("PIL", "toril.services.media.pillow"), ("sqlalchemy", "toril.services.records.sql")],
+    [("PIL", "toril.services.media.pillow"), ("sqlalchemy", "toril.services.media.sql_records")],
 )
 def test_absent_library_is_answered_with_what_to_install(absent: str, module: str) -> None:
     source = f"import sys; sys.modules[{absent!r}] = None; import {module}"

@@ -21,13 +21,8 @@ from tests.services.pictures import encode, exif, quadrants
 
 from toril.engine.runners.memory import growth_limited
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import (
-    Fit,
-    ImageFormat,
-    ImageLimits,
-    UnusableInputError,
-    VariantSpec,
-)
+from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
+from toril.services.unusable import UnusableInputError
 
 SECONDS_EACH = 20
 """Far more than any takes, on a machine however busy."""

@@ -13,7 +13,7 @@ from toril.services.disk.folders import open_folder
 from toril.services.disk.inside import open_inside
 from toril.services.disk.locks import held
 from toril.services.disk.writing import AsideFiles, make_folder, remove_asides
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 
 
 @pytest.fixture

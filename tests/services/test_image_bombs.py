@@ -29,13 +29,8 @@ from tests.services.pictures import RED, decoded, encode, exif, near, quadrants
 from toril.engine.runners.memory import growth_limited
 from toril.services.media.orientation import orientation
 from toril.services.media.pillow import _WALKERS, PillowEngine
-from toril.services.media.port import (
-    Fit,
-    ImageFormat,
-    ImageLimits,
-    UnusableInputError,
-    VariantSpec,
-)
+from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
+from toril.services.unusable import UnusableInputError
 
 LIMITS = ImageLimits(formats=frozenset(ImageFormat))
 SPECS = [VariantSpec(name="v", width_px=40, height_px=40, fit=Fit.INSIDE)]

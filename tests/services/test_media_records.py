@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from toril.core.errors import InvalidOptionError, MissingExtraError
-from toril.services.records.port import MediaRecord, MediaStatus, StoredVariant
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.records import MediaRecord, MediaStatus, StoredVariant
+from toril.services.media.sql_records import SqlMediaRecords
 
 pytestmark = pytest.mark.timeout(300)  # PostgreSQL may have to be installed first
 

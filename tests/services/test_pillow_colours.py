@@ -18,13 +18,8 @@ from tests.services.pictures import (
 )
 
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import (
-    Fit,
-    ImageFormat,
-    ImageLimits,
-    UnusableInputError,
-    VariantSpec,
-)
+from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
+from toril.services.unusable import UnusableInputError
 
 ENGINE = PillowEngine(ImageLimits(formats=frozenset(ImageFormat)), quality=95)
 WHOLE = [VariantSpec(name="whole", width_px=1000, height_px=1000, fit=Fit.INSIDE)]

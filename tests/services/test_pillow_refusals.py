@@ -11,13 +11,8 @@ from tests.services.pictures import decoded, encode, photo, quadrants
 from toril.core.errors import InvalidOptionError, TorilError
 from toril.library.images.samples import png_bomb
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import (
-    Fit,
-    ImageFormat,
-    ImageLimits,
-    UnusableInputError,
-    VariantSpec,
-)
+from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
+from toril.services.unusable import UnusableInputError
 
 ALL_FORMATS = frozenset(ImageFormat)
 SPECS = [VariantSpec(name="whole", width_px=100, height_px=100, fit=Fit.INSIDE)]

@@ -1,7 +1,8 @@
-"""Closes the stores of this process before it forks.
+"""Closes the stores of this process before it forks, and renews what a child has copied.
 
 A child must inherit no open file of a store and no half-done transaction. So each store ends its
 transaction and closes its file before the fork. Parent and child open it again at their next call.
+A connection to a server is left to the parent: closing its copy would end the parent's session.
 """
 
 from __future__ import annotations
@@ -65,13 +66,15 @@ class Forks:
         self.importing = threading.RLock()
         """Held while the modules of a store are imported at its first use."""
         self._inherited: set[str] = set()
-        self._pid = os.getpid()
+        self._of_parents: list[object] = []
+        self.pid = os.getpid()
+        """The process for which all stores are fit: another one has been forked from it."""
         self.begun = 0
         """How many forks have begun. If this changed during a failed call, try the call again."""
 
     def enter(self, one: Resting) -> None:
         """Put a store to rest before each fork from now on."""
-        self._notice_fork()
+        self.notice()
         with self._door:
             self._resting.add(one)
 
@@ -146,16 +149,23 @@ class Forks:
         self._door = threading.Lock()
         self.importing = threading.RLock()
         self._under_way = {}
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         for one in list(self._resting):
             one.renew()
         for part in list(self._parts):
             part.renew()
 
-    def _notice_fork(self) -> None:
+    def notice(self) -> None:
         """Run `after_in_child` if the fork bypassed Python's hooks."""
-        if self._pid != os.getpid():
+        if self.pid != os.getpid():
             self.after_in_child()
+
+    def leave_to_parent(self, store: object) -> None:
+        """Never use a copy of a store of the parent's, and never let it be collected.
+
+        Its end would be at the expense of the parent's connections.
+        """
+        self._of_parents.append(store)
 
 
 FORKS = Forks()

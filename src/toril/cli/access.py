@@ -1,8 +1,10 @@
-"""Asking an app's store something from plain code, and finding what a command was told to find."""
+"""Opens an app's store for one command, and finds the queue that the command names."""
 
 from __future__ import annotations
 
 import asyncio
+import getpass
+import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -10,13 +12,14 @@ from toril.app import App
 from toril.cli.codes import STATE, RefusedError
 from toril.core.checks import nearest
 from toril.engine.info import QueueInfo
+from toril.engine.operations import MAX_ACTOR_CHARS, acting
 from toril.engine.queue import Queue
 
 T = TypeVar("T")
 
 
 def ask(url: str | None, action: Callable[[App], Awaitable[T]], *, create: bool = False) -> T:
-    """Open the store, do something with it, and let go of it.
+    """Open the store, do something with it on behalf of who runs the command, and let go of it.
 
     Parameters:
         url: Where it is. None: what the settings say.
@@ -29,10 +32,26 @@ def ask(url: str | None, action: Callable[[App], Awaitable[T]], *, create: bool 
 
     async def whole() -> T:
         app = App(url) if create else App(url).existing()
-        async with app:
-            return await action(app)
+        with acting(who()):
+            async with app:
+                return await action(app)
 
     return asyncio.run(whole())
+
+
+def who() -> str:
+    """Return the actor of a command: `cli:` and the name of the user that runs it."""
+    try:
+        import pwd  # not on every system
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # a container may run as a user without a name
+        try:
+            name = getpass.getuser()
+        except (ImportError, KeyError, OSError):
+            name = "unknown"
+    printable = "".join(char if char.isprintable() else "?" for char in name)
+    return f"cli:{printable}"[:MAX_ACTOR_CHARS]
 
 
 async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
@@ -41,7 +60,7 @@ async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
     Raises:
         RefusedError: It knows none of that name; the message names the nearest.
     """
-    queue = app.queue(name)
+    queue = app.queue(name, existing=True)
     info = await queue.info()
     if info is None:
         known = [each.name for each in await app.queues()]

@@ -1,9 +1,9 @@
-"""A worker process, as the process that keeps it sees it: started, told, waited for, killed.
+"""A worker process as its supervisor sees it: started, signalled, awaited, killed.
 
-Pipes go along. The lifeline: nobody writes to it, and when it closes the child is killed by the
-kernel, so none outlives whoever keeps it. The announcement: the child writes who it is, so that its
-jobs can be given back at once should it die. And the URL, if one was given: it may hold a password,
-and everybody on a machine may read the arguments of its processes.
+The child inherits three pipes. Lifeline: nobody writes to it; when the supervisor ends, it closes,
+and the kernel kills the child, so that no child outlives its supervisor. Announcement: the child
+writes its worker's id, so that its jobs can be recovered at once if it dies. URL, if one was given:
+it may hold a password, and everybody on a machine may read the arguments of its processes.
 """
 
 from __future__ import annotations

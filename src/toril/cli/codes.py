@@ -1,4 +1,4 @@
-"""Exit codes, and which one an error has."""
+"""Exit codes, and the code for each kind of error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toril demo`: real photographs through a real worker, and what came of it."""
+"""`toril demo`: runs real photographs through a worker, and prints a summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toril events`: what happened in queues, and what happens, one line each; and what is told."""
+"""`toril events`: prints past and future events of queues, and sets which ones are written."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _choose(queue: str, told: EventsTold, url: str | None, output: Output) -> No
 async def _between(app: App, name: str, begin: int, end: int) -> list[EventRecord]:
     found = []
     if begin < end:
-        async for event in app.queue(name).events(after=begin, until_idle=True):
+        async for event in app.queue(name, existing=True).events(after=begin, until_idle=True):
             if event.position > end:
                 break
             found.append(event)
@@ -147,7 +147,7 @@ async def _follow(
     """Follow queues at once, each from a position; if none was named, also those to come."""
 
     async def one(name: str, begin: int) -> None:
-        async for event in app.queue(name).events(after=begin):
+        async for event in app.queue(name, existing=True).events(after=begin):
             tell(name, event)
 
     async with asyncio.TaskGroup() as group:

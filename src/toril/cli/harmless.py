@@ -1,8 +1,8 @@
-"""Makes any text safe to print, on any terminal and in any encoding.
+"""Escapes whatever could do harm on a terminal, in any encoding.
 
-Names, reasons and results come from anybody who can add jobs. A control character in them could
-move the cursor, retitle the terminal or type in the user's place. A mark of writing direction could
-show a text in another order. Both are shown as escapes instead.
+Anybody who can add jobs chooses names, reasons and results. A control character in them could move
+the cursor, retitle the terminal or type in the user's place. A mark of writing direction could show
+a text in another order. Both are printed as escapes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A job in words: a line of a listing, and all that is known of it."""
+"""Formats a job: as a line of a listing, and with all its details."""
 
 from __future__ import annotations
 

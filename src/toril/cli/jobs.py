@@ -109,7 +109,7 @@ def list_jobs(
 @store_options
 def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
     """Show all that is known of the job ID of QUEUE."""
-    info = ask(url, lambda app: app.queue(queue).job(job_id).info())
+    info = ask(url, lambda app: app.queue(queue, existing=True).job(job_id).info())
     output = Output(as_json=as_json)
     if as_json:
         output.document(as_data(info))
@@ -151,7 +151,7 @@ def logs(queue: str, job_id: str, follow: bool, url: str | None, as_json: bool) 
                 output.say(line)
 
     async def act(app: App) -> None:
-        job = app.queue(queue).job(job_id)
+        job = app.queue(queue, existing=True).job(job_id)
         seen: list[str] = []
         while True:
             # Asked first: what it logged before it finished is there then.

@@ -1,4 +1,4 @@
-"""`toril jobs add`: a job by hand, and what it may hold up."""
+"""`toril jobs add`, and `toril jobs free-id` for a de-duplication id that a job holds."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def free_id(queue: str, deduplication_id: str, url: str | None, as_json: bool) -
     """Let the next job of QUEUE have a de-duplication ID that a job holds."""
 
     async def act(app: App) -> bool:
-        return await app.queue(queue).release_deduplication(deduplication_id)
+        return await app.queue(queue, existing=True).release_deduplication(deduplication_id)
 
     if not ask(url, act):
         raise RefusedError(f"no job of queue {queue!r} holds {deduplication_id!r}", STATE)

@@ -1,4 +1,4 @@
-"""What a worker of the command line says: what it begins with, and what becomes of its jobs."""
+"""The log lines of a worker on the command line: its start, its jobs, its end."""
 
 from __future__ import annotations
 

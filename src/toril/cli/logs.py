@@ -1,4 +1,4 @@
-"""How a worker's log lines look: text for people, or JSON objects. They go to stderr."""
+"""Formats a worker's log lines, as text or as JSON objects, on stderr."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`toril`: finds the command, runs it, and turns whatever it raises into a sentence and a code.
+"""`toril`: finds the command, runs it, and turns an error into one sentence and an exit code.
 
-A command's module is imported when the command is used, so that `toril --help` and completion need
-neither the engine nor rich. The commands themselves are in the modules that `COMMANDS` names.
+A command's module is imported when the command is used, so that `toril --help` and completion load
+neither the engine nor rich. `COMMANDS` names the modules.
 """
 
 from __future__ import annotations

@@ -30,10 +30,11 @@ def metrics(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     """
 
     async def act(app: App) -> tuple[list[QueueInfo], list[WorkerInfo]]:
-        for name in names:
-            await known_queue(app, name)
+        if names:
+            wanted = sorted(dict.fromkeys(names))
+            return [(await known_queue(app, name))[1] for name in wanted], await app.workers()
         queues, workers = await asyncio.gather(app.queues(), app.workers())
-        return [info for info in queues if not names or info.name in names], workers
+        return queues, workers
 
     queues, workers = ask(url, act)
     found = metrics_of(queues, workers)

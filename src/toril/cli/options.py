@@ -1,4 +1,4 @@
-"""Options that many commands share, and how the values of options are read."""
+"""Options that several commands share, and parsers for their values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Queues: `toril queues`, and what an operator does to one."""
+"""`toril queues`, `toril queue`, and the commands that operate one queue."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable
 
 import click
@@ -29,6 +30,7 @@ from toril.cli.output import (
     Output,
     as_data,
     plural,
+    printable,
     short_duration,
 )
 from toril.engine.info import QueueInfo
@@ -68,22 +70,48 @@ def row(info: QueueInfo) -> list[str]:
     ]
 
 
+def shell_word(name: str) -> str:
+    """Return a name as bash, zsh and ksh take it, whatever characters it holds."""
+    if name.isprintable():
+        return shlex.quote(name)
+    parts = (
+        char if char.isprintable() and char not in "'\\" else _as_bytes(char.encode())
+        for char in name
+    )
+    return f"$'{''.join(parts)}'"
+
+
+def _as_bytes(encoded: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in encoded)
+
+
 def figure(count: int, style: str = "") -> Cell:
     """Return a count as a cell; a zero steps back."""
     return Cell(f"{count:,}", style if count else DIM)
 
 
 @click.command()
+@click.option(
+    "--search", is_flag=True, help="On Redis: find queues that only BullMQ has used, and list them."
+)
 @store_options
-def queues(url: str | None, as_json: bool) -> None:
+def queues(search: bool, url: str | None, as_json: bool) -> None:
     """List queues with their figures.
+
+    On Redis these are the queues that Toril has used. --search looks through all keys of the server
+    for the others; from then on they are listed without it.
 
     OLDEST is the age of the job that is next in line; DONE and FAILED count what is kept. CHILDREN
     is there if jobs wait for their children: parents of BullMQ's flows. EVENTS is there if a queue
     does not tell all that happens; see toril events --set.
     """
     output = Output(as_json=as_json)
-    found = ask(url, lambda app: app.queues())
+
+    async def act(app: App) -> tuple[list[QueueInfo], bool]:
+        found = await app.queues(search=search)
+        return found, "foreign_queues" in app.backend().capabilities and not search
+
+    found, unsearched = ask(url, act)
     if as_json:
         output.document({"queues": as_data(found)})
     elif found:
@@ -98,8 +126,13 @@ def queues(url: str | None, as_json: bool) -> None:
             columns.append(EVENTS)
             rows = [[*cells, info.events] for cells, info in zip(rows, found, strict=True)]
         output.table(columns, rows)
+        for info in found:
+            if not info.name.isprintable():
+                output.say(f"To open {printable(info.name)}: toril queue {shell_word(info.name)}")
     else:
         output.say("There are no queues yet: add a job, with a task's enqueue or toril jobs add.")
+        if unsearched:
+            output.say("To find queues that only BullMQ has used: toril queues --search.")
 
 
 @click.command("queue")
@@ -333,7 +366,7 @@ def _remove(
 
     async def work(app: App) -> int:
         try:
-            return await act(app.queue(name), counter)
+            return await act(app.queue(name, existing=True), counter)
         finally:
             counter.end()
 

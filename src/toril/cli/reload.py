@@ -1,6 +1,6 @@
-"""`toril worker --reload`: runs the worker in a child process, anew after each change of a file.
+"""`toril worker --reload`: restarts the worker when a file changes. For development.
 
-For development. An app that cannot be loaded waits for the next change, as does one that crashed.
+An app that cannot be loaded, or a worker that crashed, is started again after the next change.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Signal handlers that run even while a task blocks the event loop, and that end in silence.
+"""Signal handlers that run even while a task blocks the event loop.
 
-These are plain handlers, not the event loop's. asyncio and the interpreter give their handlers back
-to the system when they end. A second SIGTERM that arrived at that moment would then kill a process
-that has ended well, and turn its exit code into -15. So a command calls `ignore_handled` last.
+They are Python's own handlers, not the event loop's. asyncio and the interpreter restore the
+default handlers when they end. A second SIGTERM at that moment would kill a process that has ended
+well, and turn its exit code into -15. So a command calls `ignore_handled` last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Standard streams that were closed before this process began (`2>&-`) become the null device.
+"""Opens the null device for standard streams that were closed before the start (`2>&-`).
 
-Else the next file or socket that is opened gets the number of one of them, and whatever writes to
-stderr, such as a library or a child process, writes into it; and Python has None in place of the
+Otherwise the next file or socket to be opened gets the number of a closed stream, and a library or
+a child process that writes to stderr would write into it. Python has None in place of such a
 stream, for which no code is prepared.
 """
 

@@ -1,7 +1,8 @@
 """`toril worker --processes N`: keeps N worker processes alive.
 
-What dies is started again, sooner or later as it goes; its jobs are given back at once, since the
-store is told of the death. Signals are passed on. Loads no app itself: children say who they are.
+A process that dies is restarted, with growing delays if it dies again. The supervisor tells the
+store of the death, so that its jobs are recovered at once. Signals are passed on. The supervisor
+loads no app: its children announce their store and worker id.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from toril.core.durations import in_words
 from toril.core.errors import TorilError
 from toril.core.loggers import logger
 from toril.engine.backoff import delay_s
+from toril.engine.operations import acting
 from toril.engine.options import RetryPolicy
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class Supervisor:
             well = child.ended_well(code)
             if not well:
                 log.warning("worker process %d %s", child.pid, death_words(code))
-                await self._give_back(child)
+                await self._give_back(child, death_words(code))
             if self._stopping.is_set() or self._quiet:
                 # One that was still starting knows no signals yet, and has nothing to lose.
                 self._ended_badly |= child.at_work and not well
@@ -125,7 +127,7 @@ class Supervisor:
             child.tell(signal.SIGTERM)
         return child
 
-    async def _give_back(self, child: Child) -> None:
+    async def _give_back(self, child: Child, why: str) -> None:
         """Give back the jobs of one that died."""
         if child.said is None:  # before it had any
             return
@@ -133,8 +135,12 @@ class Supervisor:
             log.warning("the jobs of worker process %d come back once it is missed", child.pid)
             return
         try:
+            reason = f"worker process {child.pid} {why}"
             async with App(child.said.url).existing() as app:
-                jobs = await app.declare_dead(child.said.worker_id, max_stalled=self._max_stalled)
+                with acting("cli:supervisor", reason):
+                    jobs = await app.declare_dead(
+                        child.said.worker_id, max_stalled=self._max_stalled
+                    )
         except TorilError as error:
             # Its silence tells the others, in a while.
             log.warning("the jobs of worker process %d come back later: %s", child.pid, error)

@@ -1,7 +1,7 @@
-"""MODULE:APP on a command line, and the app that it names.
+"""Imports the app that MODULE:APP on a command line names.
 
-What goes wrong on the way is said in a sentence, but for what the module's own code raises: that is
-shown with its traceback, from its first line on, as Python would.
+Errors are told in one sentence. Only an error of the module's own code is shown with its traceback,
+from the module's first line on, as Python would.
 """
 
 from __future__ import annotations

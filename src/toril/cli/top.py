@@ -1,4 +1,4 @@
-"""`toril top`: queues and workers, live, twice a second."""
+"""`toril top`: shows queues and workers, refreshed twice a second."""
 
 from __future__ import annotations
 

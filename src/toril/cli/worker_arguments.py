@@ -1,4 +1,4 @@
-"""What follows `toril worker`, checked, in one piece: children get the same words."""
+"""The checked arguments of `toril worker`, and their words for child processes."""
 
 from __future__ import annotations
 

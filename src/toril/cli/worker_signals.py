@@ -1,4 +1,4 @@
-"""What the signals of `toril worker` mean: stop, stop now, leave at once, take no more."""
+"""Signals of `toril worker`: stop, stop now, exit at once, take no more jobs."""
 
 from __future__ import annotations
 

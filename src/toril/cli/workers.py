@@ -1,4 +1,4 @@
-"""`toril workers`: who is alive, where, and at what."""
+"""`toril workers`: lists live workers, their hosts and the jobs that they run."""
 
 from __future__ import annotations
 

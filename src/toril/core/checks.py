@@ -1,4 +1,4 @@
-"""Refusing nonsense by name, with the value and what would do."""
+"""Validates options. An error names the option, its value, and what would be accepted."""
 
 from __future__ import annotations
 

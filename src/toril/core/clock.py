@@ -1,4 +1,4 @@
-"""What time it is. Passed in wherever time matters, so that tests can move it."""
+"""Clocks: the host's, and the interface that tests fulfil with one they can move."""
 
 from __future__ import annotations
 

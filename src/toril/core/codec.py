@@ -1,7 +1,7 @@
-"""JSON in and out, by msgspec; what msgspec does not know, by `custom_types.py`.
+"""Encodes and decodes JSON, by msgspec; types that msgspec does not know, by `custom_types.py`.
 
-What JSON has no word for is refused rather than changed: NaN and infinities would become null. A
-moment whose zone is off by seconds is written in UTC, as JSON's offsets are whole minutes.
+Values that JSON cannot express are refused rather than changed: NaN and infinities would become
+null. A moment whose UTC offset has seconds is written in UTC, as JSON's offsets are whole minutes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Converts types that msgspec does not know to JSON and back.
 
-pydantic models, if pydantic is installed; paths, IP addresses and fractions as text; `deque` and
-`Iterable` as an array; `OrderedDict` as an object. JSON cannot carry any other.
+pydantic models become what pydantic says, if it is installed. Paths, IP addresses and fractions
+become text; `deque` and `Iterable` an array; `OrderedDict` an object. All other types are refused.
 """
 
 from __future__ import annotations

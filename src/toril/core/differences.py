@@ -1,8 +1,8 @@
-"""Finds what changed between a value and the one that JSON gives back.
+"""Compares a value with the one that its JSON decodes to, and reports the first difference.
 
-JSON's own spelling of a value may be given in its place: an object for a dataclass, an array for a
-tuple or a set, text for a moment, an id, a number of `Decimal`, an enum or a path. All of it has to
-arrive. Text for bytes is no such spelling: it could be meant as it is, or as base64.
+JSON has its own form for some types: an object for a dataclass, an array for a tuple or a set, text
+for a moment, an id, a `Decimal`, an enum or a path. A value in that form counts as equal, if all of
+it arrives. Text for bytes does not count: it could be plain or base64.
 """
 
 from __future__ import annotations

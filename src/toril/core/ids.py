@@ -1,4 +1,4 @@
-"""Names and ids, and the rules that keep them out of the store's own key names."""
+"""Checks names of queues and jobs, and job ids: none may collide with a key of the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import socket
 from typing import NewType
 
-from toril.core.checks import require
+from toril.core.checks import check_text, require
 
 JobId = NewType("JobId", str)
 WorkerId = NewType("WorkerId", str)
@@ -37,6 +37,17 @@ def check_queue_name(name: str) -> str:
     good = isinstance(name, str) and 0 < len(name) <= MAX_ID_CHARS
     good = good and ":" not in name and name.isprintable()
     require(good, "queue", name, f"1 to {MAX_ID_CHARS} printable characters without ':'")
+    return name
+
+
+def check_existing_queue_name(name: str) -> str:
+    """Return `name` if a queue of BullMQ's may have it, which may hold control characters.
+
+    Raises:
+        InvalidOptionError: If it is empty, holds `:`, or cannot be written as UTF-8.
+    """
+    check_text(name, "queue")
+    require(name != "" and ":" not in name, "queue", name, "1 character or more, without ':'")
     return name
 
 

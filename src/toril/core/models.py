@@ -1,4 +1,4 @@
-"""pydantic models, as far as JSON is concerned. pydantic is imported only where there is one."""
+"""Converts pydantic models to JSON and back. Imports pydantic only once it meets a model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Reads stored JSON, whoever has written it. Never raises.
+"""Decodes JSON from the store. Never raises, whatever is stored.
 
-Other versions, other libraries or people may have written what is in a store. One bad job must not
-break the calls that list, show or remove jobs, nor the worker that reads the job's options. Values
-from callers are checked by `codec.py` instead.
+Other versions, other libraries or people may have written it. One bad job must not break the calls
+that list, show or remove jobs, nor the worker that reads the job's options. Values from callers are
+checked by `codec.py` instead.
 """
 
 from __future__ import annotations

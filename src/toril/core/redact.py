@@ -1,4 +1,4 @@
-"""Hides what nobody may read over a shoulder."""
+"""Replaces passwords in URLs by `***`, before a URL is shown or logged."""
 
 from __future__ import annotations
 

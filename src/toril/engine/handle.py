@@ -1,20 +1,17 @@
-"""A job in somebody's hand: its id, and what one can ask of it or do to it."""
+"""A job in somebody's hand: its id, and what one can ask of it.
+
+Read next: `job_operator.py` (what can be done to it).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from toril.core.codec import Json, decode, encode_text
-from toril.core.durations import seconds
-from toril.core.errors import JobNotFoundError
+from toril.core.codec import decode
 from toril.engine.info import JobInfo
-from toril.engine.job import JobRecord
-from toril.engine.options import check_priority
+from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
-from toril.engine.texts import MAX_LINE_BYTES, beginning
-from toril.engine.wire_options import from_wire
 
 if TYPE_CHECKING:
     from toril.engine.producer import Producer
@@ -22,10 +19,10 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Job(Generic[R]):
+class Job(JobOperator, Generic[R]):
     """A handle. It holds no state of the job: each call asks the store."""
 
-    __slots__ = ("_decode", "_producer", "duplicate", "id", "queue")
+    __slots__ = ("_decode", "duplicate")
 
     def __init__(
         self,
@@ -81,70 +78,6 @@ class Job(Generic[R]):
         """Return where it is; errors as `info`."""
         return (await self.info()).state
 
-    async def cancel(self, reason: str = "cancelled") -> None:
-        """Stop it for good: at once if it waits, and wherever it runs.
-
-        Raises:
-            JobNotFoundError: It is gone.
-            WrongStateError: It has finished, or waits for children of BullMQ's.
-        """
-        await self._producer.backend().jobs.cancel(self.queue, self.id, reason=beginning(reason))
-
-    async def remove(self) -> bool:
-        """Remove it; return whether it was there.
-
-        Raises:
-            WrongStateError: It runs, so cancel it first; or it waits for children of BullMQ's.
-        """
-        return await self._producer.backend().jobs.remove(self.queue, self.id) is not None
-
-    async def retry(self, *, reset_attempts: bool = True) -> None:
-        """Put it back in line after it failed or completed.
-
-        Parameters:
-            reset_attempts: Give it its full number of attempts again.
-
-        Raises:
-            JobNotFoundError: It is gone.
-            WrongStateError: It has not finished.
-        """
-        await self._producer.backend().jobs.retry(
-            self.queue, self.id, reset_attempts=reset_attempts
-        )
-
-    async def promote(self) -> None:
-        """Make it ready now; errors as `change_delay`."""
-        await self._producer.backend().jobs.promote(self.queue, self.id)
-
-    async def change_delay(self, delay: float | timedelta) -> None:
-        """Make it due so many seconds from now.
-
-        Raises:
-            JobNotFoundError: It is gone.
-            WrongStateError: It is not delayed.
-        """
-        delay_ms = round(seconds(delay, "delay") * 1000)
-        await self._producer.backend().jobs.change_delay(self.queue, self.id, delay_ms=delay_ms)
-
-    async def change_priority(self, priority: int, *, lifo: bool = False) -> None:
-        """Give it another priority; in line it moves to the end of that (`lifo`: the front).
-
-        Raises:
-            JobNotFoundError: It is gone.
-        """
-        await self._producer.backend().jobs.change_priority(
-            self.queue, self.id, priority=check_priority(priority), lifo=lifo
-        )
-
-    async def update_data(self, data: Json) -> None:
-        """Replace its payload. It is checked against the task when it runs.
-
-        Raises:
-            JobNotFoundError: It is gone.
-            WrongStateError: It runs.
-        """
-        await self._producer.backend().jobs.update_data(self.queue, self.id, data=encode_text(data))
-
     async def logs(self, *, start: int = 0, limit: int = 1000) -> list[str]:
         """Return its log lines, oldest first.
 
@@ -155,26 +88,3 @@ class Job(Generic[R]):
             self.queue, self.id, start=start, limit=limit
         )
         return lines
-
-    async def add_log(self, line: str) -> int:
-        """Add a log line from outside; return how many there are.
-
-        The newest are kept, as many as its `keep_logs` says.
-
-        Raises:
-            JobNotFoundError: It is gone.
-        """
-        keep = from_wire((await self._record()).opts).keep_logs
-        return await self._producer.backend().jobs.add_log(
-            self.queue, self.id, beginning(line, MAX_LINE_BYTES), keep=keep
-        )
-
-    async def _record(self) -> JobRecord:
-        record = await self._producer.backend().jobs.get(self.queue, self.id)
-        if record is None:
-            raise JobNotFoundError(
-                f"queue {self.queue!r} has no job {self.id!r}: it was removed, or never added",
-                job_id=self.id,
-                queue=self.queue,
-            )
-        return record

@@ -1,5 +1,7 @@
 """Functions of the app that are told what its own workers see: `@app.on("failed")`.
 
+`operated` tells what this app's own calls did to jobs and queues, with or without a worker here.
+
 For what other processes do, follow the events (`engine/stream.py`). A hook that raises is logged
 and changes nothing, whatever it raises: a `SystemExit` or `CancelledError` that got through would
 end the worker in the middle of an exchange.
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -23,7 +25,7 @@ log = logger("toril.hooks")
 
 HookName = Literal[
     "active", "completed", "failed", "retried", "progress", "stalled", "lease_lost", "blocked",
-    "error",
+    "error", "operated",
 ]  # fmt: skip
 HOOKS: tuple[str, ...] = get_args(HookName)
 
@@ -45,6 +47,15 @@ class HookEvent:
     """`progress`: JSON text."""
     reason: str | None = None
     error: BaseException | None = None
+    """`operated`: what cut it short, after `count` jobs."""
+    verb: str | None = None
+    """`operated`: the method that was called, such as `retry_all`."""
+    actor: str | None = None
+    """`operated`: who did it; see `acting`."""
+    arguments: Mapping[str, Any] | None = None
+    """`operated`: what the method was given, but for payloads and log lines."""
+    count: int | None = None
+    """`operated`: how many jobs it changed, if it is a method for many."""
 
 
 Hook = Callable[[HookEvent], Awaitable[None] | None]
@@ -82,6 +93,16 @@ class Hooks:
 
     def tell(self, name: HookName, **facts: Any) -> None:
         """Call the hooks of an event. From the worker's loop."""
+        self._call(name, facts)
+
+    async def tell_and_wait(self, name: HookName, **facts: Any) -> None:
+        """Call the hooks of an event, and wait until those that are asynchronous have ended."""
+        if tasks := self._call(name, facts):
+            await asyncio.wait(tasks)
+
+    def _call(self, name: HookName, facts: dict[str, Any]) -> list[asyncio.Task[None]]:
+        """Call the hooks of an event; return what goes on."""
+        tasks = []
         for hook in self._hooks.get(name, ()):
             event = HookEvent(name=name, **facts)
             try:
@@ -94,6 +115,8 @@ class Hooks:
                 task = asyncio.ensure_future(_finish(name, cast("Awaitable[None]", answer)))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
+                tasks.append(task)
+        return tasks
 
     async def settle(self, timeout_s: float) -> None:
         """Wait for hooks that are still running; those that take longer are cancelled."""

@@ -117,7 +117,7 @@ async def move(
 
 
 async def _records(store: Backend, queues: Sequence[str] | None) -> list[QueueRecord]:
-    found = {record.name: record for record in await store.counts.queues()}
+    found = {record.name: record for record in await store.counts.queues(search=True)}
     for name in queues or ():
         if name not in found:
             raise InvalidOptionError(f"{store.url}: {unknown('queue', name, found)}")

@@ -1,22 +1,27 @@
-"""What people do to queues: pause, drain, clean, retry, limit, silence. All in bounded chunks.
+"""What people do to queues: pause, drain, clean, retry, limit, silence.
 
-No chunk holds the store for long, so a worker goes on beside them even at a million jobs. Each verb
-that works on many can be given up half-way and asked again.
+Each call is told with who made it and why (`operations.py`). Calls that change many jobs work in
+bounded chunks. No chunk holds the store for long, so workers go on beside them even at a million
+jobs; a call can be given up half-way and made again.
+
+Read next: `job_operator.py` (a single job), `store_operator.py` (the store as a whole).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import get_args
+from typing import Any, get_args
 
 from toril.core.checks import require
 from toril.core.durations import seconds
-from toril.engine.contract import Backend
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventsTold
+from toril.engine.operations import Operation
 from toril.engine.options import RateLimit
+from toril.engine.producer import Producer
 from toril.engine.states import FINISHED, LOOSE, State
 
 CHUNK = 500
@@ -29,32 +34,38 @@ Progress = Callable[[int], None]
 class Operator:
     """The verbs for one queue."""
 
-    def __init__(self, backend: Callable[[], Backend], name: str) -> None:
-        self._open = backend
+    def __init__(self, producer: Producer, name: str) -> None:
+        self._producer = producer
+        self._open = producer.backend
         self.name = name
 
     async def pause(self) -> None:
         """Stop claims on all workers; running jobs go on."""
-        await self._open().limits.pause(self.name)
+        async with self._doing("pause"):
+            await self._open().limits.pause(self.name)
 
     async def resume(self) -> None:
         """Allow claims again."""
-        await self._open().limits.resume(self.name)
+        async with self._doing("resume"):
+            await self._open().limits.resume(self.name)
 
     async def set_concurrency(self, limit: int | None) -> None:
         """Let at most `limit` jobs run at once over all workers. None: no limit."""
         require(limit is None or limit >= 1, "limit", limit, "an integer from 1, or None")
-        await self._open().limits.set_concurrency(self.name, limit)
+        async with self._doing("set_concurrency", limit=limit):
+            await self._open().limits.set_concurrency(self.name, limit)
 
     async def set_rate(self, rate: RateLimit | None) -> None:
         """Let at most so many jobs start in a window, over all workers. None: no limit."""
         limit, window_s = (None, 1.0) if rate is None else (rate.limit, rate.window_s)
-        await self._open().limits.set_rate(self.name, limit, round(window_s * 1000))
+        async with self._doing("set_rate", limit=limit, window_s=window_s):
+            await self._open().limits.set_rate(self.name, limit, round(window_s * 1000))
 
     async def hold(self, duration: float | timedelta) -> None:
         """Let no job start for a while (seconds). 0 ends it."""
         duration_s = seconds(duration, "duration")
-        await self._open().limits.hold(self.name, duration_ms=round(duration_s * 1000))
+        async with self._doing("hold", duration_s=duration_s):
+            await self._open().limits.hold(self.name, duration_ms=round(duration_s * 1000))
 
     async def release_deduplication(self, deduplication_id: str) -> bool:
         """Let the next job have a de-duplication id; return whether one held it.
@@ -65,7 +76,10 @@ class Operator:
             InvalidOptionError: It can be no such id.
         """
         check_deduplication_id(deduplication_id)
-        return await self._open().jobs.release_deduplication(self.name, deduplication_id)
+        jobs = self._open().jobs
+        async with self._doing("release_deduplication", deduplication_id=deduplication_id) as doing:
+            doing.changed = await jobs.release_deduplication(self.name, deduplication_id)
+        return doing.changed
 
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written from now on, whoever causes them. A new queue writes all.
@@ -77,14 +91,18 @@ class Operator:
                 kept is lost.
         """
         require(told in get_args(EventsTold), "told", told, "'all', 'outcomes' or 'none'")
-        await self._open().events.choose(self.name, told)
+        async with self._doing("set_events", told=told):
+            await self._open().events.choose(self.name, told)
 
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
         """Remove all jobs in line and, if `delayed`, those due later; return how many."""
         jobs = self._open().jobs
-        return await _chunks(
-            lambda: jobs.drain(self.name, delayed=delayed, limit=CHUNK), None, progress
-        )
+
+        def chunk(many: int) -> Awaitable[int]:
+            return jobs.drain(self.name, delayed=delayed, limit=many)
+
+        async with self._doing("drain", delayed=delayed) as doing:
+            return await _chunks(chunk, None, doing, progress)
 
     async def clean(
         self,
@@ -107,10 +125,12 @@ class Operator:
         age_ms = round(seconds(older_than, "older_than") * 1000)
         jobs = self._open().jobs
 
-        def chunk(many: int = CHUNK) -> Awaitable[int]:
+        def chunk(many: int) -> Awaitable[int]:
             return jobs.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
 
-        return await _chunks(chunk, limit, progress)
+        given = {"state": str(wanted), "older_than_s": age_ms / 1000, "limit": limit}
+        async with self._doing("clean", **given) as doing:
+            return await _chunks(chunk, limit, doing, progress)
 
     async def retry_all(
         self,
@@ -135,7 +155,7 @@ class Operator:
         backend = self._open()
         until_ms = backend.clock.now_ms()
 
-        def chunk(many: int = CHUNK) -> Awaitable[int]:
+        def chunk(many: int) -> Awaitable[int]:
             return backend.jobs.retry_many(
                 self.name,
                 wanted,
@@ -144,7 +164,9 @@ class Operator:
                 reset_attempts=reset_attempts,
             )
 
-        return await _chunks(chunk, limit, progress)
+        given = {"state": str(wanted), "limit": limit, "reset_attempts": reset_attempts}
+        async with self._doing("retry_all", **given) as doing:
+            return await _chunks(chunk, limit, doing, progress)
 
     async def promote_all(
         self, *, limit: int | None = None, progress: Progress | None = None
@@ -152,10 +174,11 @@ class Operator:
         """Make delayed jobs ready now, soonest first; return how many."""
         jobs = self._open().jobs
 
-        def chunk(many: int = CHUNK) -> Awaitable[int]:
+        def chunk(many: int) -> Awaitable[int]:
             return jobs.promote_many(self.name, limit=many)
 
-        return await _chunks(chunk, limit, progress)
+        async with self._doing("promote_all", limit=limit) as doing:
+            return await _chunks(chunk, limit, doing, progress)
 
     async def obliterate(self, *, force: bool = False, progress: Progress | None = None) -> int:
         """Remove the queue with all that it holds; return how many jobs there were.
@@ -164,32 +187,39 @@ class Operator:
             WrongStateError: It is not paused, or jobs run and `force` is not set.
         """
         jobs = self._open().jobs
-        total = 0
-        # Until nothing is left, and once more for the queue itself.
-        while done := await jobs.obliterate(self.name, force=force, limit=CHUNK):
-            total += done
-            if progress is not None:
-                progress(total)
-            await asyncio.sleep(0)
-        return total
+        async with self._doing("obliterate", force=force) as doing:
+            doing.count = 0
+            # Until nothing is left, and once more for the queue itself.
+            while done := await jobs.obliterate(self.name, force=force, limit=CHUNK):
+                doing.count += done
+                if progress is not None:
+                    progress(doing.count)
+                await asyncio.sleep(0)
+            return doing.count
+
+    def _doing(self, verb: str, **arguments: Any) -> AbstractAsyncContextManager[Operation]:
+        return self._producer.operations.doing(verb, self.name, **arguments)
 
 
 async def _chunks(
-    chunk: Callable[..., Awaitable[int]], limit: int | None, progress: Progress | None
+    chunk: Callable[[int], Awaitable[int]],
+    limit: int | None,
+    doing: Operation,
+    progress: Progress | None,
 ) -> int:
     """Ask for chunk after chunk until one is not full, or `limit` is reached."""
     require(limit is None or limit >= 0, "limit", limit, "an integer from 0, or None")
-    total = 0
-    while limit is None or total < limit:
-        many = CHUNK if limit is None else min(CHUNK, limit - total)
-        done = await (chunk() if limit is None else chunk(many))
-        total += done
+    doing.count = 0
+    while limit is None or doing.count < limit:
+        many = CHUNK if limit is None else min(CHUNK, limit - doing.count)
+        done = await chunk(many)
+        doing.count += done
         if progress is not None:
-            progress(total)
+            progress(doing.count)
         if done < many:
             break
         await asyncio.sleep(0)  # others are let in between two chunks
-    return total
+    return doing.count
 
 
 def parse_state(state: State | str) -> State:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from toril.engine.contract import Backend
+from toril.engine.hooks import Hooks
 from toril.engine.job import Added, NewJob
+from toril.engine.operations import Operations
 from toril.engine.portal import Portal
 from toril.engine.results import Results
 
@@ -20,15 +22,19 @@ CHUNK = 2000
 class Producer:
     """The producing side of an app: its store, opened when first needed, and those who wait."""
 
-    def __init__(self, backend: Callable[[], Backend], place: object = None) -> None:
+    def __init__(
+        self, backend: Callable[[], Backend], place: object = None, hooks: Hooks | None = None
+    ) -> None:
         """Make a producer.
 
         Parameters:
             backend: Gives the store, opened when it is first asked for.
             place: Where the store is, as the app was told: a URL or a client.
+            hooks: Who is told what is done to jobs and queues. Default: the log only.
         """
         self.backend = backend
         self.place = place
+        self.operations = Operations(Hooks() if hooks is None else hooks)
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 
@@ -67,8 +73,8 @@ class Producer:
         """Run a coroutine for plain code, and wait for it."""
         return self.portal.run(coroutine)
 
-    def forget(self) -> None:
-        """Drop what a fork has copied: nobody waits in this process yet."""
+    def renew(self) -> None:
+        """In a forked child: drop what was copied. Nobody waits in this process yet."""
         self._results = {}
 
     async def close(self) -> None:

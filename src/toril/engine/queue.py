@@ -15,7 +15,6 @@ from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.new_jobs import Blueprint, payload_text
 from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
-from toril.engine.producer import Producer
 from toril.engine.states import State
 from toril.engine.stream import follow
 
@@ -30,10 +29,6 @@ class Page(NamedTuple):
 
 class Queue(Operator):
     """A queue by name."""
-
-    def __init__(self, producer: Producer, name: str) -> None:
-        super().__init__(producer.backend, name)
-        self._producer = producer
 
     async def add(
         self, name: str, data: Json = None, options: JobOptions | None = None

@@ -1,7 +1,7 @@
-"""Figures of queues as Prometheus reads them.
+"""Formats the figures of queues for Prometheus.
 
-The first three have the names, labels and words of BullMQ, so that one dashboard shows the queues
-of both; what BullMQ does not tell is under our own name. Pure: it is given what was read.
+The first three have BullMQ's names and labels, so that one dashboard shows the queues of both; all
+others have names of our own. Pure: the caller has read the figures.
 
 Source:
     Prometheus, "Exposition formats", text format 0.0.4.

@@ -1,4 +1,4 @@
-"""Judges whether JSON can carry an annotated type: when a task is defined, not when it is used."""
+"""Decides, when a task is defined, whether JSON can carry each of its annotated types."""
 
 from __future__ import annotations
 

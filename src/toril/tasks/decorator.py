@@ -1,4 +1,4 @@
-"""`@app.task()`: spelled-out keywords to `TaskOptions`, a function to a `Task`."""
+"""`@app.task()`: turns its keywords into `TaskOptions` and the function into a `Task`."""
 
 from __future__ import annotations
 

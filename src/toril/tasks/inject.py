@@ -1,4 +1,4 @@
-"""What a task gets from its app rather than from its payload.
+"""Parameters that the app provides, such as settings or clients. They are not in the payload.
 
 ```python
 @app.task()

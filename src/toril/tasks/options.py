@@ -1,4 +1,4 @@
-"""What a task says of itself once, for all its jobs."""
+"""The options that a task declares once, for all its jobs."""
 
 from __future__ import annotations
 

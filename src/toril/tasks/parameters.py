@@ -1,7 +1,7 @@
-"""What each parameter of a task's function gets: a field of the payload, all of it, or neither.
+"""Decides what each parameter of a task's function is filled from.
 
-Neither are the `Context`, and what the app provides. What could never work is refused here, where
-the task is defined.
+A parameter gets a field of the payload, the whole payload, the `Context`, or a value that the app
+provides. A combination that could never work is refused when the task is defined.
 """
 
 from __future__ import annotations

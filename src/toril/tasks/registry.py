@@ -1,4 +1,4 @@
-"""Which task runs the jobs of which queue and name."""
+"""Finds the task that runs the jobs of a queue and a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a task's result as JSON, and reads it back as the annotated type."""
+"""Encodes a task's result as JSON, and decodes it as the annotated type."""
 
 from __future__ import annotations
 

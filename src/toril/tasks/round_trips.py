@@ -1,7 +1,7 @@
-"""Writes a value as JSON that reads back equal, or says why there is none.
+"""Encodes a value as JSON that decodes to an equal value, or says why there is none.
 
-A value is written, read again by its declared type, and compared. A moment in a zone that JSON
-cannot write comes back off by seconds: such values are written once more, in UTC.
+The value is encoded, decoded by its declared type, and compared. A moment whose UTC offset has
+seconds decodes to another one; such a value is encoded once more, in UTC.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""A function's parameters are its payload's schema.
+"""Derives the schema of a payload from the parameters of a task's function.
 
-A payload is a JSON object with the parameters' names (in camelCase where the task says so). It is
-checked at the door: unknown fields are refused, and so is what would not arrive as it was given. It
-is checked again when run, where unknown fields are ignored: producers in other languages may send
-more.
+A payload is a JSON object with the parameters' names (in camelCase where the task says so). When a
+job is added, unknown fields are refused, and so are values that would not arrive as they were
+given. When a job runs, unknown fields are ignored: producers in other languages may send more.
 """
 
 from __future__ import annotations

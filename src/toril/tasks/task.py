@@ -1,4 +1,4 @@
-"""A task: a registered function, and the ways to make jobs of it."""
+"""A task: a registered function, and the methods that add jobs for it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Running an app's jobs in a test: a real worker on a real store, in memory, until all is quiet.
+"""Runs an app's jobs in a test: a real worker on a real store in memory, until it is idle.
 
-No fake: the same state machine, the same JSON in and out, the same places to run as in production.
-What differs is time, which stands still until the test moves it.
+Nothing is faked: states, JSON and runners are those of production. Only time differs: it stands
+still until the test moves it.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ async def test_move_leaves_waiting_parents_where_their_children_are(
 def test_command_line_shows_waiting_parents(redis_url: str, parent: str, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
 
-    head, row = terminal.here("queues", "--url", redis_url).out.splitlines()
+    head, row = terminal.here("queues", "--search", "--url", redis_url).out.splitlines()
     listed = terminal.here("jobs", "list", Q, "--url", redis_url).out
     shown = terminal.here("jobs", "show", Q, parent, "--url", redis_url).out
     removed = terminal.here("jobs", "remove", Q, parent, "--url", redis_url)

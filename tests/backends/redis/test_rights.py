@@ -164,7 +164,7 @@ async def test_everything_works_in_a_cluster_with_the_rights_of_the_page(tmp_pat
     "without",
     [
         ["-client|id"], ["-client|unblock"], ["-client|setname"], ["-client|list"], ["-info"],
-        ["-role"], ["-dbsize"], ["-scan"],
+        ["-role"], ["-scan"],
         [f"-{rights.name_of(command)}" for command in rights.COMFORT],
     ],
     ids=lambda without: "all" if len(without) > 1 else without[0],

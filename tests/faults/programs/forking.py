@@ -227,7 +227,7 @@ def lock_of_the_app() -> None:
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with app._lock:
+        with app._store._lock:
             held.set()
             go_on.wait()
 

@@ -1,53 +1,67 @@
-"""How many jobs are where, read in one call a queue."""
+"""Which queues there are, and how many jobs are where: one call a queue.
+
+Queues are listed by the register (a set of names), which costs as much as there are queues. Those
+that only BullMQ has used are not on it until somebody searches the keys of the whole server.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.states import State
 
-SCAN_UP_TO = 100_000
-"""Keys up to which all are looked through for queues that only Node has used."""
+TOGETHER = 100
+"""Queues whose figures are asked for at the same time."""
+SCAN_COUNT = 1000
+"""Keys in one step of a search: well below 1 ms of the server's time."""
 
 
 class RedisCounts:
     """The role `Counts`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
+        self._known = known
 
-    async def queues(self) -> list[QueueRecord]:
-        records = [await self.queue(name) for name in await self.names()]
-        return [record for record in records if record is not None]
+    async def queues(self, *, search: bool = False) -> list[QueueRecord]:
+        names = await self.search() if search else await self.listed()
+        found: list[QueueRecord | None] = []
+        for start in range(0, len(names), TOGETHER):
+            found += await asyncio.gather(*map(self.queue, names[start : start + TOGETHER]))
+        records = [record for record in found if record is not None]
+        if search:
+            await self._known.enlist([record.name for record in records])
+        return records
 
-    async def names(self) -> list[str]:
-        """Return the names of all queues that are known, some of which may be gone."""
-        names = set(await self._client.call("SMEMBERS", self._keys.queues))
-        with contextlib.suppress(StoreDeniedError):  # then those of Node alone are not found
-            await self._scan(names)
-        return sorted(names)
+    async def listed(self) -> list[str]:
+        """Return the names on the register, some of which may be gone."""
+        return sorted(await self._known.names(0.0))
 
-    async def _scan(self, names: set[str]) -> None:
-        """Add the queues whose `meta` is found among the keys."""
-        for node in await self._client.nodes():
-            if await node.call("DBSIZE") <= SCAN_UP_TO:
+    async def search(self) -> list[str]:
+        """Return these, and those of queues that are found among the keys; changes nothing."""
+        names = set(await self.listed())
+        with contextlib.suppress(StoreDeniedError):  # then those of BullMQ alone are not found
+            for node in await self._client.nodes():
                 cursor = "0"
                 while True:
                     cursor, keys = await node.call(
-                        "SCAN", cursor, "MATCH", self._keys.metas_pattern(), "COUNT", 1000
+                        "SCAN", cursor, "MATCH", self._keys.metas_pattern(), "COUNT", SCAN_COUNT
                     )
                     names.update(filter(None, map(self._keys.queue_of_meta, keys)))
                     if cursor == "0":
                         break
+        return sorted(names)
 
     async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
         found: list[int] = await self._client.run(

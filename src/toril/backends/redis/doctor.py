@@ -6,7 +6,7 @@ Read next: `survey.py` (the jobs), `servers.py` (the servers).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from toril.backends.redis import rights, servers
 from toril.backends.redis.client import Client
@@ -25,6 +25,8 @@ from toril.engine.states import READY
 
 CLOCK_MS = 1_000
 """How far the host's clock may be from the server's."""
+SHOWN = 10
+"""Queues that one finding names."""
 
 
 class Doctor:
@@ -63,7 +65,8 @@ class Doctor:
         misused = await self._misused()
         if misused:
             return Health(found + misused, [])  # without them no queue can be looked at
-        names = await self._counts.names()
+        names = await self._counts.search()
+        found += self._unlisted(set(names).difference(await self._counts.listed()))
         scattered = [name for name in names if self._is_scattered(name)]
         found += self._slots(scattered)
         names = [name for name in names if name not in scattered]
@@ -102,6 +105,17 @@ class Doctor:
             )
             found.append(Finding(f"key {key}", "error", text))
         return found
+
+    def _unlisted(self, names: Collection[str]) -> list[Finding]:
+        """Name the queues that only BullMQ has used: lists and metrics leave them out."""
+        if not names:
+            return []
+        shown = ", ".join(sorted(names)[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        text = (
+            f"used by BullMQ alone, and so in no list and no metrics of Toril: {shown}. To have"
+            " them there, run: toril queues --search"
+        )
+        return [Finding("register of queues", "warning", text)]
 
     def _is_scattered(self, queue: str) -> bool:
         """Whether the keys of a queue lie in several slots of a Cluster."""

@@ -11,6 +11,7 @@ import msgspec
 
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError
@@ -25,10 +26,11 @@ _LONGEST_BLOCK_S = 10.0
 class RedisEvents:
     """The role `Events`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
+        self._known = known
         self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[Line]]] = {}
         """Idle connections for the next reader. In a Cluster by slot, as each leads to one node."""
 
@@ -105,6 +107,7 @@ class RedisEvents:
             self._moments.frozen(),
             msgspec.json.encode(settings).decode(),
         )
+        await self._known.enlist([queue])
 
     async def trim(self, queue: str, *, keep: int) -> None:
         await self._client.call("XTRIM", self._keys.events(queue), "MAXLEN", keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 from toril.backends.redis.client import Client
@@ -71,7 +72,14 @@ class KnownQueues:
                     " which would end with the first job that is worked here. Let Node's workers"
                     " serve this queue, or have the schedulers add to a queue of their own"
                 )
+        await self.enlist([queue])
         self._served_until_s[queue] = time.monotonic() + AGAIN_S
+
+    async def enlist(self, queues: Collection[str]) -> None:
+        """Put queues that this process uses, or has found, on the register."""
+        if queues:
+            with suppress(BackendError):  # a user may be allowed to look only
+                await self._client.call("SADD", self._keys.queues, *sorted(queues))
 
     async def announce(self, queue: str) -> None:
         """Put a queue that was added to on the register. The jobs are there, whatever happens."""

@@ -6,6 +6,7 @@ import msgspec
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 
@@ -13,10 +14,11 @@ from toril.backends.redis.scripts import script
 class RedisLimits:
     """The role `Limits`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
+        self._known = known
 
     async def pause(self, queue: str, *, moving: bool = False) -> None:
         await self._run("pause", queue, "yes" if moving else "no")
@@ -42,4 +44,5 @@ class RedisLimits:
         answer: object = await self._client.run(
             script(verb), [self._keys.meta(queue)], self._moments.frozen(), *arguments
         )
+        await self._known.enlist([queue])
         return answer

@@ -38,9 +38,8 @@ COMFORT = {
     "CLIENT LIST": "doctor does not see the workers of BullMQ",
     "INFO": "an old server, a replica and a wrong maxmemory-policy are not noticed",
     "ROLE": "a replica is noticed by the first write only",
-    "DBSIZE": "queues that only Node has used are not found",
     "PEXPIRETIME KEY": "jobs that a dead worker had claimed and not begun count as lost",
-    "SCAN 0": "queues that only Node has used, and jobs in no state, are not found",
+    "SCAN 0": "queues that only BullMQ has used, and jobs in no state, are not found",
 }
 """Optional commands, and what is missing without each."""
 WHERE = "The whole list is in docs/operate/redis.md, under Rights"

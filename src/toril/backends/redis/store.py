@@ -47,8 +47,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     lost = LostExchanges()
     exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)
     workers = RedisWorkers(client, keys, moments, lost)
-    events = RedisEvents(client, keys, moments)
-    counts = RedisCounts(client, keys, moments)
+    events = RedisEvents(client, keys, moments, known)
+    counts = RedisCounts(client, keys, moments, known)
     survey = Survey(client, keys, Strays(client, keys, moments))
     doctor = Doctor(client, keys, moments, counts, workers, survey)
     repairs = Repairs(client, keys, moments)
@@ -66,8 +66,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         dispatch=RedisDispatch(client, keys, moments, known, wake_ups, workers, exchanging),
         events=events,
         counts=counts,
-        limits=RedisLimits(client, keys, moments),
+        limits=RedisLimits(client, keys, moments, known),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
-        capabilities=frozenset({"shared_processes"}),
+        capabilities=frozenset({"shared_processes", "foreign_queues"}),
     )

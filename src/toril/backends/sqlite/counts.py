@@ -21,7 +21,7 @@ class SqliteCounts:
         self._reader = reader
         self._clock = clock
 
-    async def queues(self) -> list[QueueRecord]:
+    async def queues(self, *, search: bool = False) -> list[QueueRecord]:
         def question(view: View) -> list[QueueRecord]:
             return [self._record(view, row) for row in view.run("queue_list")]
 

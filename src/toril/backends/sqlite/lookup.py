@@ -52,14 +52,35 @@ def find(view: View, queue_id: int, job_id: str) -> Found | None:
     if not rows:
         return None
     row = rows[0]
-    return Found(row[0], State(row[1]), *row[2:])
+    return Found(row[0], known_state(row[1], row[0], job_id), *row[2:])
+
+
+def known_state(word: str, number: int, job_id: str, queue: str = "") -> State:
+    """Return the state of a job.
+
+    Raises:
+        WrongStateError: It is none of ours: somebody has edited the file.
+    """
+    try:
+        return State(word)
+    except ValueError:
+        raise WrongStateError(
+            f"job {job_id!r} is in the state {word!r}, which is none of {', '.join(State)}:"
+            " somebody has edited the file. Give the row of that number"
+            f" ({number}) in its table jobs its old state back",
+            job_id=job_id,
+            queue=queue,
+        ) from None
 
 
 def find_many(view: View, queue_id: int, job_ids: Sequence[str]) -> list[tuple[int, State] | None]:
     """Return the number and the state of jobs, in the order given; None for those not there."""
     ids = [(number_of(job_id), job_id) for job_id in job_ids]
     rows = view.run("jobs_find", msgspec.json.encode(ids).decode(), queue_id)
-    return [None if number is None else (number, State(state)) for number, state in rows]
+    return [
+        None if number is None else (number, known_state(state, number, job_id))
+        for (number, state), job_id in zip(rows, job_ids, strict=True)
+    ]
 
 
 def number_of(job_id: str) -> int | None:
@@ -157,7 +178,7 @@ def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
 
 
 def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
-    state = State(row[3])
+    state = known_state(row[3], row[0], row[1], queue)
     attempts = _history(row[22])
     if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
         attempts.append(

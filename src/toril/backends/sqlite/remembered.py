@@ -1,30 +1,31 @@
-"""What the writer still knows of the file, as long as nobody else has written to it.
+"""A cache of the file's rows, valid as long as no other connection has written to the file.
 
-Every transaction needs the row of its queue and the two counters. It wrote them itself, mostly, a
-moment ago: they are read anew only once another connection has committed, or a transaction failed.
+Every transaction needs the row of its queue and the two counters. The writer mostly wrote them
+itself a moment ago. It reads them again after a commit of another connection, and after a
+transaction that failed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import apsw
 
-if TYPE_CHECKING:
-    from toril.backends.sqlite.transaction import QueueRow
+Row = TypeVar("Row")
+"""A queue, as the transaction sees it."""
 
 MOST_QUEUES = 1_000
 """Queues that are remembered: each takes about 2 KiB."""
 
 
-class Remembered:
+class Remembered(Generic[Row]):
     """Rows of the file as they were after the last commit of one connection."""
 
     __slots__ = ("_version", "counters", "queues")
 
     def __init__(self) -> None:
         self._version: int | None = None
-        self.queues: dict[str, QueueRow] = {}
+        self.queues: dict[str, Row] = {}
         self.counters: tuple[int, int] | None = None
         """The last job number and the last place in line."""
 

@@ -186,7 +186,7 @@ class Transaction:
         connection: apsw.Connection,
         clock: Clock,
         last_times: dict[str, int],
-        remembered: Remembered,
+        remembered: Remembered[QueueRow],
         *,
         at_once: bool,
     ) -> None:

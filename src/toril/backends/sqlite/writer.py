@@ -30,7 +30,7 @@ from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.urls import Durability
 from toril.backends.sqlite.works import Work, deliver, settle
 from toril.core.clock import Clock
@@ -141,7 +141,7 @@ class Writer:
         # What is known of another connection says nothing of this one.
         self._opened += 1
         self._synchronous_full = self._durability == "full"
-        self._remembered = Remembered()
+        self._remembered: Remembered[QueueRow] = Remembered()
         self._commit_s = math.inf
         """How long the disk took of late for a commit; not known before the first."""
         return connection

@@ -61,4 +61,5 @@ class Backend:
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
-    `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter)."""
+    `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
+    `foreign_queues` (others may make queues, which `counts.queues` lists once it has searched)."""

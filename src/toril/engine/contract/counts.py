@@ -57,8 +57,14 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(Protocol):
     """Figures of queues."""
 
-    async def queues(self) -> list[QueueRecord]:
-        """Return all queues, by name."""
+    async def queues(self, *, search: bool = False) -> list[QueueRecord]:
+        """Return all queues that the store has a list of, by name. Cost: O(queues).
+
+        Parameters:
+            search: Look through the whole store for queues that others have made, and put them on
+                the list. Cost: O(keys) of a server. Where only Toril makes queues it changes
+                nothing.
+        """
         ...
 
     async def queue(self, name: str) -> QueueRecord | None:

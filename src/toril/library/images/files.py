@@ -1,4 +1,4 @@
-"""The files of one media: put there as a set, and cleared of what is no longer part of it."""
+"""Writes the files of one media as a set, and removes files that left the set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from toril.library.images.naming import MEDIA_FILE, file_name, folder_name
 from toril.services.disk.writing import AsideFiles, remove_asides
 from toril.services.media.port import Rendition
-from toril.services.records.port import MediaRecord, StoredVariant
+from toril.services.media.records import MediaRecord, StoredVariant
 
 
 def publish(renditions: Iterable[Rendition], root: Path, folder: str) -> tuple[StoredVariant, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 
-from toril.services.media.port import UnusableInputError, named
+from toril.services.unusable import UnusableInputError, named
 
 MEDIA_FILE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\.[0-9a-f]{12}\.webp")
 """What `file_name` makes."""

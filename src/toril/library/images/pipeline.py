@@ -1,8 +1,8 @@
-"""An upload becomes variants and a record, step by step. Any step may be the process's last.
+"""Turns an upload into variants and a record. A crash after any step is repaired by the next run.
 
-What makes a second run harmless: one run per media at a time (a lock that ends with its process);
-files are named after their content and appear whole; the record, saved in one transaction, is what
-makes a set of files the valid one; old files go after it, the upload goes last.
+A second run is idempotent. One run per media goes on at a time: its lock ends with its process.
+Files are named after their content and appear whole. The record is saved in one transaction, and
+decides which files are valid. Old files are removed after it, and the upload last.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from toril.library.images.settings import MediaSettings
 from toril.services.disk.inside import InsideFile, inside_parts, open_inside
 from toril.services.disk.locks import held
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import ImageEngine, Rendition, UnusableInputError, named
-from toril.services.records.port import MediaRecord, MediaRecords, MediaStatus, StoredVariant
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.port import ImageEngine, Rendition
+from toril.services.media.records import MediaRecord, MediaRecords, MediaStatus, StoredVariant
+from toril.services.media.sql_records import SqlMediaRecords
+from toril.services.unusable import UnusableInputError, named
 
 Report = Callable[[int], None]
 """Told how far the work is, 0 to 100, never less than before."""

@@ -14,7 +14,8 @@ import msgspec
 
 from toril.core.checks import nearest, require
 from toril.core.errors import InvalidOptionError
-from toril.services.media.port import Fit, UnusableInputError, VariantSpec, named
+from toril.services.media.port import Fit, VariantSpec
+from toril.services.unusable import UnusableInputError, named
 
 # Both become names of folders and files, on any file system and in any URL.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -1,4 +1,4 @@
-"""Uploads that were refused: kept for review, each with a note beside it that says why."""
+"""Keeps refused uploads for review, each beside a note with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from toril.core.clock import Clock, SystemClock, moment
 from toril.services.disk.folders import PRIVATE, Access, Folder, existing_folder, open_folder
 from toril.services.disk.inside import InsideFile
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 
 _NOTE_SUFFIX = ".note.json"
 _NAME_BYTES = 200

@@ -1,4 +1,4 @@
-"""The same work without a queue: for scripts, tests, and requests that may wait for it."""
+"""Processes an image without a queue: for scripts, tests, and requests that may wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from toril.library.images.pipeline import Report, make_media
 from toril.library.images.settings import MediaSettings
 from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import ImageEngine
-from toril.services.records.port import MediaRecord, MediaRecords
-from toril.services.records.sql import SqlMediaRecords
+from toril.services.media.records import MediaRecord, MediaRecords
+from toril.services.media.sql_records import SqlMediaRecords
 
 
 class MediaService:

@@ -10,7 +10,7 @@ from toril.engine.options import KeepPolicy, RetryPolicy
 from toril.library.images.naming import media_id_for
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult
 from toril.library.images.settings import MediaSettings
-from toril.services.media.port import UnusableInputError
+from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
 

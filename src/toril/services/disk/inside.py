@@ -1,8 +1,8 @@
-"""Files of a folder that outsiders name: opened without any way out of it.
+"""Opens files below a folder by a path from outside, without any way out of the folder.
 
-A path is refused by what it says (`..`, NUL, another folder) and by what is there (links). Each
-step is opened by itself, relative to the one before and without following links, so a link that
-is put there between check and use is not followed either.
+A path is refused by its text (`..`, NUL, another folder) and by the links on its way. Each step is
+opened relative to the one before and without following links, so a link that is put there between
+check and use is not followed either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from toril.services.disk.folders import READ_FILE, Folder
-from toril.services.media.port import UnusableInputError, named
+from toril.services.unusable import UnusableInputError, named
 
 _STEP = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -1,4 +1,4 @@
-"""One at a time, by key, among all threads and processes that share a folder."""
+"""A lock per key, shared by all threads and processes that use a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written aside, made durable, then renamed."""
+"""Writes files that appear whole or not at all: written aside, synced, then renamed."""
 
 from __future__ import annotations
 

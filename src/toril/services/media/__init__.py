@@ -1,1 +1,1 @@
-"""Decodes what people upload and encodes what may be shown. See `port.py`."""
+"""Makes images of images, and remembers which media exist. See `port.py` and `records.py`."""

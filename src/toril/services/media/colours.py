@@ -1,4 +1,4 @@
-"""Colours as they were meant: every mode becomes plain, every profile becomes sRGB.
+"""Converts every colour mode to RGB or RGBA, and every colour profile to sRGB.
 
 Works on small pictures where it can: profiles are applied to the finished variants.
 """

@@ -1,7 +1,7 @@
-"""Where a variant is cut from, and which finished picture it can be made of. Arithmetic only.
+"""Computes the region of an image that a variant shows. Arithmetic only.
 
-A region is given in shares of the upright image (0 to 1), so that it means the same on the
-original, on a JPEG decoded at an eighth, and on a variant that was made before.
+A region is given in shares of the upright image (0 to 1), so that it is the same on the original,
+on a JPEG decoded at an eighth, and on a variant that was made before.
 """
 
 from __future__ import annotations

@@ -16,15 +16,7 @@ from toril.core.errors import MissingExtraError, TorilError
 from toril.services.media.colours import plain, to_srgb
 from toril.services.media.geometry import Cut, best_base, box_in_px, cut, needed_size_px
 from toril.services.media.orientation import UPRIGHT, orientation
-from toril.services.media.port import (
-    ImageFacts,
-    ImageFormat,
-    ImageLimits,
-    Rendition,
-    UnusableInputError,
-    VariantSpec,
-    named,
-)
+from toril.services.media.port import ImageFacts, ImageFormat, ImageLimits, Rendition, VariantSpec
 from toril.services.media.signatures import foreign, recognise
 from toril.services.media.structure import OverLimitError, Structure
 from toril.services.media.structure_avif import walk_avif
@@ -33,6 +25,7 @@ from toril.services.media.structure_jpeg import walk_jpeg
 from toril.services.media.structure_png import walk_png
 from toril.services.media.structure_tiff import walk_tiff
 from toril.services.media.structure_webp import walk_webp
+from toril.services.unusable import UnusableInputError, named
 
 try:
     from PIL import Image, ImageFile

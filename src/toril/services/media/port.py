@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from toril.core.checks import require
-from toril.core.errors import TorilError
 
 MAX_SIDE_PX = 16_383
 """The longest side that WebP can hold (RFC 9649, section 2.7)."""
@@ -23,34 +22,6 @@ DEFAULT_MAX_PARTS = 20_000
 DEFAULT_MAX_FRAMES = 2_000
 DEFAULT_MAX_SCANS = 64
 DEFAULT_MAX_MEMORY_BYTES = 512 * 1024 * 1024
-
-_SHOWN_CHARS = 120
-
-
-class UnusableInputError(TorilError):
-    """This input will never work: do not try again, correct it.
-
-    Anything else that a service raises (no room on the disk, no memory, no database) is temporary.
-
-    Parameters:
-        subject: What was refused and which one, such as `image 'cat.jpg'`.
-        reason: Why, and what would do, as the rest of the sentence.
-    """
-
-    def __init__(self, subject: str, reason: str) -> None:
-        self.subject = subject
-        self.reason = reason
-        super().__init__(f"{subject}: {reason}")
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (self.subject, self.reason)
-
-
-def named(kind: str, name: str) -> str:
-    """Return `kind 'name'` for an error's subject, the name shortened from the middle."""
-    half = _SHOWN_CHARS // 2
-    short = name if len(name) <= _SHOWN_CHARS else f"{name[:half]}…{name[-half:]}"
-    return f"{kind} {short!r}"
 
 
 class ImageFormat(StrEnum):

@@ -1,4 +1,4 @@
-"""What a store of media records promises: one record per media, found by its id."""
+"""The interface of a store of media records: one record per media, found by its id."""
 
 from __future__ import annotations
 

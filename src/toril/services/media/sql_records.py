@@ -13,7 +13,7 @@ from pathlib import Path
 
 from toril.core.clock import Clock, SystemClock, epoch_ms, moment
 from toril.core.errors import InvalidOptionError, MissingExtraError
-from toril.services.records.port import MediaRecord, MediaStatus, StoredVariant
+from toril.services.media.records import MediaRecord, MediaStatus, StoredVariant
 
 try:
     import sqlalchemy as sa

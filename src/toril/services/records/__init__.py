@@ -1,1 +1,0 @@
-"""Remembers which media exist, in the application's own database. See `port.py`."""
