@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     from toril.engine.runners.interpreter import freeze_support
     from toril.engine.runners.processes import ProcessOptions
     from toril.engine.states import State
-    from toril.engine.worker import Worker, WorkerOptions
+    from toril.engine.worker import Worker
+    from toril.engine.worker_options import WorkerOptions
     from toril.settings import Settings
     from toril.tasks.bundle import TaskBundle
     from toril.tasks.inject import provided
@@ -213,10 +214,8 @@ _HOMES = {
     "toril.engine.runners.interpreter": ("freeze_support",),
     "toril.engine.runners.processes": ("ProcessOptions",),
     "toril.engine.states": ("State",),
-    "toril.engine.worker": (
-        "Worker",
-        "WorkerOptions",
-    ),
+    "toril.engine.worker": ("Worker",),
+    "toril.engine.worker_options": ("WorkerOptions",),
     "toril.settings": ("Settings",),
     "toril.tasks.bundle": ("TaskBundle",),
     "toril.tasks.inject": ("provided",),

@@ -37,7 +37,8 @@ from toril.engine.runners.interpreter import NoChildError, check_target, refuse_
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
 from toril.engine.sweeper import take_back
-from toril.engine.worker import Worker, WorkerOptions
+from toril.engine.worker import Worker
+from toril.engine.worker_options import WorkerOptions
 from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle

@@ -18,7 +18,7 @@ from toril.backends import open_backend
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError, StoreForeignError, StoreUnreachableError
 from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Standing
-from toril.engine.fetcher import MOST_STANDING
+from toril.engine.idling import MAX_BLOCKING
 from toril.engine.states import State
 from toril.testing import ManualClock
 
@@ -319,13 +319,13 @@ class TestWorkers:
 
         return runs
 
-    @pytest.mark.parametrize("slots", [1, MOST_STANDING, 3 * MOST_STANDING])
+    @pytest.mark.parametrize("slots", [1, MAX_BLOCKING, 3 * MAX_BLOCKING])
     async def test_all_jobs_run_however_they_come(
         self, app: App, runs: Counter[int], server: RedisServer, slots: int
     ) -> None:
         task, number = app.find_task("count"), 0
         async with app.worker(concurrency=slots):
-            for together in (1, 1, 2, MOST_STANDING, MOST_STANDING + 1, 5 * slots, 1):
+            for together in (1, 1, 2, MAX_BLOCKING, MAX_BLOCKING + 1, 5 * slots, 1):
                 await wait_until(lambda: blocked(server) == 1, what="the worker to be idle")
                 await task.enqueue_many({"number": number + i} for i in range(together))
                 number += together
