@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from tests.engine.working import ONCE, file_app
+from tests.support.locks import locked
 from tests.support.waiting import wait_until
 
 from toril import App, HookEvent, InvalidOptionError, State, StoreBusyError
@@ -31,19 +30,6 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(connection, "BUSY_S", 0.02)
     async with file_app(tmp_path) as app:
         yield app
-
-
-@contextmanager
-def locked(tmp_path: Path) -> Iterator[None]:
-    """Hold the store's lock, as a process that hangs in a transaction does."""
-    other = apsw.Connection(str(tmp_path / "toril.db"))
-    other.set_busy_timeout(10_000)  # the worker may be writing right now
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 async def test_an_outcome_outlives_the_trouble_and_arrives_once(
