@@ -187,7 +187,7 @@ async def test_what_waits_already_is_held_back_too_unless_it_was_sent_before() -
     for number in range(2):
         outbox.add(outcome(number, "released"), {"number": number})
     outbox.failed(outbox.take(split=False))
-    for number, kind in enumerate(("retried", "completed", "released"), start=2):
+    for number, kind in enumerate(("retried", "completed", "released", "snoozed"), start=2):
         outbox.add(outcome(number, kind), {"number": number})  # type: ignore[arg-type]
 
     outbox.hold_back()
@@ -195,7 +195,7 @@ async def test_what_waits_already_is_held_back_too_unless_it_was_sent_before() -
     assert numbers(outbox.waiting) == [0, 1, 3]
     outbox.hold_back()  # once more changes nothing
     outbox.let_go()
-    assert of(outbox.take(split=False)) == [0, 1, 3, 2, 4]
+    assert of(outbox.take(split=False)) == [0, 1, 3, 2, 4, 5]
 
 
 async def test_nothing_is_held_back_after_it_was_let_go() -> None:

@@ -19,8 +19,8 @@ from toril.engine.contract import Claim, Exchange
 from toril.engine.executor import Executor
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
+from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
-from toril.engine.speaker import Speaker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -148,10 +148,15 @@ async def test_a_claim_that_is_answered_while_the_worker_gives_back_goes_back_to
         assert await app.workers() == []
 
 
+@pytest.mark.parametrize("order", range(8))
 async def test_jobs_are_given_back_when_the_program_ends_around_its_worker(
-    tmp_path: Path,
+    tmp_path: Path, order: int
 ) -> None:
-    """`asyncio.run` cancels all tasks at its end: the jobs' were `cancelled from within`."""
+    """`asyncio.run` cancels all tasks at its end: the jobs' were `cancelled from within`.
+
+    It cancels them in any order. With the fetch loop after the jobs, a job stayed active.
+    """
+    del order  # by chance
     began = asyncio.Event()
 
     async def program() -> str:
@@ -190,7 +195,7 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
             together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
-            speaker=Speaker(dispatch, lost=lambda speech: None), ending=lambda: False,
+            sender=MessageSender(dispatch, refused=lambda message: None), ending=lambda: False,
         )  # fmt: skip
         claim = Claim("default", 1, 60_000)
         reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))

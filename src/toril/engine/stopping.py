@@ -102,7 +102,9 @@ class Stopping:
         for attempt in list(executor.running.values()):
             executor.abandon(attempt)
         fetcher.end()
-        if fetching.cancelled():  # with all tasks of a program that ends; we are not done with it
+        if fetching.cancelling():  # with all tasks of a program that ends; we are not done with it
+            await asyncio.wait([fetching], timeout=FAREWELL_S)
+        if fetching.cancelled():
             fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
         await asyncio.wait([fetching], timeout=FAREWELL_S)
         if fetching.done():

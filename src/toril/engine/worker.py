@@ -28,11 +28,11 @@ from toril.engine.intake import Intake
 from toril.engine.judging import describe
 from toril.engine.lease_losses import LeaseLosses
 from toril.engine.leases import LeaseKeeper
+from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
 from toril.engine.outcome_hooks import OutcomeHooks
 from toril.engine.registration import Registration
-from toril.engine.speaker import Speaker
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
 from toril.engine.worker_options import WorkerOptions
@@ -159,7 +159,7 @@ class Worker:
         await registration.announce()
         outbox = Outbox()
         outcome_hooks = OutcomeHooks(self._hooks, outbox)
-        speaker = Speaker(dispatch, lost=lambda message: losses.message_refused(message))
+        sender = MessageSender(dispatch, refused=lambda message: losses.message_refused(message))
         executor = self._executor = Executor(
             self._handlers,
             worker_id=self.id,
@@ -168,7 +168,7 @@ class Worker:
             processes=options.processes,
             together=dispatch.together,
             finished=outcome_hooks.finished,
-            speaker=speaker,
+            sender=sender,
             ending=lambda: running is not None and running.cancelling() > 0,
         )
         losses = LeaseLosses(executor.running)
@@ -190,7 +190,7 @@ class Worker:
             capacity=options.concurrency,
             start=intake.start,
             delivered=outcome_hooks.delivered,
-            before=speaker.flush,
+            before=sender.flush,
             idle=self.stop if until_idle else _nothing,
         )
         keeper = self._keeper = LeaseKeeper(
@@ -234,7 +234,7 @@ class Worker:
             for task in [*helpers, fetching]:
                 with suppress(asyncio.CancelledError, BackendError):
                     await task
-            await speaker.settle()
+            await sender.drain()
             await executor.close()
             await keeper.stop()
             await registration.settle()
