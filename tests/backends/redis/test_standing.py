@@ -379,3 +379,33 @@ class TestWorkers:
         assert runs == Counter(range(20))
         assert info is not None
         assert info.failed_total == 0
+
+    @pytest.mark.timeout(120)
+    async def test_silent_server_does_not_keep_a_worker_that_stops_nor_its_job(
+        self, app: App, server: RedisServer, proxy: Proxy
+    ) -> None:
+        """The worker holds the job back until its claim returns, which it does not."""
+        began = asyncio.Event()
+
+        @app.task()
+        async def work() -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        async with App(server.url, settings=Settings()) as near:
+            job = await near.queue("default").add("work")
+            worker = app.worker(concurrency=8, sweep=3600)
+            running = asyncio.create_task(worker.run())
+            await began.wait()
+            await wait_until(lambda: blocked(server) == 1, what="the blocking claim")
+            proxy.freeze()
+
+            worker.stop(0)
+            await asyncio.wait_for(running, 60)  # the lease thread and the sign-off wait, too
+            proxy.cut()
+            await wait_until(lambda: blocked(server) == 0, what="the server to notice")
+
+            assert await near.declare_dead(worker.id) == 1
+            info = await job.info()
+            assert (info.state, info.attempts_started, info.attempts_made) == (State.WAIT, 1, 0)
+            proxy.thaw()
