@@ -64,7 +64,7 @@ from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
-from toril.engine.worker import WorkerOptions as WorkerOptions
+from toril.engine.worker_options import WorkerOptions as WorkerOptions
 from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided

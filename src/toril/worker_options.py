@@ -17,7 +17,7 @@ from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import NoChildError, check_target
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
-from toril.engine.worker import WorkerOptions
+from toril.engine.worker_options import WorkerOptions
 from toril.settings import Settings
 from toril.tasks.registry import Registry
 from toril.tasks.task import Task

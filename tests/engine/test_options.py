@@ -12,7 +12,7 @@ from toril.core.errors import InvalidOptionError
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
-from toril.engine.worker import WorkerOptions
+from toril.engine.worker_options import WorkerOptions
 
 
 def worker(**options: Any) -> WorkerOptions:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from tests.engine.working import ONCE, file_app
+from tests.support.locks import locked
 from tests.support.waiting import wait_until
 
 from toril import App, HookEvent, InvalidOptionError, State, StoreBusyError
@@ -20,8 +19,8 @@ from toril.engine.contract import Claim, Exchange
 from toril.engine.executor import Executor
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
+from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
-from toril.engine.speaker import Speaker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -31,19 +30,6 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(connection, "BUSY_S", 0.02)
     async with file_app(tmp_path) as app:
         yield app
-
-
-@contextmanager
-def locked(tmp_path: Path) -> Iterator[None]:
-    """Hold the store's lock, as a process that hangs in a transaction does."""
-    other = apsw.Connection(str(tmp_path / "toril.db"))
-    other.set_busy_timeout(10_000)  # the worker may be writing right now
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 async def test_an_outcome_outlives_the_trouble_and_arrives_once(
@@ -162,10 +148,15 @@ async def test_a_claim_that_is_answered_while_the_worker_gives_back_goes_back_to
         assert await app.workers() == []
 
 
+@pytest.mark.parametrize("order", range(8))
 async def test_jobs_are_given_back_when_the_program_ends_around_its_worker(
-    tmp_path: Path,
+    tmp_path: Path, order: int
 ) -> None:
-    """`asyncio.run` cancels all tasks at its end: the jobs' were `cancelled from within`."""
+    """`asyncio.run` cancels all tasks at its end: the jobs' were `cancelled from within`.
+
+    It cancels them in any order. With the fetch loop after the jobs, a job stayed active.
+    """
+    del order  # by chance
     began = asyncio.Event()
 
     async def program() -> str:
@@ -204,7 +195,7 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
             together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
-            speaker=Speaker(dispatch, lost=lambda speech: None), ending=lambda: False,
+            sender=MessageSender(dispatch, refused=lambda message: None), ending=lambda: False,
         )  # fmt: skip
         claim = Claim("default", 1, 60_000)
         reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))

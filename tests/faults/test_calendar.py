@@ -10,7 +10,7 @@ from tests.faults.support import FULL, Say, Stage
 from tests.support.waiting import wait_until
 
 from toril import App, Job, JobOptions
-from toril.engine.fetcher import IDLE_S
+from toril.engine.idling import MAX_SLEEP_S
 
 HOUR_S = 3600
 
@@ -60,12 +60,12 @@ async def test_delayed_job_is_due_by_the_calendar_or_when_its_wait_is_over(stage
 
     clock.move_calendar(HOUR_S)
     await look_again(stage)
-    await half_an_hour.result(timeout_s=2 * IDLE_S)
+    await half_an_hour.result(timeout_s=2 * MAX_SLEEP_S)
     assert await two_hours.state() == "delayed"
 
     a_second = await add_delayed(stage, 1.0)
     clock.move_calendar(0)
-    await a_second.result(timeout_s=2 * IDLE_S)
+    await a_second.result(timeout_s=2 * MAX_SLEEP_S)
     assert await two_hours.state() == "delayed"
     await stage.check_store()
 
@@ -75,7 +75,7 @@ async def add_delayed(stage: Stage, delay_s: float) -> Job[Any]:
 
 
 async def look_again(stage: Stage) -> None:
-    """Have the worker ask for work now; left alone, it does so after `IDLE_S` at the latest."""
+    """Have the worker ask for work now; else it does so after `MAX_SLEEP_S` at most."""
     if not FULL:
         job = await stage.add("loop", "mark_on_loop")
         await job.result(timeout_s=30)

@@ -11,7 +11,7 @@ from tests.faults.support import PROGRAMS, Say, Stage
 from tests.support.waiting import wait_until
 
 from toril.engine.job import NewJob
-from toril.engine.worker import FAREWELL_S
+from toril.engine.stopping import FAREWELL_S
 
 SLACK_S = 10.0
 """For a machine that is busy."""

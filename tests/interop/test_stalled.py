@@ -266,6 +266,4 @@ async def test_what_a_stopping_toril_worker_gives_back_node_takes_at_once(
 
     assert await job.result(timeout_s=PATIENCE_S) == "by Node"
     info = await job.info()
-    assert (info.attempts_made, info.stalled) == (1, 0)
-    # The claim that the worker left standing may have got the job once more, and given it back.
-    assert info.attempts_started in (2, 3)
+    assert (info.attempts_made, info.attempts_started, info.stalled) == (1, 2, 0)

@@ -56,7 +56,7 @@ class NamedFollowUp(msgspec.Struct, tag="named_follow_up", frozen=True):
     """None: the queue of the named task."""
 
 
-Said = ProgressMade | LineLogged | FollowUp | NamedFollowUp
+TaskMessage = ProgressMade | LineLogged | FollowUp | NamedFollowUp
 
 
 class Enqueueable(Protocol[P]):
@@ -99,7 +99,7 @@ class Context:
     def __init__(
         self,
         facts: Facts,
-        emit: Callable[[Said], None],
+        emit: Callable[[TaskMessage], None],
         data: str | bytes,
         *,
         store: object = None,

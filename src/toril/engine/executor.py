@@ -15,14 +15,15 @@ from toril.core.codec import decode
 from toril.core.errors import UnknownTaskError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
+from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.context import Context, Facts
 from toril.engine.endings import Endings, options_of
 from toril.engine.follow_ups import FollowUpMaker, FollowUps
 from toril.engine.handler import Handler, Handlers
-from toril.engine.hearing import Hearing
 from toril.engine.hooks import Hooks
 from toril.engine.job import Claimed, Finished
 from toril.engine.judging import describe
+from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners import forks
@@ -30,7 +31,6 @@ from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.interpreter import NoChildError
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.threads import ThreadSlots
-from toril.engine.speaker import Speaker
 from toril.engine.stand_ins import presentable
 from toril.engine.surroundings import Surroundings
 from toril.engine.task_results import encoded_result
@@ -66,7 +66,7 @@ class Executor:
         processes: ProcessOptions,
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
-        speaker: Speaker,
+        sender: MessageSender,
         ending: Callable[[], bool],
     ) -> None:
         """Make an executor.
@@ -74,7 +74,7 @@ class Executor:
         Parameters:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
-            speaker: Takes progress and log lines.
+            sender: Takes progress and log lines.
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._handlers = handlers
@@ -85,7 +85,9 @@ class Executor:
         self._finished = finished
         self._endings = Endings(worker_id, ending)
         self._loop = asyncio.get_running_loop()
-        self._hearing = Hearing(self._loop, speaker, hooks, FollowUpMaker(handlers, together))
+        self._messages = AttemptMessages(
+            self._loop, sender, hooks, FollowUpMaker(handlers, together)
+        )
         self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._lineage = forks.lineage
@@ -228,11 +230,13 @@ class Executor:
             self._processes = ProcessSlots(
                 provided=self._handlers.provided_for_children(),
                 options=self._process_options,
-                is_full=lambda: self._hearing.is_full,
+                is_full=lambda: self._messages.is_full,
             )
         call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
         try:
-            result = await self._processes.run(call, partial(self._hearing.hear_child, attempt))
+            result = await self._processes.run(
+                call, partial(self._messages.receive_from_child, attempt)
+            )
         except NoChildError as error:  # another attempt would find the same program
             raise Fail(str(error)) from error
         return _json(result)
@@ -267,7 +271,7 @@ class Executor:
                 timeout_s=handler.timeout_s,
             )
             attempt.follow_ups = FollowUps()
-            emit = partial(self._hearing.hear, attempt)
+            emit = partial(self._messages.receive, attempt)
             attempt.context = Context(facts, emit, claimed.data, store=handler.store)
         return attempt.context
 

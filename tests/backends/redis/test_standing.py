@@ -18,7 +18,7 @@ from toril.backends import open_backend
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError, StoreForeignError, StoreUnreachableError
 from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Standing
-from toril.engine.fetcher import MOST_STANDING
+from toril.engine.idling import MAX_BLOCKING
 from toril.engine.states import State
 from toril.testing import ManualClock
 
@@ -319,13 +319,13 @@ class TestWorkers:
 
         return runs
 
-    @pytest.mark.parametrize("slots", [1, MOST_STANDING, 3 * MOST_STANDING])
+    @pytest.mark.parametrize("slots", [1, MAX_BLOCKING, 3 * MAX_BLOCKING])
     async def test_all_jobs_run_however_they_come(
         self, app: App, runs: Counter[int], server: RedisServer, slots: int
     ) -> None:
         task, number = app.find_task("count"), 0
         async with app.worker(concurrency=slots):
-            for together in (1, 1, 2, MOST_STANDING, MOST_STANDING + 1, 5 * slots, 1):
+            for together in (1, 1, 2, MAX_BLOCKING, MAX_BLOCKING + 1, 5 * slots, 1):
                 await wait_until(lambda: blocked(server) == 1, what="the worker to be idle")
                 await task.enqueue_many({"number": number + i} for i in range(together))
                 number += together
@@ -379,3 +379,33 @@ class TestWorkers:
         assert runs == Counter(range(20))
         assert info is not None
         assert info.failed_total == 0
+
+    @pytest.mark.timeout(120)
+    async def test_silent_server_does_not_keep_a_worker_that_stops_nor_its_job(
+        self, app: App, server: RedisServer, proxy: Proxy
+    ) -> None:
+        """The worker holds the job back until its claim returns, which it does not."""
+        began = asyncio.Event()
+
+        @app.task()
+        async def work() -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        async with App(server.url, settings=Settings()) as near:
+            job = await near.queue("default").add("work")
+            worker = app.worker(concurrency=8, sweep=3600)
+            running = asyncio.create_task(worker.run())
+            await began.wait()
+            await wait_until(lambda: blocked(server) == 1, what="the blocking claim")
+            proxy.freeze()
+
+            worker.stop(0)
+            await asyncio.wait_for(running, 60)  # the lease thread and the sign-off wait, too
+            proxy.cut()
+            await wait_until(lambda: blocked(server) == 0, what="the server to notice")
+
+            assert await near.declare_dead(worker.id) == 1
+            info = await job.info()
+            assert (info.state, info.attempts_started, info.attempts_made) == (State.WAIT, 1, 0)
+            proxy.thaw()

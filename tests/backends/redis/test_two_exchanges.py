@@ -15,11 +15,12 @@ from tests.support.waiting import wait_until
 from toril import App, HookEvent, Settings
 from toril.core.errors import BackendError
 from toril.engine.contract import Dispatch, Exchange, ExchangeReply
-from toril.engine.fetcher import APART_S, ENOUGH
+from toril.engine.fetcher import APART_S
+from toril.engine.outbox import WORTH_AN_EXCHANGE
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
-SLOTS = 4 * ENOUGH
+SLOTS = 4 * WORTH_AN_EXCHANGE
 JOBS = 20 * SLOTS
 EXCHANGE = b"EVALSHA"
 STORE_TAKES_S = 10 * APART_S
@@ -154,7 +155,7 @@ async def test_they_never_claim_more_than_there_is_room_for(
 async def test_few_outcomes_make_no_second_one(app: App, watched: Watched, runs: Runs) -> None:
     await fill(app, 200)
 
-    await app.worker(concurrency=ENOUGH - 1).run(until_idle=True)
+    await app.worker(concurrency=WORTH_AN_EXCHANGE - 1).run(until_idle=True)
 
     assert watched.most == 1
     assert await totals(app) == (200, 0)

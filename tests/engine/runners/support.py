@@ -12,7 +12,7 @@ import psutil
 from tests.support.children import own_children
 
 from toril.core.codec import Json, encode_bytes
-from toril.engine.context import Facts, LineLogged, Said
+from toril.engine.context import Facts, LineLogged, TaskMessage
 from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.runners.references import reference
@@ -63,11 +63,11 @@ def call(target: object, payload: Json = None, *, job_id: str = "17") -> Process
     return ProcessCall(ref, encode_bytes(payload), facts(job_id))
 
 
-def nowhere(said: Said) -> None:
+def nowhere(said: TaskMessage) -> None:
     """An `emit` for tasks that say nothing of interest."""
 
 
-def lines(said: list[Said]) -> list[str]:
+def lines(said: list[TaskMessage]) -> list[str]:
     return [one.line for one in said if isinstance(one, LineLogged)]
 
 

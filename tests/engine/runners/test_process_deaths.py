@@ -24,7 +24,7 @@ from tests.engine.runners.support import (
 from tests.support.children import own_children
 
 from toril.core.errors import ProcessDiedError, TorilError
-from toril.engine.context import Said
+from toril.engine.context import TaskMessage
 from toril.engine.runners.deaths import how, signal_name
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ async def test_child_that_dies_fails_its_attempt_and_is_replaced(
 
 async def test_neighbours_of_a_crash_are_unharmed(tmp_path: Path) -> None:
     pipes = [tmp_path / str(number) for number in range(3)]
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         neighbours = []
@@ -86,7 +86,7 @@ async def test_neighbours_of_a_crash_are_unharmed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", [tasks.spin, tasks.spin_in_native_code])
 async def test_cancelled_call_is_killed_whatever_it_does(task: tasks.Task) -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         running = asyncio.create_task(slots.run(call(task), said.append))
@@ -104,7 +104,7 @@ async def test_cancelled_call_is_killed_whatever_it_does(task: tasks.Task) -> No
 
 
 async def test_cancelled_call_takes_its_grandchildren_along() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         running = asyncio.create_task(slots.run(call(tasks.wait_for_grandchild), said.append))
@@ -157,7 +157,7 @@ async def test_child_killed_in_the_middle_of_a_large_payload_fails_the_attempt()
 
 
 async def test_second_cancellation_leaves_no_process_either() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         running = asyncio.create_task(slots.run(call(tasks.spin), said.append))
@@ -174,7 +174,7 @@ def test_loop_that_ends_without_close_leaves_no_busy_process() -> None:
 
     async def work() -> None:
         async with opened() as slots:
-            said: list[Said] = []
+            said: list[TaskMessage] = []
             running = asyncio.create_task(slots.run(call(tasks.spin), said.append))
             await wait_until(lambda: said)
             pids.extend(child.pid for child in slots.children())
@@ -205,7 +205,7 @@ async def test_task_that_forks_answers_once() -> None:
 
 
 async def test_forked_copy_cannot_speak_for_the_job() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         assert await slots.run(call(tasks.fork_and_speak), said.append) == b"1"
@@ -214,7 +214,7 @@ async def test_forked_copy_cannot_speak_for_the_job() -> None:
 
 
 async def test_forked_copy_does_not_hide_the_death_of_its_original() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         with pytest.raises(ProcessDiedError, match="exit code 0"):

@@ -27,7 +27,7 @@ from tests.support.children import own_children
 
 from toril.core.codec import decode
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import LineLogged, NamedFollowUp, ProgressMade, Said
+from toril.engine.context import LineLogged, NamedFollowUp, ProgressMade, TaskMessage
 from toril.engine.outcomes import Fail, Retry, Snooze
 from toril.engine.runners import frames
 from toril.engine.runners.errors import TaskRaisedError
@@ -65,7 +65,7 @@ async def test_child_is_used_again_for_the_next_call() -> None:
 
 
 async def test_what_a_task_says_arrives_in_order_before_its_result() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         await slots.run(call(tasks.talk, 2000), said.append)
@@ -82,7 +82,7 @@ async def test_what_a_task_says_arrives_in_order_before_its_result() -> None:
 
 async def test_a_child_waits_while_there_is_no_room_for_what_it_says() -> None:
     """All that it said was read, and kept in memory until the store had taken it."""
-    said: list[Said] = []
+    said: list[TaskMessage] = []
     full = False
 
     async with opened(is_full=lambda: full) as slots:
@@ -103,7 +103,7 @@ async def test_a_child_waits_while_there_is_no_room_for_what_it_says() -> None:
 
 
 async def test_a_child_that_waits_can_be_killed() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened(is_full=lambda: True) as slots:
         running = asyncio.create_task(slots.run(call(tasks.talk, 50_000), said.append))
@@ -114,7 +114,7 @@ async def test_a_child_that_waits_can_be_killed() -> None:
 
 
 async def test_thread_that_a_task_left_running_does_not_speak_for_the_next_job() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         await slots.run(call(tasks.late_voice), said.append)
@@ -313,7 +313,7 @@ async def test_fifty_calls_at_once_each_get_their_own_result() -> None:
 async def test_children_are_listed_with_what_they_do(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         assert slots.children() == []
@@ -337,7 +337,7 @@ async def test_signals_that_ask_the_worker_to_stop_leave_a_running_task_alone(
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         running = asyncio.create_task(slots.run(call(tasks.read_pipe, str(pipe)), said.append))
@@ -359,7 +359,7 @@ async def test_free_child_that_is_killed_is_forgotten() -> None:
 
 
 async def test_emit_that_fails_ends_the_call_with_its_error() -> None:
-    def refuse(said: Said) -> None:
+    def refuse(said: TaskMessage) -> None:
         raise LookupError("no such job")
 
     async with opened() as slots:
@@ -369,7 +369,7 @@ async def test_emit_that_fails_ends_the_call_with_its_error() -> None:
 
 
 async def test_close_ends_busy_children_and_their_calls() -> None:
-    said: list[Said] = []
+    said: list[TaskMessage] = []
 
     async with opened() as slots:
         running = asyncio.create_task(slots.run(call(tasks.spin), said.append))
@@ -425,7 +425,7 @@ def test_slots_work_on_uvloop() -> None:
 
     async def work() -> None:
         async with opened() as slots:
-            said: list[Said] = []
+            said: list[TaskMessage] = []
             assert await slots.run(call(tasks.echo, "y" * MIB), nowhere) == b'"' + b"y" * MIB + b'"'
             running = asyncio.create_task(slots.run(call(tasks.spin), said.append))
             await wait_until(lambda: said)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from toril.core.errors import TorilError
-from toril.engine.context import Said
+from toril.engine.context import TaskMessage
 from toril.engine.runners.frames import HEADER_BYTES, frame_of, length_of
 
 EXIT_UNHEARD = 76
@@ -43,7 +43,7 @@ class Channel:
         self._running = True
         return self._attempt
 
-    def say(self, attempt: int, said: Said) -> None:
+    def say(self, attempt: int, said: TaskMessage) -> None:
         """Send what a task says. Once its attempt has ended, nobody listens: it goes nowhere.
 
         A thread that a task left running must not speak for the next job.
@@ -57,7 +57,7 @@ class Channel:
             if self._running and attempt == self._attempt:
                 self.send(frame)
 
-    def ask(self, attempt: int, said: Said) -> bytes:
+    def ask(self, attempt: int, said: TaskMessage) -> bytes:
         """Send what a task asks for, and return the message that the worker answers.
 
         Raises:

@@ -17,7 +17,7 @@ from typing import Protocol, cast
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
-from toril.engine.context import Context, FollowUp, NamedFollowUp, Said
+from toril.engine.context import Context, FollowUp, NamedFollowUp, TaskMessage
 from toril.engine.runners.channel import Channel
 from toril.engine.runners.errors import error_from, image_of
 from toril.engine.runners.frames import (
@@ -119,7 +119,7 @@ class Server:
             raise PayloadTooLargeError(call.facts.task, "return", problem)
         return frame_of(Returned(result, own_resident_bytes()))
 
-    def _emit(self, attempt: int, said: Said) -> None:
+    def _emit(self, attempt: int, said: TaskMessage) -> None:
         """Say what a task says; what it asks for is granted, or refused here."""
         if not isinstance(said, FollowUp | NamedFollowUp):
             self._channel.say(attempt, said)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import Said
+from toril.engine.context import TaskMessage
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
@@ -93,7 +93,7 @@ class ProcessSlots:
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
         self._closed = False
 
-    async def run(self, call: ProcessCall, emit: Callable[[Said], None]) -> bytes:
+    async def run(self, call: ProcessCall, emit: Callable[[TaskMessage], None]) -> bytes:
         """Run one attempt in a child process and return its result, JSON.
 
         When this is cancelled, the child and all that the task started are killed and reaped

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from toril.core.errors import TorilError
-from toril.engine.context import FollowUp, NamedFollowUp, Said
+from toril.engine.context import FollowUp, NamedFollowUp, TaskMessage
 from toril.engine.runners.deaths import died, how
 from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
@@ -78,7 +78,7 @@ class ChildProcess:
         self._reader = FrameReader()
         self._buffer = bytearray(READ_BYTES)
         self._answer: asyncio.Future[Answer] | None = None
-        self._emit: Callable[[Said], None] | None = None
+        self._emit: Callable[[TaskMessage], None] | None = None
         self._unsent = memoryview(b"")
         self._kills_before = out_of_memory_kills()
         self.call: ProcessCall | None = None
@@ -96,7 +96,9 @@ class ChildProcess:
         """The process's id, and its group's."""
         return self._process.pid
 
-    async def ask(self, call: ProcessCall, frame: bytes, emit: Callable[[Said], None]) -> Answer:
+    async def ask(
+        self, call: ProcessCall, frame: bytes, emit: Callable[[TaskMessage], None]
+    ) -> Answer:
         """Have one call run. What the task says goes to `emit` before this returns.
 
         Once this was cancelled, or `emit` raised, the child is good for nothing but `kill`.

@@ -30,121 +30,121 @@ ROOM_POLL_S = 0.01
 _Key = tuple[str, int | str]
 
 
-class Speaker:
-    """Sends the messages of one worker's tasks."""
+class MessageSender:
+    """Sends the progress and log lines of one worker's tasks."""
 
-    def __init__(self, dispatch: Dispatch, *, lost: Callable[[Speech], None]) -> None:
-        """Make a speaker.
+    def __init__(self, dispatch: Dispatch, *, refused: Callable[[Speech], None]) -> None:
+        """Make a sender.
 
         Parameters:
-            lost: Takes each message of an attempt that does not hold its job any more.
+            refused: Takes each message of an attempt that does not hold its job any more.
         """
         self._dispatch = dispatch
-        self._lost = lost
+        self._refused = refused
         self._loop = asyncio.get_running_loop()
-        self._surroundings = contextvars.copy_context()
+        self._context = contextvars.copy_context()
         self._unsent: dict[_Key, deque[Speech]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._dropped: dict[_Key, int] = {}
         self._lock = threading.Lock()
-        self._many = self._chars = 0
+        self._backlog = self._backlog_chars = 0
         """The backlog: messages that come from a thread, are not sent, or are not answered."""
-        self._sent = self._sent_chars = 0
+        self._in_flight = self._in_flight_chars = 0
         """The part of the backlog that is sent and not answered."""
 
     @property
     def is_full(self) -> bool:
         """Whether the backlog is full. From any thread."""
-        return self._many >= MAX_PENDING or self._chars >= MAX_PENDING_CHARS
+        return self._backlog >= MAX_PENDING or self._backlog_chars >= MAX_PENDING_CHARS
 
-    def wait_for_room(self, speech: Speech, stopped: Callable[[], bool]) -> bool:
+    def wait_for_room(self, message: Speech, stopped: Callable[[], bool]) -> bool:
         """Wait in a thread until there is room for a message, and take it. Return whether it was.
 
         Parameters:
-            speech: The message, which `say` will send.
+            message: The message, which `send` will send.
             stopped: Whether the attempt should end, and so wait no longer.
         """
         while self.is_full:
             if stopped():
                 return False
             time.sleep(ROOM_POLL_S)
-        self.take_room(speech)
+        self.reserve_room(message)
         return True
 
-    def take_room(self, speech: Speech) -> None:
-        """Take room for a message that `say` will send. From any thread."""
+    def reserve_room(self, message: Speech) -> None:
+        """Take room for a message that `send` will send. From any thread."""
         with self._lock:
-            self._many += 1
-            self._chars += size_of(speech)
+            self._backlog += 1
+            self._backlog_chars += size_of(message)
 
-    def give_room(self, said: Sequence[Speech]) -> None:
+    def free_room(self, messages: Sequence[Speech]) -> None:
         """Free the room of messages that are not in flight any more."""
         with self._lock:
-            self._many -= len(said)
-            self._chars -= sum(map(size_of, said))
+            self._backlog -= len(messages)
+            self._backlog_chars -= sum(map(size_of, messages))
 
-    def say(self, speech: Speech) -> None:
+    def send(self, message: Speech) -> None:
         """Send a message with the others of this turn of the loop. Take room for it first."""
-        key = speech.token, speech.number
-        theirs = self._unsent.get(key)
-        if theirs is None:
+        key = message.token, message.number
+        unsent = self._unsent.get(key)
+        if unsent is None:
             if not self._unsent:
-                self._loop.call_soon(self._flush_in_turn, context=self._surroundings)
-            theirs = self._unsent[key] = deque()
-        theirs.append(speech)
+                self._loop.call_soon(self._flush_in_turn, context=self._context)
+            unsent = self._unsent[key] = deque()
+        unsent.append(message)
 
-    def say_or_drop(self, speech: Speech) -> None:
-        """As `say`, from the event loop. If full, drops the attempt's oldest unsent message."""
-        key = speech.token, speech.number
-        if self.is_full and (theirs := self._unsent.get(key)):
-            self.give_room([theirs.popleft()])
+    def send_or_drop(self, message: Speech) -> None:
+        """As `send`, from the event loop. If full, drops the attempt's oldest unsent message."""
+        key = message.token, message.number
+        if self.is_full and (unsent := self._unsent.get(key)):
+            self.free_room([unsent.popleft()])
             self._dropped[key] = self._dropped.get(key, 0) + 1
-        self.take_room(speech)
-        self.say(speech)
+        self.reserve_room(message)
+        self.send(message)
 
     def flush(self) -> None:
         """Send all messages so far, ahead of everything that is sent after this call."""
         if self._unsent:
-            unsent, self._unsent = self._unsent, {}
-            said: list[Speech] = []
-            for key, theirs in unsent.items():
+            by_attempt, self._unsent = self._unsent, {}
+            messages: list[Speech] = []
+            for key, unsent in by_attempt.items():
                 if dropped := self._dropped.pop(key, 0):
-                    said.append(self._note(theirs[0], dropped))
-                said += theirs
-            self._sent += len(said)
-            self._sent_chars += sum(map(size_of, said))
-            task = self._loop.create_task(self._send(said))
+                    messages.append(self._note(unsent[0], dropped))
+                messages += unsent
+            self._in_flight += len(messages)
+            self._in_flight_chars += sum(map(size_of, messages))
+            task = self._loop.create_task(self._deliver(messages))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def settle(self) -> None:
+    async def drain(self) -> None:
         """Wait until all messages are sent."""
         self.flush()
         while self._sending:
             await asyncio.wait(self._sending)
 
     def _flush_in_turn(self) -> None:
-        # More than this under way only fills the store's own queue: `_send` goes on.
-        if self._sent < MAX_PENDING // 2 and self._sent_chars < MAX_PENDING_CHARS // 2:
+        # More than this under way only fills the store's own queue: `_deliver` goes on.
+        if self._in_flight < MAX_PENDING // 2 and self._in_flight_chars < MAX_PENDING_CHARS // 2:
             self.flush()
 
-    async def _send(self, said: list[Speech]) -> None:
+    async def _deliver(self, messages: list[Speech]) -> None:
         try:
-            words = await self._dispatch.speak(said)
+            results = await self._dispatch.speak(messages)
         except BackendError as error:
-            log.warning("%d progress reports and log lines were lost: %s", len(said), error)
+            log.warning("%d progress reports and log lines were lost: %s", len(messages), error)
             return
         except Exception:  # of ours: what a task says must not be what ends its worker
-            log.exception("%d progress reports and log lines were lost", len(said))
+            log.exception("%d progress reports and log lines were lost", len(messages))
             return
         finally:
-            self._sent -= len(said)
-            self._sent_chars -= sum(map(size_of, said))
-            self.give_room(said)
+            self._in_flight -= len(messages)
+            self._in_flight_chars -= sum(map(size_of, messages))
+            self.free_room(messages)
             self._flush_in_turn()
-        for speech, word in zip(said, words, strict=True):
-            if word == "lease_lost":
-                self._lost(speech)
+        for message, result in zip(messages, results, strict=True):
+            if result == "lease_lost":
+                self._refused(message)
 
     def _note(self, first: Speech, dropped: int) -> Speech:
         """Return a log line that says how many messages of an attempt were dropped."""
@@ -158,10 +158,10 @@ class Speaker:
             " them on the event loop faster than the store takes them]",
             keep_logs=first.keep_logs,
         )
-        self.take_room(note)
+        self.reserve_room(note)
         return note
 
 
-def size_of(speech: Speech) -> int:
+def size_of(message: Speech) -> int:
     """Return how much room a message takes, in characters."""
-    return len(speech.line or "") + len(speech.progress or "")
+    return len(message.line or "") + len(message.progress or "")

@@ -13,16 +13,16 @@ from tests.support.waiting import wait_until, wait_until_sync
 
 from toril import App, Context, JobFailedError
 from toril.core.errors import StoreBusyError
-from toril.engine import speaker
+from toril.engine import message_sender
 from toril.engine.contract.dispatch import Speech, Word
-from toril.engine.speaker import Speaker
+from toril.engine.message_sender import MessageSender
 
 FEW = 10
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaker, "MAX_PENDING", FEW)
+    monkeypatch.setattr(message_sender, "MAX_PENDING", FEW)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def app(no_thread_left: None) -> AsyncIterator[App]:
 
 
 class SlowStore:
-    """The one method that a speaker calls, on a store that answers when it is told to."""
+    """The one method that a sender calls, on a store that answers when it is told to."""
 
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
@@ -66,19 +66,19 @@ def lost() -> list[Speech]:
 
 
 @pytest.fixture
-async def one(store: SlowStore, lost: list[Speech]) -> Speaker:
+async def one(store: SlowStore, lost: list[Speech]) -> MessageSender:
     untyped: Any = store
-    return Speaker(untyped, lost=lost.append)
+    return MessageSender(untyped, refused=lost.append)
 
 
 async def test_what_is_said_in_one_turn_travels_together_and_in_order(
-    one: Speaker, store: SlowStore
+    one: MessageSender, store: SlowStore
 ) -> None:
     store.proceed.set()
     for number in range(3):
-        one.say_or_drop(speech(f"line {number}", number=number % 2))
+        one.send_or_drop(speech(f"line {number}", number=number % 2))
 
-    await one.settle()
+    await one.drain()
 
     assert [len(call) for call in store.calls] == [3]
     assert store.lines == ["line 0", "line 2", "line 1"]  # each job's in order
@@ -86,14 +86,14 @@ async def test_what_is_said_in_one_turn_travels_together_and_in_order(
 
 
 async def test_an_attempt_that_cannot_wait_loses_its_oldest_and_is_told_how_many(
-    one: Speaker, store: SlowStore
+    one: MessageSender, store: SlowStore
 ) -> None:
-    one.say_or_drop(speech("of a neighbour", number=2))
+    one.send_or_drop(speech("of a neighbour", number=2))
     for number in range(FEW + 20):
-        one.say_or_drop(speech(f"line {number}"))
+        one.send_or_drop(speech(f"line {number}"))
 
     store.proceed.set()
-    await one.settle()
+    await one.drain()
 
     neighbour, note, *lines = store.lines
     assert neighbour == "of a neighbour"
@@ -105,87 +105,89 @@ async def test_an_attempt_that_cannot_wait_loses_its_oldest_and_is_told_how_many
 
 
 async def test_one_who_has_said_nothing_yet_is_heard_although_there_is_no_room(
-    one: Speaker, store: SlowStore
+    one: MessageSender, store: SlowStore
 ) -> None:
     for number in range(FEW):
-        one.say_or_drop(speech(f"line {number}"))
-    one.say_or_drop(speech("of a neighbour", number=2))
+        one.send_or_drop(speech(f"line {number}"))
+    one.send_or_drop(speech("of a neighbour", number=2))
 
     store.proceed.set()
-    await one.settle()
+    await one.drain()
 
     assert store.lines[-1] == "of a neighbour"
     assert len(store.lines) == FEW + 1
 
 
 async def test_room_is_counted_in_characters_too(
-    one: Speaker, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+    one: MessageSender, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speaker, "MAX_PENDING_CHARS", 100)
+    monkeypatch.setattr(message_sender, "MAX_PENDING_CHARS", 100)
 
-    one.say_or_drop(speech("x" * 99))
+    one.send_or_drop(speech("x" * 99))
     assert not one.is_full
-    one.say_or_drop(speech("y"))
+    one.send_or_drop(speech("y"))
     assert one.is_full
 
     store.proceed.set()
-    await one.settle()
+    await one.drain()
     assert not one.is_full
 
 
-async def test_a_slow_store_is_not_sent_more_and_more(one: Speaker, store: SlowStore) -> None:
+async def test_a_slow_store_is_not_sent_more_and_more(one: MessageSender, store: SlowStore) -> None:
     """Each turn of the loop began another call, however many were under way."""
     for number in range(40):
-        one.say_or_drop(speech(f"line {number}"))
+        one.send_or_drop(speech(f"line {number}"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     assert len(store.calls) <= FEW // 2
     assert sum(map(len, store.calls)) <= FEW
     store.proceed.set()
-    await one.settle()
+    await one.drain()
     assert store.lines[-1] == "line 39"
 
 
-async def test_what_is_flushed_goes_at_once(one: Speaker, store: SlowStore) -> None:
+async def test_what_is_flushed_goes_at_once(one: MessageSender, store: SlowStore) -> None:
     for number in range(FEW):
-        one.say_or_drop(speech(f"line {number}"))
+        one.send_or_drop(speech(f"line {number}"))
     one.flush()
-    one.say_or_drop(speech("the last words"))
+    one.send_or_drop(speech("the last words"))
     one.flush()
 
     await asyncio.sleep(0)
 
     assert store.lines[-1] == "the last words"
     store.proceed.set()
-    await one.settle()
+    await one.drain()
 
 
 @pytest.mark.parametrize("error", [StoreBusyError("busy"), ValueError("of ours")])
 async def test_room_is_given_back_when_the_store_fails(
-    one: Speaker, store: SlowStore, lost: list[Speech], error: Exception
+    one: MessageSender, store: SlowStore, lost: list[Speech], error: Exception
 ) -> None:
     store.error = error
     store.proceed.set()
     for number in range(FEW):
-        one.say_or_drop(speech(f"line {number}", token="late"))
+        one.send_or_drop(speech(f"line {number}", token="late"))
 
-    await one.settle()
+    await one.drain()
 
     assert not one.is_full
     assert lost == []
 
 
-async def test_late_words_are_told(one: Speaker, store: SlowStore, lost: list[Speech]) -> None:
+async def test_late_words_are_told(
+    one: MessageSender, store: SlowStore, lost: list[Speech]
+) -> None:
     store.proceed.set()
-    one.say_or_drop(speech("late", token="late"))
+    one.send_or_drop(speech("late", token="late"))
 
-    await one.settle()
+    await one.drain()
 
     assert [said.line for said in lost] == ["late"]
 
 
-async def test_a_thread_waits_for_room(one: Speaker, store: SlowStore) -> None:
+async def test_a_thread_waits_for_room(one: MessageSender, store: SlowStore) -> None:
     stopped = threading.Event()
     many = 3 * FEW
     loop = asyncio.get_running_loop()
@@ -195,7 +197,7 @@ async def test_a_thread_waits_for_room(one: Speaker, store: SlowStore) -> None:
             said = speech(f"line {number}")
             if not one.wait_for_room(said, stopped.is_set):
                 return number
-            loop.call_soon_threadsafe(one.say, said)
+            loop.call_soon_threadsafe(one.send, said)
         return many
 
     talking = asyncio.create_task(asyncio.to_thread(talk))
@@ -203,7 +205,7 @@ async def test_a_thread_waits_for_room(one: Speaker, store: SlowStore) -> None:
     assert not talking.done()
     store.proceed.set()
     assert await talking == many
-    await one.settle()
+    await one.drain()
 
     assert store.lines == [f"line {number}" for number in range(many)]
 
@@ -213,7 +215,7 @@ async def test_a_thread_waits_for_room(one: Speaker, store: SlowStore) -> None:
     stopped.set()
     assert await talking == FEW
     store.proceed.set()
-    await one.settle()
+    await one.drain()
 
 
 async def test_a_thread_that_logs_faster_than_the_store_loses_nothing(app: App) -> None:

@@ -1,0 +1,112 @@
+"""Receives what tasks send through their `Context`: progress, log lines, follow-up jobs.
+
+A task runs on the worker's loop, in a thread or in a child process. If it has to wait, or is
+refused, it does so in the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from toril.core.codec import decode, encode_text
+from toril.engine.attempt import Attempt
+from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, TaskMessage
+from toril.engine.contract.dispatch import Speech
+from toril.engine.follow_ups import FollowUpMaker
+from toril.engine.hooks import Hooks
+from toril.engine.message_sender import MessageSender
+from toril.engine.new_jobs import checked
+from toril.engine.texts import MAX_LINE_BYTES, beginning
+from toril.engine.wire_options import from_wire
+
+
+class AttemptMessages:
+    """Receives the messages of one worker's attempts."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sender: MessageSender,
+        hooks: Hooks,
+        maker: FollowUpMaker,
+    ) -> None:
+        self._loop = loop
+        self._sender = sender
+        self._hooks = hooks
+        self._maker = maker
+
+    @property
+    def is_full(self) -> bool:
+        """Whether children should pause before they send more."""
+        return self._sender.is_full
+
+    def receive(self, attempt: Attempt, message: TaskMessage) -> None:
+        """Take a message of a task in this process, from any thread.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: The follow-up job cannot be added.
+        """
+        if isinstance(message, FollowUp | NamedFollowUp):
+            self._add_follow_up(attempt, message)
+            return
+        stored = _as_stored(attempt, message)
+        if asyncio._get_running_loop() is self._loop:
+            if not attempt.settled:
+                self._sender.send_or_drop(stored)
+                self._tell_hooks(attempt, message)
+        elif self._sender.wait_for_room(stored, lambda: attempt.stop_kind is not None):
+            self._loop.call_soon_threadsafe(self._send, attempt, message, stored)
+
+    def receive_from_child(self, attempt: Attempt, message: TaskMessage) -> None:
+        """Check and take a message of a child process, which need not come from our code.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: As `receive`.
+            ValueError: It is not JSON.
+        """
+        match message:
+            case FollowUp(job):
+                self._add_follow_up(attempt, FollowUp(checked(job)))
+            case NamedFollowUp():
+                self._add_follow_up(attempt, message)
+            case LineLogged(line):
+                self._reserve_and_send(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
+            case ProgressMade(value):
+                self._reserve_and_send(attempt, ProgressMade(encode_text(decode(value))))
+
+    def _reserve_and_send(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
+        stored = _as_stored(attempt, message)
+        self._sender.reserve_room(stored)
+        self._send(attempt, message, stored)
+
+    def _send(self, attempt: Attempt, message: ProgressMade | LineLogged, stored: Speech) -> None:
+        """Pass on a message for which room was taken. On the loop."""
+        if attempt.settled:
+            self._sender.free_room([stored])
+        else:
+            self._sender.send(stored)
+            self._tell_hooks(attempt, message)
+
+    def _tell_hooks(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
+        if isinstance(message, ProgressMade) and self._hooks.wants("progress"):
+            self._hooks.tell("progress", progress=message.value, **attempt.names())
+
+    def _add_follow_up(self, attempt: Attempt, message: FollowUp | NamedFollowUp) -> None:
+        claimed = attempt.claimed
+        job = self._maker.job(message, queue=claimed.queue, job_id=claimed.id)
+        assert attempt.follow_ups is not None  # noqa: S101 - it is there with the context
+        attempt.follow_ups.add(job)
+
+
+def _as_stored(attempt: Attempt, message: ProgressMade | LineLogged) -> Speech:
+    claimed = attempt.claimed
+    origin = (
+        claimed.queue,
+        claimed.number,
+        claimed.id,
+        claimed.token,
+        claimed.attempts_started,
+    )
+    if isinstance(message, ProgressMade):
+        return Speech(*origin, progress=message.value)
+    return Speech(*origin, line=message.line, keep_logs=from_wire(claimed.opts).keep_logs)

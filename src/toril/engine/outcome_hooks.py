@@ -1,0 +1,56 @@
+"""Tells hooks how attempts ended, once the store has the outcome.
+
+The facts for the hooks are gathered when the attempt ends, and travel with its outcome: from the
+executor through the outbox and an exchange to here. An outcome goes no other way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+from toril.core.loggers import logger
+from toril.engine.attempt import Attempt
+from toril.engine.contract.dispatch import Word
+from toril.engine.hooks import HookName, Hooks
+from toril.engine.job import Finished
+from toril.engine.outbox import Batch, Facts, Outbox
+
+log = logger("toril.worker")
+
+
+class OutcomeHooks:
+    """The two ends of an outcome's way: into the outbox, and out of an exchange."""
+
+    def __init__(self, hooks: Hooks, outbox: Outbox) -> None:
+        self._hooks = hooks
+        self._outbox = outbox
+
+    def finished(self, attempt: Attempt, outcome: Finished) -> None:
+        """Send an outcome, with the facts of its attempt if a hook wants them."""
+        facts: Facts | None = None
+        if self._hooks.wants(outcome.kind):
+            facts = attempt.names()
+            facts["duration_s"] = time.monotonic() - attempt.started_s
+            facts["error"] = attempt.error
+        self._outbox.add(outcome, facts)
+
+    def delivered(self, batch: Batch, words: Sequence[Word]) -> None:
+        """Tell the hooks, now that the store has applied these outcomes, or refused them."""
+        for outcome, facts, word in zip(batch.outcomes, batch.facts, words, strict=True):
+            if word == "lease_lost":
+                self._lost(outcome)
+            elif facts is not None:
+                if outcome.kind == "completed":
+                    facts["result"] = outcome.value
+                self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)
+
+    def _lost(self, outcome: Finished) -> None:
+        log.warning(
+            "job %s of %s was given to somebody else meanwhile; its late outcome (%s) was dropped",
+            outcome.job_id,
+            outcome.queue,
+            outcome.kind,
+        )
+        self._hooks.tell("lease_lost", queue=outcome.queue, job_id=outcome.job_id)

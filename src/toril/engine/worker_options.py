@@ -1,0 +1,61 @@
+"""The options of a worker: which queues it serves, with how many slots, and how patiently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from toril.core.checks import require
+from toril.core.ids import check_queue_name
+from toril.engine.options import RateLimit
+from toril.engine.runners.processes import ProcessOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker works."""
+
+    queues: Sequence[str]
+    """Which queues it serves, in the order in which they are asked."""
+    weights: Mapping[str, int] | None = None
+    """Shares of the slots by queue, in place of that order. Every queue has one, from 1."""
+    concurrency: int = 10
+    """Jobs at once."""
+    lease_s: float = 30.0
+    """How long a claim holds without renewal, in seconds. Renewed long before."""
+    max_stalled: int = 1
+    """How often a job may lose its worker, in one attempt that was begun, before it is failed
+    without another run."""
+    sweep_s: float = 30.0
+    """Longest time between two looks for jobs of dead workers, in seconds. Mostly sooner: when a
+    worker may turn out to be dead."""
+    shutdown_s: float = 25.0
+    """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows."""
+    stale_after_s: float = 60.0
+    """If the store does not answer for so long, the worker ends with its error, in seconds."""
+    rate: RateLimit | None = None
+    """At most so many starts in a window, counted per queue over all workers that have a limit."""
+    processes: ProcessOptions = field(default_factory=ProcessOptions)
+    """How child processes are recycled."""
+
+    def __post_init__(self) -> None:
+        require(len(self.queues) > 0, "queues", self.queues, "at least one queue")
+        for queue in self.queues:
+            check_queue_name(queue)
+        if self.weights is not None:
+            require(
+                set(self.weights) == set(self.queues)
+                and all(
+                    isinstance(weight, int) and weight >= 1 for weight in self.weights.values()
+                ),
+                "weights",
+                dict(self.weights),
+                f"an integer from 1 for each of {', '.join(self.queues)}",
+            )
+        good = isinstance(self.concurrency, int) and 1 <= self.concurrency <= 100_000
+        require(good, "concurrency", self.concurrency, "an integer from 1 to 100,000")
+        require(self.lease_s >= 0.1, "lease_s", self.lease_s, "seconds, from 0.1")
+        require(self.max_stalled >= 0, "max_stalled", self.max_stalled, "an integer from 0")
+        require(self.sweep_s > 0, "sweep_s", self.sweep_s, "seconds, above 0")
+        require(self.shutdown_s >= 0, "shutdown_s", self.shutdown_s, "seconds, 0 or more")
+        require(self.stale_after_s > 0, "stale_after_s", self.stale_after_s, "seconds, above 0")
