@@ -22,7 +22,8 @@ from toril import (
     RetryPolicy,
     State,
 )
-from toril.engine import executor
+from toril.engine import deadlines
+from toril.engine.runners import in_thread
 from toril.testing import MemoryApp
 
 
@@ -324,7 +325,7 @@ async def test_a_coroutine_may_clean_up_after_its_time(app: App) -> None:
 async def test_a_coroutine_that_swallows_its_cancellation_is_left_behind(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(executor, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(deadlines, "PATIENCE_S", 0.01)
     free = asyncio.Event()
 
     @app.task(timeout=0.01, retry=ONCE)
@@ -383,7 +384,7 @@ async def test_a_thread_that_listens_ends_when_it_is_told(app: App) -> None:
 async def test_a_thread_that_does_not_listen_is_interrupted(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE_S", 0.05)
+    monkeypatch.setattr(in_thread, "GRACE_S", 0.05)
     ended = threading.Event()
 
     @app.task(timeout=0.01, retry=ONCE)
@@ -404,7 +405,7 @@ async def test_a_thread_that_does_not_listen_is_interrupted(
 async def test_a_thread_in_a_call_that_blocks_is_left_behind_and_its_slot_is_free(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE_S", 0.02)
+    monkeypatch.setattr(in_thread, "GRACE_S", 0.02)
     release = threading.Event()
 
     @app.task(timeout=0.01, retry=ONCE)

@@ -84,7 +84,7 @@ class Hearing:
             self._tell(attempt, said)
 
     def _tell(self, attempt: Attempt, said: ProgressMade | LineLogged) -> None:
-        if isinstance(said, ProgressMade) and self._hooks.wants("progress"):
+        if isinstance(said, ProgressMade) and "progress" in self._hooks.wanted:
             self._hooks.tell("progress", progress=said.value, **attempt.names())
 
     def _follow(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:

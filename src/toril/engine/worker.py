@@ -115,6 +115,8 @@ class Worker:
         self._hooks = hooks or Hooks()
         self._middleware = middleware
         self._stopping = asyncio.Event()
+        self._leaving = False
+        """Whether `_stopping` is set, without a call: each claim comes by."""
         self._now = asyncio.Event()
         self._ready = asyncio.Event()
         self._quiet = False
@@ -205,6 +207,7 @@ class Worker:
         if deadline_s is not None:
             self._shutdown_s = deadline_s
         self.quiet()
+        self._leaving = True
         self._stopping.set()
 
     async def run(self, *, until_idle: bool = False) -> None:
@@ -326,6 +329,7 @@ class Worker:
         self, executor: Executor, fetcher: Fetcher, fetching: asyncio.Task[None]
     ) -> None:
         """Give back the jobs that still run, and hand over what is to be handed over."""
+        self._leaving = True
         self._stopping.set()  # from here on what is claimed goes back as well
         fetcher.quiet()
         left = list(executor.running.values())
@@ -380,7 +384,7 @@ class Worker:
         """Begin an attempt; or give the job back, if its claim was answered while we leave."""
         assert self._executor is not None  # noqa: S101 - `run` has made both
         assert self._fetcher is not None  # noqa: S101 - as above
-        if self._stopping.is_set():
+        if self._leaving:
             self._fetcher.finished(Finished.given_back(claimed, self.id))
         elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
             saying = asyncio.create_task(self._say_begun(claimed))
@@ -404,7 +408,7 @@ class Worker:
 
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above
-        if self._hooks.wants(outcome.kind):
+        if outcome.kind in self._hooks.wanted:
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error

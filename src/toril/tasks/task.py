@@ -55,6 +55,11 @@ class Task(Generic[P, R]):
         self._result = ResultType(
             options.name, self.parameters.returns, options.max_result_bytes, options.run_in
         )
+        # Two of `Handler`'s methods: not by a call of ours, since each attempt comes by.
+        self.arguments = self.signature.read
+        """Returns keyword arguments from a stored payload."""
+        self.encode = self._result.encode
+        """Returns a result as JSON text."""
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", options.name)
         self.__qualname__ = getattr(function, "__qualname__", options.name)
@@ -235,10 +240,6 @@ class Task(Generic[P, R]):
         """Parameters that the app provides."""
         return self.parameters.provided
 
-    def arguments(self, data: str) -> dict[str, Any]:
-        """Return keyword arguments from a stored payload."""
-        return self.signature.read(data)
-
     def job_of(self, data: str) -> NewJob:
         """Return a job of a payload from elsewhere, checked as `enqueue` checks a call."""
         self.signature.check_text(data)
@@ -248,10 +249,6 @@ class Task(Generic[P, R]):
     def store(self) -> object:
         """Where the app's jobs live: the URL or client that it was given. None: of no app yet."""
         return None if self._producer is None else self._producer.place
-
-    def encode(self, result: object, *, replaced: bool = False) -> str:
-        """Return a result as JSON text."""
-        return self._result.encode(result, replaced=replaced)
 
     def decode(self, text: str) -> Any:
         """Return a result from its JSON text, in the type that the function's annotation says."""
