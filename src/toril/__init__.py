@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from toril.core.reading import RawText
     from toril.engine.context import Context
     from toril.engine.deduplication import Deduplication
+    from toril.engine.drafts import JobDraft
     from toril.engine.events import EventName, EventRecord
     from toril.engine.handle import Job
     from toril.engine.hooks import HookEvent
@@ -94,6 +95,7 @@ __all__ = [
     "InvalidPayloadError",
     "InvalidSettingError",
     "Job",
+    "JobDraft",
     "JobError",
     "JobFailedError",
     "JobInfo",
@@ -177,6 +179,7 @@ _HOMES = {
     "toril.core.reading": ("RawText",),
     "toril.engine.context": ("Context",),
     "toril.engine.deduplication": ("Deduplication",),
+    "toril.engine.drafts": ("JobDraft",),
     "toril.engine.events": (
         "EventName",
         "EventRecord",

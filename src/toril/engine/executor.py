@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.deadlines import Deadlines
+from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.endings import Endings
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.handler import Handlers
@@ -45,6 +46,7 @@ class Executor:
         finished: Callable[[Attempt, Finished], None],
         speaker: Speaker,
         ending: Callable[[], bool],
+        enqueue_middleware: Sequence[EnqueueMiddleware] = (),
     ) -> None:
         """Make an executor.
 
@@ -53,18 +55,20 @@ class Executor:
             finished: Takes each outcome; called once per attempt, on the loop.
             speaker: Takes progress and log lines.
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
+            enqueue_middleware: What sees each follow-up job first.
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
+        maker = FollowUpMaker(handlers, together, enqueue_middleware)
         self._runner = Runner(
             handlers,
             worker_id=worker_id,
             middleware=middleware,
             hooks=hooks,
-            hearing=Hearing(self._loop, speaker, hooks, FollowUpMaker(handlers, together)),
+            hearing=Hearing(self._loop, speaker, hooks, maker),
             processes=processes,
         )
         self._deadlines = Deadlines(

@@ -14,8 +14,10 @@ from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMa
 from toril.engine.contract.dispatch import Speech
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
+from toril.engine.judging import describe
 from toril.engine.new_jobs import checked
 from toril.engine.speaker import Speaker
+from toril.engine.stand_ins import presentable
 from toril.engine.texts import MAX_LINE_BYTES, beginning
 from toril.engine.wire_options import from_wire
 
@@ -62,9 +64,9 @@ class Hearing:
         """
         match said:
             case FollowUp(job):
-                self._follow(attempt, FollowUp(checked(job)))
+                self._follow_child(attempt, FollowUp(checked(job)))
             case NamedFollowUp():
-                self._follow(attempt, said)
+                self._follow_child(attempt, said)
             case LineLogged(line):
                 self._take(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
             case ProgressMade(value):
@@ -86,6 +88,14 @@ class Hearing:
     def _tell(self, attempt: Attempt, said: ProgressMade | LineLogged) -> None:
         if isinstance(said, ProgressMade) and "progress" in self._hooks.wanted:
             self._hooks.tell("progress", progress=said.value, **attempt.names())
+
+    def _follow_child(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:
+        try:
+            self._follow(attempt, said)
+        except Exception:
+            raise
+        except BaseException as error:  # of enqueue middleware: this is the loop's own callback
+            raise presentable(error, describe(error)) from error
 
     def _follow(self, attempt: Attempt, said: FollowUp | NamedFollowUp) -> None:
         claimed = attempt.claimed

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from toril.engine.contract import Backend
+from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.job import Added, NewJob
 from toril.engine.portal import Portal
 from toril.engine.results import Results
@@ -20,15 +21,22 @@ CHUNK = 2000
 class Producer:
     """The producing side of an app: its store, opened when first needed, and those who wait."""
 
-    def __init__(self, backend: Callable[[], Backend], place: object = None) -> None:
+    def __init__(
+        self,
+        backend: Callable[[], Backend],
+        place: object = None,
+        middleware: Sequence[EnqueueMiddleware] = (),
+    ) -> None:
         """Make a producer.
 
         Parameters:
             backend: Gives the store, opened when it is first asked for.
             place: Where the store is, as the app was told: a URL or a client.
+            middleware: What sees each new job first. May grow.
         """
         self.backend = backend
         self.place = place
+        self.middleware = middleware
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 

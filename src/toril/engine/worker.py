@@ -24,6 +24,7 @@ from toril.engine.attempt import Attempt
 from toril.engine.contract import Backend
 from toril.engine.contract.dispatch import Hold, Renewal, Speech
 from toril.engine.contract.workers import WorkerRecord
+from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
@@ -107,6 +108,7 @@ class Worker:
         *,
         hooks: Hooks | None = None,
         middleware: Sequence[Middleware] = (),
+        enqueue_middleware: Sequence[EnqueueMiddleware] = (),
     ) -> None:
         self.id = new_worker_id()
         self.options = options
@@ -114,6 +116,7 @@ class Worker:
         self._handlers = handlers
         self._hooks = hooks or Hooks()
         self._middleware = middleware
+        self._enqueue_middleware = enqueue_middleware
         self._stopping = asyncio.Event()
         self._leaving = False
         """Whether `_stopping` is set, without a call: each claim comes by."""
@@ -240,6 +243,7 @@ class Worker:
             finished=self._attempt_finished,
             speaker=speaker,
             ending=lambda: running is not None and running.cancelling() > 0,
+            enqueue_middleware=self._enqueue_middleware,
         )
         fetcher = self._fetcher = Fetcher(
             dispatch,

@@ -5,11 +5,11 @@ The pool of children is in `processes.py`. It is made for the first attempt that
 
 from __future__ import annotations
 
-from functools import partial
+from contextvars import copy_context
 
 from toril.core.codec import decode
 from toril.engine.attempt import Attempt
-from toril.engine.context import Context
+from toril.engine.context import Context, Said
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hearing import Hearing
 from toril.engine.outcomes import Fail
@@ -36,7 +36,14 @@ class ProcessRunner:
                 is_full=lambda: self._hearing.is_full,
             )
         call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
-        return _json(await self._slots.run(call, partial(self._hearing.hear_child, attempt)))
+        surroundings = copy_context()
+
+        def hear(said: Said) -> None:
+            # On the loop, and in the attempt's own context: enqueue middleware reads what
+            # middleware around the attempt has set.
+            surroundings.run(self._hearing.hear_child, attempt, said)
+
+        return _json(await self._slots.run(call, hear))
 
     async def close(self) -> None:
         """End the children. None may be at work any more."""
