@@ -22,6 +22,7 @@ class Attempt:
     """One attempt under way."""
 
     __slots__ = (
+        "_hold",
         "_lease_ms",
         "begun",
         "claimed",
@@ -42,6 +43,7 @@ class Attempt:
     def __init__(self, claimed: Claimed, lease_ms: int) -> None:
         self.claimed = claimed
         self._lease_ms = lease_ms
+        self._hold: Hold | None = None
         self.handler: Handler | None = None
         self.context: Context | None = None
         self.started_s = time.monotonic()
@@ -63,11 +65,17 @@ class Attempt:
 
     @property
     def hold(self) -> Hold:
-        """Return what is renewed for it. Made when asked for: most attempts end before."""
-        claimed = self.claimed
-        return Hold(
-            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
-        )
+        """Return what is renewed for it. Made when first asked for: most attempts end before."""
+        if self._hold is None:
+            claimed = self.claimed
+            self._hold = Hold(
+                claimed.queue,
+                claimed.number,
+                claimed.token,
+                self._lease_ms,
+                claimed.attempts_started,
+            )
+        return self._hold
 
     @property
     def label(self) -> str:
