@@ -20,6 +20,7 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
+from toril.engine.drafts import EnqueueMiddleware, check_middleware
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
@@ -45,6 +46,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
+E = TypeVar("E", bound=EnqueueMiddleware)
 
 
 class App(TaskMaker):
@@ -83,8 +85,11 @@ class App(TaskMaker):
         self._registry = Registry()
         self._hooks = Hooks()
         self._middleware: list[Middleware] = []
+        self._enqueue_middleware: list[EnqueueMiddleware] = []
         self._store = LazyStore(self._open_store)
-        self._producer = Producer(self._store.get, self.url, self._hooks)
+        self._producer = Producer(
+            self._store.get, self.url, self._hooks, middleware=self._enqueue_middleware
+        )
         self._operator = StoreOperator(self._producer)
         FORKS.tell(self._producer)
 
@@ -186,6 +191,19 @@ class App(TaskMaker):
     def middleware(self, middleware: M) -> M:
         """Run code around every attempt: `@app.middleware`. The first one is the outermost."""
         self._middleware.append(middleware)
+        return middleware
+
+    def enqueue_middleware(self, middleware: E) -> E:
+        """Run code on each new job before it is checked and stored: `@app.enqueue_middleware`.
+
+        It is a plain function of one `JobDraft`, which it may change. Several run in the order in
+        which they were added.
+
+        Raises:
+            InvalidOptionError: It is no plain function.
+        """
+        check_middleware(middleware)
+        self._enqueue_middleware.append(middleware)
         return middleware
 
     def queue(self, name: str, *, existing: bool = False) -> Queue:
@@ -356,6 +374,7 @@ class App(TaskMaker):
             options,
             hooks=self._hooks,
             middleware=self._middleware,
+            enqueue_middleware=self._enqueue_middleware,
         )
 
     async def close(self) -> None:

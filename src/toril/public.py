@@ -36,6 +36,7 @@ from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
 from toril.engine.context import Context as Context
 from toril.engine.deduplication import Deduplication as Deduplication
+from toril.engine.drafts import JobDraft as JobDraft
 from toril.engine.events import EventName as EventName
 from toril.engine.events import EventRecord as EventRecord
 from toril.engine.handle import Job as Job

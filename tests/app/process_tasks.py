@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toril import App, Context, RetryPolicy, Settings, WholePayload, provided
+from toril import App, Context, JobDraft, RetryPolicy, Settings, WholePayload, provided
 
 app = App("sqlite://:memory:", settings=Settings())
 tenant = contextvars.ContextVar("tenant", default="none")
@@ -114,3 +114,27 @@ def spoil(n: int) -> tuple[str, int, int]:
     tenant.set("of another job")
     decimal.getcontext().prec = 3
     return found
+
+
+counted = App("sqlite://:memory:", settings=Settings())
+"""An app whose children have its enqueue middleware, too."""
+
+
+@counted.enqueue_middleware
+def count(job: JobDraft) -> None:
+    job.payload["passed"] = [*job.payload.get("passed", []), tenant.get(), os.getpid()]
+    if "exit" in job.payload:
+        raise SystemExit(3)
+
+
+@counted.task(queue="counted", run_in="process", retry=ONCE)
+def ask_twice() -> None: ...
+
+
+@counted.task(run_in="process", retry=ONCE)
+def ask(ctx: Context, *, leave: bool = False) -> int:
+    ctx.enqueue(ask_twice)
+    ctx.enqueue("ask_twice", queue="counted")
+    if leave:
+        ctx.enqueue("leaves", {"exit": True}, queue="counted")
+    return os.getpid()

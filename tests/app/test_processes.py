@@ -176,3 +176,31 @@ async def test_a_child_begins_each_attempt_in_a_context_of_its_own(app: App) -> 
     first, *others = [await job.result() for job in jobs]
     assert first[:2] == ("none", 28)
     assert others == [first, first]  # in the same process
+
+
+async def test_a_childs_follow_ups_pass_enqueue_middleware_once_in_the_worker() -> None:
+    """With what middleware has set around the attempt, and never in the child as well."""
+    async with tasks.counted as app:
+
+        @app.middleware
+        async def enter(context: Context, call: Call) -> object:
+            tasks.tenant.set("acme")
+            return await call()
+
+        job = await tasks.ask.enqueue()
+        await app.worker(queues=["default"]).run(until_idle=True)
+        app._middleware.clear()
+
+        assert await job.result() != os.getpid()
+        assert (await job.info()).data["passed"] == ["none", os.getpid()]
+        added = (await app.queue("counted").jobs(State.WAIT)).jobs
+        assert [one.data["passed"] for one in added] == [["acme", os.getpid()]] * 2
+
+
+async def test_enqueue_middleware_that_leaves_ends_the_attempt_and_not_the_worker() -> None:
+    async with tasks.counted as app:
+        job = await tasks.ask.enqueue(leave=True)
+        await app.worker(queues=["default"]).run(until_idle=True)
+
+        assert "the task raised SystemExit: 3" in ((await job.info()).failed_reason or "")
+        assert await app.queue("counted").info() is None

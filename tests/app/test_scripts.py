@@ -15,7 +15,7 @@ from toril import App, RetryPolicy
 
 app = App("sqlite:///here.db")
 
-@app.task(run_in="process", retry=RetryPolicy(max_attempts=1))
+@app.task(run_in="process", retry=RetryPolicy(base_s=0))
 def double(n: int) -> int:
     return 2 * n
 
@@ -26,7 +26,7 @@ ENQUEUES = """
 job = double.enqueue_sync(4)
 asyncio.run(app.worker().run(until_idle=True))
 info = job.info_sync()
-print(info.state, info.result, info.failed_reason)
+print(info.state, info.attempts_made, info.result, info.failed_reason)
 print("jobs:", sum(queue.completed + queue.failed for queue in asyncio.run(app.queues())))
 """
 
@@ -64,8 +64,8 @@ def run(folder: Path, source: str, *arguments: str) -> str:
 def test_a_script_without_a_guard_is_not_run_again_in_its_children(tmp_path: Path) -> None:
     output = run(tmp_path, WITHOUT_GUARD.format(work=ENQUEUES))
 
-    state, _, reason = output.partition("\n")[0].split(" ", 2)
-    assert state == "failed"
+    state, attempts, _, reason = output.partition("\n")[0].split(" ", 3)
+    assert (state, attempts) == ("failed", "1"), "another attempt would find the same script"
     assert 'put what it does under if __name__ == "__main__":' in reason
     assert output.count("jobs:") == 1
     assert "jobs: 1" in output
@@ -77,7 +77,7 @@ def test_a_script_with_a_guard_runs_its_own_tasks_in_children(tmp_path: Path) ->
     )
     output = run(tmp_path, WITHOUT_GUARD.format(work=guarded))
 
-    assert output.splitlines() == ["completed 8 None", "jobs: 1"]
+    assert output.splitlines() == ["completed 1 8 None", "jobs: 1"]
 
 
 def test_a_worker_script_without_a_guard_starts_no_worker_in_its_children(tmp_path: Path) -> None:
@@ -85,6 +85,29 @@ def test_a_worker_script_without_a_guard_starts_no_worker_in_its_children(tmp_pa
     run(tmp_path, source, "--add")
 
     assert run(tmp_path, source) == "1\n"
+
+
+EXITS = """
+def main() -> int:
+    try:
+        job = double.enqueue_sync(4)
+        asyncio.run(app.worker().run(until_idle=True))
+        info = job.info_sync()
+        print(info.state, info.attempts_made, info.failed_reason)
+    except Exception as error:
+        return 1
+    return 0
+
+__import__("sys").exit(main())
+"""
+
+
+def test_a_script_without_a_guard_that_exits_fails_its_job_once(tmp_path: Path) -> None:
+    """Each attempt ended with `SystemExit: 1`, and nobody could guess why."""
+    output = run(tmp_path, WITHOUT_GUARD.format(work=EXITS))
+
+    assert output.startswith("failed 1 ")
+    assert 'put what it does under if __name__ == "__main__":' in output
 
 
 FORKS = """

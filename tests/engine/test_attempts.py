@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ from toril import (
     RetryPolicy,
     State,
 )
-from toril.engine import executor
+from toril.engine import deadlines
+from toril.engine.runners import in_thread
 from toril.testing import MemoryApp
 
 
@@ -324,11 +326,13 @@ async def test_a_coroutine_may_clean_up_after_its_time(app: App) -> None:
 async def test_a_coroutine_that_swallows_its_cancellation_is_left_behind(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(executor, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(deadlines, "PATIENCE_S", 0.01)
     free = asyncio.Event()
+    left: list[asyncio.Task[Any] | None] = []
 
     @app.task(timeout=0.01, retry=ONCE)
     async def stubborn() -> None:
+        left.append(asyncio.current_task())
         while not free.is_set():
             try:
                 await free.wait()
@@ -342,6 +346,7 @@ async def test_a_coroutine_that_swallows_its_cancellation_is_left_behind(
     async with working(app, concurrency=1):
         other = await neighbour.enqueue()
         await other.result(timeout_s=20)  # the slot is free again
+        assert left[0] not in asyncio.all_tasks(), "asyncio.run would wait for it"
         free.set()
     assert "AttemptTimeoutError" in ((await job.info()).failed_reason or "")
     assert "does not end and is left behind" in caplog.text
@@ -380,10 +385,46 @@ async def test_a_thread_that_listens_ends_when_it_is_told(app: App) -> None:
     assert "AttemptTimeoutError" in ((await job.info()).failed_reason or "")
 
 
+async def test_a_thread_that_cleans_up_is_not_taken_for_a_stubborn_coroutine(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deadlines, "TICK_S", 0.005)
+    monkeypatch.setattr(deadlines, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(in_thread, "GRACE_S", 30.0)
+    cleaned: list[str] = []
+
+    @app.task(timeout=0.01, retry=ONCE)
+    def clean_up(ctx: Context) -> None:
+        try:
+            ctx.sleep(3600)
+        finally:
+            for _ in range(20):  # longer than several looks at the deadlines
+                time.sleep(0.01)
+            cleaned.append("yes")
+
+    await clean_up.enqueue()
+    await app.worker().run(until_idle=True)
+
+    assert cleaned == ["yes"]
+    assert "left behind" not in caplog.text
+
+
+async def test_a_worker_that_has_left_watches_no_deadlines(app: App) -> None:
+    @app.task()
+    async def work() -> None: ...
+
+    await work.enqueue()
+    await app.worker().run(until_idle=True)
+
+    loop: Any = asyncio.get_running_loop()
+    timers = [timer for timer in loop._scheduled if not timer.cancelled()]
+    assert [timer for timer in timers if "Deadlines" in repr(timer)] == []
+
+
 async def test_a_thread_that_does_not_listen_is_interrupted(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE_S", 0.05)
+    monkeypatch.setattr(in_thread, "GRACE_S", 0.05)
     ended = threading.Event()
 
     @app.task(timeout=0.01, retry=ONCE)
@@ -404,7 +445,7 @@ async def test_a_thread_that_does_not_listen_is_interrupted(
 async def test_a_thread_in_a_call_that_blocks_is_left_behind_and_its_slot_is_free(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(executor, "GRACE_S", 0.02)
+    monkeypatch.setattr(in_thread, "GRACE_S", 0.02)
     release = threading.Event()
 
     @app.task(timeout=0.01, retry=ONCE)

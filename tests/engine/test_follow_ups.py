@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.engine.working import ONCE, memory_app
+from tests.engine.working import memory_app
 
 from toril import App, Context, RetryPolicy, Settings, State, Task, TaskBundle
 from toril.core.errors import InvalidOptionError, InvalidPayloadError, PayloadTooLargeError
@@ -38,7 +38,7 @@ def asking(app: App, run_in: str, ask: Ask) -> Task[[], None]:
         ask(ctx)
 
     function: Any = on_loop if run_in == "loop" else in_thread
-    task: Task[[], None] = app.task(name="asking", queue="asking", retry=ONCE)(function)
+    task: Task[[], None] = app.task(name="asking", queue="asking")(function)
     return task
 
 
@@ -101,6 +101,18 @@ WRONG: list[tuple[str, Callable[[Context, Any], None], type[Exception], str]] = 
     ),
     ("queue", lambda ctx, t: ctx.enqueue("any", queue="a:b"), InvalidOptionError, "queue='a:b'"),
     ("name", lambda ctx, t: ctx.enqueue("\ud800", queue="b"), InvalidOptionError, "name="),
+    (
+        "job id",
+        lambda ctx, t: ctx.enqueue(t.with_options(job_id="a:b"), to=""),
+        InvalidOptionError,
+        "job_id='a:b'",
+    ),
+    (
+        "long job id",
+        lambda ctx, t: ctx.enqueue(t.with_options(job_id="x" * 9_000), to=""),
+        InvalidOptionError,
+        "xxx' (9002 characters): expected 1 to 512 characters",
+    ),
     ("no queue", lambda ctx, t: ctx.enqueue("thnak"), InvalidOptionError, "names no queue"),
     ("no task", lambda ctx, t: ctx.enqueue(Anything(), to="jo"), InvalidOptionError, "a task of"),  # type: ignore[call-overload]
 ]
@@ -134,8 +146,9 @@ async def test_what_cannot_be_added_is_refused_in_the_call(
     assert type(error) is kind
     assert words in str(error)
     info = await job.info()
-    assert info.state is State.FAILED
-    assert words in (info.failed_reason or "")
+    assert (info.state, info.attempts_made) == (State.FAILED, 1), "another attempt would not help"
+    assert info.failed_reason == str(error)
+    assert len(str(error)) < 300
     for queue in ("mail", "other", "b"):
         assert await app.queue(queue).info() is None
 

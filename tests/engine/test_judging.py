@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toril.core.errors import InvalidPayloadError, UnknownTaskError
+from toril.core.errors import InvalidOptionError, InvalidPayloadError, UnknownTaskError
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
@@ -39,6 +39,7 @@ class TextError(Exception):
         (Cancel("unwanted"), 1, Verdict("failed", "unwanted")),
         (Fail("useless"), 1, Verdict("failed", "useless")),
         (InvalidPayloadError("t", "f", "p"), 1, Verdict("failed", "task 't', field 'f': p")),
+        (InvalidOptionError("queue='a:b'"), 1, Verdict("failed", "queue='a:b'")),
         (UnknownTaskError("unknown"), 1, Verdict("failed", "unknown")),
         (
             TextError(),

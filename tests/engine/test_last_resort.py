@@ -91,7 +91,7 @@ async def test_poisonous_jobs_that_have_lost_their_worker_are_failed(app: App) -
 async def test_an_attempt_whose_outcome_cannot_be_made_is_failed_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, run_in: str, ends: str
 ) -> None:
-    def broken(attempt: object) -> NoReturn:
+    def broken(opts: str) -> NoReturn:
         raise RecursionError("too deep")
 
     def end(ctx: Context) -> None:
@@ -101,11 +101,11 @@ async def test_an_attempt_whose_outcome_cannot_be_made_is_failed_with_the_reason
             raise Fail("cancelled")
 
     async def on_loop(ctx: Context) -> None:
-        monkeypatch.setattr(endings, "options_of", broken)
+        monkeypatch.setattr(endings, "from_wire", broken)
         end(ctx)
 
     def in_thread(ctx: Context) -> None:
-        monkeypatch.setattr(endings, "options_of", broken)
+        monkeypatch.setattr(endings, "from_wire", broken)
         end(ctx)
 
     async with memory_app() as app:
@@ -126,14 +126,14 @@ async def test_an_attempt_whose_outcome_cannot_be_made_is_failed_with_the_reason
 async def test_an_abandoned_attempt_settles_whatever_its_options(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(attempt: object) -> NoReturn:
+    def broken(opts: str) -> NoReturn:
         raise OverflowError
 
     async with memory_app() as app:
 
         @app.task(retry=ONCE)
         async def work(ctx: Context) -> None:
-            monkeypatch.setattr(endings, "options_of", broken)
+            monkeypatch.setattr(endings, "from_wire", broken)
             executor = worker._executor
             assert executor is not None
             (attempt,) = executor.running.values()
@@ -155,12 +155,12 @@ async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
     async def work(n: int) -> int:
         return n
 
-    encode = type(work).encode
+    encode = work.encode
 
-    def broken(task: Any, result: object, **how: Any) -> str:
-        return "\ud800" if result in (3, 7) else encode(task, result, **how)
+    def broken(result: object, **how: Any) -> str:
+        return "\ud800" if result in (3, 7) else encode(result, **how)
 
-    monkeypatch.setattr(type(work), "encode", broken)
+    monkeypatch.setattr(work, "encode", broken)
     told: list[str] = []
 
     @app.on("completed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toril import App, Context, Job, JobOptions, RetryPolicy
+from toril import App, Context, Job, JobDraft, JobOptions, RetryPolicy
 
 app = App()
 
@@ -21,6 +21,11 @@ async def send(ctx: Context, to: str) -> str:
     return to
 
 
+async def slow(job: JobDraft) -> None:
+    job.queue = "other"  # E
+    job.options = {"priority": 3}  # E
+
+
 async def use() -> None:
     await add.enqueue("1")  # E
     await add.enqueue()  # E
@@ -36,6 +41,7 @@ async def use() -> None:
     print(text, other)
 
 
+app.enqueue_middleware(slow)  # E
 app.task(queues="mail")  # E
 app.task(run_in="cloud")  # E
 app.task(timeout="1h")  # E

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
@@ -13,6 +13,7 @@ from toril import (
     Context,
     HookEvent,
     Job,
+    JobDraft,
     JobInfo,
     KeepPolicy,
     Priority,
@@ -82,6 +83,12 @@ async def report_later(event: HookEvent) -> None:
 @app.middleware
 async def around(context: Context, call: Call) -> object:
     return await call()
+
+
+@app.enqueue_middleware
+def mark(job: JobDraft) -> None:
+    job.payload["tenant"] = "acme"
+    job.options = replace(job.options, priority=Priority.HIGH)
 
 
 async def use() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from toril.core.errors import InvalidOptionError
 
+_SHOWN_CHARS = 120
+"""Longer values are shortened in messages, which become failure reasons and lines of logs."""
+
 
 def require(holds: bool, name: str, value: object, expected: str) -> None:
     """Raise `InvalidOptionError` for option `name` unless `holds`.
@@ -21,7 +24,7 @@ def require(holds: bool, name: str, value: object, expected: str) -> None:
         InvalidOptionError: With `name=value: expected …`.
     """
     if not holds:
-        raise InvalidOptionError(f"{name}={value!r}: expected {expected}")
+        raise InvalidOptionError(f"{name}={_shown(value)}: expected {expected}")
 
 
 def check_text(value: object, name: str) -> None:
@@ -57,3 +60,10 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
         return f"unknown {kind} {word!r}: did you mean {close!r}?"
     listing = ", ".join(known) if known else "none"
     return f"unknown {kind} {word!r}: known are {listing}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    if len(text) <= _SHOWN_CHARS:
+        return text
+    return f"{text[: _SHOWN_CHARS // 2]}…{text[-_SHOWN_CHARS // 4 :]} ({len(text)} characters)"

@@ -22,6 +22,8 @@ class Attempt:
     """One attempt under way."""
 
     __slots__ = (
+        "_hold",
+        "_lease_ms",
         "begun",
         "claimed",
         "context",
@@ -29,7 +31,6 @@ class Attempt:
         "error",
         "follow_ups",
         "handler",
-        "hold",
         "nudged_s",
         "nudges",
         "settled",
@@ -41,9 +42,8 @@ class Attempt:
 
     def __init__(self, claimed: Claimed, lease_ms: int) -> None:
         self.claimed = claimed
-        self.hold = Hold(
-            claimed.queue, claimed.number, claimed.token, lease_ms, claimed.attempts_started
-        )
+        self._lease_ms = lease_ms
+        self._hold: Hold | None = None
         self.handler: Handler | None = None
         self.context: Context | None = None
         self.started_s = time.monotonic()
@@ -62,6 +62,20 @@ class Attempt:
         """What its task wants added. There with the context, by which it asks."""
         self.error: BaseException | None = None
         """What it raised."""
+
+    @property
+    def hold(self) -> Hold:
+        """Return what is renewed for it. Made when first asked for: most attempts end before."""
+        if self._hold is None:
+            claimed = self.claimed
+            self._hold = Hold(
+                claimed.queue,
+                claimed.number,
+                claimed.token,
+                self._lease_ms,
+                claimed.attempts_started,
+            )
+        return self._hold
 
     @property
     def label(self) -> str:

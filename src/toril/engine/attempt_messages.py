@@ -14,8 +14,10 @@ from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMa
 from toril.engine.contract.dispatch import Speech
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
+from toril.engine.judging import describe
 from toril.engine.message_sender import MessageSender
 from toril.engine.new_jobs import checked
+from toril.engine.stand_ins import presentable
 from toril.engine.texts import MAX_LINE_BYTES, beginning
 from toril.engine.wire_options import from_wire
 
@@ -66,9 +68,9 @@ class AttemptMessages:
         """
         match message:
             case FollowUp(job):
-                self._add_follow_up(attempt, FollowUp(checked(job)))
+                self._add_follow_up_of_child(attempt, FollowUp(checked(job)))
             case NamedFollowUp():
-                self._add_follow_up(attempt, message)
+                self._add_follow_up_of_child(attempt, message)
             case LineLogged(line):
                 self._reserve_and_send(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
             case ProgressMade(value):
@@ -88,8 +90,16 @@ class AttemptMessages:
             self._tell_hooks(attempt, message)
 
     def _tell_hooks(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
-        if isinstance(message, ProgressMade) and self._hooks.wants("progress"):
+        if isinstance(message, ProgressMade) and "progress" in self._hooks.wanted:
             self._hooks.tell("progress", progress=message.value, **attempt.names())
+
+    def _add_follow_up_of_child(self, attempt: Attempt, message: FollowUp | NamedFollowUp) -> None:
+        try:
+            self._add_follow_up(attempt, message)
+        except Exception:
+            raise
+        except BaseException as error:  # of enqueue middleware: this is the loop's own callback
+            raise presentable(error, describe(error)) from error
 
     def _add_follow_up(self, attempt: Attempt, message: FollowUp | NamedFollowUp) -> None:
         claimed = attempt.claimed

@@ -120,6 +120,18 @@ def rule(deduplication: Deduplication) -> DeduplicationRule:
     )
 
 
+def from_rule(rule: DeduplicationRule) -> Deduplication:
+    """Return what a caller has said, from what crosses the contract."""
+    return Deduplication(
+        id=rule.id,
+        ttl_s=None if rule.ttl_ms is None else rule.ttl_ms / 1000,
+        extend=rule.extend,
+        replace=rule.replace,
+        reschedule=rule.reschedule,
+        keep_last_if_active=rule.keep_last_if_active,
+    )
+
+
 def to_wire(deduplication: Deduplication) -> dict[str, Any]:
     """Return the `de` of a job's stored options (spec, section 2.1)."""
     wire: dict[str, Any] = {"id": deduplication.id}

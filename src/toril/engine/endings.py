@@ -12,14 +12,14 @@ from contextlib import suppress
 from toril.core.errors import AttemptTimeoutError, TorilError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
-from toril.engine.handler import Handler
 from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED
 from toril.engine.outcomes import Cancel, Fail
+from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
 from toril.engine.tracebacks import traceback_text
-from toril.engine.wire_options import WireOptions, from_wire
+from toril.engine.wire_options import from_wire
 
 log = logger("toril.worker")
 
@@ -37,10 +37,24 @@ class Endings:
         self._worker_id = worker_id
         self._ending = ending
 
-    def completed(self, attempt: Attempt, handler: Handler, value: str) -> Finished:
-        """Return the outcome of an attempt that returned: its result is `value`, JSON text."""
-        claimed = attempt.claimed
-        keep = options_of(attempt).keep_completed or handler.keep_completed
+    def returned(self, attempt: Attempt, result: object) -> Finished:
+        """Return the outcome of an attempt whose task returned.
+
+        Raises:
+            Fail: The result cannot be stored.
+        """
+        if attempt.stop_kind is not None and attempt.stop_kind != "released":
+            return self.stopped(attempt)  # it swallowed its cancellation and returned
+        claimed, handler = attempt.claimed, attempt.handler
+        assert handler is not None  # noqa: S101 - something has returned
+        if type(result) is Encoded:
+            value = str(result)
+        else:
+            try:  # here, and not by `encoded_result`: each attempt comes by
+                value = handler.encode(result)
+            except Exception as error:
+                raise refused_result(handler, result, error) from error
+        keep = from_wire(claimed.opts).keep_completed or handler.keep_completed
         return Finished(
             queue=claimed.queue,
             number=claimed.number,
@@ -51,7 +65,7 @@ class Endings:
             attempt=claimed.attempts_started,
             attempts_made=claimed.attempts_made + 1,
             keep_count=keep.count,
-            keep_age_ms=_ms(keep.age_s),
+            keep_age_ms=None if keep.age_s is None else round(keep.age_s * 1000),
             worker_id=self._worker_id,
             started_ms=claimed.started_ms,
             follow_ups=None if attempt.follow_ups is None else attempt.follow_ups.take(),
@@ -117,7 +131,7 @@ class Endings:
         outcome.exhausted = verdict.exhausted
         if verdict.kind == "failed":
             handler = attempt.handler
-            keep = options_of(attempt).keep_failed
+            keep = from_wire(attempt.claimed.opts).keep_failed
             keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
             outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
         attempt.error = error
@@ -125,19 +139,14 @@ class Endings:
 
     def _outcome(self, attempt: Attempt, kind: OutcomeKind, *, counts: bool) -> Finished:
         outcome = Finished.of(attempt.claimed, kind, self._worker_id, counts=counts)
-        outcome.lifo = options_of(attempt).lifo
+        outcome.lifo = from_wire(attempt.claimed.opts).lifo
         return outcome
-
-
-def options_of(attempt: Attempt) -> WireOptions:
-    """Return what the job's stored options say."""
-    return from_wire(attempt.claimed.opts)
 
 
 def _verdict(attempt: Attempt, error: BaseException) -> Verdict:
     if attempt.handler is None:
         return Verdict("failed", _bare(error))
-    policy = options_of(attempt).retry(attempt.handler.retry)
+    policy = from_wire(attempt.claimed.opts).retry(attempt.handler.retry)
     made = attempt.claimed.attempts_made + 1
     return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import FollowUp, NamedFollowUp
+from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.handler import Handlers
 from toril.engine.job import NewJob
-from toril.engine.new_jobs import Blueprint
+from toril.engine.new_jobs import MAX_PAYLOAD_BYTES, Blueprint
 
 MAX_JOBS = 2000
 """Most follow-up jobs of one attempt. One transaction adds them all, and others wait for it."""
@@ -64,13 +65,20 @@ class FollowUps:
 class FollowUpMaker:
     """Makes and checks the follow-up jobs of one worker. Any thread may use it."""
 
-    def __init__(self, handlers: Handlers, together: Callable[[Sequence[str]], bool]) -> None:
+    def __init__(
+        self,
+        handlers: Handlers,
+        together: Callable[[Sequence[str]], bool],
+        middleware: Sequence[EnqueueMiddleware] = (),
+    ) -> None:
         """Make a maker.
 
         Parameters:
             together: Whether the store can write these queues in one transaction.
+            middleware: What sees each new job first.
         """
         self._handlers = handlers
+        self._middleware = middleware
         self._together = together
 
     def job(self, said: FollowUp | NamedFollowUp, *, queue: str, job_id: str) -> NewJob:
@@ -84,8 +92,11 @@ class FollowUpMaker:
         Raises:
             InvalidOptionError: No such job can be, or one transaction cannot reach its queue.
             InvalidPayloadError: The payload does not fit the task, or is too large.
+            Exception: What enqueue middleware raises.
         """
         job = said.job if isinstance(said, FollowUp) else self._named(said)
+        if self._middleware:
+            job = self._through(job)
         if not self._together((queue, job.queue)):
             raise InvalidOptionError(
                 f"queue={job.queue!r}: a follow-up of a job of queue {queue!r} cannot go there,"
@@ -95,6 +106,14 @@ class FollowUpMaker:
                 f" {f'{job.name}-of-{job_id}'!r}, so that a second attempt adds no second job"
             )
         return job
+
+    def _through(self, job: NewJob) -> NewJob:
+        handler = self._handlers.named(job.name, job.queue)
+        if handler is None:  # of another program, or of another app: its limit is not known
+            limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
+            return through(self._middleware, job, max_payload_bytes=limit)
+        limit = handler.max_payload_bytes
+        return through(self._middleware, job, read=handler.arguments, max_payload_bytes=limit)
 
     def _named(self, said: NamedFollowUp) -> NewJob:
         handler = self._handlers.named(said.task, said.queue)

@@ -48,6 +48,11 @@ class Handler(Protocol):
         ...
 
     @property
+    def max_payload_bytes(self) -> int:
+        """Largest payload as JSON."""
+        ...
+
+    @property
     def keep_completed(self) -> KeepPolicy:
         """What happens to completed jobs that do not say."""
         ...

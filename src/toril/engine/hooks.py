@@ -66,6 +66,8 @@ class Hooks:
 
     def __init__(self) -> None:
         self._hooks: dict[str, list[Hook]] = {}
+        self.wanted: set[str] = set()
+        """Events that somebody listens to: building one for nobody is not free."""
         self._running: set[asyncio.Task[None]] = set()
 
     def on(self, name: HookName, hook: Hook) -> None:
@@ -77,6 +79,7 @@ class Hooks:
         if name not in HOOKS:
             raise InvalidOptionError(unknown("hook", name, HOOKS))
         self._hooks.setdefault(name, []).append(hook)
+        self.wanted.add(name)
 
     @contextmanager
     def listening(self, name: HookName, hook: Hook) -> Iterator[None]:
@@ -86,10 +89,8 @@ class Hooks:
             yield
         finally:
             self._hooks[name].remove(hook)
-
-    def wants(self, name: str) -> bool:
-        """Whether anybody listens: building an event for nobody is not free."""
-        return bool(self._hooks.get(name))
+            if not self._hooks[name]:
+                self.wanted.discard(name)
 
     def tell(self, name: HookName, **facts: Any) -> None:
         """Call the hooks of an event. From the worker's loop."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 from toril.core.errors import BackendError
@@ -11,6 +10,7 @@ from toril.engine.contract.dispatch import Dispatch, Hold
 from toril.engine.executor import Executor
 from toril.engine.job import Claimed, Finished
 from toril.engine.outbox import Outbox
+from toril.engine.stopping import Stopping
 
 
 class Intake:
@@ -24,7 +24,7 @@ class Intake:
         *,
         worker_id: str,
         lease_ms: int,
-        stopping: Callable[[], bool],
+        stopping: Stopping,
     ) -> None:
         self._dispatch = dispatch
         self._executor = executor
@@ -36,7 +36,7 @@ class Intake:
 
     def start(self, claimed: Claimed) -> None:
         """Begin an attempt; or give the job back, if its claim was answered while we stop."""
-        if self._stopping():
+        if self._stopping.begun:
             self._outbox.add(Finished.given_back(claimed, self._worker_id))
         elif claimed.attempts_started > claimed.attempts_made + 1:
             renewing = asyncio.create_task(self._renew_and_start(claimed))
@@ -56,7 +56,7 @@ class Intake:
         )
         with suppress(BackendError):  # renewed or not: what was claimed is run
             await asyncio.to_thread(self._dispatch.renew, self._worker_id, [hold])
-        if self._stopping():
+        if self._stopping.begun:
             self._outbox.add(Finished.given_back(claimed, self._worker_id))
         else:
             self._executor.start(claimed, self._lease_ms)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from toril.core.clock import epoch_ms
 from toril.core.durations import seconds
-from toril.core.errors import InvalidPayloadError, UnknownTaskError
+from toril.core.errors import InvalidOptionError, InvalidPayloadError, UnknownTaskError
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
@@ -49,7 +49,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
             return Verdict("snoozed", None, error.after_s or 0.0, error.until, counts=False)
         case Cancel() | Fail():
             return Verdict("failed", str(error.reason))
-        case InvalidPayloadError() | UnknownTaskError():
+        case InvalidPayloadError() | InvalidOptionError() | UnknownTaskError():
             return Verdict("failed", str(error))  # another attempt would say the same
     left = attempts_made < policy.max_attempts
     if isinstance(error, Retry):

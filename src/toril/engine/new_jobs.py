@@ -71,15 +71,32 @@ class Blueprint:
         Raises:
             PayloadTooLargeError: It is larger than the jobs' largest.
         """
-        limit = self._max_bytes
-        if len(payload) > limit // 4 and (size := len(payload.encode())) > limit:
-            raise PayloadTooLargeError(
-                self._template.name,
-                "(payload)",
-                f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and"
-                " pass its address",
-            )
+        if len(payload) > self._max_bytes // 4:  # else its bytes need not be counted
+            return self.with_payload(self._template, payload, max_bytes=self._max_bytes)
         return msgspec.structs.replace(self._template, data=payload)
+
+    @staticmethod
+    def with_payload(job: NewJob, payload: str, *, max_bytes: int) -> NewJob:
+        """Return a job with another payload.
+
+        Raises:
+            PayloadTooLargeError: It is larger than `max_bytes`.
+        """
+        size = len(payload.encode())
+        if size > max_bytes:
+            raise PayloadTooLargeError(
+                job.name,
+                "(payload)",
+                f"{size} bytes; at most max_payload_bytes={max_bytes}. Store large data elsewhere"
+                " and pass its address",
+            )
+        return msgspec.structs.replace(job, data=payload)
+
+    @staticmethod
+    def with_options(job: NewJob, options: JobOptions) -> NewJob:
+        """Return a job with other options. What they leave open is nobody's: not the task's."""
+        template = Blueprint(job.queue, job.name, options)._template
+        return msgspec.structs.replace(template, data=job.data)
 
     @staticmethod
     def renamed(job: NewJob, name: str) -> NewJob:

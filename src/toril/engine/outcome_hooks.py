@@ -30,7 +30,7 @@ class OutcomeHooks:
     def finished(self, attempt: Attempt, outcome: Finished) -> None:
         """Send an outcome, with the facts of its attempt if a hook wants them."""
         facts: Facts | None = None
-        if self._hooks.wants(outcome.kind):
+        if outcome.kind in self._hooks.wanted:
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from toril.engine.contract import Backend
+from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.hooks import Hooks
 from toril.engine.job import Added, NewJob
 from toril.engine.operations import Operations
@@ -23,7 +24,11 @@ class Producer:
     """The producing side of an app: its store, opened when first needed, and those who wait."""
 
     def __init__(
-        self, backend: Callable[[], Backend], place: object = None, hooks: Hooks | None = None
+        self,
+        backend: Callable[[], Backend],
+        place: object = None,
+        hooks: Hooks | None = None,
+        middleware: Sequence[EnqueueMiddleware] = (),
     ) -> None:
         """Make a producer.
 
@@ -31,10 +36,12 @@ class Producer:
             backend: Gives the store, opened when it is first asked for.
             place: Where the store is, as the app was told: a URL or a client.
             hooks: Who is told what is done to jobs and queues. Default: the log only.
+            middleware: What sees each new job first. May grow.
         """
         self.backend = backend
         self.place = place
         self.operations = Operations(Hooks() if hooks is None else hooks)
+        self.middleware = middleware
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 

@@ -9,6 +9,7 @@ from toril.core.checks import check_text, is_whole, require
 from toril.core.codec import Json
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
+from toril.engine.drafts import through
 from toril.engine.events import EventRecord
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
@@ -47,12 +48,14 @@ class Queue(Operator):
     ) -> list[Job[Any]]:
         """Add jobs of any names, (name, data) each, in one transaction up to 2,000 of them."""
         blueprints: dict[str, Blueprint] = {}
+        middleware = self._producer.middleware
         prepared = []
         for name, data in jobs:
             blueprint = blueprints.get(name)
             if blueprint is None:
                 blueprint = blueprints[name] = Blueprint(self.name, name, options)
-            prepared.append(blueprint.job(payload_text(name, data)))
+            job = blueprint.job(payload_text(name, data))
+            prepared.append(through(middleware, job) if middleware else job)
         return [
             Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
             for answer in await self._producer.add_many(prepared)

@@ -32,6 +32,8 @@ class Stopping:
         self._shutdown_s = shutdown_s
         self.requested = asyncio.Event()
         """Set: the worker stops, and gives back what is claimed from here on."""
+        self.begun = False
+        """Whether `requested` is set, without a call: each claimed job asks."""
         self._hurry = asyncio.Event()
 
     def request(self, deadline_s: float | None = None) -> None:
@@ -45,6 +47,7 @@ class Stopping:
             return
         if deadline_s is not None:
             self._shutdown_s = deadline_s
+        self.begun = True
         self.requested.set()
 
     async def until_requested(self, fetching: asyncio.Task[None]) -> None:
@@ -89,6 +92,7 @@ class Stopping:
         Raises:
             BackendError: Fetching has ended by this error.
         """
+        self.begun = True
         self.requested.set()  # from here on what is claimed goes back as well
         fetcher.quiet()
         left = list(executor.running.values())

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextvars
 import decimal
+from collections.abc import Callable
 
 
 class Surroundings:
     """A snapshot of the context variables, taken when this is made."""
 
-    __slots__ = ("_decimal", "context")
+    __slots__ = ("_decimal", "context", "fresh")
 
     def __init__(self) -> None:
         self.context = contextvars.copy_context()
@@ -22,9 +23,12 @@ class Surroundings:
         self._decimal = next(
             (value for value in self.context.values() if isinstance(value, decimal.Context)), None
         )
+        self.fresh: Callable[[], contextvars.Context] = (
+            self.context.copy if self._decimal is None else self._with_decimal
+        )
+        """Returns a copy for one attempt."""
 
-    def fresh(self) -> contextvars.Context:
-        """Return a copy for one attempt."""
+    def _with_decimal(self) -> contextvars.Context:
         fresh = self.context.copy()
         if self._decimal is not None:
             fresh.run(decimal.setcontext, self._decimal.copy())

@@ -13,6 +13,12 @@ from toril.engine.judging import describe
 from toril.engine.outcomes import Fail
 
 
+class Encoded(str):
+    """A result that is JSON text already: what a child process handed back."""
+
+    __slots__ = ()
+
+
 def encoded_result(task: Handler, result: object, *, replaced: bool = False) -> str:
     """Return a task's result as JSON text.
 
@@ -21,11 +27,17 @@ def encoded_result(task: Handler, result: object, *, replaced: bool = False) -> 
     """
     try:
         return task.encode(result, replaced=replaced)
-    except (TypeError, ValueError) as error:
+    except Exception as error:
+        raise refused_result(task, result, error) from error
+
+
+def refused_result(task: Handler, result: object, error: Exception) -> Fail:
+    """Return the failure of a job whose result `task.encode` has refused with an error."""
+    if isinstance(error, TypeError | ValueError):
         problem = str(error)
         if inspect.iscoroutine(result):
             result.close()
             problem = "it is a coroutine; make the task itself an 'async def'"
-        raise Fail(f"the result of {task.name!r} cannot be stored: {problem}") from error
-    except Exception as error:  # of a model's own code
-        raise Fail(f"the result of {task.name!r} cannot be stored: {describe(error)}") from error
+    else:  # of a model's own code
+        problem = describe(error)
+    return Fail(f"the result of {task.name!r} cannot be stored: {problem}")

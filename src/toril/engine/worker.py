@@ -19,6 +19,7 @@ from toril.core.errors import BackendError
 from toril.core.ids import new_worker_id
 from toril.core.loggers import logger
 from toril.engine.contract import Backend
+from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
@@ -51,6 +52,7 @@ class Worker:
         *,
         hooks: Hooks | None = None,
         middleware: Sequence[Middleware] = (),
+        enqueue_middleware: Sequence[EnqueueMiddleware] = (),
     ) -> None:
         self.id = new_worker_id()
         self.options = options
@@ -58,6 +60,7 @@ class Worker:
         self._handlers = handlers
         self._hooks = hooks or Hooks()
         self._middleware = middleware
+        self._enqueue_middleware = enqueue_middleware
         self._stopping = Stopping(options.shutdown_s)
         self._ready = asyncio.Event()
         self._quiet = False
@@ -170,6 +173,7 @@ class Worker:
             finished=outcome_hooks.finished,
             sender=sender,
             ending=lambda: running is not None and running.cancelling() > 0,
+            enqueue_middleware=self._enqueue_middleware,
         )
         losses = LeaseLosses(executor.running)
         intake = Intake(
@@ -178,7 +182,7 @@ class Worker:
             outbox,
             worker_id=self.id,
             lease_ms=lease_ms,
-            stopping=self._stopping.requested.is_set,
+            stopping=self._stopping,
         )
         fetcher = self._fetcher = Fetcher(
             dispatch,

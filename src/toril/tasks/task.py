@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,6 +14,7 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
 from toril.engine.deduplication import Deduplication
+from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint
@@ -55,6 +56,11 @@ class Task(Generic[P, R]):
         self._result = ResultType(
             options.name, self.parameters.returns, options.max_result_bytes, options.run_in
         )
+        # Two of `Handler`'s methods: not by a call of ours, since each attempt comes by.
+        self.arguments = self.signature.read
+        """Returns keyword arguments from a stored payload."""
+        self.encode = self._result.encode
+        """Returns a result as JSON text."""
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", options.name)
         self.__qualname__ = getattr(function, "__qualname__", options.name)
@@ -76,8 +82,11 @@ class Task(Generic[P, R]):
             InvalidPayloadError: They do not fit; nothing was added.
         """
         job = self._blueprint.job(self.signature.bind(args, kwargs))
-        (answer,) = await self._bound().backend().jobs.add([job])
-        return self._handle(answer.job_id, answer.duplicate)
+        producer = self._bound()
+        if producer.middleware:
+            job = self._through(producer.middleware, job)
+        (answer,) = await producer.backend().jobs.add([job])
+        return Job(producer, self.queue, answer.job_id, answer.duplicate, self.decode)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """The same for plain code. Blocks until the job is stored."""
@@ -90,8 +99,11 @@ class Task(Generic[P, R]):
             InvalidPayloadError: One does not fit; nothing was added.
         """
         check, new = self.signature.check, self._blueprint.job
-        answers = await self._bound().add_many([new(check(payload)) for payload in payloads])
+        jobs = [new(check(payload)) for payload in payloads]
         producer, queue, decode_result = self._bound(), self.queue, self.decode
+        if producer.middleware:
+            jobs = [self._through(producer.middleware, job) for job in jobs]
+        answers = await producer.add_many(jobs)
         return [
             Job(producer, queue, answer.job_id, answer.duplicate, decode_result)
             for answer in answers
@@ -99,6 +111,8 @@ class Task(Generic[P, R]):
 
     def new_job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return a job as `enqueue` would add it, for `Context.enqueue`; nothing is added.
+
+        Enqueue middleware sees it in the worker, not here.
 
         Raises:
             InvalidPayloadError: As `enqueue`.
@@ -235,23 +249,20 @@ class Task(Generic[P, R]):
         """Parameters that the app provides."""
         return self.parameters.provided
 
-    def arguments(self, data: str) -> dict[str, Any]:
-        """Return keyword arguments from a stored payload."""
-        return self.signature.read(data)
-
     def job_of(self, data: str) -> NewJob:
         """Return a job of a payload from elsewhere, checked as `enqueue` checks a call."""
         self.signature.check_text(data)
         return self._blueprint.job(data)
 
     @property
+    def max_payload_bytes(self) -> int:
+        """Largest payload as JSON."""
+        return self.options.max_payload_bytes
+
+    @property
     def store(self) -> object:
         """Where the app's jobs live: the URL or client that it was given. None: of no app yet."""
         return None if self._producer is None else self._producer.place
-
-    def encode(self, result: object, *, replaced: bool = False) -> str:
-        """Return a result as JSON text."""
-        return self._result.encode(result, replaced=replaced)
 
     def decode(self, text: str) -> Any:
         """Return a result from its JSON text, in the type that the function's annotation says."""
@@ -286,8 +297,9 @@ class Task(Generic[P, R]):
             max_payload_bytes=self.options.max_payload_bytes,
         )
 
-    def _handle(self, job_id: str, duplicate: bool) -> Job[R]:
-        return Job(self._bound(), self.queue, job_id, duplicate, self.decode)
+    def _through(self, middleware: Sequence[EnqueueMiddleware], job: NewJob) -> NewJob:
+        limit = self.max_payload_bytes
+        return through(middleware, job, read=self.arguments, max_payload_bytes=limit)
 
     def _bound(self) -> Producer:
         if self._producer is None:

@@ -136,9 +136,14 @@ class Main:
         self.loading = True
         try:
             exec(code, module.__dict__)  # noqa: S102 - the program's own main file
-        except BaseException:
+        except BaseException as error:
             sys.modules["__main__"] = own
             del sys.modules[CHILD_MAIN]
+            if isinstance(error, SystemExit):  # its last line is `sys.exit(main())`
+                raise InvalidOptionError(
+                    "a child process imports the main script to find its task, and the script goes"
+                    ' to work again and exits: put what it does under if __name__ == "__main__":'
+                ) from error
             raise
         finally:
             self.loading = False
