@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import re
+
+import pytest
 from tests.house.tree import PACKAGE, ROOT
+
+from toril.engine.contract import Backend
 
 ROLES = {
     path.stem
@@ -11,9 +18,37 @@ ROLES = {
 }
 
 
-def test_every_role_is_fulfilled_under_its_name() -> None:
-    store = {path.stem for path in (PACKAGE / "backends" / "sqlite").glob("*.py")}
+@pytest.mark.parametrize("backend", ["sqlite", "redis"])
+def test_every_role_is_fulfilled_under_its_name(backend: str) -> None:
+    store = {path.stem for path in (PACKAGE / "backends" / backend).glob("*.py")}
     assert store >= ROLES
+
+
+def test_every_role_is_held_by_the_backend_under_its_name() -> None:
+    assert {field.name for field in dataclasses.fields(Backend)} >= ROLES
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_every_method_of_a_role_has_a_caller(role: str) -> None:
+    """A method that nobody calls is a promise that every store keeps for nothing."""
+    code = "\n".join(
+        path.read_text("utf-8")
+        for path in PACKAGE.rglob("*.py")
+        if "backends" not in path.parts and path.parent.name != "contract"
+    )
+    tree = ast.parse((PACKAGE / "engine" / "contract" / f"{role}.py").read_text("utf-8"))
+    held = {field.name: field.type for field in dataclasses.fields(Backend)}
+    methods = {
+        method.name
+        for protocol in tree.body
+        if isinstance(protocol, ast.ClassDef) and protocol.name == held[role]
+        for method in protocol.body
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    # `by`: an exchange is made by the store or by its standing claim (`engine/storing.py`).
+    uncalled = {name for name in methods if not re.search(rf"({role}|by)\.{name}\b", code)}
+    assert methods
+    assert uncalled == set()
 
 
 def test_every_role_is_tested_under_its_name() -> None:

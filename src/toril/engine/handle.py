@@ -151,7 +151,7 @@ class Job(Generic[R]):
         Raises:
             JobNotFoundError: It is gone.
         """
-        lines, _ = await self._producer.backend().jobs.logs(
+        lines, _ = await self._producer.backend().logs.read(
             self.queue, self.id, start=start, limit=limit
         )
         return lines
@@ -165,7 +165,7 @@ class Job(Generic[R]):
             JobNotFoundError: It is gone.
         """
         keep = from_wire((await self._record()).opts).keep_logs
-        return await self._producer.backend().jobs.add_log(
+        return await self._producer.backend().logs.add(
             self.queue, self.id, beginning(line, MAX_LINE_BYTES), keep=keep
         )
 

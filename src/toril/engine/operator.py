@@ -65,7 +65,7 @@ class Operator:
             InvalidOptionError: It can be no such id.
         """
         check_deduplication_id(deduplication_id)
-        return await self._open().jobs.release_deduplication(self.name, deduplication_id)
+        return await self._open().deduplication.release(self.name, deduplication_id)
 
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written from now on, whoever causes them. A new queue writes all.
@@ -81,9 +81,9 @@ class Operator:
 
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
         """Remove all jobs in line and, if `delayed`, those due later; return how many."""
-        jobs = self._open().jobs
+        bulk = self._open().bulk
         return await _chunks(
-            lambda: jobs.drain(self.name, delayed=delayed, limit=CHUNK), None, progress
+            lambda: bulk.drain(self.name, delayed=delayed, limit=CHUNK), None, progress
         )
 
     async def clean(
@@ -105,10 +105,10 @@ class Operator:
         wanted = parse_state(state)
         require(wanted in LOOSE, "state", str(wanted), f"one of {', '.join(LOOSE)}")
         age_ms = round(seconds(older_than, "older_than") * 1000)
-        jobs = self._open().jobs
+        bulk = self._open().bulk
 
         def chunk(many: int = CHUNK) -> Awaitable[int]:
-            return jobs.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
+            return bulk.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
 
         return await _chunks(chunk, limit, progress)
 
@@ -136,7 +136,7 @@ class Operator:
         until_ms = backend.clock.now_ms()
 
         def chunk(many: int = CHUNK) -> Awaitable[int]:
-            return backend.jobs.retry_many(
+            return backend.bulk.retry(
                 self.name,
                 wanted,
                 limit=many,
@@ -150,10 +150,10 @@ class Operator:
         self, *, limit: int | None = None, progress: Progress | None = None
     ) -> int:
         """Make delayed jobs ready now, soonest first; return how many."""
-        jobs = self._open().jobs
+        bulk = self._open().bulk
 
         def chunk(many: int = CHUNK) -> Awaitable[int]:
-            return jobs.promote_many(self.name, limit=many)
+            return bulk.promote(self.name, limit=many)
 
         return await _chunks(chunk, limit, progress)
 
@@ -163,10 +163,10 @@ class Operator:
         Raises:
             WrongStateError: It is not paused, or jobs run and `force` is not set.
         """
-        jobs = self._open().jobs
+        bulk = self._open().bulk
         total = 0
         # Until nothing is left, and once more for the queue itself.
-        while done := await jobs.obliterate(self.name, force=force, limit=CHUNK):
+        while done := await bulk.obliterate(self.name, force=force, limit=CHUNK):
             total += done
             if progress is not None:
                 progress(total)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from toril.backends.redis.client import Client
-from toril.backends.redis.keys import Keys
-from toril.backends.redis.moments import Moments
-from toril.backends.redis.scripts import script
+from toril.backends.redis.queue_scripts import QueueScripts
 
 
 class RedisLimits:
     """The role `Limits`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments) -> None:
-        self._client = client
-        self._keys = keys
-        self._moments = moments
+    def __init__(self, scripts: QueueScripts) -> None:
+        self._run = scripts.run
 
     async def pause(self, queue: str, *, moving: bool = False) -> None:
         await self._run("pause", queue, "yes" if moving else "no")
@@ -37,9 +32,3 @@ class RedisLimits:
     async def _set(self, queue: str, **fields: int | None) -> None:
         settings = {name: value or False for name, value in fields.items()}
         await self._run("limit", queue, msgspec.json.encode(settings).decode())
-
-    async def _run(self, verb: str, queue: str, *arguments: str | int) -> object:
-        answer: object = await self._client.run(
-            script(verb), [self._keys.meta(queue)], self._moments.frozen(), *arguments
-        )
-        return answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.sqlite.deduplicating import deduplicate
+from toril.backends.sqlite.deduplication import deduplicate
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.events import EventName
 from toril.engine.job import Added, NewJob

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from toril.backends.sqlite.adding import add_jobs
-from toril.backends.sqlite.deduplicating import NO_END, read_aside
+from toril.backends.sqlite.deduplication import NO_END, read_aside
 from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.reading import read_object, whole

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.bulk import promote_due
-from toril.backends.sqlite.jobs import append_log
+from toril.backends.sqlite.logs import append_log
 from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
 from toril.backends.sqlite.settling import settle
 from toril.backends.sqlite.signal import Signal
@@ -90,9 +90,6 @@ class SqliteDispatch:
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._signal.wait(seen, timeout_s)
-
-    def wake(self) -> None:
-        self._signal.ring()
 
     def standing(self, *, lease_ms: int) -> None:
         return None

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from toril.backends.refusals import not_found
+from toril.backends.refusals import not_found, wrong_state
 from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.calendar import SLACK_MS
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.clock import Clock
-from toril.core.errors import WrongStateError
 from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
-from toril.engine.states import State
+from toril.engine.states import ALLOWED, State, Verb
 
 _MAX_DIGITS = 18
 _FAR = 2**62
@@ -55,6 +54,12 @@ def find(view: View, queue_id: int, job_id: str) -> Found | None:
     return Found(row[0], State(row[1]), *row[2:])
 
 
+def find_in(view: View, queue: str, job_id: str) -> Found | None:
+    """Return the job of a queue that is given by name, or None."""
+    rows = view.run("queue_get", queue)
+    return find(view, rows[0][0], job_id) if rows else None
+
+
 def find_many(view: View, queue_id: int, job_ids: Sequence[str]) -> list[tuple[int, State] | None]:
     """Return the number and the state of jobs, in the order given; None for those not there."""
     ids = [(number_of(job_id), job_id) for job_id in job_ids]
@@ -70,31 +75,20 @@ def number_of(job_id: str) -> int | None:
 
 
 def require_job(
-    transaction: Transaction,
-    queue: str,
-    job_id: str,
-    *,
-    states: Sequence[State] | None = None,
-    verb: str = "",
+    transaction: Transaction, queue: str, job_id: str, verb: Verb | None = None
 ) -> tuple[QueueRow, Found]:
-    """Return the job and its queue.
+    """Return a job and its queue.
 
     Raises:
-        JobNotFoundError: There is none.
-        WrongStateError: It is in none of `states`.
+        JobNotFoundError: The job does not exist.
+        WrongStateError: `verb` is not allowed in the state of the job.
     """
     row = transaction.known_queue(queue)
     found = None if row is None else find(transaction, row.id, job_id)
     if row is None or found is None:
         raise not_found(queue, job_id)
-    if states is not None and found.state not in states:
-        expected = " or ".join(states)
-        raise WrongStateError(
-            f"job {job_id!r} of queue {queue!r} is {found.state};"
-            f" only {expected} ones can be {verb}",
-            job_id=job_id,
-            queue=queue,
-        )
+    if verb is not None and found.state not in ALLOWED[verb]:
+        raise wrong_state(queue, job_id, found.state, verb)
     return row, found
 
 

@@ -150,10 +150,6 @@ class Dispatch(Protocol):
         """
         ...
 
-    def wake(self) -> None:
-        """End all `wait` calls of this process now. Callable from any thread."""
-        ...
-
     def standing(self, *, lease_ms: int) -> Standing | None:
         """Return a standing claim for one worker, of this event loop.
 

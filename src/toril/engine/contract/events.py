@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from toril.engine.events import EventRecord, EventsTold
@@ -34,20 +33,9 @@ class Events(Protocol):
         """
         ...
 
-    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
-        """Append events that belong to no transition, such as an operator's.
-
-        Those that the queue does not tell are left out, as everywhere.
-        """
-        ...
-
     async def choose(self, queue: str, told: EventsTold) -> None:
         """Say what the queue tells from now on, whoever does it. A new queue tells all.
 
         What was told before stays. Nothing is told of the change itself.
         """
-        ...
-
-    async def trim(self, queue: str, *, keep: int) -> None:
-        """Drop all but about the newest `keep` events."""
         ...

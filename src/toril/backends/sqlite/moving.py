@@ -1,4 +1,4 @@
-"""Taking over jobs from another store, as they are."""
+"""What a migration needs: jobs read whole, taken over as they are, and removed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,72 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.adding import ready_state
-from toril.backends.sqlite.deduplicating import adopt_hold
+from toril.backends.sqlite.deduplication import adopt_hold, held_by
 from toril.backends.sqlite.lookup import find_many, number_of
+from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.writer import Writer
+from toril.core.clock import Clock
 from toril.engine.deduplication import HeldId
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.states import FINISHED, READY, State
 
 LARGEST_NUMBER = 10**15
-"""A larger one was no queue's: the numbers of new jobs do not go on from there."""
+"""No queue has given a larger number to a job: new numbers do not go on from there."""
 
 
-def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
+class SqliteMoving:
+    """The role `Moving`."""
+
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+
+    async def logs(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
+        def question(view: View) -> list[list[str]]:
+            lines: list[list[str]] = [[] for _ in job_ids]
+            rows = view.run("queue_get", queue)
+            found = find_many(view, rows[0][0], job_ids) if rows else []
+            numbers = [None if job is None else job[0] for job in found]
+            for index, line in view.run("logs_read", msgspec.json.encode(numbers).decode()):
+                lines[index].append(line)
+            return lines
+
+        return await self._reader.ask(question)
+
+    async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
+        def question(view: View) -> list[HeldId | None]:
+            rows = view.run("queue_get", queue)
+            if not rows:
+                return [None] * len(job_ids)
+            numbers = [
+                None if job is None else job[0] for job in find_many(view, rows[0][0], job_ids)
+            ]
+            held = held_by(view, rows[0][0], numbers, self._clock)
+            return [None if number is None else held.get(number) for number in numbers]
+
+        return await self._reader.ask(question)
+
+    async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
+        return await self._writer.run(lambda transaction: _adopt_jobs(transaction, queue, jobs))
+
+    async def remove(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
+        def transition(transaction: Transaction) -> list[bool]:
+            row = transaction.known_queue(queue)
+            if row is None:
+                return [False] * len(job_ids)
+            found = find_many(transaction, row.id, job_ids)
+            numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
+            remove_jobs(transaction, row, state, list(numbers))
+            # An id that was given twice goes once.
+            return [job is not None and numbers.pop(job[0], True) is None for job in found]
+
+        return await self._writer.run(transition)
+
+
+def _adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
     """Add jobs that are not there yet, and return for each whether it was added.
 
     A job keeps its id. Where this is a number, it is also the number of the row, unless some queue
