@@ -37,6 +37,10 @@ class NewJob(msgspec.Struct, kw_only=True, gc=False):
     """When it was made. None: the store's now."""
     deduplication: DeduplicationRule | None = None
 
+    def due_ms(self, timestamp_ms: int) -> int:
+        """Return when the job may run: at `run_at_ms`, or `delay_ms` after its timestamp."""
+        return timestamp_ms + self.delay_ms if self.run_at_ms is None else self.run_at_ms
+
 
 class Added(msgspec.Struct, frozen=True, gc=False):
     """The store's answer to a new job."""
@@ -140,6 +144,24 @@ class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     traceback: str | None = None
 
 
+def with_last_attempt(written: list[Attempt], last: Attempt) -> list[Attempt]:
+    """Return a finished job's attempts: those written down, and the last one if it is not.
+
+    A store does not write a final success, which shows in the job's own fields; and workers of
+    BullMQ write no history at all. `JobRecord.history` undoes this.
+
+    Parameters:
+        written: The job's stored history, oldest first. It is changed.
+        last: The last attempt, as the job's own fields tell it.
+    """
+    newest = written[-1] if written else None
+    # A number alone may come again: a retried job may begin to count anew.
+    if newest is None or (newest.number, newest.started_ms) != (last.number, last.started_ms):
+        written.append(last)
+        del written[:-MAX_HISTORY]
+    return written
+
+
 class JobRecord(msgspec.Struct, kw_only=True):
     """Everything that the store knows of a job."""
 
@@ -179,8 +201,18 @@ class JobRecord(msgspec.Struct, kw_only=True):
         return id_in(self.opts)
 
     @property
+    def due_ms(self) -> int:
+        """The moment by which a store sorts a delayed job: when it may run."""
+        return self.timestamp_ms + self.delay_ms if self.run_at_ms is None else self.run_at_ms
+
+    @property
+    def ended_ms(self) -> int:
+        """The moment by which a store sorts a finished job: its end, or when it was added."""
+        return self.timestamp_ms if self.finished_on_ms is None else self.finished_on_ms
+
+    @property
     def history(self) -> list[Attempt]:
-        """The attempts that a store writes down; a final success shows in the job's own fields."""
+        """The attempts that a store writes down: all but a final success (`with_last_attempt`)."""
         last = self.attempts[-1] if self.attempts else None
         seen = (
             self.state is State.COMPLETED

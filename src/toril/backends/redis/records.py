@@ -10,7 +10,7 @@ import msgspec
 from toril.backends.redis import traces
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside, HeldId
-from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
+from toril.engine.job import Attempt, Claimed, JobRecord, with_last_attempt
 from toril.engine.states import State
 
 
@@ -44,22 +44,18 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
     finished_ms = None if row[13] is None else whole(row[13])
     started = whole(row[7])
     attempts, trace_of_node = history(row[17], row[18])
-    ended = processed_ms is not None and finished_ms is not None
-    last = (attempts[-1].number, attempts[-1].started_ms) if attempts else None
-    if ended and last != (started, processed_ms):  # a number alone may come again after a retry
-        # A success is not written twice, and a Node worker writes no history.
-        attempts.append(
-            Attempt(
-                number=started,
-                started_ms=processed_ms or 0,
-                ended_ms=finished_ms or 0,
-                worker_id=row[14] or "",
-                outcome=state.value,
-                error=row[11] if state is State.FAILED else None,
-                traceback=trace_of_node if state is State.FAILED else None,
-            )
+    if processed_ms is not None and finished_ms is not None:
+        has_failed = state is State.FAILED
+        last = Attempt(
+            number=started,
+            started_ms=processed_ms,
+            ended_ms=finished_ms,
+            worker_id=row[14] or "",
+            outcome=state.value,
+            error=row[11] if has_failed else None,
+            traceback=trace_of_node if has_failed else None,
         )
-        del attempts[:-MAX_HISTORY]
+        attempts = with_last_attempt(attempts, last)
     return JobRecord(
         id=row[19],
         queue=queue,

@@ -182,13 +182,9 @@ def whole_job(job: WholeJob) -> list[str | int]:
     record = job.record
     moment_ms: str | int = ""
     if record.state is State.DELAYED:
-        moment_ms = record.timestamp_ms + record.delay_ms
-        if record.run_at_ms is not None:
-            moment_ms = record.run_at_ms
+        moment_ms = record.due_ms
     elif record.state in FINISHED:
-        moment_ms = record.timestamp_ms
-        if record.finished_on_ms is not None:
-            moment_ms = record.finished_on_ms
+        moment_ms = record.ended_ms
     history = record.history
     kept = [attempt.traceback for attempt in history if attempt.traceback is not None]
     fields: dict[str, str | int | None] = {

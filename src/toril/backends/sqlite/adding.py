@@ -55,7 +55,7 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         timestamp_ms = now_ms if job.timestamp_ms is None else job.timestamp_ms
         delay_ms, due_ms, place = 0, None, -ticket if job.lifo else ticket
         if job.delay_ms or job.run_at_ms is not None:
-            due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+            due_ms = job.due_ms(timestamp_ms)
             delay_ms = max(0, due_ms - timestamp_ms)
         if due_ms is not None and (job.delay_ms or due_ms > now_ms):
             state, place = State.DELAYED, ticket

@@ -214,7 +214,7 @@ def _reschedule(
     transaction: Transaction, row: QueueRow, found: Found, ticket: int, job: NewJob
 ) -> None:
     timestamp_ms = transaction.now_ms if job.timestamp_ms is None else job.timestamp_ms
-    due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+    due_ms = job.due_ms(timestamp_ms)
     delay_ms = max(0, due_ms - timestamp_ms)
     boot = due_steady_ms = None
     if job.run_at_ms is None:

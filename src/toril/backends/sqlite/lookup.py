@@ -13,7 +13,7 @@ from toril.backends.sqlite.calendar import SLACK_MS
 from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.clock import Clock
-from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
+from toril.engine.job import Attempt, JobRecord, with_last_attempt
 from toril.engine.states import ALLOWED, State, Verb
 
 _MAX_DIGITS = 18
@@ -153,17 +153,15 @@ def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
 def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
     state = State(row[3])
     attempts = _history(row[22])
-    if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
-        attempts.append(
-            Attempt(
-                number=row[11],
-                started_ms=row[16],
-                ended_ms=row[17],
-                worker_id=row[18] or "",
-                outcome="completed",
-            )
+    if state is State.COMPLETED and row[16] is not None:
+        last = Attempt(
+            number=row[11],
+            started_ms=row[16],
+            ended_ms=row[17],
+            worker_id=row[18] or "",
+            outcome="completed",
         )
-        del attempts[:-MAX_HISTORY]
+        attempts = with_last_attempt(attempts, last)
     return JobRecord(
         id=row[1],
         queue=queue,

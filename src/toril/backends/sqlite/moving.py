@@ -129,16 +129,8 @@ def _own_number(job_id: str) -> int | None:
 
 def _columns(record: JobRecord) -> tuple[Any, ...]:
     """Return the rest of a row for `jobs_adopt.sql`."""
-    due_ms = finished_ms = None
-    if record.state is State.DELAYED:
-        due_ms = record.run_at_ms
-        if due_ms is None:
-            due_ms = record.timestamp_ms + record.delay_ms
-    elif record.state in FINISHED:
-        # Without a moment it would have no place among those that have finished.
-        finished_ms = record.finished_on_ms
-        if finished_ms is None:
-            finished_ms = record.timestamp_ms
+    due_ms = record.due_ms if record.state is State.DELAYED else None
+    finished_ms = record.ended_ms if record.state in FINISHED else None
     history = msgspec.json.encode(record.history).decode() if record.history else None
     return (
         due_ms, finished_ms, record.name, record.data, record.opts, record.priority,

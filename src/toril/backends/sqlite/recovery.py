@@ -19,12 +19,8 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
 from toril.engine.events import EventName
 from toril.engine.job import Attempt
+from toril.engine.stalled import NOT_BEGUN, STALLED_REASON, STOPPED
 from toril.engine.states import State
-
-STALLED_REASON = "job stalled more than allowable limit"
-"""Part of the stored format (spec, section 5.6)."""
-STOPPED = "its worker stopped renewing the lease"
-NOT_BEGUN = "its worker ended before it had begun"
 
 
 def recover_jobs(
