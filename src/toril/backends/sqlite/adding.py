@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.deduplication import deduplicate
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.events import EventName
 from toril.engine.job import Added, NewJob
 from toril.engine.states import State

@@ -7,7 +7,8 @@ from typing import Any
 from toril.backends.sqlite.adding import add_jobs
 from toril.backends.sqlite.deduplication import NO_END, read_aside
 from toril.backends.sqlite.lookup import find
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside
 from toril.engine.job import NewJob

@@ -9,8 +9,9 @@ import msgspec
 from toril.backends.refusals import has_running_jobs, not_paused
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.lookup import Place, places
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName
 from toril.engine.states import FINISHED, State

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from toril.backends.sqlite.boots import boot_of
-from toril.backends.sqlite.lookup import Found, find
+from toril.backends.sqlite.lookup import Found, find, queue_id
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.engine.deduplication import Aside, DeduplicationRule, HeldId
@@ -36,12 +37,12 @@ class SqliteDeduplicationIds:
 
     async def holder(self, queue: str, deduplication_id: str) -> str | None:
         def question(view: View) -> str | None:
-            rows = view.run("queue_get", queue)
-            if not rows:
+            number = queue_id(view, queue)
+            if number is None:
                 return None
             now = (self._clock.now_ms(), boot_of(self._clock), self._clock.steady_ms())
-            held = view.run("deduplication_get", rows[0][0], deduplication_id, *now)
-            return held[0][1] if held else None
+            held = view.run("deduplication_get", number, deduplication_id, *now)
+            return Holder(*held[0]).job_id if held else None
 
         return await self._reader.ask(question)
 

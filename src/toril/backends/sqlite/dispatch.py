@@ -10,10 +10,11 @@ import msgspec
 
 from toril.backends.sqlite.bulk import promote_due
 from toril.backends.sqlite.logs import append_log
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
 from toril.backends.sqlite.settling import settle
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow, TooLong, Transaction
+from toril.backends.sqlite.transaction import TooLong, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.contract.dispatch import (
     Claim,

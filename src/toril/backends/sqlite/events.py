@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventRecord, EventsTold
 

@@ -18,12 +18,15 @@ from toril.backends.sqlite.lookup import (
     find,
     find_in,
     places,
+    queue_id,
     read,
     require_job,
 )
+from toril.backends.sqlite.moves import Move, move
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.errors import BackendError
@@ -97,8 +100,8 @@ class SqliteJobs:
         return await self._reader.ask(lambda view: self._page(view, wanted))
 
     def _page(self, view: View, page: JobFilter) -> JobPage:
-        rows = view.run("queue_get", page.queue)
-        if not rows:
+        queue = queue_id(view, page.queue)
+        if queue is None:
             return JobPage([], None)
         states, after = _start(page)
         shown: list[Place] = []
@@ -107,7 +110,7 @@ class SqliteJobs:
             room = page.limit - len(shown)
             found = places(
                 view,
-                rows[0][0],
+                queue,
                 state,
                 limit=room + 1,  # one more tells whether this is the last page
                 after=after,
@@ -194,11 +197,15 @@ class SqliteJobs:
                 transaction.run("job_cancel", reason, found.number)
                 transaction.spoke = True
                 return found.state
-            move = (
-                found.number, "failed", None, None, 0, None, reason, None, transaction.now_ms, 0,
-                None,
-            )  # fmt: skip
-            transaction.run("move", msgspec.json.encode([move]).decode())
+            failed = Move(
+                number=found.number,
+                state=State.FAILED,
+                delay_ms=0,
+                failed_reason=reason,
+                finished_ms=transaction.now_ms,
+                stalled=0,
+            )
+            move(transaction, [failed])
             row.moved(found.state, State.FAILED)
             row.failed_total += 1
             let_go(transaction, row, found.number)

@@ -9,7 +9,7 @@ import msgspec
 
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.deduplication import adopt_hold, held_by
-from toril.backends.sqlite.lookup import find_many, number_of
+from toril.backends.sqlite.lookup import find_many, number_of, queue_id
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import Transaction
@@ -34,8 +34,8 @@ class SqliteMoving:
     async def logs(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
         def question(view: View) -> list[list[str]]:
             lines: list[list[str]] = [[] for _ in job_ids]
-            rows = view.run("queue_get", queue)
-            found = find_many(view, rows[0][0], job_ids) if rows else []
+            number = queue_id(view, queue)
+            found = [] if number is None else find_many(view, number, job_ids)
             numbers = [None if job is None else job[0] for job in found]
             for index, line in view.run("logs_read", msgspec.json.encode(numbers).decode()):
                 lines[index].append(line)
@@ -45,13 +45,12 @@ class SqliteMoving:
 
     async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
         def question(view: View) -> list[HeldId | None]:
-            rows = view.run("queue_get", queue)
-            if not rows:
+            row_id = queue_id(view, queue)
+            if row_id is None:
                 return [None] * len(job_ids)
-            numbers = [
-                None if job is None else job[0] for job in find_many(view, rows[0][0], job_ids)
-            ]
-            held = held_by(view, rows[0][0], numbers, self._clock)
+            found = find_many(view, row_id, job_ids)
+            numbers = [None if job is None else job[0] for job in found]
+            held = held_by(view, row_id, numbers, self._clock)
             return [None if number is None else held.get(number) for number in numbers]
 
         return await self._reader.ask(question)
@@ -92,7 +91,7 @@ def _adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) 
     ticket = transaction.tickets(len(jobs))
     seen: set[str] = set()
     answers: list[bool] = []
-    rows: list[tuple[Any, ...]] = []
+    rows: list[dict[str, Any]] = []
     lines: list[tuple[int, int, str]] = []
     held: list[tuple[int, str, HeldId]] = []
     for index, (job, number) in enumerate(zip(jobs, numbers, strict=True)):
@@ -105,7 +104,14 @@ def _adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) 
         if number is None or number in taken:
             number, custom_id = spare + index, record.id
         state = ready_state(record.priority) if record.state in READY else record.state
-        rows.append((number, row.id, custom_id, state.value, ticket + index, *_columns(record)))
+        place: dict[str, Any] = {
+            "number": number,
+            "queue_id": row.id,
+            "custom_id": custom_id,
+            "state": state,
+            "position": ticket + index,
+        }
+        rows.append(place | _columns(record))
         lines += [(number, place, line) for place, line in enumerate(job.log, start=1)]
         if job.held is not None:
             held.append((number, record.id, job.held))
@@ -127,15 +133,27 @@ def _own_number(job_id: str) -> int | None:
     return number if number is not None and number <= LARGEST_NUMBER else None
 
 
-def _columns(record: JobRecord) -> tuple[Any, ...]:
-    """Return the rest of a row for `jobs_adopt.sql`."""
-    due_ms = record.due_ms if record.state is State.DELAYED else None
-    finished_ms = record.ended_ms if record.state in FINISHED else None
+def _columns(record: JobRecord) -> dict[str, Any]:
+    """Return the columns of `jobs_adopt.sql` that a job's record says."""
     history = msgspec.json.encode(record.history).decode() if record.history else None
-    return (
-        due_ms, finished_ms, record.name, record.data, record.opts, record.priority,
-        record.timestamp_ms, record.delay_ms, record.attempts_started, record.attempts_made,
-        record.stalled, record.processed_on_ms, record.worker_id,
-        None if record.progress == "0" else record.progress, record.deferred_failure,
-        record.cancel_reason, record.failed_reason, record.result, history,
-    )  # fmt: skip
+    return {
+        "due_ms": record.due_ms if record.state is State.DELAYED else None,
+        "finished_ms": record.ended_ms if record.state in FINISHED else None,
+        "name": record.name,
+        "data": record.data,
+        "opts": record.opts,
+        "priority": record.priority,
+        "timestamp_ms": record.timestamp_ms,
+        "delay_ms": record.delay_ms,
+        "attempts_started": record.attempts_started,
+        "attempts_made": record.attempts_made,
+        "stalled": record.stalled,
+        "processed_ms": record.processed_on_ms,
+        "worker_id": record.worker_id,
+        "progress": None if record.progress == "0" else record.progress,
+        "deferred_failure": record.deferred_failure,
+        "cancel_reason": record.cancel_reason,
+        "failed_reason": record.failed_reason,
+        "result": record.result,
+        "history": history,
+    }

@@ -6,12 +6,9 @@ moment ago: they are read anew only once another connection has committed, or a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import apsw
 
-if TYPE_CHECKING:
-    from toril.backends.sqlite.transaction import QueueRow
+from toril.backends.sqlite.queue_row import QueueRow
 
 MOST_QUEUES = 1_000
 """Queues that are remembered: each takes about 2 KiB."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.states import State
 
 

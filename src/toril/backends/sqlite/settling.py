@@ -10,8 +10,10 @@ import msgspec
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.calendar import believed_ms
+from toril.backends.sqlite.moves import Move, move
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Word
 from toril.engine.events import EventName
 from toril.engine.job import Attempt, Finished
@@ -41,7 +43,7 @@ def settle(
     held = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
     words: list[Word] = []
     done: list[tuple[Any, ...]] = []
-    moves: list[tuple[Any, ...]] = []
+    moves: list[Move] = []
     keeps: dict[tuple[str, State], Finished] = {}
     gone: dict[tuple[str, State], list[int]] = {}
     rows: dict[str, QueueRow] = {}
@@ -80,14 +82,11 @@ def settle(
     return words, list({queue: rows[queue] for queue, _ in keeps}.values())
 
 
-def _write(
-    transaction: Transaction, done: list[tuple[Any, ...]], moves: list[tuple[Any, ...]]
-) -> None:
+def _write(transaction: Transaction, done: list[tuple[Any, ...]], moves: list[Move]) -> None:
     """Write what was gathered so far."""
     if done:
         transaction.run("complete", transaction.now_ms, msgspec.json.encode(done).decode())
-    if moves:
-        transaction.run("move", msgspec.json.encode(moves).decode())
+    move(transaction, moves)
     done.clear()
     moves.clear()
 
@@ -120,9 +119,7 @@ def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> Non
         add_jobs(transaction, outcome.follow_ups)
 
 
-def _move(
-    transaction: Transaction, row: QueueRow, outcome: Finished, holder: _Holder
-) -> tuple[Any, ...]:
+def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: _Holder) -> Move:
     """Return a row for `move.sql`, and say what happened."""
     number, _token, priority, cancelled = holder
     now_ms = transaction.now_ms
@@ -163,10 +160,21 @@ def _move(
     row.moved(State.ACTIVE, state)
     # Losses of its workers count within one attempt, which has ended.
     stalled = None if outcome.kind in ("retried", "snoozed") else 0
-    return (
-        number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
-        attempt, finished_ms, stalled, cancelled, boot, due_steady_ms,
-    )  # fmt: skip
+    return Move(
+        number=number,
+        state=state,
+        position=position,
+        due_ms=due_ms,
+        delay_ms=delay_ms,
+        attempts_made=outcome.attempts_made,
+        failed_reason=outcome.reason,
+        attempt=attempt,
+        finished_ms=finished_ms,
+        stalled=stalled,
+        deferred_failure=cancelled,
+        boot=boot,
+        due_steady_ms=due_steady_ms,
+    )
 
 
 def _trim(
