@@ -52,7 +52,11 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claimed(msgspec.Struct, array_like=True, gc=False):
-    """A job that a worker holds, with no more than it needs to run it."""
+    """A job that a worker holds, with no more than it needs to run it.
+
+    Stores build it by position, in the order of the fields: names cost 0.15 µs a job on Redis and
+    0.5 µs or more on SQLite, of about 18 and 8 µs that claiming and finishing one takes in batches.
+    """
 
     number: int | str
     """The store's own handle of the job."""
