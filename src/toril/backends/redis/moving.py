@@ -1,4 +1,4 @@
-"""What a migration needs: jobs read whole, taken over as they are, and removed."""
+"""What a migration needs: read jobs whole, adopt them as they are, remove them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adding jobs: the transition that producers, follow-ups and later schedules share."""
+"""Adds jobs: the transition that producers and follow-up jobs share."""
 
 from __future__ import annotations
 

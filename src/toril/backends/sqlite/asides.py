@@ -1,4 +1,4 @@
-"""Holders of de-duplication ids that have finished let go; what was put aside for one is added."""
+"""Frees the de-duplication id of a job that ends, and adds the job that was put aside for it."""
 
 from __future__ import annotations
 

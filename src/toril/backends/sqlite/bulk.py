@@ -1,4 +1,4 @@
-"""Verbs over many jobs of a queue, one bounded chunk a call."""
+"""Verbs over many jobs of a queue: each call is one transaction over a bounded chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of queues: kept with each transition, never counted."""
+"""Figures of queues. Each transition updates them, so that nothing has to count jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The hot path: outcomes in, claims out, leases, recovery."""
+"""The role `Dispatch`: an exchange, a renewal or a recovery is one transaction.
+
+Read next: `settling.py` (outcomes), `recovery.py`, `sql/claim_find.sql`.
+"""
 
 from __future__ import annotations
 

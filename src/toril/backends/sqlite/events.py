@@ -1,4 +1,4 @@
-"""The event log: rows of many events, read one by one."""
+"""The event log. A row holds all events of one transaction; readers get them one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store as a whole: looking it over, mending it, closing it."""
+"""The store as a whole: check it, repair it, close it."""
 
 from __future__ import annotations
 

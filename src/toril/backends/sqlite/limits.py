@@ -1,4 +1,4 @@
-"""What holds a queue back, kept in its row."""
+"""Limits of a queue, kept in its row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding one job, and reading jobs whole."""
+"""Finds jobs by id or by state, and reads them whole."""
 
 from __future__ import annotations
 

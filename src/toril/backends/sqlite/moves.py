@@ -1,4 +1,4 @@
-"""Jobs that leave `active`, or the line, other than by success: what `move.sql` writes of them."""
+"""Moves jobs to another state, other than by success: what `move.sql` writes."""
 
 from __future__ import annotations
 

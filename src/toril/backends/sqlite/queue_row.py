@@ -1,4 +1,4 @@
-"""One queue in memory: its settings, counts and the events that are still to be written.
+"""One queue in memory: its settings, counts and unwritten events.
 
 What a transaction does with it: `transaction.py`. What survives a transaction: `remembered.py`.
 """

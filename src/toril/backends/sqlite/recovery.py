@@ -1,8 +1,8 @@
 """Recovers the jobs of dead workers, and removes old finished jobs.
 
-A dead worker's job counts as stalled if it was begun, and not if it was only claimed. Its worker
-renews a lease while the job runs, at once for one that was given back or lost before; a lease that
-was renewed ends at an odd millisecond, and one that was not at an even one.
+A job of a dead worker counts as stalled only if it had begun, that is, if its lease was renewed at
+least once. A renewed lease ends at an odd millisecond, one that was never renewed at an even one.
+The worker renews soon after the start, and at once if the job was given back or lost before.
 """
 
 from __future__ import annotations

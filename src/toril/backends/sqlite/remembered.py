@@ -1,7 +1,7 @@
-"""What the writer still knows of the file, as long as nobody else has written to it.
+"""Caches the rows of queues and the counters between the transactions of one writer.
 
-Every transaction needs the row of its queue and the two counters. It wrote them itself, mostly, a
-moment ago: they are read anew only once another connection has committed, or a transaction failed.
+Every transaction needs them, and mostly the one before has just written them. The writer reads them
+again only after another connection has committed, or after a transaction has failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Removing jobs with all that belongs to them."""
+"""Removes jobs with their logs, and frees their de-duplication ids."""
 
 from __future__ import annotations
 

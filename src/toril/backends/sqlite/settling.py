@@ -1,4 +1,4 @@
-"""Applying outcomes: which tokens still hold, then all of a kind in one statement."""
+"""Applies outcomes: checks their tokens, then writes all of a kind in one statement."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the transitions of one transaction share: time, numbers, queues, counts, events.
+"""The state that all transitions of one transaction share: time, numbers, queues, counts, events.
 
-Counters, counts and events are gathered while the transitions run and written once before the
-commit, however many transitions there were.
+The transitions change counters, counts and events in memory. The transaction writes them once,
+before the commit, however many transitions it has run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The one connection of a process that writes: transactions shared by all that arrive together.
+"""The one connection of a process that writes. Pieces of work share transactions (group commit).
 
-What arrives while a transaction is being committed shares the next one, and so one wait for the
-disk. Nothing waits for company: under no load a transaction holds a single piece of work, and where
-nobody is made to wait by it the caller's own thread does it (`at_once`). All else a thread does.
+All work that arrives while a transaction commits shares the next transaction, and so one wait for
+the disk. No work waits for more to arrive: without load, a transaction holds one piece of work. The
+writer's thread does it, or the caller's own (`at_once`) where this delays nobody else.
 """
 
 from __future__ import annotations
