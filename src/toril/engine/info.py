@@ -53,7 +53,7 @@ class JobInfo:
     created_at: datetime
     delay_s: float
     run_at: datetime | None
-    """`delayed`: when the job may run. A moment after the year 9999, here and elsewhere, shows as the
+    """`delayed`: when the job may run. After the year 9999, this and any other moment shows as the
     last one of that year."""
     attempts_made: int
     """Attempts that count towards `max_attempts`."""
@@ -145,8 +145,8 @@ class QueueInfo:
     rate_limit: int | None
     rate_window_s: float | None
     held_s: float
-    """For how long the queue's rate limit or a hold lets no job start. 0: a job may start. Rate limits
-    of workers do not count here: see `Queue.held_s`."""
+    """For how long the queue's rate limit or a hold lets no job start. 0: a job may start. The rate
+    limits of workers do not count here: see `Queue.held_s`."""
     events: EventsTold
     """Which events the queue emits: `all`, `outcomes` or `none`; see `Queue.set_events`."""
 
