@@ -10,6 +10,7 @@ import msgspec
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.calendar import believed_ms
+from toril.backends.sqlite.holders import Holder, holders
 from toril.backends.sqlite.moves import Move, move
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
@@ -24,11 +25,7 @@ TRIM_CHUNK = 500
 TRIM_EVERY_MS = 1000
 """Between two looks of one process for jobs that have become too old."""
 
-_Holder = tuple[int, str, int, str | None]
-"""Number, token, priority, why it was cancelled."""
 _NO_RESULT = {"returnvalue": "null", "prev": "active"}
-
-_HELD = msgspec.json.Decoder(list[_Holder])
 
 
 def settle(
@@ -39,8 +36,7 @@ def settle(
         return [], []
     if len(outcomes) == 1 and outcomes[0].kind == "completed":
         return _settle_one(transaction, outcomes[0])
-    numbers = msgspec.json.encode([outcome.number for outcome in outcomes]).decode()
-    held = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
+    held = holders(transaction, [outcome.number for outcome in outcomes])
     words: list[Word] = []
     done: list[tuple[Any, ...]] = []
     moves: list[Move] = []
@@ -50,7 +46,7 @@ def settle(
     for outcome in outcomes:
         number: Any = outcome.number
         holder = held.get(number)
-        if holder is None or holder[1] != outcome.token:
+        if holder is None or holder.token != outcome.token:
             words.append("lease_lost")
             continue
         del held[number]  # a second outcome for the same claim is a late one
@@ -119,9 +115,9 @@ def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> Non
         add_jobs(transaction, outcome.follow_ups)
 
 
-def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: _Holder) -> Move:
-    """Return a row for `move.sql`, and say what happened."""
-    number, _token, priority, cancelled = holder
+def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Holder) -> Move:
+    """Return where a job goes that has not succeeded, and emit its events."""
+    cancelled = holder.cancel_reason
     now_ms = transaction.now_ms
     attempt = Attempt(
         number=outcome.attempt,
@@ -153,7 +149,7 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: _H
                 boot, due_steady_ms = transaction.boot, transaction.steady_ms + delay_ms
             row.say(EventName.DELAYED, outcome.job_id, {"delay": str(due_ms)})
         else:
-            state = ready_state(priority)
+            state = ready_state(holder.priority)
             row.say(EventName.WAITING, outcome.job_id, {"prev": "active"})
             if outcome.kind == "released" or outcome.lifo:
                 position = -position
@@ -161,7 +157,7 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: _H
     # Losses of its workers count within one attempt, which has ended.
     stalled = None if outcome.kind in ("retried", "snoozed") else 0
     return Move(
-        number=number,
+        number=cast("int", outcome.number),
         state=state,
         position=position,
         due_ms=due_ms,
