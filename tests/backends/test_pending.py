@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from toril.backends.pending import Pending
+from toril.backends.pending import Gathering, Pending
 from toril.engine.job import Added, NewJob
 
 
@@ -69,3 +69,47 @@ async def test_all_are_told_of_an_error() -> None:
     for future in pending.futures:
         with pytest.raises(ValueError, match="no"):
             await future
+
+
+async def test_what_is_added_in_one_turn_travels_together_and_the_next_turn_apart() -> None:
+    sent: list[list[str]] = []
+
+    def send(pending: Pending) -> None:
+        sent.append([job.name for job in pending.jobs])
+        pending.succeed([Added(job.name) for job in pending.jobs])
+
+    gathering = Gathering(send, at_most=3)
+    first = [gathering.add(named(name)) for name in "ab"]
+    assert sent == []
+    answers = await asyncio.gather(*first)
+    assert [answer.job_id for answer in answers] == ["a", "b"]
+
+    await asyncio.gather(*(gathering.add(named(name)) for name in "cdefghi"))
+    assert sent == [["a", "b"], ["c", "d", "e"], ["f", "g", "h"], ["i"]]
+
+
+async def test_a_full_turn_is_sent_without_waiting_for_its_end() -> None:
+    sent: list[int] = []
+    gathering = Gathering(lambda pending: sent.append(len(pending.jobs)), at_most=2)
+
+    for name in "abc":
+        gathering.add(named(name))
+
+    assert sent == [2]
+    await asyncio.sleep(0)
+    assert sent == [2, 1]
+
+
+async def test_one_by_one_each_keeps_his_own_answer() -> None:
+    pending, answers = waiting(3)
+
+    for alone, answer in zip(pending.one_by_one(), answers, strict=True):
+        assert len(alone.jobs) == 1
+        alone.succeed([answer])
+
+    assert await asyncio.gather(*pending.futures) == answers
+
+
+def named(name: str) -> NewJob:
+    """Return a job of this name."""
+    return NewJob(queue="paint", name=name, data="{}")

@@ -100,7 +100,7 @@ async def test_totals_are_raised_and_never_lowered(backend: Backend, worker: Han
     await backend.counts.raise_totals(Q, completed=100, failed=7)
     await backend.counts.raise_totals(Q, completed=40, failed=8)
     await worker.end(await worker.claim_one(), "failed", reason="r")
-    await backend.jobs.clean(Q, State.COMPLETED, older_than_ms=0, limit=9)
+    await backend.bulk.clean(Q, State.COMPLETED, older_than_ms=0, limit=9)
     await backend.counts.raise_totals(Q, completed=0, failed=0)
 
     queue = await backend.counts.queue(Q)

@@ -358,7 +358,7 @@ async def test_finished_job_is_gone_when_none_are_kept(
 ) -> None:
     job_id = await add_one(backend)
     claimed = await worker.claim_one()
-    await backend.jobs.add_log(Q, job_id, "line", keep=5)
+    await backend.logs.add(Q, job_id, "line", keep=5)
     await worker.end(claimed, kind, keep_count=0, value="7", reason="r")
 
     assert await state(backend, job_id) is None
@@ -472,7 +472,7 @@ async def test_progress_and_lines_of_a_running_task_are_kept_in_order(
 
     assert words == ["ok", "ok", "ok"]
     assert (await record(backend, job_id)).progress == '{"part":2}'
-    assert await backend.jobs.logs(Q, job_id, start=0, limit=10) == (["one", "two"], 2)
+    assert await backend.logs.read(Q, job_id, start=0, limit=10) == (["one", "two"], 2)
     assert (await told(backend))[-2:] == [
         ("progress", {"jobId": job_id, "data": "10"}),
         ("progress", {"jobId": job_id, "data": '{"part":2}'}),
@@ -486,7 +486,7 @@ async def test_progress_survives_the_end(backend: Backend, worker: HandWorker) -
     await worker.end(claimed, "completed")
 
     assert (await record(backend, job_id)).progress == "99"
-    assert await backend.jobs.logs(Q, job_id, start=0, limit=5) == (["nearly"], 1)
+    assert await backend.logs.read(Q, job_id, start=0, limit=5) == (["nearly"], 1)
 
 
 async def test_late_words_of_a_task_change_nothing(backend: Backend, worker: HandWorker) -> None:
@@ -502,7 +502,7 @@ async def test_late_words_of_a_task_change_nothing(backend: Backend, worker: Han
 
     assert words == ["lease_lost", "ok"]
     assert (await record(backend, job_id)).progress == "0"
-    assert await backend.jobs.logs(Q, job_id, start=0, limit=5) == (["current"], 1)
+    assert await backend.logs.read(Q, job_id, start=0, limit=5) == (["current"], 1)
     assert await told(backend) == before
 
 
@@ -515,7 +515,7 @@ async def test_running_task_keeps_as_many_lines_as_it_may(
         [speech(claimed, line=str(number), keep_logs=3) for number in range(10)]
     )
 
-    assert await backend.jobs.logs(Q, job_id, start=0, limit=10) == (["7", "8", "9"], 3)
+    assert await backend.logs.read(Q, job_id, start=0, limit=10) == (["7", "8", "9"], 3)
 
 
 async def test_no_words_need_no_answer(backend: Backend) -> None:

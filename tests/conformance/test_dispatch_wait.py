@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.support.contract import HandWorker, Q, add_one, counts, job, outcome
-from tests.support.waiting import wait_until
 
 from toril.engine.contract import Backend
 from toril.engine.states import State
@@ -82,7 +80,7 @@ async def change_delay(backend: Backend, job_id: str) -> None:
 
 
 async def promote_many(backend: Backend, job_id: str) -> None:
-    assert await backend.jobs.promote_many(Q, limit=1) == 1
+    assert await backend.bulk.promote(Q, limit=1) == 1
 
 
 @pytest.mark.parametrize("verb", [promote, change_delay, promote_many])
@@ -138,26 +136,6 @@ async def test_wait_ends_after_its_timeout(backend: Backend, worker: HandWorker)
         await asyncio.wait_for(backend.dispatch.wait([Q], seen, timeout_s=0.05), SOON_S)
 
     assert time.monotonic() - begin_s >= 0.05
-
-
-async def test_wake_ends_every_wait_from_any_thread(backend: Backend, worker: HandWorker) -> None:
-    async def wait() -> None:
-        seen = (await worker.ask(Q)).seen
-        await backend.dispatch.wait([Q], seen, timeout_s=LONG_S)
-
-    tasks = [asyncio.create_task(wait()) for _ in range(10)]
-
-    def wake() -> None:
-        backend.dispatch.wake()
-
-    async def all_awake() -> bool:
-        thread = threading.Thread(target=wake)
-        thread.start()
-        await asyncio.to_thread(thread.join)
-        return all(task.done() for task in tasks)
-
-    await wait_until(all_awake, what="all waits to end")
-    await asyncio.gather(*tasks)
 
 
 async def test_no_wake_up_is_lost_between_looking_and_sleeping(

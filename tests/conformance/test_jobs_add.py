@@ -228,14 +228,14 @@ async def test_odd_words_come_back_to_the_letter(
     job_id = await add_one(backend, name=text or "n")
     claimed = await worker.claim_one()
     assert claimed.name == (text or "n")
-    await backend.jobs.add_log(Q, job_id, text, keep=10)
+    await backend.logs.add(Q, job_id, text, keep=10)
     await worker.end(claimed, "failed", reason=text, traceback=text)
 
     found = await record(backend, job_id)
     assert found.name == (text or "n")
     assert found.failed_reason == text
     assert (found.attempts[-1].error, found.attempts[-1].traceback) == (text, text)
-    assert await backend.jobs.logs(Q, job_id, start=0, limit=10) == ([text], 1)
+    assert await backend.logs.read(Q, job_id, start=0, limit=10) == ([text], 1)
 
 
 async def test_bulk_add_gives_one_answer_each_in_order(backend: Backend) -> None:

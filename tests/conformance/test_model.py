@@ -460,7 +460,7 @@ class Stores(RuleBasedStateMachine):
         ][:limit]
         self.all_say(
             len(found),
-            lambda one: one.backend.jobs.retry_many(
+            lambda one: one.backend.bulk.retry(
                 queue, state, limit=limit, finished_until_ms=now_ms, reset_attempts=reset
             ),
         )
@@ -469,7 +469,7 @@ class Stores(RuleBasedStateMachine):
 
     def promote_many(self, queue: str, limit: int) -> None:
         found = self.model.queues[queue].labels(State.DELAYED)[:limit]
-        self.all_say(len(found), lambda one: one.backend.jobs.promote_many(queue, limit=limit))
+        self.all_say(len(found), lambda one: one.backend.bulk.promote(queue, limit=limit))
         for label in found:
             self.model.promote(self.model.jobs[label])
 
@@ -479,7 +479,7 @@ class Stores(RuleBasedStateMachine):
         found += mine.labels(State.DELAYED) if delayed else []
         self.all_say(
             len(found[:limit]),
-            lambda one: one.backend.jobs.drain(queue, delayed=delayed, limit=limit),
+            lambda one: one.backend.bulk.drain(queue, delayed=delayed, limit=limit),
         )
         for label in found[:limit]:
             self.model.remove(self.model.jobs[label])
@@ -493,7 +493,7 @@ class Stores(RuleBasedStateMachine):
         ][:limit]
         self.all_say(
             len(found),
-            lambda one: one.backend.jobs.clean(queue, state, older_than_ms=age_ms, limit=limit),
+            lambda one: one.backend.bulk.clean(queue, state, older_than_ms=age_ms, limit=limit),
         )
         for label in found:
             self.model.remove(self.model.jobs[label])
@@ -501,18 +501,18 @@ class Stores(RuleBasedStateMachine):
     def obliterate(self, queue: str) -> None:
         mine = self.model.queues[queue]
         if not mine.known:
-            self.all_say(0, lambda one: one.backend.jobs.obliterate(queue, force=False, limit=2))
+            self.all_say(0, lambda one: one.backend.bulk.obliterate(queue, force=False, limit=2))
             return
         if not mine.paused or mine.active:
             self.all_say(
                 WrongStateError,
-                lambda one: one.backend.jobs.obliterate(queue, force=False, limit=2),
+                lambda one: one.backend.bulk.obliterate(queue, force=False, limit=2),
             )
             return
 
         async def all_of_it(one: Driven) -> int:
             removed = 0
-            while gone := await one.backend.jobs.obliterate(queue, force=False, limit=2):
+            while gone := await one.backend.bulk.obliterate(queue, force=False, limit=2):
                 removed += gone
             return removed
 
@@ -538,7 +538,7 @@ class Stores(RuleBasedStateMachine):
             mine = self.model.queues[name]
             hold = self.model.hold(name, "d", self.now)
             held_by = None if hold is None else driven.ids[hold.label]
-            assert await driven.backend.jobs.deduplicating(name, "d") == held_by
+            assert await driven.backend.deduplication.holder(name, "d") == held_by
             expected = {state: mine.labels(state) for state in State}
             assert queue.counts == {state: len(labels) for state, labels in expected.items()}
             assert (queue.paused, queue.completed_total, queue.failed_total) == (

@@ -63,7 +63,7 @@ async def fill(backend: Backend, queue: str = Q) -> None:
     await backend.jobs.add([job(queue, data=f'{{"n":{number}}}') for number in range(8)])
     claimed = await worker.claim(queue, limit=8)
     for one in claimed:
-        await backend.jobs.add_log(queue, one.id, f"line of {one.id}", keep=10)
+        await backend.logs.add(queue, one.id, f"line of {one.id}", keep=10)
     await worker.ask(
         outcomes=[
             outcome(claimed[0], "completed", value='{"ok":true}'),
@@ -87,7 +87,7 @@ async def contents(backend: Backend, queue: str = Q) -> dict[State, list[WholeJo
     found: dict[State, list[WholeJob]] = {}
     for where in State:
         ids = await line(backend, where, queue)
-        logs = await backend.jobs.logs_many(queue, ids)
+        logs = await backend.moving.logs(queue, ids)
         jobs: list[WholeJob] = []
         for job_id, log in zip(ids, logs, strict=True):
             record = await backend.jobs.get(queue, job_id)
@@ -165,7 +165,7 @@ async def test_new_jobs_of_the_target_have_ids_of_their_own(stores: Stores) -> N
 
 async def test_settings_and_totals_go_over(stores: Stores) -> None:
     await fill(stores.source)
-    await stores.source.jobs.clean(Q, State.COMPLETED, older_than_ms=0, limit=1)
+    await stores.source.bulk.clean(Q, State.COMPLETED, older_than_ms=0, limit=1)
     await stores.source.limits.set_concurrency(Q, 7)
     await stores.source.limits.set_rate(Q, 100, 60_000)
     await stores.source.events.choose(Q, "outcomes")
@@ -257,7 +257,7 @@ async def test_more_jobs_than_a_chunk_keep_their_order(stores: Stores) -> None:
 
 async def test_large_jobs_travel_in_small_company(stores: Stores) -> None:
     sizes: list[int] = []
-    target = watched(stores.target, "jobs", "adopt", lambda _, jobs: sizes.append(len(jobs)))
+    target = watched(stores.target, "moving", "adopt", lambda _, jobs: sizes.append(len(jobs)))
     text = '"' + "x" * 199_998 + '"'
     await stores.source.jobs.add([job(Q, data=text) for _ in range(90)])
     await stores.source.jobs.add([job("small") for _ in range(700)])
@@ -302,7 +302,7 @@ class Killer:
         return Stores(*(self._store(backend) for backend in stores))
 
     def _store(self, backend: Backend) -> Backend:
-        roles = ("jobs", "counts", "limits", "events", "workers", "dispatch")
+        roles = ("jobs", "moving", "counts", "limits", "events", "workers", "dispatch")
         changed: dict[str, Any] = {role: _Role(getattr(backend, role), self) for role in roles}
         return dataclasses.replace(backend, **changed)
 
@@ -500,11 +500,11 @@ async def test_jobs_keep_their_deduplication_ids(stores: Stores) -> None:
         ("plain", True),
         ("timed", True),
     ]
-    held = await stores.target.jobs.held_ids(Q, ["plain", "timed"])
+    held = await stores.target.moving.held_ids(Q, ["plain", "timed"])
     assert held[0] == HeldId("plain", None)
     assert held[1] is not None
     assert 3_500_000 < (held[1].left_ms or 0) <= 3_600_000
-    assert await stores.source.jobs.deduplicating(Q, "timed") is None
+    assert await stores.source.deduplication.holder(Q, "timed") is None
 
 
 async def test_what_a_tied_job_left_behind_goes_over(stores: Stores) -> None:
@@ -536,15 +536,15 @@ async def test_fewer_jobs_in_the_target_than_were_moved_are_an_error(stores: Sto
 
     class Drained:
         def __getattr__(self, name: str) -> Any:
-            return getattr(stores.source.jobs, name)
+            return getattr(stores.source.moving, name)
 
-        async def remove_many(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
-            await stores.target.jobs.drain(queue, delayed=False, limit=2)
-            return await stores.source.jobs.remove_many(queue, state, job_ids)
+        async def remove(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
+            await stores.target.bulk.drain(queue, delayed=False, limit=2)
+            return await stores.source.moving.remove(queue, state, job_ids)
 
-    jobs: Any = Drained()
+    moving: Any = Drained()
     with pytest.raises(MigrationError, match=r"'paint', state wait: .* counts 3 where 5 should"):
-        await move(dataclasses.replace(stores.source, jobs=jobs), stores.target, None)
+        await move(dataclasses.replace(stores.source, moving=moving), stores.target, None)
 
     assert await paused(stores.source)
     assert await paused(stores.target)
@@ -578,15 +578,15 @@ async def test_delayed_jobs_that_come_due_meanwhile_are_no_difference(stores: St
 
     class Promoted:
         def __getattr__(self, name: str) -> Any:
-            return getattr(stores.source.jobs, name)
+            return getattr(stores.source.moving, name)
 
-        async def remove_many(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
-            await stores.target.jobs.promote_many(queue, limit=3)
+        async def remove(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
+            await stores.target.bulk.promote(queue, limit=3)
             assert await claimer.claim(queue) == []
-            return await stores.source.jobs.remove_many(queue, state, job_ids)
+            return await stores.source.moving.remove(queue, state, job_ids)
 
-    jobs: Any = Promoted()
-    (found,) = await move(dataclasses.replace(stores.source, jobs=jobs), stores.target, None)
+    moving: Any = Promoted()
+    (found,) = await move(dataclasses.replace(stores.source, moving=moving), stores.target, None)
 
     assert found.moved[State.DELAYED] == 4
     assert len(await line(stores.target, State.WAIT, Q)) == 3
@@ -598,15 +598,15 @@ async def test_job_that_changes_its_state_meanwhile_goes_over_once(stores: Store
 
     class Promoting:
         def __getattr__(self, name: str) -> Any:
-            return getattr(stores.source.jobs, name)
+            return getattr(stores.source.moving, name)
 
-        async def remove_many(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
+        async def remove(self, queue: str, state: State, job_ids: list[str]) -> list[bool]:
             if state is State.DELAYED and job_ids == ["own"]:
-                await stores.source.jobs.promote_many(queue, limit=9)
-            return await stores.source.jobs.remove_many(queue, state, job_ids)
+                await stores.source.bulk.promote(queue, limit=9)
+            return await stores.source.moving.remove(queue, state, job_ids)
 
-    jobs: Any = Promoting()
-    await move(dataclasses.replace(stores.source, jobs=jobs), stores.target, None)
+    moving: Any = Promoting()
+    await move(dataclasses.replace(stores.source, moving=moving), stores.target, None)
 
     assert await is_empty(stores.source)
     ids = [each for where in MOVABLE for each in await line(stores.target, where, Q)]

@@ -163,8 +163,7 @@ def test_no_verb_is_left_out_of_these_tests() -> None:
 def test_handles_operate_by_no_other_way() -> None:
     """`handle.py` went to the store by itself, so nobody could have said who did it."""
     looks = {
-        "add", "by_priority", "check", "deduplicating", "get", "list", "logs", "page", "queue",
-        "queues",
+        "add", "by_priority", "check", "get", "holder", "list", "page", "queue", "queues", "read",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
     for name in ("engine/handle.py", "engine/queue.py", "app.py"):

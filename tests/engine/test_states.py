@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from toril.engine.events import EventName
-from toril.engine.states import FINISHED, LOOSE, READY, TRANSITIONS, State, may
+from toril.engine.states import ALLOWED, FINISHED, LOOSE, READY, TRANSITIONS, State, may
 
 
 def test_every_state_is_reached_and_every_state_is_left() -> None:
@@ -49,3 +49,17 @@ def test_what_waits_for_its_children_goes_only_with_its_whole_queue() -> None:
 
 def test_nothing_holds_a_loose_job() -> None:
     assert set(State) - set(LOOSE) == {State.ACTIVE, State.WAITING_CHILDREN}
+
+
+def test_verbs_are_allowed_where_their_arrows_begin() -> None:
+    line = {State.WAIT, State.PRIORITIZED}
+
+    assert {verb: set(states) for verb, states in ALLOWED.items()} == {
+        "remove": {*line, State.DELAYED, *FINISHED},
+        "retry": set(FINISHED),
+        "promote": {State.DELAYED},
+        "change_delay": {State.DELAYED},
+        "change_priority": set(State),
+        "update_data": set(State) - {State.ACTIVE},
+        "cancel": {*line, State.DELAYED, State.ACTIVE},
+    }

@@ -21,6 +21,7 @@ from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
 from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -77,7 +78,7 @@ async def test_a_store_silent_for_too_long_ends_the_worker_with_its_error(
     job = await note.enqueue()
     await job.result(20)
     with locked(tmp_path):
-        wake = asyncio.create_task(_keep_asking(app))
+        wake = asyncio.create_task(_keep_asking(worker))
         with pytest.raises(StoreBusyError):
             await asyncio.wait_for(running, 30)
         wake.cancel()
@@ -90,9 +91,9 @@ async def test_a_store_silent_for_too_long_ends_the_worker_with_its_error(
     assert await again.state() is State.COMPLETED
 
 
-async def _keep_asking(app: App) -> None:
+async def _keep_asking(worker: Worker) -> None:
     while True:  # an idle worker asks only when something happens
-        app.backend().dispatch.wake()
+        worker.wake()
         await asyncio.sleep(0.01)
 
 

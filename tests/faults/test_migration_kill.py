@@ -32,7 +32,7 @@ async def fill(backend: Backend) -> None:
     await backend.jobs.add([job(Q, data=f'{{"n":{number}}}') for number in range(done)])
     claimed = await worker.claim(Q, limit=done)
     for one in claimed[::50]:
-        await backend.jobs.add_log(Q, one.id, f"line of {one.id}", keep=10)
+        await backend.logs.add(Q, one.id, f"line of {one.id}", keep=10)
     await worker.ask(
         outcomes=[
             outcome(one, "failed" if index % 3 == 0 else "completed", reason="boom")
@@ -61,7 +61,7 @@ async def contents(backend: Backend) -> tuple[dict[str, WholeJob], dict[State, l
     total = 0
     for where in State:
         jobs = await records(backend, where, Q, page_size=500)
-        logs = await backend.jobs.logs_many(Q, [each.id for each in jobs])
+        logs = await backend.moving.logs(Q, [each.id for each in jobs])
         found |= {each.id: WholeJob(each, log) for each, log in zip(jobs, logs, strict=True)}
         total += len(jobs)
     assert len(found) == total

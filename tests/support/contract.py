@@ -108,6 +108,24 @@ class HandWorker:
         return self.backend.dispatch.renew(self.id, [self.hold(one) for one in claimed])
 
 
+async def bring(backend: Backend, worker: HandWorker, where: State, **fields: Any) -> str:
+    """Return the id of a job in a state."""
+    if where is State.DELAYED:
+        return await add_one(backend, delay_ms=60_000, **fields)
+    if where is State.PRIORITIZED:
+        fields.setdefault("priority", 5)
+    job_id = await add_one(backend, **fields)
+    if where in (State.WAIT, State.PRIORITIZED):
+        return job_id
+    claimed = await worker.claim_one()
+    assert claimed.id == job_id
+    if where is State.COMPLETED:
+        await worker.end(claimed, "completed", value="1")
+    if where is State.FAILED:
+        await worker.end(claimed, "failed", reason="broken")
+    return job_id
+
+
 def speech(claimed: Claimed, **fields: Any) -> Speech:
     """Return something that a running task said."""
     return Speech(

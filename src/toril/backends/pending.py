@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,11 +12,52 @@ from toril.core.errors import BackendError
 from toril.engine.job import Added, NewJob
 
 
+class Gathering:
+    """Gathers single jobs until the turn of their event loop ends, and sends them in one call."""
+
+    def __init__(self, send: Callable[[Pending], None], at_most: int) -> None:
+        """Do nothing yet.
+
+        Parameters:
+            send: Called in the event loop with what was gathered. It answers each of the futures.
+            at_most: Send without waiting for the end of the turn once so many are gathered.
+        """
+        self._send = send
+        self._at_most = at_most
+        self._pending: dict[asyncio.AbstractEventLoop, Pending] = {}
+
+    def add(self, job: NewJob) -> asyncio.Future[Added]:
+        """Add a job to what the present turn sends, and return the store's answer to come."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Added] = loop.create_future()
+        pending = self._pending.get(loop)
+        if pending is None:
+            pending = self._pending[loop] = Pending([], [], time.monotonic())
+            loop.call_soon(self._flush, loop)
+        pending.jobs.append(job)
+        pending.futures.append(future)
+        if len(pending.jobs) >= self._at_most:
+            self._flush(loop)
+        return future
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        pending = self._pending.pop(loop, None)
+        if pending is not None:
+            self._send(pending)
+
+
 class Pending(NamedTuple):
-    """Jobs that were added in this turn, and who waits for them."""
+    """Jobs that were added in one turn, and who waits for them."""
 
     jobs: list[NewJob]
     futures: list[asyncio.Future[Added]]
+    since_s: float = 0.0
+    """When the first one came, on `time.monotonic`."""
+
+    def one_by_one(self) -> Iterator[Pending]:
+        """Yield each job alone, so that a job which cannot be stored spoils no other."""
+        for job, future in zip(self.jobs, self.futures, strict=True):
+            yield Pending([job], [future], self.since_s)
 
     def succeed(self, answers: Sequence[Added | BackendError]) -> None:
         """Hand each his answer."""

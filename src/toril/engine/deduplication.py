@@ -59,8 +59,8 @@ class Deduplication:
         )
 
 
-class DeduplicationRule(msgspec.Struct, frozen=True, gc=False):
-    """The same as it crosses the contract."""
+class DeduplicationRule(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The same as it crosses the contract. As JSON: without what is at its default."""
 
     id: str
     ttl_ms: int | None = None

@@ -84,7 +84,7 @@ class Job(JobOperator, Generic[R]):
         Raises:
             JobNotFoundError: It is gone.
         """
-        lines, _ = await self._producer.backend().jobs.logs(
+        lines, _ = await self._producer.backend().logs.read(
             self.queue, self.id, start=start, limit=limit
         )
         return lines

@@ -1,4 +1,4 @@
-"""What people and programs see of jobs and queues: Python values in place of stored text."""
+"""What users see of jobs, queues and workers: the stored records as Python values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toril.engine.wire_options import from_wire
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptInfo:
-    """One run of a job that has ended."""
+    """One attempt that has ended."""
 
     number: int
     """From 1."""
@@ -33,45 +33,46 @@ class AttemptInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobInfo:
-    """A job as it was when it was looked at."""
+    """A job at the moment of the query."""
 
     id: str
     queue: str
     name: str
     state: State
     data: Any
-    """The payload, decoded. A `RawText` where it cannot be: no JSON, or nested too deep."""
+    """The payload, decoded. A `RawText` if it cannot be decoded: no JSON, or nested too deep."""
     data_bytes: int
     options: Any
-    """What is stored of its options, decoded like `data`: BullMQ's words."""
+    """The stored options, decoded like `data`, with BullMQ's names."""
     max_attempts: int | None
-    """Attempts in all, the first included. None: as many as its task allows."""
+    """Attempts in all, the first included. None: the task's `max_attempts` applies."""
     priority: int
     """0: none."""
     deduplication_id: str | None
-    """The de-duplication id that it was added with."""
+    """The de-duplication id that the job was added with."""
     created_at: datetime
     delay_s: float
     run_at: datetime | None
-    """`delayed`: when it may run. After the year 9999: its last moment, as of any moment here."""
+    """`delayed`: when the job may run. After the year 9999, this and any other moment shows as the
+    last one of that year."""
     attempts_made: int
-    """Attempts that count."""
+    """Attempts that count towards `max_attempts`."""
     attempts_started: int
-    """Starts in all, those that were given back or lost included."""
+    """Attempts in all, including those that were given back or lost."""
     stalled: int
-    """How often it lost its worker."""
+    """How often the job has lost its worker."""
     progress: Any
     result: Any
     """`completed`: what the task returned, decoded like `data`."""
     failed_reason: str | None
     processed_at: datetime | None
-    """When it was last taken."""
+    """When a worker last claimed it."""
     finished_at: datetime | None
     worker_id: str | None
     lease_remaining_s: float | None
-    """`active`: what is left of its lease. Negative: it has ended."""
+    """`active`: time until the lease expires. Negative: it has expired."""
     cancel_reason: str | None
-    """`active`: it was told to end."""
+    """`active`: why somebody has cancelled it. None: nobody has."""
     attempts: list[AttemptInfo]
     """Oldest first, the newest 50."""
 
@@ -121,7 +122,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueInfo:
-    """A queue as it was when it was looked at."""
+    """A queue at the moment of the query."""
 
     name: str
     paused: bool
@@ -137,17 +138,17 @@ class QueueInfo:
     """Since the queue began, kept or not."""
     failed_total: int
     oldest_waiting_s: float | None
-    """Age of the job that is next in line."""
+    """Age of the job that is next in line. None: no job waits."""
     concurrency: int | None
     maxed: bool
-    """As many run as its concurrency allows."""
+    """The concurrency is used up."""
     rate_limit: int | None
     rate_window_s: float | None
     held_s: float
-    """For how long its rate limit or a hold lets nothing start. 0: they do not. A limit that its
-    workers have is not known here: see `Queue.held_s`."""
+    """For how long the queue's rate limit or a hold lets no job start. 0: a job may start. The rate
+    limits of workers do not count here: see `Queue.held_s`."""
     events: EventsTold
-    """What it tells: `all`, `outcomes` or `none`; see `Queue.set_events`."""
+    """Which events the queue emits: `all`, `outcomes` or `none`; see `Queue.set_events`."""
 
     @classmethod
     def from_record(cls, record: QueueRecord) -> QueueInfo:
@@ -178,7 +179,7 @@ class QueueInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """A worker as it was when it was looked at."""
+    """A worker at the moment of the query."""
 
     id: str
     host: str
@@ -186,12 +187,12 @@ class WorkerInfo:
     queues: list[str]
     concurrency: int
     running: int
-    """Jobs at work."""
+    """Jobs that it runs now."""
     started_at: datetime
     beat_age_s: float
-    """Since it was last heard of."""
+    """Time since its last heartbeat."""
     quiet: bool
-    """It takes no new jobs: it is about to stop."""
+    """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
 

@@ -1,7 +1,7 @@
-"""The records of a job: what is added, what is claimed, how an attempt ended, what is shown.
+"""The records of a job that cross the contract: new, claimed, finished, and as stored.
 
-These cross the contract, so they hold JSON as text and moments in whole milliseconds; the public
-face (`engine/handle.py`) turns them into Python values.
+JSON is text here and moments are whole milliseconds. `engine/info.py` and `engine/handle.py` turn
+them into Python values for users.
 """
 
 from __future__ import annotations
@@ -27,15 +27,19 @@ class NewJob(msgspec.Struct, kw_only=True, gc=False):
     opts: str = "{}"
     """JSON text in BullMQ's short form (spec, section 2.1)."""
     job_id: str | None = None
-    """None: the queue gives the next number."""
+    """None: the store gives it the next number of the queue."""
     delay_ms: int = 0
     run_at_ms: int | None = None
-    """Excludes `delay_ms`."""
+    """A moment in place of `delay_ms`."""
     priority: int = 0
     lifo: bool = False
     timestamp_ms: int | None = None
-    """When it was made. None: the store's now."""
+    """When the producer made it. None: the store's present."""
     deduplication: DeduplicationRule | None = None
+
+    def due_ms(self, timestamp_ms: int) -> int:
+        """Return when the job may run: at `run_at_ms`, or `delay_ms` after its timestamp."""
+        return timestamp_ms + self.delay_ms if self.run_at_ms is None else self.run_at_ms
 
 
 class Added(msgspec.Struct, frozen=True, gc=False):
@@ -43,15 +47,19 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
     job_id: str
     duplicate: bool = False
-    """Nothing was added: a job of that id was there already, or one that holds its de-duplication
-    id, which then is this one."""
+    """The store added nothing. Either a job with this id existed, or `job_id` is the job that holds
+    the new job's de-duplication id."""
 
 
 class Claimed(msgspec.Struct, array_like=True, gc=False):
-    """A job that a worker holds, with no more than it needs to run it."""
+    """A job that a worker holds, with no more than it needs to run it.
+
+    Stores build it by position, in the order of the fields: names cost 0.15 µs a job on Redis and
+    0.5 µs or more on SQLite, of about 18 and 8 µs that claiming and finishing one takes in batches.
+    """
 
     number: int | str
-    """The store's own handle of the job."""
+    """The store's own key for the job."""
     id: str
     name: str
     data: str
@@ -61,10 +69,10 @@ class Claimed(msgspec.Struct, array_like=True, gc=False):
     attempts_made: int
     timestamp_ms: int
     deferred_failure: str | None
-    """Set: fail it with this reason without running it."""
+    """If set, fail the job with this reason without running it."""
     queue: str = ""
     token: str = ""
-    """Proof of the claim. Every later transition carries it."""
+    """Proof of the claim: every later change by the worker carries it."""
     started_ms: int = 0
 
 
@@ -72,7 +80,7 @@ OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released"]
 
 
 class Finished(msgspec.Struct, kw_only=True, gc=False):
-    """How one attempt ended. A store applies it once, if the token still holds."""
+    """How one attempt ended. The store applies it once, if the token still holds the job."""
 
     queue: str
     number: int | str
@@ -85,23 +93,24 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     """Why it failed or is retried."""
     traceback: str | None = None
     wait_ms: int = 0
-    """`retried`, `snoozed`: how long until it may run again. 0: at once."""
+    """`retried`, `snoozed`: how long until the job may run again. 0: at once."""
     until_ms: int | None = None
     """`snoozed`: a moment in place of `wait_ms`."""
     attempt: int = 1
-    """Which start of the job this was, from 1."""
+    """The number of the attempt, from 1: how often the job has been started."""
     attempts_made: int = 0
-    """Attempts that count, after this one."""
+    """Attempts that count, this one included if it counts."""
     exhausted: bool = False
-    """`failed`: no attempt was left."""
+    """`failed`: the job had no attempts left."""
     keep_count: int | None = None
-    """`completed`, `failed`: the job's own keep policy, or the task's. None: no limit."""
+    """`completed`, `failed`: how many finished jobs the queue keeps, by the keep policy of the job
+    or of its task. None: no limit. 0: not even this one."""
     keep_age_ms: int | None = None
     worker_id: str = ""
     started_ms: int = 0
     lifo: bool = False
     follow_ups: list[NewJob] | None = None
-    """`completed`: added in the same step."""
+    """`completed`: jobs that the store adds in the same transaction."""
 
     @classmethod
     def of(cls, claimed: Claimed, kind: OutcomeKind, worker_id: str, *, counts: bool) -> Finished:
@@ -122,13 +131,13 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     def given_back(cls, claimed: Claimed, worker_id: str) -> Finished:
         """Return the outcome that puts a claimed job back in line without counting an attempt.
 
-        If another worker holds the job by now, the store ignores it.
+        The store ignores it if the worker has lost the lease.
         """
         return cls.of(claimed, "released", worker_id, counts=False)
 
 
 class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """One run of a job that has ended."""
+    """One attempt that has ended."""
 
     number: int
     started_ms: int
@@ -140,8 +149,26 @@ class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     traceback: str | None = None
 
 
+def with_last_attempt(written: list[Attempt], last: Attempt) -> list[Attempt]:
+    """Return a finished job's attempts: those written down, and the last one if it is not.
+
+    A store does not write a final success, which shows in the job's own fields; and workers of
+    BullMQ write no history at all. `JobRecord.history` undoes this.
+
+    Parameters:
+        written: The job's stored history, oldest first. It is changed.
+        last: The last attempt, as the job's own fields tell it.
+    """
+    newest = written[-1] if written else None
+    # A number alone may come again: a retried job may begin to count anew.
+    if newest is None or (newest.number, newest.started_ms) != (last.number, last.started_ms):
+        written.append(last)
+        del written[:-MAX_HISTORY]
+    return written
+
+
 class JobRecord(msgspec.Struct, kw_only=True):
-    """Everything that the store knows of a job."""
+    """A job with everything that the store knows about it."""
 
     id: str
     queue: str
@@ -153,7 +180,7 @@ class JobRecord(msgspec.Struct, kw_only=True):
     timestamp_ms: int
     delay_ms: int
     run_at_ms: int | None
-    """`delayed`: when it may run."""
+    """`delayed`: when the job may run."""
     attempts_made: int
     attempts_started: int
     stalled: int
@@ -166,7 +193,7 @@ class JobRecord(msgspec.Struct, kw_only=True):
     finished_on_ms: int | None
     worker_id: str | None
     lease_remaining_ms: int | None
-    """`active`: what is left of its lease. 0 or less: it has ended."""
+    """`active`: time until the lease expires. 0 or less: it has expired."""
     deferred_failure: str | None
     cancel_reason: str | None
     attempts: list[Attempt]
@@ -175,12 +202,22 @@ class JobRecord(msgspec.Struct, kw_only=True):
 
     @property
     def deduplication_id(self) -> str | None:
-        """The de-duplication id that it was added with."""
+        """The de-duplication id that the job was added with."""
         return id_in(self.opts)
 
     @property
+    def due_ms(self) -> int:
+        """The moment by which a store sorts a delayed job: when it may run."""
+        return self.timestamp_ms + self.delay_ms if self.run_at_ms is None else self.run_at_ms
+
+    @property
+    def ended_ms(self) -> int:
+        """The moment by which a store sorts a finished job: its end, or when it was added."""
+        return self.timestamp_ms if self.finished_on_ms is None else self.finished_on_ms
+
+    @property
     def history(self) -> list[Attempt]:
-        """The attempts that a store writes down; a final success shows in the job's own fields."""
+        """The attempts that a store writes down: all but a final success (`with_last_attempt`)."""
         last = self.attempts[-1] if self.attempts else None
         seen = (
             self.state is State.COMPLETED
@@ -193,7 +230,7 @@ class JobRecord(msgspec.Struct, kw_only=True):
 
 
 class WholeJob(msgspec.Struct, frozen=True):
-    """A job with its log: all that one store has to tell another."""
+    """A job with its log and its de-duplication id: what a migration copies."""
 
     record: JobRecord
     log: list[str]

@@ -122,7 +122,7 @@ class JobOperator:
         """
         keep = from_wire((await self._record()).opts).keep_logs
         async with self._doing("add_log"):
-            return await self._producer.backend().jobs.add_log(
+            return await self._producer.backend().logs.add(
                 self.queue, self.id, beginning(line, MAX_LINE_BYTES), keep=keep
             )
 

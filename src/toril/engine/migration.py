@@ -260,11 +260,11 @@ class _QueueMover:
                 jobs.append(job)
         if not jobs:
             return 0
-        logs = await self._source.jobs.logs_many(self._name, [job.id for job in jobs])
-        held = await self._source.jobs.held_ids(self._name, [job.id for job in jobs])
+        logs = await self._source.moving.logs(self._name, [job.id for job in jobs])
+        held = await self._source.moving.held_ids(self._name, [job.id for job in jobs])
         whole = [WholeJob(*parts) for parts in zip(jobs, logs, held, strict=True)]
         self._fit_chunk(whole)
-        answers = await self._target.jobs.adopt(self._name, whole)
+        answers = await self._target.moving.adopt(self._name, whole)
         safe: list[JobRecord] = []
         for job, adopted in zip(jobs, answers, strict=True):
             if adopted:
@@ -274,7 +274,7 @@ class _QueueMover:
             else:
                 self._taken, self._taken_id = self._taken + 1, job.id
                 self._left[state] += 1
-        gone = await self._source.jobs.remove_many(self._name, state, [job.id for job in safe])
+        gone = await self._source.moving.remove(self._name, state, [job.id for job in safe])
         self._moved.update(_place(job) for job, went in zip(safe, gone, strict=True) if went)
         self._count(sum(gone))
         return sum(gone)

@@ -76,9 +76,9 @@ class Operator:
             InvalidOptionError: It can be no such id.
         """
         check_deduplication_id(deduplication_id)
-        jobs = self._open().jobs
+        backend = self._open()
         async with self._doing("release_deduplication", deduplication_id=deduplication_id) as doing:
-            doing.changed = await jobs.release_deduplication(self.name, deduplication_id)
+            doing.changed = await backend.deduplication.release(self.name, deduplication_id)
         return doing.changed
 
     async def set_events(self, told: EventsTold) -> None:
@@ -96,10 +96,10 @@ class Operator:
 
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
         """Remove all jobs in line and, if `delayed`, those due later; return how many."""
-        jobs = self._open().jobs
+        bulk = self._open().bulk
 
         def chunk(many: int) -> Awaitable[int]:
-            return jobs.drain(self.name, delayed=delayed, limit=many)
+            return bulk.drain(self.name, delayed=delayed, limit=many)
 
         async with self._doing("drain", delayed=delayed) as doing:
             return await _chunks(chunk, None, doing, progress)
@@ -123,10 +123,10 @@ class Operator:
         wanted = parse_state(state)
         require(wanted in LOOSE, "state", str(wanted), f"one of {', '.join(LOOSE)}")
         age_ms = round(seconds(older_than, "older_than") * 1000)
-        jobs = self._open().jobs
+        bulk = self._open().bulk
 
         def chunk(many: int) -> Awaitable[int]:
-            return jobs.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
+            return bulk.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
 
         given = {"state": str(wanted), "older_than_s": age_ms / 1000, "limit": limit}
         async with self._doing("clean", **given) as doing:
@@ -156,7 +156,7 @@ class Operator:
         until_ms = backend.clock.now_ms()
 
         def chunk(many: int) -> Awaitable[int]:
-            return backend.jobs.retry_many(
+            return backend.bulk.retry(
                 self.name,
                 wanted,
                 limit=many,
@@ -172,10 +172,10 @@ class Operator:
         self, *, limit: int | None = None, progress: Progress | None = None
     ) -> int:
         """Make delayed jobs ready now, soonest first; return how many."""
-        jobs = self._open().jobs
+        bulk = self._open().bulk
 
         def chunk(many: int) -> Awaitable[int]:
-            return jobs.promote_many(self.name, limit=many)
+            return bulk.promote(self.name, limit=many)
 
         async with self._doing("promote_all", limit=limit) as doing:
             return await _chunks(chunk, limit, doing, progress)
@@ -186,11 +186,11 @@ class Operator:
         Raises:
             WrongStateError: It is not paused, or jobs run and `force` is not set.
         """
-        jobs = self._open().jobs
+        bulk = self._open().bulk
         async with self._doing("obliterate", force=force) as doing:
             doing.count = 0
             # Until nothing is left, and once more for the queue itself.
-            while done := await jobs.obliterate(self.name, force=force, limit=CHUNK):
+            while done := await bulk.obliterate(self.name, force=force, limit=CHUNK):
                 doing.count += done
                 if progress is not None:
                     progress(doing.count)

@@ -80,7 +80,7 @@ class Queue(Operator):
             InvalidOptionError: It can be no such id.
         """
         check_deduplication_id(deduplication_id)
-        job_id = await self._open().jobs.deduplicating(self.name, deduplication_id)
+        job_id = await self._open().deduplication.holder(self.name, deduplication_id)
         return None if job_id is None else self.job(job_id)
 
     async def info(self) -> QueueInfo | None:

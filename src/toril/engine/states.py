@@ -1,13 +1,13 @@
 """The whole life of a job, as data.
 
-State names are BullMQ's. `TRANSITIONS` is the only list of what may follow what; the documentation
-and the model test are made from it. How a store keeps a state is the store's affair.
+State names are BullMQ's. `TRANSITIONS` is the only list of which state may follow which; `ALLOWED`,
+the documentation and the model test are made from it. How a store represents a state is up to it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class State(StrEnum):
@@ -32,11 +32,14 @@ class State(StrEnum):
 READY = (State.WAIT, State.PRIORITIZED)
 FINISHED = (State.COMPLETED, State.FAILED)
 LOOSE = tuple(state for state in State if state not in (State.WAITING_CHILDREN, State.ACTIVE))
-"""Those whose jobs nothing holds, no worker and no children: an operator may remove them."""
+"""States in which neither a worker nor a child holds the job: an operator may remove it."""
 
 
 class Transition(NamedTuple):
-    """One arrow: from where (None: from nowhere) to where (None: gone), why, and the event."""
+    """One arrow from a state to another, with the verb that causes it and the event it emits.
+
+    `before` is None for a job that comes to be, `after` is None for one that is removed.
+    """
 
     before: State | None
     after: State | None
@@ -131,5 +134,28 @@ TRANSITIONS: tuple[Transition, ...] = (
 
 
 def may(before: State | None, after: State | None) -> bool:
-    """Whether some transition leads from `before` to `after`."""
+    """Return whether some transition leads from `before` to `after`."""
     return any(arrow.before == before and arrow.after == after for arrow in TRANSITIONS)
+
+
+def states_before(verb: str) -> tuple[State, ...]:
+    """Return the states from which a verb of `TRANSITIONS` leads elsewhere, in its order."""
+    before = (arrow.before for arrow in TRANSITIONS if arrow.verb == verb)
+    return tuple(dict.fromkeys(state for state in before if state is not None))
+
+
+Verb = Literal[
+    "remove", "retry", "promote", "change_delay", "change_priority", "update_data", "cancel"
+]
+"""What an operator may do to one job: methods of the contract's role `Jobs`."""
+
+ALLOWED: dict[Verb, tuple[State, ...]] = {
+    "remove": states_before("remove"),
+    "retry": states_before("retry_finished"),
+    "promote": states_before("promote"),
+    "change_delay": states_before("promote"),  # the job stays delayed
+    "change_priority": tuple(State),
+    "update_data": tuple(state for state in State if state is not State.ACTIVE),
+    "cancel": (*states_before("cancel"), State.ACTIVE),  # a running job is told, and stays active
+}
+"""In which states of a job each verb is allowed."""

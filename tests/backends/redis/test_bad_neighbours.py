@@ -301,7 +301,7 @@ class TestServersRefusals:
         assert bad.failed_reason is not None
         assert bad.failed_reason.endswith("its parent's queue 'secret:q' cannot be reached")
         assert (
-            await backend.jobs.retry_many(
+            await backend.bulk.retry(
                 Q, State.FAILED, limit=9, finished_until_ms=2**52, reset_attempts=True
             )
             == 1

@@ -68,8 +68,8 @@ async def look_around(scene: Scene) -> None:
             )
     for job_id in ("1", "5", "6", "P0"):
         await backend.jobs.get(queue, job_id)
-    await backend.jobs.logs_many(queue, ["1", "4", "5", "6", "7"])
-    await backend.jobs.held_ids(queue, ["1", "4", "5", "6", "7"])
+    await backend.moving.logs(queue, ["1", "4", "5", "6", "7"])
+    await backend.moving.held_ids(queue, ["1", "4", "5", "6", "7"])
 
 
 async def use_every_verb(scene: Scene) -> None:
@@ -83,8 +83,8 @@ async def use_every_verb(scene: Scene) -> None:
             jobs.change_priority(queue, job_id, priority=2, lifo=True),
             jobs.change_delay(queue, job_id, delay_ms=1),
             jobs.promote(queue, job_id),
-            jobs.add_log(queue, job_id, "line", keep=2),
-            jobs.logs(queue, job_id, start=0, limit=5),
+            backend.logs.add(queue, job_id, "line", keep=2),
+            backend.logs.read(queue, job_id, start=0, limit=5),
             jobs.retry(queue, job_id, reset_attempts=True),
             jobs.cancel(queue, job_id, reason="no"),
             jobs.remove(queue, job_id),
@@ -93,21 +93,23 @@ async def use_every_verb(scene: Scene) -> None:
                 await verb
     rule = DeduplicationRule(id="one", extend=True, ttl_ms=1000)
     await jobs.add([job(queue, deduplication=rule), job(queue), job(scene.beside)])
-    await jobs.deduplicating(queue, "one")
-    await jobs.release_deduplication(queue, "one")
+    await backend.deduplication.holder(queue, "one")
+    await backend.deduplication.release(queue, "one")
     await backend.counts.by_priority(queue, [0, 3])
     for state in (State.COMPLETED, State.FAILED):
-        await jobs.retry_many(queue, state, limit=50, finished_until_ms=2**52, reset_attempts=False)
-    await jobs.promote_many(queue, limit=50)
+        await backend.bulk.retry(
+            queue, state, limit=50, finished_until_ms=2**52, reset_attempts=False
+        )
+    await backend.bulk.promote(queue, limit=50)
     await look_around(scene)
-    await jobs.drain(queue, delayed=True, limit=100)
+    await backend.bulk.drain(queue, delayed=True, limit=100)
     for state in (*FINISHED, State.WAIT, State.DELAYED, State.PRIORITIZED):
-        await jobs.clean(queue, state, older_than_ms=-PAST_MS, limit=100)
+        await backend.bulk.clean(queue, state, older_than_ms=-PAST_MS, limit=100)
 
 
 async def obliterate(scene: Scene) -> None:
     await scene.backend.limits.pause(scene.queue)
-    while await scene.backend.jobs.obliterate(scene.queue, force=True, limit=50):
+    while await scene.backend.bulk.obliterate(scene.queue, force=True, limit=50):
         pass
     rest = [key for key in scene.server.keys(scene.prefix) if key.startswith(scene.key("meta"))]
     assert not rest

@@ -105,7 +105,7 @@ async def lose_place(store: Store) -> None:
 
 
 async def lose_all_but_logs(store: Store) -> None:
-    await store.backend.jobs.add_log(Q, "1", "a line", keep=10)
+    await store.backend.logs.add(Q, "1", "a line", keep=10)
     store.do("LREM", "wait", 1, "1")
     store.do("DEL", "1")
     store.do("SADD", "1:dependencies", "x")

@@ -64,7 +64,7 @@ async def test_waiting_parent_is_refused_and_left_alone(
     ):
         with pytest.raises(WrongStateError, match="'P' of queue 'paint' is waiting-children; only"):
             await refused
-    await jobs.drain(Q, delayed=True, limit=10)
+    await backend.bulk.drain(Q, delayed=True, limit=10)
 
     assert await counts(backend) == {State.WAITING_CHILDREN: 1}
     assert redis_server.command("ZSCORE", f"{redis_prefix}:{Q}:waiting-children", "P") == "1"
@@ -74,7 +74,7 @@ async def test_waiting_parent_is_refused_and_left_alone(
 async def test_queue_goes_with_its_waiting_parents(backend: Backend, parent: str) -> None:
     await backend.limits.pause(Q)
 
-    assert await backend.jobs.obliterate(Q, force=False, limit=10) == 1
+    assert await backend.bulk.obliterate(Q, force=False, limit=10) == 1
 
     assert await backend.jobs.get(Q, parent) is None
 

@@ -172,14 +172,6 @@ async def test_release_counts_although_the_server_has_not_begun_to_block(
     assert await claim.ids() == []
 
 
-async def test_wake_ends_it_from_another_thread(backend: Backend, server: RedisServer) -> None:
-    claim = await placed(backend, server)
-
-    await asyncio.to_thread(backend.dispatch.wake)
-
-    assert await claim.ids() == []
-
-
 async def test_script_that_the_server_has_forgotten_is_loaded_again(
     backend: Backend, server: RedisServer
 ) -> None:

@@ -139,12 +139,12 @@ async def test_time_of_a_deduplication_id_does_not_grow(host: Host) -> None:
     """Nine days of jobs were refused as duplicates, for an id that was held for a minute."""
     rule = DeduplicationRule("d", ttl_ms=60_000)
     await add_one(host.ahead, deduplication=rule)
-    assert await host.right.jobs.deduplicating(Q, "d") == "1"
+    assert await host.right.deduplication.holder(Q, "d") == "1"
 
     host.advance(60)
 
-    assert await host.right.jobs.deduplicating(Q, "d") is None
-    assert await host.right.jobs.held_ids(Q, ["1"]) == [None]
+    assert await host.right.deduplication.holder(Q, "d") is None
+    assert await host.right.moving.held_ids(Q, ["1"]) == [None]
     assert await add_one(host.right, deduplication=rule) == "2"
 
 

@@ -73,7 +73,7 @@ async def test_a_transition_that_fails_harms_no_other_of_its_group(
         asyncio.create_task(worker.ask(outcomes=[outcome(one, "completed")])) for one in claimed
     ]
     spoiled = asyncio.create_task(backend.jobs.add([job(job_id="good"), job(data="\ud800")]))
-    refused = asyncio.create_task(backend.jobs.obliterate(Q, force=True, limit=1))
+    refused = asyncio.create_task(backend.bulk.obliterate(Q, force=True, limit=1))
     more = [asyncio.create_task(backend.jobs.add([job(), job()])) for _ in range(10)]
     claims = [asyncio.create_task(worker.claim(limit=1)) for _ in range(5)]
     await asyncio.sleep(0.01)

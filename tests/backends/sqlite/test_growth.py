@@ -69,7 +69,7 @@ async def fill(backend: Backend, many: int) -> None:
         await worker.ask(outcomes=[])
         await backend.jobs.add([job(priority=1 + number % 20) for number in range(size)])
         if begin:
-            await backend.jobs.drain(Q, delayed=False, limit=size * 2 - 2)
+            await backend.bulk.drain(Q, delayed=False, limit=size * 2 - 2)
             await backend.jobs.add([job() for _ in range(size - 2)])
             await backend.jobs.add([job(priority=1 + number % 20) for number in range(size)])
 
@@ -88,21 +88,21 @@ CALLS: dict[str, Call] = {
     "claim 50": lambda backend: HandWorker(backend).claim(limit=50),
     "get": lambda backend: backend.jobs.get(Q, "1500"),
     "counts": lambda backend: backend.counts.queues(),
-    "retry_many": lambda backend: backend.jobs.retry_many(
+    "retry_many": lambda backend: backend.bulk.retry(
         Q, State.FAILED, limit=500, finished_until_ms=2**60, reset_attempts=True
     ),
-    "promote_many": lambda backend: backend.jobs.promote_many(Q, limit=500),
-    "drain": lambda backend: backend.jobs.drain(Q, delayed=True, limit=500),
-    "clean failed": lambda backend: backend.jobs.clean(Q, State.FAILED, older_than_ms=0, limit=500),
-    "clean wait": lambda backend: backend.jobs.clean(Q, State.WAIT, older_than_ms=0, limit=500),
-    "clean prioritized": lambda backend: backend.jobs.clean(
+    "promote_many": lambda backend: backend.bulk.promote(Q, limit=500),
+    "drain": lambda backend: backend.bulk.drain(Q, delayed=True, limit=500),
+    "clean failed": lambda backend: backend.bulk.clean(Q, State.FAILED, older_than_ms=0, limit=500),
+    "clean wait": lambda backend: backend.bulk.clean(Q, State.WAIT, older_than_ms=0, limit=500),
+    "clean prioritized": lambda backend: backend.bulk.clean(
         Q, State.PRIORITIZED, older_than_ms=0, limit=500
     ),
-    "clean delayed": lambda backend: backend.jobs.clean(
+    "clean delayed": lambda backend: backend.bulk.clean(
         Q, State.DELAYED, older_than_ms=0, limit=500
     ),
     "trim": lambda backend: backend.dispatch.trim(limit=500),
-    "obliterate": lambda backend: backend.jobs.obliterate(Q, force=True, limit=500),
+    "obliterate": lambda backend: backend.bulk.obliterate(Q, force=True, limit=500),
     **{
         f"page {state}{' newest first' if newest_first else ''}": page(
             state, newest_first=newest_first
@@ -150,6 +150,6 @@ async def test_clean_that_has_to_look_at_everything_does_so_in_small_transaction
     before = steps.many
     steps.begin()
 
-    assert await backend.jobs.clean(Q, State.WAIT, older_than_ms=3_600_000, limit=500) == 0
+    assert await backend.bulk.clean(Q, State.WAIT, older_than_ms=3_600_000, limit=500) == 0
 
     assert steps.longest <= (steps.many - before) / 10

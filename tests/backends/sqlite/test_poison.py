@@ -131,7 +131,7 @@ async def test_nonsense_that_was_put_aside_keeps_no_job_from_finishing(
     connection.execute("UPDATE deduplications SET aside = ?", (text,))
     connection.close()
 
-    assert len(await backend.jobs.held_ids(Q, ["1"])) == 1
+    assert len(await backend.moving.held_ids(Q, ["1"])) == 1
     assert await worker.end(claimed, "completed") == "ok"
 
     assert (await state(backend, "later") is not None) == ("later" in text)

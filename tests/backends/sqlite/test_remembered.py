@@ -58,7 +58,7 @@ async def test_obliterated_queue_begins_anew(opener: Opener) -> None:
     backend = opener()
     await add(backend, job(), job())
     await backend.limits.pause(Q)
-    await backend.jobs.obliterate(Q, force=False, limit=10)
+    await backend.bulk.obliterate(Q, force=False, limit=10)
     assert await counts(backend) == {}
 
     await add(backend)

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import apsw.ext
 import pytest
 
 import toril.backends.sqlite as room
 from toril.backends.sqlite.connection import connect
+from toril.backends.sqlite.lookup import JobRow
+from toril.backends.sqlite.queue_row import COUNTED, SETTINGS
+from toril.backends.sqlite.recovery import Lapsed
+from toril.engine.job import Claimed
 
 FOLDER = Path(room.__file__).parent
 FILES = sorted((FOLDER / "sql").glob("*.sql"))
@@ -104,6 +109,39 @@ def test_no_sql_is_put_together_from_pieces() -> None:
     for file in FOLDER.glob("*.py"):
         text = file.read_text("utf-8")
         assert not re.search(r'f"[^"]*\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b', text), file
+
+
+CLAIMED = Claimed.__struct_fields__[: Claimed.__struct_fields__.index("queue")]
+"""What a store reads of a claimed job; the rest it knows."""
+QUEUE = ("id", "name", *SETTINGS, *(f"n_{state}" for state in COUNTED))
+READ_BY_PLACE: dict[str, tuple[str, ...]] = {
+    "claim_one": (*CLAIMED, "priority"),
+    "jobs_read": JobRow._fields,
+    "lapsed": Lapsed._fields,
+    "doctor_lapsed": Lapsed._fields,
+    "queue_get": QUEUE,
+    "queue_list": QUEUE,
+}
+
+
+@pytest.mark.parametrize("name", READ_BY_PLACE)
+def test_columns_stand_in_the_order_of_the_record_that_is_made_of_them(
+    name: str, connection: apsw.Connection
+) -> None:
+    header = Header(name)
+    info = apsw.ext.query_info(connection, header.body, dict.fromkeys(header.used))
+
+    assert tuple(column for column, _type in info.description) == READ_BY_PLACE[name]
+
+
+def test_jobs_of_a_claim_stand_in_the_order_of_their_record() -> None:
+    told = " ".join(Header("claim_find").sections["RETURNS"])
+
+    assert f"[{', '.join(CLAIMED)}]" in told
+
+
+def test_a_queue_is_saved_in_the_order_in_which_it_is_read() -> None:
+    assert Header("queue_save").params == [*QUEUE[2:], "queue_id"]
 
 
 def test_migrations_are_numbered_without_a_gap() -> None:

@@ -193,7 +193,7 @@ async def test_damaged_store_says_so_and_hangs_nobody(
             lambda: backend.jobs.get(Q, "250"),
             lambda: backend.counts.queues(),
             lambda: backend.dispatch.recover(max_stalled=1, heartbeat_s=60, limit=10),
-            lambda: backend.jobs.drain(Q, delayed=True, limit=500),
+            lambda: backend.bulk.drain(Q, delayed=True, limit=500),
         ]
         for call in calls:
             try:

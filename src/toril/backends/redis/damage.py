@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from toril.backends import findings
 from toril.engine.contract.lifecycle import PLAN_AT_MOST, Finding, Repair
 from toril.engine.states import FINISHED
 
@@ -156,13 +157,7 @@ def leases(damages: Iterable[Damage]) -> Finding:
     unlocked = Ids()
     for damage in damages:
         unlocked.note(f"{damage.queue}/{job_id}" for job_id in damage.unlocked.all())
-    if unlocked:
-        text = (
-            f"jobs whose lease has ended: {unlocked}; the next worker that starts takes them back,"
-            f" and so does {MENDS}"
-        )
-        return Finding("leases", "warning", text)
-    return Finding("leases", "ok", "every running job is held by a live lease")
+    return findings.leases(unlocked)
 
 
 def _of(by_state: dict[str, Ids], state: str) -> Ids:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +60,6 @@ class RedisDispatch:
         self._workers = workers
         self.exchanging = exchanging
         self._lost = exchanging.lost
-        self._standings: weakref.WeakSet[RedisStanding] = weakref.WeakSet()
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
         self._looked_s = -math.inf
         """When all queues were looked over last."""
@@ -128,11 +126,6 @@ class RedisDispatch:
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._wake_ups.wait(queues, seen, timeout_s)
 
-    def wake(self) -> None:
-        self._wake_ups.wake()
-        for standing in list(self._standings):
-            standing.release_soon()
-
     def standing(self, *, lease_ms: int) -> RedisStanding | None:
         # A Cluster's queues may lie on several nodes, of which one connection reaches one. A test's
         # clock goes on while a claim stands.
@@ -142,11 +135,9 @@ class RedisDispatch:
             or lease_ms < SHORTEST_LEASE_MS
         ):
             return None
-        standing = RedisStanding(
+        return RedisStanding(
             self._client, self._keys, self._known, self.exchanging, lease_ms=lease_ms
         )
-        self._standings.add(standing)
-        return standing
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
         self._client.check_open()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
+from toril.backends import findings
 from toril.backends.redis import rights, servers
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
@@ -168,9 +169,5 @@ class Doctor:
                 continue
             if any(name == node_name or name.startswith(f"{node_name}:w:") for name in names):
                 continue
-            text = (
-                f"jobs in line: {waiting}, and no worker serves the queue; start one with"
-                f" --queues {queue.name}, or look for a misspelt name"
-            )
-            found.append(Finding(f"queue {queue.name}", "warning", text))
+            found.append(findings.unserved(queue.name, waiting))
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError
-from toril.engine.events import EventName, EventRecord, EventsTold
+from toril.engine.events import EventRecord, EventsTold
 
 NO_STREAM_S = 1.0
 """How often to check, in seconds, whether the key of the events has become a stream."""
@@ -86,19 +85,6 @@ class RedisEvents:
         self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(line)
         return _events(found)
 
-    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
-        told = []
-        for event in events:
-            pairs = [part for pair in event.fields.items() for part in pair]
-            told.append([EventName(event.name), *pairs])
-        if told:
-            await self._client.run(
-                script("publish"),
-                [self._keys.meta(queue)],
-                self._moments.frozen(),
-                msgspec.json.encode(told).decode(),
-            )
-
     async def choose(self, queue: str, told: EventsTold) -> None:
         settings = {"toril:events": False if told == "all" else told}
         await self._client.run(
@@ -108,9 +94,6 @@ class RedisEvents:
             msgspec.json.encode(settings).decode(),
         )
         await self._known.enlist([queue])
-
-    async def trim(self, queue: str, *, keep: int) -> None:
-        await self._client.call("XTRIM", self._keys.events(queue), "MAXLEN", keep)
 
     async def close(self) -> None:
         """End the connections on which readers wait."""

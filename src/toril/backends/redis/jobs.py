@@ -1,4 +1,4 @@
-"""Jobs one by one: add, look up, list, and an operator's verbs. In bulk: `bulk.py`."""
+"""Single jobs: add, look up, list, and an operator's verbs. Many jobs: `bulk.py`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from toril.backends.cursors import cursor, no_cursor, split_cursor
-from toril.backends.pending import Pending
+from toril.backends.pending import Gathering, Pending
 from toril.backends.redis import records
-from toril.backends.redis.bulk import Bulk
+from toril.backends.redis.client import Client
+from toril.backends.redis.keys import Keys
+from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.requests import Places, new_jobs
 from toril.backends.redis.scripts import script
-from toril.backends.refusals import not_found
-from toril.core.errors import (
-    BackendError,
-    JobError,
-    WrongStateError,
-)
+from toril.backends.refusals import not_found, refused, wrong_state
+from toril.core.errors import BackendError
 from toril.engine.contract.jobs import JobFilter, JobPage
 from toril.engine.job import Added, JobRecord, NewJob
-from toril.engine.states import State
+from toril.engine.states import State, Verb
 
 ADD_CHUNK = 500
 """Jobs that travel together: about 5 ms of the server's time."""
@@ -28,33 +28,38 @@ TOGETHER = 32
 """Producers that go on together: server and producers work at the same time."""
 
 
-class RedisJobs(Bulk):
+class RedisJobs:
     """The role `Jobs`."""
 
-    def __init__(self, *roles: Any, metrics_points: int) -> None:
-        super().__init__(*roles, metrics_points=metrics_points)
-        self._pending: dict[asyncio.AbstractEventLoop, Pending] = {}
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        moments: Moments,
+        known: KnownQueues,
+        scripts: QueueScripts,
+        *,
+        metrics_points: int,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._moments = moments
+        self._known = known
+        self._scripts = scripts
+        self.metrics_points = metrics_points
+        self._gathering = Gathering(self._send, ADD_CHUNK)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
             return _all_added(await self._add_groups(jobs))
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Added] = loop.create_future()
-        pending = self._pending.get(loop)
-        if pending is None:
-            pending = self._pending[loop] = Pending([], [])
-            loop.call_soon(self._send, loop)
-        pending.jobs.append(jobs[0])
-        pending.futures.append(future)
-        if len(pending.jobs) >= ADD_CHUNK:
-            self._send(loop)
-        return [await future]
+        return [await self._gathering.add(jobs[0])]
 
-    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _send(self, pending: Pending) -> None:
         """Send what the calls of one turn of the loop have gathered."""
-        pending = self._pending.pop(loop, None)
-        if pending is not None and not self._start(pending):
-            self._tasks.add(task := loop.create_task(self._add_pending(pending)))
+        if not self._start(pending):
+            task = asyncio.get_running_loop().create_task(self._add_pending(pending))
+            self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def _start(self, pending: Pending) -> bool:
@@ -88,8 +93,8 @@ class RedisJobs(Bulk):
                 pending.fail(error)
                 return
             # One of them cannot be sent: each on its own, so that only that one is refused.
-            for job, future in zip(*pending, strict=True):
-                await self._add_pending(Pending([job], [future]))
+            for alone in pending.one_by_one():
+                await self._add_pending(alone)
         else:
             pending.succeed(answers)
 
@@ -146,12 +151,12 @@ class RedisJobs(Bulk):
         ]
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
-        row = await self._run("read_job", queue, job_id)
+        row = await self._scripts.run("read_job", queue, job_id)
         return None if row is None else records.job(row, queue)
 
     async def page(self, wanted: JobFilter) -> JobPage:
         states, place = _start(wanted)
-        rows, *behind = await self._run(
+        rows, *behind = await self._scripts.run(
             "page",
             wanted.queue,
             " ".join(states),
@@ -163,60 +168,34 @@ class RedisJobs(Bulk):
         return JobPage(jobs, cursor(*behind[0]) if behind else None)
 
     async def remove(self, queue: str, job_id: str) -> State | None:
-        answer = await self._run("remove", queue, job_id)
+        answer = await self._scripts.run("remove", queue, job_id)
         if answer[0] == "missing":
             return None
-        return _done(answer, queue, job_id, "removed; cancel it first")
+        return _done(answer, queue, job_id, "remove")
 
     async def retry(self, queue: str, job_id: str, *, reset_attempts: bool) -> None:
         reset = "yes" if reset_attempts else "no"
-        _done(await self._run("retry", queue, job_id, reset), queue, job_id, "retried")
+        _done(await self._scripts.run("retry", queue, job_id, reset), queue, job_id, "retry")
 
     async def promote(self, queue: str, job_id: str) -> None:
-        _done(await self._run("promote", queue, job_id), queue, job_id, "promoted")
+        _done(await self._scripts.run("promote", queue, job_id), queue, job_id, "promote")
 
     async def change_delay(self, queue: str, job_id: str, *, delay_ms: int) -> None:
-        answer = await self._run("change_delay", queue, job_id, delay_ms)
-        _done(answer, queue, job_id, "delayed anew")
+        answer = await self._scripts.run("change_delay", queue, job_id, delay_ms)
+        _done(answer, queue, job_id, "change_delay")
 
     async def change_priority(self, queue: str, job_id: str, *, priority: int, lifo: bool) -> None:
         in_front = "yes" if lifo else "no"
-        answer = await self._run("change_priority", queue, job_id, priority, in_front)
-        _done(answer, queue, job_id, "")
+        answer = await self._scripts.run("change_priority", queue, job_id, priority, in_front)
+        _done(answer, queue, job_id, "change_priority")
 
     async def update_data(self, queue: str, job_id: str, *, data: str) -> None:
-        answer = await self._run("update_data", queue, job_id, data)
-        _done(answer, queue, job_id, "changed")
+        answer = await self._scripts.run("update_data", queue, job_id, data)
+        _done(answer, queue, job_id, "update_data")
 
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
-        answer = await self._run("cancel", queue, job_id, reason, self.metrics_points)
-        return _done(answer, queue, job_id, "cancelled")
-
-    async def deduplicating(self, queue: str, deduplication_id: str) -> str | None:
-        holder: str | None = await self._run("read_deduplication", queue, deduplication_id)
-        return holder
-
-    async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
-        held: int = await self._run("release_deduplication", queue, deduplication_id)
-        return held == 1
-
-    async def logs(
-        self, queue: str, job_id: str, *, start: int, limit: int
-    ) -> tuple[list[str], int]:
-        answer = await self._client.run(
-            script("read_log"), [self._keys.meta(queue)], job_id, start, limit
-        )
-        if not answer:
-            raise not_found(queue, job_id)
-        return answer[0], answer[1]
-
-    async def add_log(self, queue: str, job_id: str, line: str, *, keep: int) -> int:
-        many: int = await self._client.run(
-            script("add_log"), [self._keys.meta(queue)], job_id, line, keep
-        )
-        if many < 0:
-            raise not_found(queue, job_id)
-        return many
+        answer = await self._scripts.run("cancel", queue, job_id, reason, self.metrics_points)
+        return _done(answer, queue, job_id, "cancel")
 
 
 def _all_added(answers: Sequence[Added | BackendError]) -> list[Added]:
@@ -227,35 +206,17 @@ def _all_added(answers: Sequence[Added | BackendError]) -> list[Added]:
     return added
 
 
-_ALLOWED = {
-    "retried": "failed or completed",
-    "promoted": "delayed",
-    "delayed anew": "delayed",
-    "cancelled": "wait or prioritized or delayed or active",
-}
-
-
-def _done(answer: list[Any], queue: str, job_id: str, verb: str) -> State:
+def _done(answer: list[Any], queue: str, job_id: str, verb: Verb) -> State:
     """Return the state that a job was in when a verb was done to it, or raise why it was not."""
-    if answer[0] == "ok":
-        return State(answer[1])
-    if answer[0] == "missing":
+    word, *state = answer
+    if word == "ok":
+        return State(state[0])
+    if word == "missing":
         raise not_found(queue, job_id)
-    raise _refusal(answer[1], queue, job_id, verb)
-
-
-def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
-    if state == "scheduled":
-        text = "is the next one of its schedule; remove the schedule"
-    elif state == State.WAITING_CHILDREN:
-        text = (
-            f"is {state}; only BullMQ can remove or change a flow as a whole, and once the children"
-            " are done the job is in line like any other"
-        )
-    else:
-        allowed = _ALLOWED.get(verb, "jobs that no worker holds")
-        text = f"is {state}; only {allowed} can be {verb}"
-    return WrongStateError(f"job {job_id!r} of queue {queue!r} {text}", job_id=job_id, queue=queue)
+    if state[0] == "scheduled":
+        problem = "is the next one of its schedule; remove the schedule"
+        raise refused(queue, job_id, problem)
+    raise wrong_state(queue, job_id, State(state[0]), verb)
 
 
 def _start(wanted: JobFilter) -> tuple[Sequence[State], Sequence[str]]:

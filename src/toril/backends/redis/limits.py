@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from toril.backends.redis.client import Client
-from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
-from toril.backends.redis.moments import Moments
-from toril.backends.redis.scripts import script
+from toril.backends.redis.queue_scripts import QueueScripts
 
 
 class RedisLimits:
     """The role `Limits`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
-        self._client = client
-        self._keys = keys
-        self._moments = moments
+    def __init__(self, scripts: QueueScripts, known: KnownQueues) -> None:
+        self._scripts = scripts
         self._known = known
 
     async def pause(self, queue: str, *, moving: bool = False) -> None:
@@ -41,8 +36,6 @@ class RedisLimits:
         await self._run("limit", queue, msgspec.json.encode(settings).decode())
 
     async def _run(self, verb: str, queue: str, *arguments: str | int) -> object:
-        answer: object = await self._client.run(
-            script(verb), [self._keys.meta(queue)], self._moments.frozen(), *arguments
-        )
+        answer: object = await self._scripts.run(verb, queue, *arguments)
         await self._known.enlist([queue])
         return answer

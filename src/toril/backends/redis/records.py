@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from toril.backends.redis import traces
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside, HeldId
-from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
+from toril.engine.job import Attempt, Claimed, JobRecord, with_last_attempt
 from toril.engine.states import State
+
+
+class JobRow(NamedTuple):
+    """A job as `lua/lib/read_job.lua` returns it. A field that the hash lacks is None."""
+
+    name: str
+    data: str | None
+    opts: str | None
+    priority: Any
+    timestamp: Any
+    delay: Any
+    attempts_made: Any
+    attempts_started: Any
+    stalled: Any
+    progress: str | None
+    result: str | None
+    failed_reason: str | None
+    processed_on: Any
+    finished_on: Any
+    worker_id: str | None
+    deferred_failure: str | None
+    cancel_reason: str | None
+    history: str | None
+    traces: str | None
+    id: str
+    state: str
+    run_at_ms: Any
+    lease_remaining_ms: Any
 
 
 def claimed(
@@ -37,54 +65,53 @@ def claimed(
     ]
 
 
-def job(row: Sequence[Any], queue: str) -> JobRecord:
+def job(values: Sequence[Any], queue: str) -> JobRecord:
     """Return a job from a row of `read_job.lua` or `page.lua`."""
-    state = State(row[20])
-    processed_ms = None if row[12] is None else whole(row[12])
-    finished_ms = None if row[13] is None else whole(row[13])
-    started = whole(row[7])
-    attempts, trace_of_node = history(row[17], row[18])
-    ended = processed_ms is not None and finished_ms is not None
-    last = (attempts[-1].number, attempts[-1].started_ms) if attempts else None
-    if ended and last != (started, processed_ms):  # a number alone may come again after a retry
-        # A success is not written twice, and a Node worker writes no history.
-        attempts.append(
-            Attempt(
-                number=started,
-                started_ms=processed_ms or 0,
-                ended_ms=finished_ms or 0,
-                worker_id=row[14] or "",
-                outcome=state.value,
-                error=row[11] if state is State.FAILED else None,
-                traceback=trace_of_node if state is State.FAILED else None,
-            )
+    row = JobRow(*values)
+    state = State(row.state)
+    processed_ms = None if row.processed_on is None else whole(row.processed_on)
+    finished_ms = None if row.finished_on is None else whole(row.finished_on)
+    started = whole(row.attempts_started)
+    attempts, trace_of_node = history(row.history, row.traces)
+    if processed_ms is not None and finished_ms is not None:
+        has_failed = state is State.FAILED
+        last = Attempt(
+            number=started,
+            started_ms=processed_ms,
+            ended_ms=finished_ms,
+            worker_id=row.worker_id or "",
+            outcome=state.value,
+            error=row.failed_reason if has_failed else None,
+            traceback=trace_of_node if has_failed else None,
         )
-        del attempts[:-MAX_HISTORY]
+        attempts = with_last_attempt(attempts, last)
     return JobRecord(
-        id=row[19],
+        id=row.id,
         queue=queue,
-        name=row[0],
+        name=row.name,
         state=state,
-        data=row[1] or "{}",
-        opts=row[2] or "{}",
-        priority=whole(row[3]),
-        timestamp_ms=whole(row[4]),
-        delay_ms=whole(row[5]),
-        run_at_ms=None if row[21] is None else whole(row[21]),
-        attempts_made=whole(row[6]),
+        data=row.data or "{}",
+        opts=row.opts or "{}",
+        priority=whole(row.priority),
+        timestamp_ms=whole(row.timestamp),
+        delay_ms=whole(row.delay),
+        run_at_ms=None if row.run_at_ms is None else whole(row.run_at_ms),
+        attempts_made=whole(row.attempts_made),
         attempts_started=started,
-        stalled=whole(row[8]),
-        progress=row[9] or "0",
-        result=row[10],
-        failed_reason=None if state is State.COMPLETED else row[11],
+        stalled=whole(row.stalled),
+        progress=row.progress or "0",
+        result=row.result,
+        failed_reason=None if state is State.COMPLETED else row.failed_reason,
         processed_on_ms=processed_ms,
         finished_on_ms=finished_ms,
-        worker_id=row[14],
-        lease_remaining_ms=None if row[22] is None else whole(row[22]),
-        deferred_failure=row[15],
-        cancel_reason=row[16],
+        worker_id=row.worker_id,
+        lease_remaining_ms=None
+        if row.lease_remaining_ms is None
+        else whole(row.lease_remaining_ms),
+        deferred_failure=row.deferred_failure,
+        cancel_reason=row.cancel_reason,
         attempts=attempts,
-        data_bytes=len((row[1] or "{}").encode()),
+        data_bytes=len((row.data or "{}").encode()),
     )
 
 

@@ -49,17 +49,7 @@ def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
         and job.deduplication is None
     ):
         return job.name, job.data, job.opts, ""
-    placing = (
-        place,
-        job.job_id or False,
-        job.delay_ms,
-        job.priority,
-        job.lifo,
-        False if job.timestamp_ms is None else job.timestamp_ms,
-        False if job.run_at_ms is None else job.run_at_ms,
-        False if job.deduplication is None else _deduplication(job.deduplication),
-    )
-    return job.name, job.data, job.opts, _encode(placing).decode()
+    return job.name, job.data, job.opts, _encode(_placing(job, place)).decode()
 
 
 def new_jobs(jobs: Sequence[NewJob], places: Places) -> list[str]:
@@ -87,17 +77,6 @@ def new_jobs(jobs: Sequence[NewJob], places: Places) -> list[str]:
     return arguments
 
 
-def _deduplication(rule: DeduplicationRule) -> tuple[Any, ...]:
-    return (
-        rule.id,
-        _or_false(rule.ttl_ms),
-        rule.extend,
-        rule.replace,
-        rule.reschedule,
-        rule.keep_last_if_active,
-    )
-
-
 def exchange(
     exchange: Exchange, token: str, *, points: int, lost_tokens: Sequence[str], places: Places
 ) -> list[str | int]:
@@ -117,64 +96,89 @@ def exchange(
             if completed and not outcome.follow_ups
             else _ended(outcome, places),
         )
-    request = (token, exchange.worker_id, exchange.room, points, lost_tokens, claims)
+    request = _Request(
+        token=token,
+        worker=exchange.worker_id,
+        room=exchange.room,
+        points=points,
+        lost_tokens=lost_tokens,
+        claims=claims,
+    )
     arguments[0] = _encode(request).decode()
     return arguments
 
 
-def _claim(claim: Claim, places: Places) -> tuple[Any, ...]:
-    return (
-        places.of(claim.queue),
-        claim.limit,
-        claim.lease_ms,
-        False if claim.rate_limit is None else claim.rate_limit,
-        claim.rate_window_ms,
+def _claim(claim: Claim, places: Places) -> _Claim:
+    return _Claim(
+        queue=places.of(claim.queue),
+        limit=claim.limit,
+        lease_ms=claim.lease_ms,
+        rate_limit=claim.rate_limit,
+        rate_window_ms=claim.rate_window_ms,
     )
 
 
 @lru_cache(maxsize=1024)
 def _completed(attempt: int, made: int, keep_count: int | None, keep_age_ms: int | None) -> str:
     """Return the rest of a plain success: most jobs of a queue end with the same."""
-    return _encode(
-        ("completed", attempt, made, _or_false(keep_count), _or_false(keep_age_ms))
-    ).decode()
+    rest = _Outcome(
+        kind="completed",
+        attempt=attempt,
+        attempts_made=made,
+        keep_count=keep_count,
+        keep_age_ms=keep_age_ms,
+    )
+    return _encode(rest).decode()
 
 
 def _ended(outcome: Finished, places: Places) -> str:
-    follow_ups: list[tuple[str, str, str, str]] | bool = False
-    if outcome.follow_ups:
-        # Their place is written out: the first queue of the call need not be theirs.
-        follow_ups = [
-            (*new_job(job, places)[:3], _placing(job, places)) for job in outcome.follow_ups
-        ]
-    line: str | bool = False
+    line = None
     if outcome.kind != "completed":  # a success is seen from the job's own fields
-        line = _encode(
-            _AttemptLine(
-                number=outcome.attempt,
-                started_ms=outcome.started_ms,
-                worker_id=outcome.worker_id,
-                outcome=outcome.kind,
-                error=outcome.reason,
-                traced=_mark(outcome.traceback),
-            )
-        ).decode()
-    return _encode(
-        (
-            outcome.kind,
-            outcome.attempt,
-            outcome.attempts_made,
-            _or_false(outcome.keep_count),
-            _or_false(outcome.keep_age_ms),
-            outcome.wait_ms,
-            _or_false(outcome.until_ms),
-            outcome.lifo,
-            outcome.exhausted,
-            line,
-            False if outcome.traceback is None else outcome.traceback,
-            follow_ups,
+        attempt = _AttemptLine(
+            number=outcome.attempt,
+            started_ms=outcome.started_ms,
+            worker_id=outcome.worker_id,
+            outcome=outcome.kind,
+            error=outcome.reason,
+            traced=_mark(outcome.traceback),
         )
-    ).decode()
+        line = _encode(attempt).decode()
+    rest = _Outcome(
+        kind=outcome.kind,
+        attempt=outcome.attempt,
+        attempts_made=outcome.attempts_made,
+        keep_count=outcome.keep_count,
+        keep_age_ms=outcome.keep_age_ms,
+        wait_ms=outcome.wait_ms,
+        until_ms=outcome.until_ms,
+        in_front=outcome.lifo,
+        exhausted=outcome.exhausted,
+        line=line,
+        trace=outcome.traceback,
+        follow_ups=[
+            _FollowUp(
+                name=job.name,
+                data=job.data,
+                opts=job.opts,
+                placing=_placing(job, places.of(job.queue)),
+            )
+            for job in outcome.follow_ups or ()
+        ],
+    )
+    return _encode(rest).decode()
+
+
+def _placing(job: NewJob, place: int) -> _Placing:
+    return _Placing(
+        queue=place,
+        id=job.job_id or None,
+        delay_ms=job.delay_ms,
+        priority=job.priority,
+        lifo=job.lifo,
+        timestamp_ms=job.timestamp_ms,
+        run_at_ms=job.run_at_ms,
+        deduplication=job.deduplication,
+    )
 
 
 def whole_job(job: WholeJob) -> list[str | int]:
@@ -182,13 +186,9 @@ def whole_job(job: WholeJob) -> list[str | int]:
     record = job.record
     moment_ms: str | int = ""
     if record.state is State.DELAYED:
-        moment_ms = record.timestamp_ms + record.delay_ms
-        if record.run_at_ms is not None:
-            moment_ms = record.run_at_ms
+        moment_ms = record.due_ms
     elif record.state in FINISHED:
-        moment_ms = record.timestamp_ms
-        if record.finished_on_ms is not None:
-            moment_ms = record.finished_on_ms
+        moment_ms = record.ended_ms
     history = record.history
     kept = [attempt.traceback for attempt in history if attempt.traceback is not None]
     fields: dict[str, str | int | None] = {
@@ -245,10 +245,6 @@ def _past_attempt(attempt: Attempt) -> str:
     return f"{attempt.ended_ms} {_encode(line).decode()}"
 
 
-def _placing(job: NewJob, places: Places) -> str:
-    return new_job(job, places)[3] or f"[{places.of(job.queue)},false,0,0]"
-
-
 def _or_false(value: int | None) -> int | bool:
     return False if value is None else value
 
@@ -267,3 +263,67 @@ class _AttemptLine(msgspec.Struct, rename="camel", omit_defaults=True):
     error: str | None = None
     traced: str | bool = False
     """The mark of its stack trace, which is among those of the job."""
+
+
+class _Placing(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """Where a new job goes, and what else is not plain about it."""
+
+    queue: int
+    """Its place among the keys, from 1."""
+    id: str | None = None
+    delay_ms: int = 0
+    priority: int = 0
+    lifo: bool = False
+    timestamp_ms: int | None = None
+    run_at_ms: int | None = None
+    deduplication: DeduplicationRule | None = None
+
+
+class _FollowUp(msgspec.Struct, kw_only=True, gc=False):
+    """A job that is added with an outcome."""
+
+    name: str
+    data: str
+    opts: str
+    placing: _Placing
+
+
+class _Outcome(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """An outcome but for what has an argument of its own. The names are those in `settle.lua`."""
+
+    kind: str
+    attempt: int
+    attempts_made: int
+    keep_count: int | None = None
+    keep_age_ms: int | None = None
+    wait_ms: int = 0
+    until_ms: int | None = None
+    in_front: bool = False
+    exhausted: bool = False
+    line: str | None = None
+    """The attempt for the job's history, as JSON text."""
+    trace: str | None = None
+    follow_ups: list[_FollowUp] = []
+
+
+class _Claim(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A claim of an exchange."""
+
+    queue: int
+    """Its place among the keys, from 1."""
+    limit: int
+    lease_ms: int
+    rate_limit: int | None = None
+    rate_window_ms: int
+
+
+class _Request(msgspec.Struct, kw_only=True, gc=False):
+    """An exchange but for its outcomes."""
+
+    token: str
+    worker: str
+    room: int
+    points: int
+    """Minutes of metrics to keep; 0: none."""
+    lost_tokens: Sequence[str]
+    claims: list[_Claim]

@@ -11,7 +11,6 @@ lease: so a claim is for few jobs, and stands for a while only.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.exchanging import Exchanging
@@ -102,11 +101,6 @@ class RedisStanding:
         may_end = self._line is not None and self._line.can_unblock
         if self._stands and may_end and (self._releasing is None or self._releasing.done()):
             self._releasing = self._loop.create_task(self._release())
-
-    def release_soon(self) -> None:
-        """`release`, from any thread."""
-        with suppress(RuntimeError):  # that loop was closed; nobody is left to wait
-            self._loop.call_soon_threadsafe(self.release)
 
     async def close(self) -> None:
         if self._releasing is not None:

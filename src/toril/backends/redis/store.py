@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from toril.backends.redis.address import Address
+from toril.backends.redis.bulk import RedisBulk
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
+from toril.backends.redis.deduplication import RedisDeduplicationIds
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
@@ -14,8 +16,11 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
+from toril.backends.redis.logs import RedisLogs
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.moving import RedisMoving
+from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
@@ -42,6 +47,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     client.on_first_connect = admit
     keys = Keys(address.prefix)
     moments = Moments(clock)
+    scripts = QueueScripts(client, keys, moments)
     known = KnownQueues(client, keys)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
@@ -62,11 +68,15 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     return Backend(
         url=address.shown,
         clock=clock,
-        jobs=RedisJobs(client, keys, moments, known, metrics_points=metrics_points),
+        jobs=RedisJobs(client, keys, moments, known, scripts, metrics_points=metrics_points),
+        bulk=RedisBulk(known, scripts),
+        logs=RedisLogs(client, keys),
+        deduplication=RedisDeduplicationIds(scripts),
+        moving=RedisMoving(client, keys, known, scripts),
         dispatch=RedisDispatch(client, keys, moments, known, wake_ups, workers, exchanging),
         events=events,
         counts=counts,
-        limits=RedisLimits(client, keys, moments, known),
+        limits=RedisLimits(scripts, known),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes", "foreign_queues"}),

@@ -50,12 +50,6 @@ class WakeUps:
         """Return once a marker of the queues was written, or after a while."""
         await self._sleepers().wait(queues, seen, min(timeout_s, LONGEST_S))
 
-    def wake(self) -> None:
-        """End all waits. Callable from any thread."""
-        for loop, sleepers in list(self._loops.items()):
-            with suppress(RuntimeError):  # that loop was closed; nobody is left to wake
-                loop.call_soon_threadsafe(sleepers.ring)
-
     async def close(self) -> None:
         """End what blocks."""
         loops, self._loops = self._loops, {}

@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file that several processes share. No server.
 
-All writing of a process is done by one thread in shared transactions (`writer.py`); statements work
-on whole batches as JSON, so that a busy interpreter lock is paid once a statement and not once a
-row (docs/design/decisions/0002-statements-over-json.md).
+Each process writes from one thread, in shared transactions (`writer.py`). Statements take a whole
+batch as JSON, so that waiting for a busy interpreter lock costs once a statement and not once a row
+(docs/design/decisions/0002-statements-over-json.md).
 """

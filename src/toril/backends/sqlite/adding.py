@@ -1,4 +1,4 @@
-"""Adding jobs: the transition that producers, follow-ups and later schedules share."""
+"""Adds jobs: the transition that producers and follow-up jobs share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.sqlite.deduplicating import deduplicate
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.deduplication import deduplicate
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.events import EventName
 from toril.engine.job import Added, NewJob
 from toril.engine.states import State
@@ -55,7 +56,7 @@ def add_jobs(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Added]:
         timestamp_ms = now_ms if job.timestamp_ms is None else job.timestamp_ms
         delay_ms, due_ms, place = 0, None, -ticket if job.lifo else ticket
         if job.delay_ms or job.run_at_ms is not None:
-            due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+            due_ms = job.due_ms(timestamp_ms)
             delay_ms = max(0, due_ms - timestamp_ms)
         if due_ms is not None and (job.delay_ms or due_ms > now_ms):
             state, place = State.DELAYED, ticket

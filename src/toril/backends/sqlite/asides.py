@@ -1,13 +1,14 @@
-"""Holders of de-duplication ids that have finished let go; what was put aside for one is added."""
+"""Frees the de-duplication id of a job that ends, and adds the job that was put aside for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from toril.backends.sqlite.adding import add_jobs
-from toril.backends.sqlite.deduplicating import NO_END, read_aside
+from toril.backends.sqlite.deduplication import NO_END, read_aside
 from toril.backends.sqlite.lookup import find
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside
 from toril.engine.job import NewJob

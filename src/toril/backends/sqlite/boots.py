@@ -1,8 +1,8 @@
-"""Numbers the boots of hosts: a reading of the steady clock is valid within one boot only.
+"""Numbers the boots of hosts: a reading of the monotonic clock is valid within one boot only.
 
-The steady clock starts anew at each boot, and each host has its own. So the file stores the boot's
-number with each reading. A container or a file that has moved to another host finds another number
-there, and the calendar is used instead.
+The monotonic clock restarts at each boot, and each host has its own. So the file stores the number
+of the boot with each reading. If the number has changed, because the host was restarted or the file
+was moved, the store uses the calendar instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Verbs over many jobs, one bounded chunk a call."""
+"""Verbs over many jobs of a queue: each call is one transaction over a bounded chunk."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from toril.backends.refusals import has_running_jobs, not_paused
 from toril.backends.sqlite.adding import ready_state
-from toril.backends.sqlite.adopting import adopt_jobs
-from toril.backends.sqlite.lookup import Place, find_many, places
+from toril.backends.sqlite.lookup import Place, places
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
-from toril.core.errors import JobError, WrongStateError
 from toril.engine.events import EventName
-from toril.engine.job import WholeJob
 from toril.engine.states import FINISHED, State
 
 LOOK_CHUNK = 1000
@@ -26,13 +25,13 @@ _Row = tuple[int, str, int]
 """Number, id, priority."""
 
 
-class Bulk:
-    """The half of the role `Jobs` that works on many."""
+class SqliteBulk:
+    """The role `Bulk`."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def retry_many(
+    async def retry(
         self, queue: str, state: State, *, limit: int, finished_until_ms: int, reset_attempts: bool
     ) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
@@ -45,7 +44,7 @@ class Bulk:
 
         return await self._chunk(queue, transition)
 
-    async def promote_many(self, queue: str, *, limit: int) -> int:
+    async def promote(self, queue: str, *, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
             return promote_due(transaction, row, until_ms=_FAR_MS, limit=limit)
 
@@ -97,31 +96,15 @@ class Bulk:
     async def obliterate(self, queue: str, *, force: bool, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
             if not row.paused:
-                raise _refusal(queue, "is not paused; pause it first")
+                raise not_paused(queue)
             if row.counts[State.ACTIVE] and not force:
-                raise _refusal(queue, "has running jobs; wait for them, or force")
+                raise has_running_jobs(queue)
             removed = sum(_remove_some(transaction, row, list(row.counts), limit))
             if removed == 0:
                 transaction.forget_queue(row)
             return removed
 
         return await self._chunk(queue, transition)
-
-    async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
-        return await self._writer.run(lambda transaction: adopt_jobs(transaction, queue, jobs))
-
-    async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
-        def transition(transaction: Transaction) -> list[bool]:
-            row = transaction.known_queue(queue)
-            if row is None:
-                return [False] * len(job_ids)
-            found = find_many(transaction, row.id, job_ids)
-            numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
-            remove_jobs(transaction, row, state, list(numbers))
-            # An id that was given twice goes once.
-            return [job is not None and numbers.pop(job[0], True) is None for job in found]
-
-        return await self._writer.run(transition)
 
     async def _chunk(self, queue: str, transition: Callable[[Transaction, QueueRow], int]) -> int:
         def chunk(transaction: Transaction) -> int:
@@ -184,7 +167,3 @@ def _lined_up(transaction: Transaction, row: QueueRow, found: Sequence[_Row], be
         row.say(EventName.WAITING, job_id, {"prev": before.value})
     transaction.readied = transaction.readied or bool(found)
     return len(found)
-
-
-def _refusal(queue: str, problem: str) -> JobError:
-    return WrongStateError(f"queue {queue!r} {problem}", job_id="", queue=queue)

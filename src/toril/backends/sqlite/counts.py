@@ -1,12 +1,13 @@
-"""Figures of queues: kept with each transition, never counted."""
+"""Figures of queues. Each transition updates them, so that nothing has to count jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from toril.backends.sqlite.queue_row import PAUSED_TO_MOVE, QueueRow
 from toril.backends.sqlite.reader import Reader, View
-from toril.backends.sqlite.transaction import PAUSED_TO_MOVE, QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.engine.contract.counts import QueueRecord

@@ -1,4 +1,7 @@
-"""The hot path: outcomes in, claims out, leases, recovery."""
+"""The role `Dispatch`: an exchange, a renewal or a recovery is one transaction.
+
+Read next: `settling.py` (outcomes), `recovery.py`, `sql/claim_find.sql`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import Any
 import msgspec
 
 from toril.backends.sqlite.bulk import promote_due
-from toril.backends.sqlite.jobs import append_log
+from toril.backends.sqlite.holders import Holder, holders
+from toril.backends.sqlite.logs import append_log
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
 from toril.backends.sqlite.settling import settle
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow, TooLong, Transaction
+from toril.backends.sqlite.transaction import TooLong, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.contract.dispatch import (
     Claim,
@@ -38,7 +43,6 @@ AT_ONCE = 8
 """Outcomes, or claims, that an event loop may do by itself while none of its worker's jobs run."""
 
 _FOUND = msgspec.json.Decoder(list[Claimed])
-_HELD = msgspec.json.Decoder(list[tuple[int | str, str, int, str | None]])
 
 
 class SqliteDispatch:
@@ -91,27 +95,23 @@ class SqliteDispatch:
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         await self._signal.wait(seen, timeout_s)
 
-    def wake(self) -> None:
-        self._signal.ring()
-
     def standing(self, *, lease_ms: int) -> None:
         return None
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
         def transition(transaction: Transaction) -> Renewal:
-            numbers = msgspec.json.encode([hold.number for hold in held]).decode()
-            rows = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
+            running = holders(transaction, [hold.number for hold in held])
             lost: list[Hold] = []
             cancelled: list[tuple[Hold, str]] = []
             by_lease: dict[int, list[int | str]] = {}
             for hold in held:
-                row = rows.get(hold.number)
-                if row is None or row[1] != hold.token:
+                holder = running.get(hold.number)
+                if holder is None or holder.token != hold.token:
                     lost.append(hold)
                     continue
                 by_lease.setdefault(hold.lease_ms, []).append(hold.number)
-                if row[3] is not None:
-                    cancelled.append((hold, row[3]))
+                if holder.cancel_reason is not None:
+                    cancelled.append((hold, holder.cancel_reason))
             for lease_ms, mine in by_lease.items():
                 # Odd: the job was begun (`recovery.py`). Until it is renewed the end is even.
                 ends_ms = transaction.steady_ms + lease_ms
@@ -123,9 +123,8 @@ class SqliteDispatch:
 
     async def speak(self, said: Sequence[Speech]) -> list[Word]:
         def transition(transaction: Transaction) -> list[Word]:
-            numbers = msgspec.json.encode([speech.number for speech in said]).decode()
-            tokens = {row[0]: row[1] for row in _HELD.decode(transaction.value("held", numbers))}
-            return [_say(transaction, speech, tokens) for speech in said]
+            running = holders(transaction, [speech.number for speech in said])
+            return [_say(transaction, speech, running) for speech in said]
 
         return await self._writer.run(transition, durable=False)
 
@@ -234,8 +233,9 @@ def _count_rate(
     row.window_count += starts
 
 
-def _say(transaction: Transaction, speech: Speech, tokens: dict[int | str, str]) -> Word:
-    if tokens.get(speech.number) != speech.token:
+def _say(transaction: Transaction, speech: Speech, running: dict[int | str, Holder]) -> Word:
+    holder = running.get(speech.number)
+    if holder is None or holder.token != speech.token:
         return "lease_lost"
     number: Any = speech.number
     if speech.progress is not None:

@@ -1,4 +1,4 @@
-"""The event log: rows of many events, read one by one."""
+"""The event log. A row holds all events of one transaction; readers get them one by one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
-from toril.engine.events import EventName, EventRecord, EventsTold
+from toril.engine.events import EventRecord, EventsTold
 
 _ROWS = 64
 """Rows read at a time; each holds the events of one transaction."""
@@ -56,24 +56,8 @@ class SqliteEvents:
                 return events
             await self._signal.wait(seen, left_s)
 
-    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
-        def transition(transaction: Transaction) -> None:
-            row = transaction.queue(queue)
-            for event in events:
-                row.say(EventName(event.name), None, event.fields)
-
-        await self._writer.run(transition)
-
     async def choose(self, queue: str, told: EventsTold) -> None:
         await self._writer.run(lambda transaction: transaction.queue(queue).choose(told))
-
-    async def trim(self, queue: str, *, keep: int) -> None:
-        def transition(transaction: Transaction) -> None:
-            row = transaction.known_queue(queue)
-            if row is not None:
-                transaction.run("events_trim", row.id, row.event_last - keep)
-
-        await self._writer.run(transition)
 
 
 def _unpack(rows: Sequence[tuple[Any, ...]], limit: int | None = None) -> list[EventRecord]:

@@ -1,4 +1,4 @@
-"""The store as a whole: looking it over, mending it, closing it."""
+"""The store as a whole: check it, repair it, close it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from toril.backends.findings import leases, unserved
 from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.calendar import Seen, believe
 from toril.backends.sqlite.examining import examine
@@ -93,10 +94,10 @@ class SqliteLifecycle:
         lapsed = view.run("doctor_lapsed", self._clock.steady_ms())
         findings = [
             _integrity(view),
-            _leases(lapsed),
+            leases(len(lapsed)),
             _calendar(view, self._clock),
             *_misdated(view, self._clock),
-            *_unserved(view),
+            *(unserved(*row) for row in view.run("doctor_unserved")),
         ]
         return findings, _take_backs(lapsed)
 
@@ -129,16 +130,6 @@ def _integrity(view: View) -> Finding:
         text = f"{len(problems)} problems, the first: {problems[0]}. Restore a backup"
         return Finding("integrity", "error", text)
     return Finding("integrity", "ok", "the file is whole")
-
-
-def _leases(lapsed: Sequence[tuple[Any, ...]]) -> Finding:
-    if lapsed:
-        text = (
-            f"jobs whose lease has ended: {len(lapsed)}; the next worker that starts takes them"
-            " back, and so does toril doctor --repair"
-        )
-        return Finding("leases", "warning", text)
-    return Finding("leases", "ok", "every running job is held by a live lease")
 
 
 def _calendar(view: View, clock: Clock) -> Finding:
@@ -178,15 +169,3 @@ def _take_backs(lapsed: Sequence[tuple[Any, ...]]) -> list[Repair]:
     return [
         Repair(queue, "take_back", ids[:PLAN_AT_MOST]) for queue, ids in sorted(by_queue.items())
     ]
-
-
-def _unserved(view: View) -> list[Finding]:
-    """Queues that have jobs in line, and no live worker."""
-    findings = []
-    for name, waiting in view.run("doctor_unserved"):
-        text = (
-            f"jobs in line: {waiting}, and no worker serves the queue; start one with"
-            f" --queues {name}, or look for a misspelt name"
-        )
-        findings.append(Finding(f"queue {name}", "warning", text))
-    return findings

@@ -1,10 +1,11 @@
-"""What holds a queue back, kept in its row."""
+"""Limits of a queue, kept in its row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from toril.backends.sqlite.transaction import PAUSED, PAUSED_TO_MOVE, QueueRow, Transaction
+from toril.backends.sqlite.queue_row import PAUSED, PAUSED_TO_MOVE, QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName
 

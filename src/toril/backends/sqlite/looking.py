@@ -1,4 +1,4 @@
-"""Looks whether another process has written: hardly any work where nobody writes at all."""
+"""Polls whether another process has written. A poll costs next to nothing while nobody writes."""
 
 from __future__ import annotations
 

@@ -1,21 +1,22 @@
-"""Finding one job, and reading jobs whole."""
+"""Finds jobs by id or by state, and reads them whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from toril.backends.refusals import not_found
+from toril.backends.refusals import not_found, wrong_state
 from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.calendar import SLACK_MS
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import View
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.core.clock import Clock
 from toril.core.errors import WrongStateError
-from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
-from toril.engine.states import State
+from toril.engine.job import Attempt, JobRecord, with_last_attempt
+from toril.engine.states import ALLOWED, State, Verb
 
 _MAX_DIGITS = 18
 _FAR = 2**62
@@ -34,6 +35,37 @@ class Found(NamedTuple):
     id: str
 
 
+class JobRow(NamedTuple):
+    """A row of `jobs_read.sql`."""
+
+    number: int
+    id: str
+    name: str
+    state: str
+    data: str
+    opts: str
+    priority: int
+    timestamp_ms: int
+    delay_ms: int
+    due_ms: int | None
+    attempts_made: int
+    attempts_started: int
+    stalled: int
+    progress: str | None
+    result: str | None
+    failed_reason: str | None
+    processed_ms: int | None
+    finished_ms: int | None
+    worker_id: str | None
+    lease_ends_ms: int | None
+    deferred_failure: str | None
+    cancel_reason: str | None
+    history: str | None
+    data_bytes: int
+    boot: int | None
+    due_steady_ms: int | None
+
+
 class Place(NamedTuple):
     """Where a job stands among those of its state."""
 
@@ -47,7 +79,7 @@ def find(view: View, queue_id: int, job_id: str) -> Found | None:
     """Return the job, or None."""
     number = number_of(job_id)
     rows = view.run("job_find", queue_id, number) if number is not None else []
-    if not rows:  # a number may be an id of the caller's sort: another queue has it (adopting.py)
+    if not rows:  # a number may be an id of the caller's sort: another queue has it (moving.py)
         rows = view.run("job_find_custom", queue_id, job_id)
     if not rows:
         return None
@@ -73,6 +105,18 @@ def known_state(word: str, number: int, job_id: str, queue: str = "") -> State:
         ) from None
 
 
+def queue_id(view: View, queue: str) -> int | None:
+    """Return the number of a queue. None: it does not exist."""
+    rows = view.run("queue_get", queue)
+    return None if not rows else QueueRow(rows[0]).id
+
+
+def find_in(view: View, queue: str, job_id: str) -> Found | None:
+    """Return the job of a queue that is given by name, or None."""
+    number = queue_id(view, queue)
+    return None if number is None else find(view, number, job_id)
+
+
 def find_many(view: View, queue_id: int, job_ids: Sequence[str]) -> list[tuple[int, State] | None]:
     """Return the number and the state of jobs, in the order given; None for those not there."""
     ids = [(number_of(job_id), job_id) for job_id in job_ids]
@@ -91,31 +135,20 @@ def number_of(job_id: str) -> int | None:
 
 
 def require_job(
-    transaction: Transaction,
-    queue: str,
-    job_id: str,
-    *,
-    states: Sequence[State] | None = None,
-    verb: str = "",
+    transaction: Transaction, queue: str, job_id: str, verb: Verb | None = None
 ) -> tuple[QueueRow, Found]:
-    """Return the job and its queue.
+    """Return a job and its queue.
 
     Raises:
-        JobNotFoundError: There is none.
-        WrongStateError: It is in none of `states`.
+        JobNotFoundError: The job does not exist.
+        WrongStateError: `verb` is not allowed in the state of the job.
     """
     row = transaction.known_queue(queue)
     found = None if row is None else find(transaction, row.id, job_id)
     if row is None or found is None:
         raise not_found(queue, job_id)
-    if states is not None and found.state not in states:
-        expected = " or ".join(states)
-        raise WrongStateError(
-            f"job {job_id!r} of queue {queue!r} is {found.state};"
-            f" only {expected} ones can be {verb}",
-            job_id=job_id,
-            queue=queue,
-        )
+    if verb is not None and found.state not in ALLOWED[verb]:
+        raise wrong_state(queue, job_id, found.state, verb)
     return row, found
 
 
@@ -154,7 +187,7 @@ def places(
 def read(view: View, queue: str, numbers: Sequence[int], clock: Clock) -> list[JobRecord]:
     """Return the records of jobs, in the order given; those that are gone are left out."""
     rows = view.run("jobs_read", msgspec.json.encode(numbers).decode())
-    return [_record(queue, row, clock) for row in rows]
+    return [_record(queue, JobRow(*row), clock) for row in rows]
 
 
 def _history(text: str | None) -> list[Attempt]:
@@ -165,57 +198,55 @@ def _history(text: str | None) -> list[Attempt]:
         return []
 
 
-def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
+def _run_at_ms(row: JobRow, clock: Clock) -> int | None:
     """Return when a delayed job may run: sooner than its moment if a wrong calendar has set it.
 
     Two clocks are not read in one instant: a moment that is nearly right is shown as it stands.
     """
-    due_ms: int | None = row[9]
-    if due_ms is None or row[24] is None or row[24] != boot_of(clock):
+    due_ms = row.due_ms
+    if due_ms is None or row.due_steady_ms is None or row.boot != boot_of(clock):
         return due_ms
-    over_ms: int = clock.now_ms() + row[25] - clock.steady_ms()
+    over_ms = clock.now_ms() + row.due_steady_ms - clock.steady_ms()
     return over_ms if due_ms - over_ms > SLACK_MS else due_ms
 
 
-def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
-    state = known_state(row[3], row[0], row[1], queue)
-    attempts = _history(row[22])
-    if state is State.COMPLETED and row[16] is not None:  # a final success is not written twice
-        attempts.append(
-            Attempt(
-                number=row[11],
-                started_ms=row[16],
-                ended_ms=row[17],
-                worker_id=row[18] or "",
-                outcome="completed",
-            )
+def _record(queue: str, row: JobRow, clock: Clock) -> JobRecord:
+    state = known_state(row.state, row.number, row.id, queue)
+    attempts = _history(row.history)
+    if state is State.COMPLETED and row.processed_ms is not None and row.finished_ms is not None:
+        last = Attempt(
+            number=row.attempts_started,
+            started_ms=row.processed_ms,
+            ended_ms=row.finished_ms,
+            worker_id=row.worker_id or "",
+            outcome="completed",
         )
-        del attempts[:-MAX_HISTORY]
+        attempts = with_last_attempt(attempts, last)
     return JobRecord(
-        id=row[1],
+        id=row.id,
         queue=queue,
-        name=row[2],
+        name=row.name,
         state=state,
-        data=row[4],
-        opts=row[5],
-        priority=row[6],
-        timestamp_ms=row[7],
-        delay_ms=row[8],
+        data=row.data,
+        opts=row.opts,
+        priority=row.priority,
+        timestamp_ms=row.timestamp_ms,
+        delay_ms=row.delay_ms,
         run_at_ms=_run_at_ms(row, clock),
-        attempts_made=row[10],
-        attempts_started=row[11],
-        stalled=row[12],
-        progress="0" if row[13] is None else row[13],
-        result=row[14],
-        failed_reason=row[15],
-        processed_on_ms=row[16],
-        finished_on_ms=row[17],
-        worker_id=row[18],
+        attempts_made=row.attempts_made,
+        attempts_started=row.attempts_started,
+        stalled=row.stalled,
+        progress="0" if row.progress is None else row.progress,
+        result=row.result,
+        failed_reason=row.failed_reason,
+        processed_on_ms=row.processed_ms,
+        finished_on_ms=row.finished_ms,
+        worker_id=row.worker_id,
         lease_remaining_ms=None
         if state is not State.ACTIVE
-        else (row[19] or 0) - clock.steady_ms(),
-        deferred_failure=row[20],
-        cancel_reason=row[21],
+        else (row.lease_ends_ms or 0) - clock.steady_ms(),
+        deferred_failure=row.deferred_failure,
+        cancel_reason=row.cancel_reason,
         attempts=attempts,
-        data_bytes=row[23],
+        data_bytes=row.data_bytes,
     )

@@ -1,4 +1,4 @@
-"""Notices that the files of a store were deleted or replaced while they are open."""
+"""Notices when the open files of a store are deleted or replaced."""
 
 from __future__ import annotations
 

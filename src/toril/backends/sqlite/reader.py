@@ -1,4 +1,4 @@
-"""The thread that answers questions, beside the writer, from a snapshot of its own."""
+"""The thread that reads, from a snapshot of its own, so that no query waits for the writer."""
 
 from __future__ import annotations
 

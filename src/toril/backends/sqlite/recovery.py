@@ -1,30 +1,41 @@
 """Recovers the jobs of dead workers, and removes old finished jobs.
 
-A dead worker's job counts as stalled if it was begun, and not if it was only claimed. Its worker
-renews a lease while the job runs, at once for one that was given back or lost before; a lease that
-was renewed ends at an odd millisecond, and one that was not at an even one.
+A job of a dead worker counts as stalled only if it had begun, that is, if its lease was renewed at
+least once. A renewed lease ends at an odd millisecond, one that was never renewed at an even one.
+The worker renews soon after the start, and at once if the job was given back or lost before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
+from typing import NamedTuple
 
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.calendar import believed_ms
+from toril.backends.sqlite.moves import Move, move
 from toril.backends.sqlite.settling import trim_oldest
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
 from toril.engine.events import EventName
 from toril.engine.job import Attempt
+from toril.engine.stalled import NOT_BEGUN, STALLED_REASON, STOPPED
 from toril.engine.states import State
 
-STALLED_REASON = "job stalled more than allowable limit"
-"""Part of the stored format (spec, section 5.6)."""
-STOPPED = "its worker stopped renewing the lease"
-NOT_BEGUN = "its worker ended before it had begun"
+
+class Lapsed(NamedTuple):
+    """A running job whose lease has ended, or whose worker is dead."""
+
+    number: int
+    queue: str
+    id: str
+    priority: int
+    stalled: int
+    worker_id: str
+    processed_ms: int
+    attempts_started: int
+    cancel_reason: str | None
+    counts: int
+    """1 if it counts as a stall: the lease has ended, or was renewed. 0 if it had not begun."""
 
 
 def recover_jobs(
@@ -34,7 +45,7 @@ def recover_jobs(
     steady_ms = transaction.steady_ms
     silent_since_ms = steady_ms - round(heartbeat_s * 1000)
     transaction.flush()
-    lapsed = transaction.run("lapsed", steady_ms, silent_since_ms, limit)
+    lapsed = [Lapsed(*row) for row in transaction.run("lapsed", steady_ms, silent_since_ms, limit)]
     recovery = _put_back(transaction, lapsed, max_stalled)
     if len(lapsed) < limit:
         transaction.run("workers_bury", silent_since_ms, steady_ms)
@@ -54,48 +65,48 @@ def take_back_lapsed(
     of a dead worker stays if its lease has not ended. Returns the ids.
     """
     transaction.flush()
-    rows = transaction.run("doctor_lapsed", transaction.steady_ms)
-    lapsed = [row for row in rows if row[1] == queue][-limit:]
+    found = [Lapsed(*row) for row in transaction.run("doctor_lapsed", transaction.steady_ms)]
+    lapsed = [job for job in found if job.queue == queue][-limit:]
     return [job_id for _, job_id in _put_back(transaction, lapsed, max_stalled).recovered]
 
 
-def _put_back(
-    transaction: Transaction, lapsed: Sequence[tuple[Any, ...]], max_stalled: int
-) -> Recovery:
+def _put_back(transaction: Transaction, lapsed: Sequence[Lapsed], max_stalled: int) -> Recovery:
     recovered: list[tuple[str, str]] = []
     quarantined: list[tuple[str, str]] = []
-    moves: list[tuple[Any, ...]] = []
+    moves: list[Move] = []
     # The longest running one goes to the front last, and so runs first.
     for job in reversed(lapsed):
-        number, queue, job_id, priority, stalled, worker_id = job[:6]
-        processed_ms, started, cancelled, counts = job[6:]
-        row = transaction.queue(queue)
-        state = ready_state(priority)
+        row = transaction.queue(job.queue)
+        state = ready_state(job.priority)
         attempt = Attempt(
-            number=started,
-            started_ms=processed_ms,
+            number=job.attempts_started,
+            started_ms=job.processed_ms,
             ended_ms=transaction.now_ms,
-            worker_id=worker_id,
+            worker_id=job.worker_id,
             outcome="stalled",
-            error=STOPPED if counts else NOT_BEGUN,
+            error=STOPPED if job.counts else NOT_BEGUN,
         )
-        deferred = cancelled  # nobody wants it to run again
-        if deferred is None and stalled + counts > max_stalled:
+        deferred = job.cancel_reason  # nobody wants it to run again
+        if deferred is None and job.stalled + job.counts > max_stalled:
             deferred = STALLED_REASON
         if deferred is not None:
-            quarantined.append((queue, job_id))
-        recovered.append((queue, job_id))
+            quarantined.append((job.queue, job.id))
+        recovered.append((job.queue, job.id))
         moves.append(
-            (
-                number, state.value, -transaction.tickets(1), None, None, None, None, attempt,
-                None, counts, deferred,
+            Move(
+                number=job.number,
+                state=state,
+                position=-transaction.tickets(1),
+                attempt=attempt,
+                stalled=job.counts,
+                deferred_failure=deferred,
             )
-        )  # fmt: skip
+        )
         row.moved(State.ACTIVE, state)
-        row.say(EventName.WAITING, job_id, {"prev": "active"})
-        row.say(EventName.STALLED, job_id)
+        row.say(EventName.WAITING, job.id, {"prev": "active"})
+        row.say(EventName.STALLED, job.id)
     if moves:
-        transaction.run("move", msgspec.json.encode(moves).decode())
+        move(transaction, moves)
         transaction.readied = True
     return Recovery(recovered, quarantined)
 

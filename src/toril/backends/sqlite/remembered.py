@@ -1,31 +1,27 @@
-"""A cache of the file's rows, valid as long as no other connection has written to the file.
+"""Caches the rows of queues and the counters between the transactions of one writer.
 
-Every transaction needs the row of its queue and the two counters. The writer mostly wrote them
-itself a moment ago. It reads them again after a commit of another connection, and after a
-transaction that failed.
+Every transaction needs them, and mostly the one before has just written them. The writer reads them
+again only after another connection has committed, or after a transaction has failed.
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
 import apsw
 
-Row = TypeVar("Row")
-"""A queue, as the transaction sees it."""
+from toril.backends.sqlite.queue_row import QueueRow
 
 MOST_QUEUES = 1_000
 """Queues that are remembered: each takes about 2 KiB."""
 
 
-class Remembered(Generic[Row]):
+class Remembered:
     """Rows of the file as they were after the last commit of one connection."""
 
     __slots__ = ("_version", "counters", "queues")
 
     def __init__(self) -> None:
         self._version: int | None = None
-        self.queues: dict[str, Row] = {}
+        self.queues: dict[str, QueueRow] = {}
         self.counters: tuple[int, int] | None = None
         """The last job number and the last place in line."""
 

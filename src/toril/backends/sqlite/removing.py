@@ -1,4 +1,4 @@
-"""Removing jobs with all that belongs to them."""
+"""Removes jobs with their logs, and frees their de-duplication ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.states import State
 
 

@@ -1,4 +1,4 @@
-"""From SQLite's errors to ours: what, which file, what to do."""
+"""Translates SQLite's errors into Toril's, which name the file and say what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applying outcomes: which tokens still hold, then all of a kind in one statement."""
+"""Applies outcomes: checks their tokens, then writes all of a kind in one statement."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import msgspec
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.calendar import believed_ms
+from toril.backends.sqlite.holders import Holder, holders
+from toril.backends.sqlite.moves import Move, move
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Word
 from toril.engine.events import EventName
 from toril.engine.job import Attempt, Finished
@@ -22,11 +25,7 @@ TRIM_CHUNK = 500
 TRIM_EVERY_MS = 1000
 """Between two looks of one process for jobs that have become too old."""
 
-_Holder = tuple[int, str, int, str | None]
-"""Number, token, priority, why it was cancelled."""
 _NO_RESULT = {"returnvalue": "null", "prev": "active"}
-
-_HELD = msgspec.json.Decoder(list[_Holder])
 
 
 def settle(
@@ -37,18 +36,17 @@ def settle(
         return [], []
     if len(outcomes) == 1 and outcomes[0].kind == "completed":
         return _settle_one(transaction, outcomes[0])
-    numbers = msgspec.json.encode([outcome.number for outcome in outcomes]).decode()
-    held = {row[0]: row for row in _HELD.decode(transaction.value("held", numbers))}
+    held = holders(transaction, [outcome.number for outcome in outcomes])
     words: list[Word] = []
     done: list[tuple[Any, ...]] = []
-    moves: list[tuple[Any, ...]] = []
+    moves: list[Move] = []
     keeps: dict[tuple[str, State], Finished] = {}
     gone: dict[tuple[str, State], list[int]] = {}
     rows: dict[str, QueueRow] = {}
     for outcome in outcomes:
         number: Any = outcome.number
         holder = held.get(number)
-        if holder is None or holder[1] != outcome.token:
+        if holder is None or holder.token != outcome.token:
             words.append("lease_lost")
             continue
         del held[number]  # a second outcome for the same claim is a late one
@@ -80,14 +78,11 @@ def settle(
     return words, list({queue: rows[queue] for queue, _ in keeps}.values())
 
 
-def _write(
-    transaction: Transaction, done: list[tuple[Any, ...]], moves: list[tuple[Any, ...]]
-) -> None:
+def _write(transaction: Transaction, done: list[tuple[Any, ...]], moves: list[Move]) -> None:
     """Write what was gathered so far."""
     if done:
         transaction.run("complete", transaction.now_ms, msgspec.json.encode(done).decode())
-    if moves:
-        transaction.run("move", msgspec.json.encode(moves).decode())
+    move(transaction, moves)
     done.clear()
     moves.clear()
 
@@ -120,11 +115,9 @@ def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> Non
         add_jobs(transaction, outcome.follow_ups)
 
 
-def _move(
-    transaction: Transaction, row: QueueRow, outcome: Finished, holder: _Holder
-) -> tuple[Any, ...]:
-    """Return a row for `move.sql`, and say what happened."""
-    number, _token, priority, cancelled = holder
+def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Holder) -> Move:
+    """Return where a job goes that has not succeeded, and emit its events."""
+    cancelled = holder.cancel_reason
     now_ms = transaction.now_ms
     attempt = Attempt(
         number=outcome.attempt,
@@ -156,17 +149,28 @@ def _move(
                 boot, due_steady_ms = transaction.boot, transaction.steady_ms + delay_ms
             row.say(EventName.DELAYED, outcome.job_id, {"delay": str(due_ms)})
         else:
-            state = ready_state(priority)
+            state = ready_state(holder.priority)
             row.say(EventName.WAITING, outcome.job_id, {"prev": "active"})
             if outcome.kind == "released" or outcome.lifo:
                 position = -position
     row.moved(State.ACTIVE, state)
     # Losses of its workers count within one attempt, which has ended.
     stalled = None if outcome.kind in ("retried", "snoozed") else 0
-    return (
-        number, state.value, position, due_ms, delay_ms, outcome.attempts_made, outcome.reason,
-        attempt, finished_ms, stalled, cancelled, boot, due_steady_ms,
-    )  # fmt: skip
+    return Move(
+        number=cast("int", outcome.number),
+        state=state,
+        position=position,
+        due_ms=due_ms,
+        delay_ms=delay_ms,
+        attempts_made=outcome.attempts_made,
+        failed_reason=outcome.reason,
+        attempt=attempt,
+        finished_ms=finished_ms,
+        stalled=stalled,
+        deferred_failure=cancelled,
+        boot=boot,
+        due_steady_ms=due_steady_ms,
+    )
 
 
 def _trim(

@@ -1,8 +1,8 @@
-"""How those who wait learn that something changed, in this process and in others.
+"""Wakes waiting calls when this process or another one has written.
 
-In this process a commit rings the bell. Commits of other processes show in `PRAGMA data_version`;
-a thread looks at it while somebody waits: every millisecond as long as others are at work, more and
-more seldom when they are not.
+A commit of this process wakes them directly. For commits of other processes, a thread polls
+`PRAGMA data_version` while a call waits: every millisecond while others write, less and less often
+while they do not.
 """
 
 from __future__ import annotations

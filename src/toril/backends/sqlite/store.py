@@ -6,14 +6,18 @@ from pathlib import Path
 
 import apsw
 
+from toril.backends.sqlite.bulk import SqliteBulk
 from toril.backends.sqlite.counts import SqliteCounts
+from toril.backends.sqlite.deduplication import SqliteDeduplicationIds
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
 from toril.backends.sqlite.files import StoreFile
 from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
+from toril.backends.sqlite.logs import SqliteLogs
 from toril.backends.sqlite.looking import Look
+from toril.backends.sqlite.moving import SqliteMoving
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
@@ -64,6 +68,10 @@ def open_sqlite(
         url=f"sqlite://{path}" if in_memory else f"sqlite:///{path}",
         clock=clock,
         jobs=SqliteJobs(writer, reader, clock),
+        bulk=SqliteBulk(writer),
+        logs=SqliteLogs(writer, reader),
+        deduplication=SqliteDeduplicationIds(writer, reader, clock),
+        moving=SqliteMoving(writer, reader, clock),
         dispatch=SqliteDispatch(writer, work),
         events=SqliteEvents(writer, reader, news),
         counts=SqliteCounts(writer, reader, clock),

@@ -1,165 +1,28 @@
-"""What the transitions of one transaction share: time, numbers, queues, counts, events.
+"""The state that all transitions of one transaction share: time, numbers, queues, counts, events.
 
-Counters, counts and events are gathered while the transitions run and written once before the
-commit, however many transitions there were.
+The transitions change counters, counts and events in memory. The transaction writes them once,
+before the commit, however many transitions it has run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import apsw
 import msgspec
 
 from toril.backends.sqlite.boots import boot_of
+from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
-from toril.engine.events import EventName, EventsTold, untold
-from toril.engine.states import State
 
 EVENTS_KEPT = 10_000
 """About how many events a queue keeps, as BullMQ's default (spec, section 1.3)."""
 
-PAUSED, PAUSED_TO_MOVE = 1, 2
-"""What a queue's `paused` says; 0 if it is not. Any later pause or resume ends the second."""
-
-_COUNTED = (
-    State.WAIT,
-    State.PRIORITIZED,
-    State.DELAYED,
-    State.ACTIVE,
-    State.COMPLETED,
-    State.FAILED,
-)
-
 
 class TooLong(Exception):  # noqa: N818 - nothing is wrong: the writer's thread does it then
     """Raised by a transition that nobody should wait for at once."""
-
-
-class QueueRow:
-    """One queue as the transaction sees and changes it."""
-
-    __slots__ = (
-        "completed_total",
-        "concurrency",
-        "counts",
-        "deduplicates",
-        "event_last",
-        "events",
-        "failed_total",
-        "held_from_ms",
-        "held_until_ms",
-        "id",
-        "keep_completed_age_ms",
-        "keep_failed_age_ms",
-        "name",
-        "paused",
-        "rate_limit",
-        "rate_window_ms",
-        "saved",
-        "told",
-        "untold",
-        "window_begins_ms",
-        "window_count",
-        "window_ends_ms",
-    )
-
-    id: int
-    name: str
-    paused: int
-    concurrency: int | None
-    rate_limit: int | None
-    rate_window_ms: int | None
-    window_begins_ms: int
-    window_ends_ms: int
-    window_count: int
-    held_from_ms: int
-    held_until_ms: int
-    event_last: int
-    completed_total: int
-    failed_total: int
-    keep_completed_age_ms: int | None
-    keep_failed_age_ms: int | None
-    told: EventsTold
-    deduplicates: int
-    """Whether a job of it holds a de-duplication id, or once did."""
-    untold: frozenset[EventName]
-
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        (
-            self.id,
-            self.name,
-            self.paused,
-            self.concurrency,
-            self.rate_limit,
-            self.rate_window_ms,
-            self.window_begins_ms,
-            self.window_ends_ms,
-            self.window_count,
-            self.held_from_ms,
-            self.held_until_ms,
-            self.event_last,
-            self.completed_total,
-            self.failed_total,
-            self.keep_completed_age_ms,
-            self.keep_failed_age_ms,
-            told,
-            self.deduplicates,
-        ) = row[:18]
-        self.choose(told)
-        self.counts: dict[State, int] = dict(zip(_COUNTED, row[18:], strict=True))
-        """Of the states that this store has: it knows no flows."""
-        self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
-        self.saved = self.settings()
-        """The same as the file has them."""
-
-    def moved(self, before: State | None, after: State | None, many: int = 1) -> None:
-        """Note that jobs went from one state to another; None is outside."""
-        if before is not None:
-            self.counts[before] -= many
-        if after is not None:
-            self.counts[after] += many
-
-    def choose(self, told: EventsTold) -> None:
-        """Set what the queue tells from now on."""
-        self.told = told
-        self.untold = untold(told)
-
-    def say(
-        self, name: EventName, job_id: str | None = None, more: Mapping[str, str] | None = None
-    ) -> None:
-        """Append an event, unless the queue does not tell it: of a job, or of the queue.
-
-        With more fields where it has any.
-        """
-        if name not in self.untold:
-            self.events.append((name, job_id, more))
-
-    def settings(self) -> tuple[Any, ...]:
-        """Return everything that may have changed, in the order of `queue_save.sql`."""
-        return (
-            self.paused,
-            self.concurrency,
-            self.rate_limit,
-            self.rate_window_ms,
-            self.window_begins_ms,
-            self.window_ends_ms,
-            self.window_count,
-            self.held_from_ms,
-            self.held_until_ms,
-            self.event_last,
-            self.completed_total,
-            self.failed_total,
-            self.keep_completed_age_ms,
-            self.keep_failed_age_ms,
-            self.told,
-            self.deduplicates,
-            *self.counts.values(),
-            self.id,
-        )
 
 
 class Transaction:
@@ -186,7 +49,7 @@ class Transaction:
         connection: apsw.Connection,
         clock: Clock,
         last_times: dict[str, int],
-        remembered: Remembered[QueueRow],
+        remembered: Remembered,
         *,
         at_once: bool,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The register of workers."""
+"""The register of workers: one row each."""
 
 from __future__ import annotations
 

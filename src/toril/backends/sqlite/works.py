@@ -1,4 +1,4 @@
-"""Pieces of work for the writer, and how their results reach those who wait."""
+"""Pieces of work for the writer, and how their results reach the waiting callers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The one connection of a process that writes: transactions shared by all that arrive together.
+"""The one connection of a process that writes. Pieces of work share transactions (group commit).
 
-What arrives while a transaction is being committed shares the next one, and so one wait for the
-disk. Nothing waits for company: under no load a transaction holds a single piece of work, and where
-nobody is made to wait by it the caller's own thread does it (`at_once`). All else a thread does.
+All work that arrives while a transaction commits shares the next transaction, and so one wait for
+the disk. No work waits for more to arrive: without load, a transaction holds one piece of work. The
+writer's thread does it, or the caller's own (`at_once`) where this delays nobody else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.urls import Durability
 from toril.backends.sqlite.works import Work, deliver, settle
 from toril.core.clock import Clock
@@ -141,7 +141,7 @@ class Writer:
         # What is known of another connection says nothing of this one.
         self._opened += 1
         self._synchronous_full = self._durability == "full"
-        self._remembered: Remembered[QueueRow] = Remembered()
+        self._remembered: Remembered = Remembered()
         self._commit_s = math.inf
         """How long the disk took of late for a commit; not known before the first."""
         return connection

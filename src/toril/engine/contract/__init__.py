@@ -1,8 +1,9 @@
-"""What a backend must do, one Protocol per role, in the engine's words.
+"""What a backend must do: one Protocol for each role.
 
-A backend is atomic per call and per job: a call that raises has changed nothing. Nothing of a
-client library crosses this line: no connection, no cursor, no key. Times are whole milliseconds
-and the clock is the store's.
+Each call is atomic, and each job within it: a call that raises has changed nothing. No object of a
+client library crosses the contract: no connection, no cursor, no key. Times are whole milliseconds
+of the store's clock. Each role has the same file name here, in both backends and, as
+`test_<role>*.py`, in the conformance tests.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toril.core.clock import Clock
+from toril.engine.contract.bulk import Bulk
 from toril.engine.contract.counts import Counts
+from toril.engine.contract.deduplication import DeduplicationIds
 from toril.engine.contract.dispatch import (
     Claim,
     Dispatch,
@@ -23,12 +26,16 @@ from toril.engine.contract.events import Events
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
+from toril.engine.contract.logs import Logs
+from toril.engine.contract.moving import Moving
 from toril.engine.contract.workers import Workers
 
 __all__ = [
     "Backend",
+    "Bulk",
     "Claim",
     "Counts",
+    "DeduplicationIds",
     "Dispatch",
     "Events",
     "Exchange",
@@ -39,6 +46,8 @@ __all__ = [
     "Jobs",
     "Lifecycle",
     "Limits",
+    "Logs",
+    "Moving",
     "Repair",
     "Standing",
     "Workers",
@@ -50,9 +59,13 @@ class Backend:
     """A store, role by role."""
 
     url: str
-    """Where it is, without secrets."""
+    """Where the store is, without secrets."""
     clock: Clock
     jobs: Jobs
+    bulk: Bulk
+    logs: Logs
+    deduplication: DeduplicationIds
+    moving: Moving
     dispatch: Dispatch
     events: Events
     counts: Counts

@@ -1,4 +1,4 @@
-"""How many jobs are where. Never O(jobs)."""
+"""Figures of queues: jobs by state, totals, limits. No call counts jobs one by one."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Since the queue began, kept or not."""
     failed_total: int
     oldest_waiting_ms: int | None
-    """Age of the job that is next in line. None: none waits."""
+    """Age of the job that is next in line. None: no job waits."""
     concurrency: int | None
     """Jobs of this queue that may run at once over all workers."""
     rate_limit: int | None
     rate_window_ms: int | None
     window_starts: int = 0
-    """Jobs that have started in the present rate window, if something limits the rate."""
+    """Jobs that have started in the present rate window. Counted only while a rate limit is set."""
     window_left_ms: int = 0
-    """What is left of that window. 0: there is none."""
+    """How long the present rate window still lasts. 0: there is none."""
     hold_left_ms: int = 0
-    """What is left of a hold. 0: there is none."""
+    """How long a hold still lasts. 0: there is none."""
     events: EventsTold = "all"
-    """What it tells."""
+    """Which events it emits."""
     moving: bool = False
-    """It is paused because it moves, or has moved, to another store, and for nothing else."""
+    """It was paused by a migration to another store, and neither paused nor resumed since."""
 
     @property
     def maxed(self) -> bool:
-        """Whether as many run as its concurrency allows, or more."""
+        """Whether its concurrency is used up."""
         return self.concurrency is not None and self.counts[State.ACTIVE] >= self.concurrency
 
     def held_ms(self, worker_limit: int | None = None) -> int:
-        """Return for how long a hold or the rate limit lets nothing start. 0: they do not.
+        """Return for how long a hold or the rate limit lets no job start. 0: a job may start.
 
         Parameters:
-            worker_limit: Starts in a window that a worker allows; heeded if the queue says nothing.
+            worker_limit: Starts that a worker allows in a window. It counts only if the queue has
+                no limit of its own.
         """
         limit = worker_limit if self.rate_limit is None else self.rate_limit
         is_full = limit is not None and self.window_starts >= limit
@@ -68,16 +69,16 @@ class Counts(Protocol):
         ...
 
     async def queue(self, name: str) -> QueueRecord | None:
-        """Return one queue; None if nothing was ever added to it or said of it."""
+        """Return one queue. None: it does not exist; nobody has added a job to it or set it up."""
         ...
 
     async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
-        """Return how many jobs wait with each of some priorities, in their order; 0 is none.
+        """Return how many jobs wait with each of some priorities, in order. 0: without a priority.
 
-        Cost: O(log N) each, but in SQLite those of a priority are counted, beside the writer.
+        Cost: O(log N) each; on SQLite O(jobs of that priority), on the reader's thread.
         """
         ...
 
     async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
-        """Let the totals be at least these: the queue has a past in another store."""
+        """Raise the totals to these, if they are lower: the queue comes from another store."""
         ...

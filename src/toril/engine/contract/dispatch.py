@@ -1,4 +1,8 @@
-"""The hot path: one exchange finishes any number of jobs and claims as many as there are slots."""
+"""What workers do: claim jobs, report outcomes, renew leases, recover the jobs of dead workers.
+
+The hot path is `exchange`: one call reports any number of outcomes and claims up to as many jobs as
+the worker has free slots.
+"""
 
 from __future__ import annotations
 
@@ -10,193 +14,201 @@ import msgspec
 from toril.engine.job import Claimed, Finished
 
 Word = Literal["ok", "lease_lost"]
-"""What became of a transition that carried a token."""
+"""The store's answer to a call that carries a token. `lease_lost`: the token no longer holds the
+job, and the call changed nothing."""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Take up to `limit` jobs of one queue."""
+    """A request for up to `limit` jobs of one queue."""
 
     queue: str
     limit: int
     lease_ms: int
     rate_limit: int | None = None
-    """The worker's own limit; the queue's, where set, wins."""
+    """Starts that the worker allows in a window. A limit of the queue's own replaces it."""
     rate_window_ms: int = 1000
 
 
 class Exchange(msgspec.Struct):
-    """What a worker tells the store, and what it wants."""
+    """One message of a worker: the outcomes that it reports and the jobs that it asks for."""
 
     worker_id: str
     outcomes: Sequence[Finished] = ()
     claims: Sequence[Claim] = ()
-    """In the order in which to try them."""
+    """The store tries them in this order."""
     room: int = 0
-    """Claims in all."""
+    """How many jobs the worker has room for, over all claims."""
 
 
 class ExchangeReply(msgspec.Struct):
-    """What the store answers."""
+    """The store's answer to an exchange."""
 
     words: list[Word]
-    """One for each outcome, in order. `lease_lost`: it changed nothing."""
+    """One for each outcome, in order."""
     claimed: list[Claimed]
     next_due_ms: int | None
-    """Nothing more can be claimed now, but something may in so many milliseconds: a delayed job,
-    the end of a rate window. None: only an event will tell."""
+    """In how many milliseconds more jobs may be ready: a delayed job comes due, or a rate window
+    ends. None: nothing is known to come; `wait` tells."""
     seen: int
-    """Where `wait` begins."""
+    """Pass this to `wait`: it reports what has become ready since this exchange."""
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """A job that a worker holds."""
+    """A worker's lease on a job."""
 
     queue: str
     number: int | str
     token: str
     lease_ms: int
     attempt: int = 1
-    """Which start of the job it holds, from 1."""
+    """The number of the attempt, from 1: how often the job has been started."""
 
 
 class Renewal(msgspec.Struct, frozen=True):
-    """What a beat found out about the jobs that a worker holds."""
+    """What a renewal found out about the jobs that a worker holds."""
 
     lost: list[Hold]
-    """Those that belong to somebody else now."""
+    """Jobs whose lease the worker has lost: they were recovered, or removed."""
     cancelled: list[tuple[Hold, str]]
-    """Those that somebody wants stopped, and why."""
+    """Jobs that somebody has cancelled, each with the reason."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """What a sweep did."""
+    """What one call of `recover` did."""
 
     recovered: list[tuple[str, str]]
-    """Queue and id of jobs that went back in line."""
+    """Queue and id of each job that went back in line."""
     quarantined: list[tuple[str, str]]
-    """Of those, the ones that will fail without another run."""
+    """Which of the recovered jobs carry a deferred failure: they fail without another run."""
     look_again_ms: int | None = None
-    """In how many milliseconds a worker may turn out to be dead that is not yet. None: no word."""
+    """In how many milliseconds the next worker may turn out to be dead. None: no worker is on the
+    register."""
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """What a running task said: progress (JSON text) or a log line."""
+    """Progress (JSON text) or a log line of a running task."""
 
     queue: str
     number: int | str
     job_id: str
     token: str
     attempt: int = 1
-    """Which start of the job says it, from 1."""
+    """The number of the attempt, from 1."""
     progress: str | None = None
     line: str | None = None
     keep_logs: int = 1000
 
 
 class Standing(Protocol):
-    """One worker's claim that stands: it is honoured as soon as there is something to take."""
+    """A blocking claim of one worker: the store answers as soon as there is a job to claim."""
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
-        """Wait as `Dispatch.wait` does, and then claim, in the same call of the store.
+        """Block until a job is ready, and claim it in the same call of the store.
 
-        The store may have done it although this raises, as with `Dispatch.exchange`; other
-        exchanges of the worker may be under way meanwhile.
+        Keep only one call in flight. The worker may make other exchanges meanwhile. If this raises,
+        the store may have claimed all the same, as with `Dispatch.exchange`.
 
         Parameters:
-            exchange: Without outcomes. One at a time.
+            exchange: Claims only, no outcomes.
         """
         ...
 
     def release(self) -> None:
-        """Have `exchange` return soon, with what it may have claimed by then."""
+        """Make a blocked `exchange` return soon, with the jobs that it has claimed by then."""
         ...
 
     async def close(self) -> None:
-        """Let go of what it holds. Not while a claim stands, unless nothing can be saved."""
+        """Free the connection. First wait for `exchange` to return.
+
+        Otherwise the jobs that it claims stay active until their leases expire.
+        """
         ...
 
 
 class Dispatch(Protocol):
-    """Claims, leases and outcomes. Every transition here is fenced by the claim's token."""
+    """Claims, leases and outcomes. Every change to a claimed job is fenced by the claim's token."""
 
     exchanges_at_once: int
-    """How many exchanges of one worker may be under way: two where the store works on one while the
-    worker works on the other, one where they would only wait for each other."""
+    """How many exchanges of one worker may be in flight. Two: the store works on one while the
+    worker prepares the other. One: a second would only wait for the first."""
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
         """Apply outcomes, then claim. Atomic per job.
 
-        Due delayed jobs are promoted first. Paused queues, used-up rate limits and full global
-        concurrency yield nothing. A job's own keep policy is applied when it finishes.
+        The store first promotes delayed jobs that are due. It claims nothing from a queue that is
+        paused, whose rate limit is used up or whose concurrency is full. It applies a job's keep
+        policy when the job finishes.
 
-        Of several that are under way for one worker each is applied whole, in the order of the
-        calls. After one has failed, none may be begun until the others have ended, and the next has
-        to be alone: it settles what became of those that failed.
+        The store applies the exchanges of a worker in the order of the calls, each as a whole. If
+        one fails, wait for all that are in flight, then send exactly one: it finds out what the
+        failed ones did, and hands out again the jobs that they claimed.
         """
         ...
 
     def together(self, queues: Sequence[str]) -> bool:
-        """Return whether one transaction reaches all of these queues. From any thread.
+        """Return whether one transaction can span these queues. Callable from any thread.
 
-        Everywhere but in a Redis Cluster, where it reaches one slot. Known after the first
-        exchange. An outcome's follow-up jobs have to be together with its own queue.
+        A transaction spans any queues, except in a Redis Cluster, where it spans one slot. An
+        outcome and its follow-up jobs are one transaction, so their queues must be together. Ask
+        only after the first exchange: before it, a store may not know yet.
         """
         ...
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
-        """Return once something may be claimable that was not at `seen`, or after the timeout.
+        """Wait until a job may have become ready since `seen`, or until the timeout.
 
-        May return too early, never too late: whoever is woken in vain looks and waits again.
+        It may return too early, but never too late. So a caller that finds nothing to claim calls
+        it again with the newest `seen`.
         """
         ...
 
-    def wake(self) -> None:
-        """End all `wait` calls of this process now. Callable from any thread."""
-        ...
-
     def standing(self, *, lease_ms: int) -> Standing | None:
-        """Return a standing claim for one worker, of this event loop.
+        """Return a blocking claim for one worker, bound to this event loop.
 
-        None: here it would be no better than `wait` and an exchange after it. Known after the first
-        exchange.
+        None: this store has none that saves a round trip; use `wait`, then `exchange`. Ask only
+        after the first exchange: before it, a store may not know yet.
 
         Parameters:
-            lease_ms: The lease of its claims.
+            lease_ms: The lease of the jobs that it claims.
         """
         ...
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
-        """Lengthen the leases of held jobs, each by its own `lease_ms` from now.
+        """Renew the leases of held jobs: each ends its own `lease_ms` from now.
 
-        A blocking call, made from the lease thread, that needs no event loop: a blocked one cannot
-        keep it from its work. A lease that has ended is renewed too, unless the job was taken back.
+        This call blocks, and needs no event loop: the lease thread makes it, so that a task which
+        blocks the event loop loses no lease. A lease that has expired is renewed too, unless the
+        job was recovered meanwhile.
         """
         ...
 
     async def speak(self, said: Sequence[Speech]) -> list[Word]:
-        """Store progress and log lines of running attempts, in order."""
+        """Store progress and log lines of running attempts, in order. One word for each."""
         ...
 
     async def recover(
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
     ) -> Recovery:
-        """Take back up to `limit` jobs whose lease has ended, or whose worker is dead.
+        """Recover up to `limit` jobs whose lease has expired, or whose worker is dead.
 
-        They go to the front of their line, with their priority, and their stall is counted. Of a
-        dead worker's jobs it is not, if the worker has not renewed the lease since the claim: it
-        never began. Past `max_stalled`, or cancelled meanwhile, a job carries a deferred failure,
-        so that the next worker fails it without running it. The count begins anew when an attempt
-        ends in a retry or a snooze. Dead workers that hold nothing more leave the register.
+        The store puts a recovered job at the front of the line of its priority and counts a stall.
+        It counts none if the worker died before the job began, that is, before the first renewal
+        of its lease. A job that has stalled more than `max_stalled` times, or was cancelled, gets a
+        deferred failure: the next worker fails it without running it. A retry or a snooze resets
+        the count. The store takes a dead worker off the register once it holds no jobs.
 
         Parameters:
             max_stalled: Stalls that a job survives.
-            heartbeat_s: A worker that was silent for longer is dead.
+            heartbeat_s: A worker that has sent no heartbeat for longer is dead.
             limit: Jobs in one call.
-            fresh_ms: A hint: a store to which looking is dear may pass over what somebody has
-                looked over within so long. Jobs of dead workers are taken back all the same.
+            fresh_ms: A hint: a store that scans for expired leases may skip a queue that some
+                worker has scanned within so long. Jobs of dead workers are recovered regardless.
         """
         ...
 
     async def trim(self, *, limit: int) -> int:
-        """Apply the age of keep policies while queues are idle; return how many jobs went."""
+        """Remove finished jobs that are older than their queue keeps them. Return how many.
+
+        `exchange` does this whenever a job finishes; this call is for queues where none does.
+        """
         ...

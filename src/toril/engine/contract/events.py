@@ -1,53 +1,41 @@
-"""The event log of a queue, which any process can follow from any position."""
+"""The event log of each queue. Any process can read it from any position."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from toril.engine.events import EventRecord, EventsTold
 
 
 class Events(Protocol):
-    """Events in order, each with a position. Old ones are dropped past the queue's cap.
+    """Reads and configures event logs. A log drops its oldest events past the queue's cap.
 
-    A position is above 0 and above that of the event before it in its queue. Nothing else is
-    promised of it: a store may begin anywhere and leave any gap. A reader goes on after a position
-    that it has read, and one that asks after the position below that gets the same event again,
-    for as long as it is kept: so it can tell whether any was dropped in between.
+    Positions grow from event to event of a queue, and are above 0. Nothing else is promised: a
+    store may start anywhere and leave gaps. To continue, read after the last position you have
+    seen. To detect gaps, read after `position - 1`: if the first event is not the one you saw last,
+    events were dropped in between.
     """
 
     async def latest(self, queue: str) -> int:
-        """Return the position of the newest event; 0 if there is none."""
+        """Return the position of the newest event. 0: there is none."""
         ...
 
     async def newest(self, queue: str, *, limit: int) -> list[EventRecord]:
-        """Return the newest `limit` events, from 1, the oldest of them first."""
+        """Return the newest `limit` (1 or more) events, oldest first."""
         ...
 
     async def read(self, queue: str, *, after: int, limit: int, wait_s: float) -> list[EventRecord]:
         """Return up to `limit` events after a position, oldest first.
 
-        Waits up to `wait_s` for the first one. A reader that was away for too long gets the
-        oldest that are kept, and so does one whose position the queue has not reached: it is from
-        before the queue was obliterated.
-        """
-        ...
-
-    async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
-        """Append events that belong to no transition, such as an operator's.
-
-        Those that the queue does not tell are left out, as everywhere.
+        If there is none, wait up to `wait_s` for the first one. If events after the position were
+        dropped, the oldest that are kept come first. So they do if the position is beyond the
+        newest event: it is from before the queue was obliterated.
         """
         ...
 
     async def choose(self, queue: str, told: EventsTold) -> None:
-        """Say what the queue tells from now on, whoever does it. A new queue tells all.
+        """Set which events the queue emits from now on. A new queue emits all.
 
-        What was told before stays. Nothing is told of the change itself.
+        Events in the log stay. The change itself emits none.
         """
-        ...
-
-    async def trim(self, queue: str, *, keep: int) -> None:
-        """Drop all but about the newest `keep` events."""
         ...

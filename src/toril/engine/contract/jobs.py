@@ -1,4 +1,7 @@
-"""Jobs one by one and in bulk: add, look up, list, and what an operator may do to them."""
+"""Single jobs: add, look up, list, and what an operator may do to one of them.
+
+Read next: `bulk.py` (the same verbs over many jobs), `dispatch.py` (what workers do).
+"""
 
 from __future__ import annotations
 
@@ -7,56 +10,55 @@ from typing import Protocol
 
 import msgspec
 
-from toril.engine.deduplication import HeldId
-from toril.engine.job import Added, JobRecord, NewJob, WholeJob
+from toril.engine.job import Added, JobRecord, NewJob
 from toril.engine.states import State
 
 
 class JobFilter(msgspec.Struct, kw_only=True, frozen=True):
-    """A page of one queue's jobs."""
+    """Which page of a queue's jobs to return."""
 
     queue: str
     states: tuple[State, ...]
-    """One or more, each once: the jobs of each come after those of the one before."""
+    """One state or more, none twice. The page lists all jobs of a state before the next state."""
     limit: int = 50
     after: str | None = None
-    """`JobPage.next` of the page before. None: from the start."""
+    """`JobPage.next` of the previous page. None: the first page."""
     newest_first: bool = False
-    """Each state from its end; the states stay in their order. Finished jobs read best newest
-    first; waiting ones in the order in which they will run."""
+    """List each state backwards; the order of the states stays. Finished jobs read best newest
+    first, waiting jobs in the order in which they will run."""
 
 
 class JobPage(msgspec.Struct, frozen=True):
-    """Jobs of one page."""
+    """One page of jobs."""
 
     jobs: list[JobRecord]
     next: str | None
-    """Where the next page begins. None: this was the last."""
+    """Pass this as `JobFilter.after` to get the next page. None: this is the last page."""
 
 
 class Jobs(Protocol):
-    """Everything about jobs that no worker is needed for.
+    """Reads and changes single jobs. No worker is needed.
 
-    The methods that take `limit` do one chunk of at most that many and return how many they did;
-    the caller asks again until it gets less. No chunk holds the store for longer than 50 ms.
+    Which verb is allowed in which state: `ALLOWED` in `engine/states.py`. A verb that is refused
+    has changed nothing.
     """
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
-        """Add jobs, all or none; one answer each, in order.
+        """Add jobs, all or none. Return one answer for each, in order.
 
-        A job whose id is taken is not added again, its event is `duplicated`. The ids are checked
-        by the caller. Calls made in the same turn of the event loop may travel together. Nor is one
-        added whose de-duplication id another job holds, unless its rule says so; the answer then
-        names the holder, the event is `deduplicated`.
+        If a job with the same id exists, the store adds nothing and emits `duplicated`. If another
+        job holds the new job's de-duplication id, the store adds nothing, answers with the holder's
+        id and emits `deduplicated`, unless the job's rule says otherwise. The caller has checked
+        the ids. Calls made in the same turn of the event loop may share one transaction.
         """
         ...
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
-        """Return one job, or None."""
+        """Return a job. None: it does not exist."""
         ...
 
     async def page(self, wanted: JobFilter) -> JobPage:
-        """Return one page of jobs, of one moment. Cost: O(page), not O(queue).
+        """Return a page of jobs, all read at the same moment. Cost: O(page), not O(queue).
 
         Raises:
             InvalidOptionError: `after` is not the `next` of a page of these states.
@@ -64,55 +66,45 @@ class Jobs(Protocol):
         ...
 
     async def remove(self, queue: str, job_id: str) -> State | None:
-        """Remove a job and return the state it was in; None if there is none.
+        """Remove a job. Return the state it was in; None: it does not exist.
 
         Raises:
-            WrongStateError: If a worker holds it, or it waits for its children.
+            WrongStateError: A worker holds the job, or it waits for its children.
         """
         ...
 
     async def retry(self, queue: str, job_id: str, *, reset_attempts: bool) -> None:
-        """Put a finished job back in line, with its priority; its history stays.
+        """Put a finished job back in line with its priority. It keeps its history.
 
         Raises:
-            JobNotFoundError: There is none.
-            WrongStateError: It is neither failed nor completed.
+            JobNotFoundError: The job does not exist.
+            WrongStateError: The job has neither failed nor completed.
         """
-        ...
-
-    async def retry_many(
-        self, queue: str, state: State, *, limit: int, finished_until_ms: int, reset_attempts: bool
-    ) -> int:
-        """Put up to `limit` jobs of a finished state back in line, oldest first."""
         ...
 
     async def promote(self, queue: str, job_id: str) -> None:
         """Make a delayed job ready now.
 
         Raises:
-            JobNotFoundError: There is none.
-            WrongStateError: It is not delayed.
+            JobNotFoundError: The job does not exist.
+            WrongStateError: The job is not delayed.
         """
-        ...
-
-    async def promote_many(self, queue: str, *, limit: int) -> int:
-        """Make up to `limit` delayed jobs ready, soonest first."""
         ...
 
     async def change_delay(self, queue: str, job_id: str, *, delay_ms: int) -> None:
         """Make a delayed job due `delay_ms` from now.
 
         Raises:
-            JobNotFoundError: There is none.
-            WrongStateError: It is not delayed.
+            JobNotFoundError: The job does not exist.
+            WrongStateError: The job is not delayed.
         """
         ...
 
     async def change_priority(self, queue: str, job_id: str, *, priority: int, lifo: bool) -> None:
-        """Give a job another priority; one in line moves to the end of it (`lifo`: the front).
+        """Change a job's priority. A job in line moves to the end of the new one (`lifo`: front).
 
         Raises:
-            JobNotFoundError: There is none.
+            JobNotFoundError: The job does not exist.
         """
         ...
 
@@ -120,105 +112,21 @@ class Jobs(Protocol):
         """Replace a job's payload (JSON text).
 
         Raises:
-            JobNotFoundError: There is none.
-            WrongStateError: A worker holds it.
+            JobNotFoundError: The job does not exist.
+            WrongStateError: A worker holds the job.
         """
         ...
 
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
-        """Stop a job for good and return the state it was in.
+        """Stop a job for good. Return the state it was in.
 
-        A job in line or delayed fails at once with `reason`. Of one that runs, its worker is told;
-        it fails when the task has ended. Should it come back instead (its worker died, or had not
-        heard of it), it carries a deferred failure, so that nobody runs it again.
-
-        Raises:
-            JobNotFoundError: There is none.
-            WrongStateError: It has finished, or waits for its children.
-        """
-        ...
-
-    async def drain(self, queue: str, *, delayed: bool, limit: int) -> int:
-        """Remove up to `limit` jobs in line and, if `delayed`, those due later. No events."""
-        ...
-
-    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
-        """Remove up to `limit` jobs of a state that are older than an age.
-
-        Age counts from the finish, or from when the job was added. Finished jobs go oldest first,
-        others in the order of their line; to find those, a store may have to look at all, and
-        does so in small steps. A state that is not `LOOSE` is refused by the caller. A `cleaned`
-        event with the count for each step that removed some.
-        """
-        ...
-
-    async def obliterate(self, queue: str, *, force: bool, limit: int) -> int:
-        """Remove up to `limit` jobs of a paused queue; once none is left, the queue itself.
-
-        Returns:
-            How many jobs went. 0: the queue is gone, with events, limits and counters.
+        A job in line or delayed fails at once with `reason`. A running job gets a deferred failure,
+        and its worker learns of the cancellation with its next renewal; the job fails when the task
+        has ended. If the job comes back in line instead, because its worker died or had not heard,
+        the next worker fails it without running it.
 
         Raises:
-            WrongStateError: It is not paused, or a worker holds a job and `force` is not set.
-        """
-        ...
-
-    async def deduplicating(self, queue: str, deduplication_id: str) -> str | None:
-        """Return the id of the job that holds a de-duplication id, or None."""
-        ...
-
-    async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
-        """Let the next job have a de-duplication id; return whether one held it.
-
-        A job that was put aside for it stays aside: it is added when the holder has finished.
-        """
-        ...
-
-    async def logs(
-        self, queue: str, job_id: str, *, start: int, limit: int
-    ) -> tuple[list[str], int]:
-        """Return log lines from `start` (oldest is 0) and how many there are.
-
-        Raises:
-            JobNotFoundError: There is none.
-        """
-        ...
-
-    async def add_log(self, queue: str, job_id: str, line: str, *, keep: int) -> int:
-        """Add a log line from outside an attempt; return how many lines there are.
-
-        Raises:
-            JobNotFoundError: There is none.
-        """
-        ...
-
-    async def logs_many(self, queue: str, job_ids: Sequence[str]) -> list[list[str]]:
-        """Return all log lines of each job, oldest first; none of a job that is not there."""
-        ...
-
-    async def held_ids(self, queue: str, job_ids: Sequence[str]) -> list[HeldId | None]:
-        """Return the de-duplication id that each job holds; None of one that holds none."""
-        ...
-
-    async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
-        """Take over jobs from another store as they are, all or none; one answer each, in order.
-
-        They keep ids, states, moments, attempts, logs, results and reasons. Ready ones go to the
-        end of the line that their priority says, in the order given, delayed ones behind those due
-        in the same millisecond; finished ones add to the queue's totals. Numbers that the queue
-        gives to new jobs go on above those of the jobs. Why a job was cancelled is told of active
-        ones only and may be dropped; what is not `LOOSE` is refused by the caller. A
-        de-duplication id is theirs here too, unless another job holds it. No events.
-
-        Returns:
-            False: a job of that id is there; it was not touched.
-        """
-        ...
-
-    async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
-        """Remove jobs, if they are in that state; one answer each, in order. No events.
-
-        All or none; cheapest in the order in which the state's jobs stand. A state that is not
-        `LOOSE` is refused by the caller.
+            JobNotFoundError: The job does not exist.
+            WrongStateError: The job has finished, or waits for its children.
         """
         ...

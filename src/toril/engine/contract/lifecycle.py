@@ -1,4 +1,4 @@
-"""Opening, closing, looking after and mending a store."""
+"""The store as a whole: check it, repair it, identify it, close it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Literal, Protocol
 import msgspec
 
 PLAN_AT_MOST = 100_000
-"""Jobs of one act that one look notes; the next look finds the others."""
+"""Jobs that a check lists for one repair. The next check finds the rest."""
 _SHOWN = 10
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that `doctor` looked at."""
+    """One result of `toril doctor`."""
 
     subject: str
     grade: Literal["ok", "warning", "error"]
     text: str
-    """What was found and, unless all is well, what to do."""
+    """What was found and, unless the grade is `ok`, what to do."""
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """One act that mends something in one queue: planned by a look, or done."""
+    """One repair of one queue: planned by a check, or done."""
 
     queue: str
     act: Literal["set_aside", "remove_ids", "take_back", "restore", "remove_rest"]
-    """`set_aside`: keys of the queue's own that hold what does not belong there get another name;
-    they stand in place of ids. `remove_ids`: ids leave a state whose job is gone. `take_back`: jobs
-    whose lease has ended go back in line. `restore`: jobs that are in no state are put where they
-    belong. `remove_rest`: log lines and the like go whose job is gone."""
+    """`set_aside`: rename keys of the queue that hold a wrong type; `job_ids` then holds keys.
+    `remove_ids`: remove ids from a state whose job is gone. `take_back`: recover jobs whose lease
+    has expired. `restore`: put jobs that are in no state where they belong. `remove_rest`: remove
+    log lines and other remains of jobs that are gone."""
     job_ids: list[str]
-    """Whom it is about; at most `PLAN_AT_MOST`."""
+    """The jobs to repair; at most `PLAN_AT_MOST`."""
     state: str | None = None
-    """Which state the ids leave, or the jobs come to; it may be one that only BullMQ has. None: the
-    act is about no state of its own."""
+    """The state that the ids leave, or that the jobs come to; it may be one that only BullMQ has.
+    None: the act concerns no particular state."""
 
     @property
     def text(self) -> str:
-        """Return the act as an order on one line: queue, what to do, how many, the first ids."""
+        """Return the repair as one line: queue, what to do, how many, the first ids."""
         many = len(self.job_ids)
         noun, are = ("1 job", "is") if many == 1 else (f"{many:,} jobs", "are")
         match self.act:
@@ -59,15 +59,15 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What `doctor` found."""
+    """The result of `toril doctor`."""
 
     findings: list[Finding]
     repairs: list[Repair] = []
-    """What can be done about it without losing a job, in the order in which to do it."""
+    """Repairs that lose no job, in the order in which to do them."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is an error."""
+        """Whether no finding is an error."""
         return all(finding.grade != "error" for finding in self.findings)
 
 
@@ -75,38 +75,37 @@ class Lifecycle(Protocol):
     """The store as a whole."""
 
     async def check(self) -> Health:
-        """Look the store over: format, integrity, room, orphans. Changes nothing.
+        """Check the store: format, integrity, disk space, orphans. Changes nothing.
 
-        Goes in small steps, so that workers go on meanwhile; what moves between two steps is not
-        taken for damage.
+        The check runs in small steps, so that workers go on. A job that changes its state between
+        two steps is not reported as damage.
 
         Raises:
-            BackendError: It cannot be looked at; the message says why and what to do.
+            BackendError: The store cannot be checked. The message says why and what to do.
         """
         ...
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int) -> list[Repair]:
-        """Mend what a look has found, and return what was done.
+        """Do repairs that a check has planned. Return those that changed something.
 
-        Each act looks again, and does in the same transition only what is still needed: a job that
-        a worker holds, or that has moved meanwhile, is left alone. An act is left out of the answer
-        if nothing was left of it to do. Doing one twice is harmless.
+        Repairs are idempotent. Each one checks again, in the same transaction, and changes only
+        what is still wrong: it leaves alone a job that a worker holds or whose state has changed.
 
         Parameters:
-            repairs: `Health.repairs`, or some of them. `take_back` stands for all jobs of its queue
-                whose lease has ended; the others for the jobs that they name.
-            max_stalled: Stalls that a job survives; past it, one that is taken back fails without
+            repairs: `Health.repairs`, or some of them. `take_back` recovers all jobs of its queue
+                whose lease has expired; the others change only the jobs that they name.
+            max_stalled: Stalls that a job survives. A recovered job that exceeds it fails without
                 another run.
 
         Raises:
-            BackendError: The store went away. What was done until then stays: look again.
+            BackendError: The store did not answer. Repairs done so far stay done: check again.
         """
         ...
 
     async def identity(self) -> str:
-        """Return a text that no other store has, whatever the URLs. It holds for a minute."""
+        """Return a text that identifies the store, whatever the URL. It is valid for a minute."""
         ...
 
     async def close(self) -> None:
-        """Let what is under way end, then let go of everything. Twice is fine."""
+        """Wait for calls in flight, then free connections and threads. Idempotent."""
         ...

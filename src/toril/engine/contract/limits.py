@@ -1,4 +1,4 @@
-"""What holds a queue back: pause, rate, concurrency."""
+"""What limits a queue: pause, rate, concurrency, hold."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Limits(Protocol):
-    """Settings that live in the store and hold for all workers at once."""
+    """Settings of a queue, kept in the store. They bind all workers."""
 
     async def pause(self, queue: str, *, moving: bool = False) -> None:
-        """Stop claims; running jobs go on. Event `paused`.
+        """Stop claims; running jobs go on. Emits `paused`.
 
         Parameters:
-            queue: Which. It comes to be if it is not there.
-            moving: Because it moves to another store. One that is paused already stays as it is;
-                another one says why (`QueueRecord.moving`) until it is paused or resumed again.
+            queue: Which. The store creates it if it does not exist.
+            moving: Mark the pause as part of a migration (`QueueRecord.moving`), until the next
+                pause or resume. A queue that is paused already is not marked.
         """
         ...
 
     async def resume(self, queue: str) -> None:
-        """Allow claims again. Event `resumed`."""
+        """Allow claims again. Emits `resumed`."""
         ...
 
     async def set_concurrency(self, queue: str, limit: int | None) -> None:
@@ -29,14 +29,15 @@ class Limits(Protocol):
     async def set_rate(self, queue: str, limit: int | None, window_ms: int) -> None:
         """Let at most `limit` jobs start in a window, over all workers. None: no limit.
 
-        It holds at once. A window that has begun ends as if this setting had begun it, if that is
-        sooner, so that a mistake of an hour does not outlive its correction.
+        The setting takes effect at once, in the present window too: the window ends as if it had
+        begun with this setting, if that is sooner. So correcting a mistaken window of an hour does
+        not take an hour.
         """
         ...
 
     async def hold(self, queue: str, *, duration_ms: int) -> None:
-        """Let no job start for a while, as after an answer 429. 0 ends it.
+        """Let no job start for a while, as after an HTTP answer 429. 0 ends the hold.
 
-        A rate window goes on meanwhile, and counts what has started in it.
+        The present rate window goes on meanwhile, with the starts that it has counted.
         """
         ...

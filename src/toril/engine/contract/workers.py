@@ -1,4 +1,4 @@
-"""Which workers are alive. Ids are random per start; a dead worker's jobs are given back."""
+"""The register of workers: who is alive. A worker gets a new random id at each start."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     started_ms: int
     beat_age_ms: int
-    """Since it was last heard of."""
+    """Time since its last heartbeat."""
     quiet: bool
-    """It takes no new jobs: it is about to stop."""
+    """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
 
@@ -29,25 +29,26 @@ class Workers(Protocol):
     """The register of workers."""
 
     async def register(self, worker: WorkerRecord) -> None:
-        """Announce a worker."""
+        """Put a worker on the register."""
         ...
 
     def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
-        """Say that a worker lives. Blocking, from the lease thread, as `Dispatch.renew`.
+        """Send a heartbeat. Blocks; made by the lease thread, as `Dispatch.renew` is.
 
         Returns:
-            Whether it is on the register. One that was silent for too long was taken off.
+            Whether the worker is on the register. False: it was silent for too long and was taken
+            off; it has to register again.
         """
         ...
 
     async def deregister(self, worker_id: str) -> None:
-        """Take a worker off the register; it holds no jobs any more."""
+        """Take a worker off the register. It must hold no jobs."""
         ...
 
     async def list(self) -> list[WorkerRecord]:
-        """Return the registered workers, oldest first."""
+        """Return the workers on the register, oldest first."""
         ...
 
     async def declare_dead(self, worker_id: str) -> None:
-        """Say that a worker is known to be dead: the next `recover` takes its jobs back."""
+        """Mark a worker as dead: the next `recover` recovers its jobs without waiting."""
         ...

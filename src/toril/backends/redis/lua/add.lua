@@ -4,12 +4,10 @@
 --   metas...   hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
---   jobs...    string  four each: name, data (JSON), opts (JSON), placing: JSON [queue, id or
---                      false, delay_ms, priority, lifo, timestamp_ms or false, run_at_ms or false,
---                      deduplication or false]; that is [id, ttl_ms or false, extend, replace,
---                      reschedule, keep_last]. For a plain job of the first queue placing is a
---                      number: so many more follow that differ by their data only, which is all
---                      that stands there of them
+--   jobs...    string  four each: name, data (JSON), opts (JSON), placing: JSON (`requests.py`,
+--                      _Placing). For a plain job of the first queue placing is a number: so many
+--                      more follow that differ by their data only, which is all that stands there
+--                      of them
 -- RETURNS
 --   one id for each job, in order; {id} of the one that is there in its place; {false, why} where
 --   a key of the queue's own holds what does not belong there: that job was not added

@@ -4,9 +4,8 @@
 --   metas...     hash    <prefix>:<queue>:meta; all other keys of a queue share its beginning
 -- ARGV
 --   frozen_ms    int     epoch milliseconds in tests; empty: the server's time
---   request      json    {token, worker, room, points, lost_tokens, claims}; a claim is {queue,
---                        limit, lease_ms, rate_limit or false, rate_window_ms}; a queue is its
---                        place among the keys, from 1; points are the minutes of metrics to keep
+--   request      json    token, worker, room, points, lost_tokens, claims (`requests.py`,
+--                        _Request, _Claim); a queue is its place among the keys, from 1
 --   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
 -- RETURNS
 --   {places of outcomes that came too late (from 1), claims, wait_ms or nil, and if anything is wrong
@@ -61,8 +60,8 @@
 -- @include lib/take
 -- @include lib/settle
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
-local token, worker, room, points = request[1], request[2], request[3], request[4]
-local lost_tokens, claims = request[5], request[6]
+local token, worker, room, points = request.token, request.worker, request.room, request.points
+local lost_tokens, claims = request.lost_tokens, request.claims
 
 local opened = {}
 local function queues(place)
@@ -101,22 +100,21 @@ if #lost_tokens > 0 then
   for _, lost in ipairs(lost_tokens) do tokens[lost] = true end
   local looked = {}
   for _, claim in ipairs(claims) do  -- several may be for one queue
-    if not looked[claim[1]] then
-      local queue = queues(claim[1])
-      many = many + (note_problem(queue, rarely().take_again, queue, claim[1], tokens, claimed) or 0)
+    local place = claim.queue
+    if not looked[place] then
+      local queue = queues(place)
+      many = many + (note_problem(queue, rarely().take_again, queue, place, tokens, claimed) or 0)
     end
-    looked[claim[1]] = true
+    looked[place] = true
   end
 end
 for _, claim in ipairs(claims) do
   if room <= many then break end
-  local asked = { limit = claim[2], lease_ms = claim[3], rate_limit = claim[4] or nil,
-    rate_window_ms = claim[5] }
-  local queue = queues(claim[1])
+  local queue = queues(claim.queue)
   local jobs = {}
-  local later_ms = note_problem(queue, take, queue, asked, room - many, token, worker, jobs)
+  local later_ms = note_problem(queue, take, queue, claim, room - many, token, worker, jobs)
   if #jobs > 0 then
-    claimed[#claimed + 1] = { claim[1], token, queue.now, jobs }
+    claimed[#claimed + 1] = { claim.queue, token, queue.now, jobs }
     queue.goes_on = true
   end
   many = many + #jobs

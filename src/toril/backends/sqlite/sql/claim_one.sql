@@ -21,5 +21,5 @@ UPDATE jobs
                   WHERE queue_id = :queue_id AND state IN ('wait', 'prioritized')
                   ORDER BY priority, position
                   LIMIT 1)
-RETURNING number, coalesce(custom_id, CAST(number AS TEXT)), name, data, opts, attempts_started,
-          attempts_made, timestamp_ms, deferred_failure, priority;
+RETURNING number, coalesce(custom_id, CAST(number AS TEXT)) AS id, name, data, opts,
+          attempts_started, attempts_made, timestamp_ms, deferred_failure, priority;

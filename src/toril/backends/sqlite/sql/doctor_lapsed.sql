@@ -7,9 +7,10 @@
 --   attempts_started, cancel_reason, 1)
 -- COST
 --   O(running jobs)
-SELECT jobs.number, queues.name, coalesce(jobs.custom_id, CAST(jobs.number AS TEXT)), jobs.priority,
-       jobs.stalled, jobs.worker_id, jobs.processed_ms, jobs.attempts_started,
-       jobs.cancel_reason, 1
+SELECT jobs.number, queues.name AS queue,
+       coalesce(jobs.custom_id, CAST(jobs.number AS TEXT)) AS id, jobs.priority, jobs.stalled, jobs.worker_id,
+       jobs.processed_ms, jobs.attempts_started,
+       jobs.cancel_reason, 1 AS counts
   FROM queues
  CROSS JOIN jobs ON jobs.queue_id = queues.id AND jobs.state = 'active'
  WHERE jobs.lease_ends_ms <= :steady_ms

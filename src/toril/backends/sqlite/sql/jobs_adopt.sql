@@ -1,10 +1,7 @@
 -- jobs_adopt: add jobs whole, as another store had them.
 --
 -- PARAMS
---   jobs  text  JSON array of [number, queue_id, custom_id, state, position, due_ms, finished_ms,
---                    name, data, opts, priority, timestamp_ms, delay_ms, attempts_started,
---                    attempts_made, stalled, processed_ms, worker_id, progress, deferred_failure,
---                    cancel_reason, failed_reason, result, history]
+--   jobs  text  JSON array of objects with the names of the columns
 -- RETURNS
 --   nothing
 -- COST
@@ -13,8 +10,11 @@ INSERT INTO jobs (number, queue_id, custom_id, state, position, due_ms, finished
                   name, data, opts, priority, timestamp_ms, delay_ms, attempts_started,
                   attempts_made, stalled, processed_ms, worker_id, progress, deferred_failure,
                   cancel_reason, failed_reason, result, history)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-       value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12,
-       value ->> 13, value ->> 14, value ->> 15, value ->> 16, value ->> 17, value ->> 18,
-       value ->> 19, value ->> 20, value ->> 21, value ->> 22, value ->> 23
+SELECT value ->> 'number', value ->> 'queue_id', value ->> 'custom_id', value ->> 'state',
+       value ->> 'position', value ->> 'due_ms', value ->> 'finished_ms', value ->> 'name',
+       value ->> 'data', value ->> 'opts', value ->> 'priority', value ->> 'timestamp_ms',
+       value ->> 'delay_ms', value ->> 'attempts_started', value ->> 'attempts_made',
+       value ->> 'stalled', value ->> 'processed_ms', value ->> 'worker_id',
+       value ->> 'progress', value ->> 'deferred_failure', value ->> 'cancel_reason',
+       value ->> 'failed_reason', value ->> 'result', value ->> 'history'
   FROM jsonb_each(:jobs);

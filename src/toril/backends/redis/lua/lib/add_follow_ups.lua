@@ -13,7 +13,7 @@ end
 local function follow_ups_of(round, more)
   local jobs = {}
   for index, new in ipairs(more.follow_ups) do
-    local job = read_new_job(new[1], new[2], new[3], new[4])
+    local job = read_new_job(new.name, new.data, new.opts, new.placing)
     local queue = round.queues(job.queue)
     if not queue.can_be_added_to then check(queue) end
     jobs[index] = job

@@ -1,6 +1,6 @@
 -- deduplicate: let a new job take its de-duplication id; returns the job that holds it instead.
 --
--- `job.deduplication` is {id, ttl_ms, extend, replace, reschedule, keep_last}. Returns nil if the
+-- `job.deduplication` is a `DeduplicationRule` (engine/deduplication.py). Returns nil if the
 -- new job is to be added.
 local function hold(queue, key, id, hold_ms)
   if hold_ms then
@@ -48,7 +48,7 @@ end
 
 local function deduplicate(queue, id, job)
   local rule = job.deduplication
-  local hold_ms = not rule.keep_last and rule.ttl_ms or nil
+  local hold_ms = not rule.keep_last_if_active and rule.ttl_ms or nil
   local key = queue.base .. 'de:' .. rule.id
   local holder = deduplication_holder(queue, rule.id)
   if not holder then
@@ -57,7 +57,7 @@ local function deduplicate(queue, id, job)
     return nil
   end
   local waits = try('ZSCORE', queue.base .. 'delayed', holder)
-  if rule.keep_last and runs(queue, holder) then
+  if rule.keep_last_if_active and runs(queue, holder) then
     put_aside(queue, key, id, job)
   elseif rule.replace then
     if not waits then return holder end

@@ -1,17 +1,9 @@
--- read_new_job: a new job from four arguments, as `requests.py` writes them.
---
--- `placing` is empty for a job that goes to the end of the line, else a JSON array.
+-- read_new_job: a new job from its name, data, options and decoded placing (`requests.py`, _Placing).
 local function read_new_job(name, data, opts, placing)
-  local job = { name = name, data = data, opts = opts, delay_ms = 0, priority = 0, queue = 1 }
-  if placing ~= '' then
-    local place = cjson.decode(placing)
-    job.queue, job.id, job.delay_ms, job.priority = place[1], place[2], place[3], place[4]
-    job.lifo, job.timestamp_ms, job.run_at_ms = place[5], place[6], place[7]
-    local rule = place[8]
-    if rule then
-      job.deduplication = { id = rule[1], ttl_ms = rule[2] or nil, extend = rule[3],
-        replace = rule[4], reschedule = rule[5], keep_last = rule[6] }
-    end
-  end
-  return job
+  return {
+    name = name, data = data, opts = opts, queue = placing.queue, id = placing.id,
+    delay_ms = placing.delay_ms or 0, priority = placing.priority or 0, lifo = placing.lifo,
+    timestamp_ms = placing.timestamp_ms, run_at_ms = placing.run_at_ms,
+    deduplication = placing.deduplication,
+  }
 end

@@ -1,20 +1,14 @@
 -- settle: apply the outcomes of one queue, each whole, whatever is wrong with another.
 --
--- `outcomes` is a list of {place, id, token, text, more}; `more` is what `requests.py` encodes:
--- {kind, attempt, attempts_made, keep_count, keep_age_ms, wait_ms, until_ms, lifo, exhausted,
--- attempt_line, trace, follow_ups}.
+-- `outcomes` is a list of {place, id, token, text, more_text}; `more` is what `requests.py` encodes
+-- (_Outcome), without what is at its default.
 local REPEATED = {}
 
 local function read_more(text)
   local more = REPEATED[text]
   if not more then
-    local list = cjson.decode(text)
-    more = {
-      kind = list[1], attempt = list[2], attempts_made = list[3],
-      made = string.format('%.0f', list[3]), keep_count = list[4],
-      keep_age_ms = list[5], wait_ms = list[6], until_ms = list[7], in_front = list[8],
-      exhausted = list[9], line = list[10], trace = list[11], follow_ups = list[12],
-    }
+    more = cjson.decode(text)
+    more.made = string.format('%.0f', more.attempts_made)
     REPEATED[text] = more
   end
   return more

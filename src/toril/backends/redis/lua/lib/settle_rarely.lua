@@ -30,7 +30,7 @@ local function go_on_later(queue, job, facts)
   end
   -- Losses of its workers count within one attempt, which has ended.
   if more.kind ~= 'released' then redis.call('HDEL', key, 'stc') end
-  local due_ms = more.until_ms or queue.now_ms + more.wait_ms
+  local due_ms = more.until_ms or queue.now_ms + (more.wait_ms or 0)
   -- Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
   if due_ms > queue.now_ms and not facts[5] then
     redis.call('HSET', key, 'delay', due_ms - queue.now_ms)

@@ -50,7 +50,7 @@ async def test_many_finished_jobs_go_back_in_line_oldest_first(
     before = await backend.events.latest(Q)
 
     done = await in_chunks(
-        lambda: backend.jobs.retry_many(
+        lambda: backend.bulk.retry(
             Q, State(kind), limit=3, finished_until_ms=clock.now_ms(), reset_attempts=True
         )
     )
@@ -73,7 +73,7 @@ async def test_retry_many_leaves_what_finished_later(
     await finish_all(backend, worker, "failed", 3)
 
     assert (
-        await backend.jobs.retry_many(
+        await backend.bulk.retry(
             Q, State.FAILED, limit=100, finished_until_ms=until_ms, reset_attempts=False
         )
         == 4
@@ -84,7 +84,7 @@ async def test_retry_many_leaves_what_finished_later(
 async def test_many_delayed_jobs_become_ready_soonest_first(backend: Backend) -> None:
     ids = await add(backend, *(job(delay_ms=10_000 - number) for number in range(7)))
 
-    done = await in_chunks(lambda: backend.jobs.promote_many(Q, limit=3))
+    done = await in_chunks(lambda: backend.bulk.promote(Q, limit=3))
 
     assert done == [3, 3, 1, 0]
     assert await line(backend, State.WAIT) == ids[::-1]
@@ -100,7 +100,7 @@ async def test_drain_removes_what_waits_and_nothing_else(
     delayed = await add_one(backend, delay_ms=1_000)
     before = await told(backend)
 
-    done = await in_chunks(lambda: backend.jobs.drain(Q, delayed=False, limit=3))
+    done = await in_chunks(lambda: backend.bulk.drain(Q, delayed=False, limit=3))
 
     assert done == [3, 3, 1, 0]
     assert await counts(backend) == {State.FAILED: 2, State.ACTIVE: 1, State.DELAYED: 1}
@@ -112,7 +112,7 @@ async def test_drain_removes_what_waits_and_nothing_else(
 async def test_drain_removes_delayed_jobs_too_when_told_to(backend: Backend) -> None:
     await add(backend, job(), job(priority=1), job(delay_ms=1_000))
 
-    assert await backend.jobs.drain(Q, delayed=True, limit=100) == 3
+    assert await backend.bulk.drain(Q, delayed=True, limit=100) == 3
     assert await counts(backend) == {}
 
 
@@ -126,7 +126,7 @@ async def test_clean_removes_the_oldest_finished_jobs(
         clock.advance(10)
     before = await backend.events.latest(Q)
 
-    done = await in_chunks(lambda: backend.jobs.clean(Q, where, older_than_ms=30_000, limit=3))
+    done = await in_chunks(lambda: backend.bulk.clean(Q, where, older_than_ms=30_000, limit=3))
 
     assert done == [3, 1, 0]
     assert await line(backend, where) == ids[4:]
@@ -150,9 +150,9 @@ async def test_clean_of_jobs_that_have_not_run_counts_from_when_they_were_added(
     young = await add(backend, *(job(lifo=True, **fields) for _ in range(3)))
     before = await backend.events.latest(Q)
 
-    assert await backend.jobs.clean(Q, where, older_than_ms=60_000, limit=2) == 2
-    assert await backend.jobs.clean(Q, where, older_than_ms=60_000, limit=2) == 1
-    assert await backend.jobs.clean(Q, where, older_than_ms=60_000, limit=2) == 0
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 2
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 1
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 0
 
     assert {*await line(backend, where)} == {*young}
     assert [await state(backend, job_id) for job_id in old] == [None, None, None]
@@ -167,7 +167,7 @@ async def test_clean_finds_old_jobs_behind_many_young_ones(
     for _ in range(5):
         await add(backend, *(job(lifo=True) for _ in range(500)))
 
-    assert await backend.jobs.clean(Q, State.WAIT, older_than_ms=60_000, limit=10) == 1
+    assert await backend.bulk.clean(Q, State.WAIT, older_than_ms=60_000, limit=10) == 1
     assert await state(backend, old) is None
     assert await counts(backend) == {State.WAIT: 2_500}
 
@@ -177,7 +177,7 @@ async def test_clean_of_age_nothing_removes_all_of_a_state(
 ) -> None:
     await finish_all(backend, worker, "failed", 5)
 
-    assert await backend.jobs.clean(Q, State.FAILED, older_than_ms=0, limit=100) == 5
+    assert await backend.bulk.clean(Q, State.FAILED, older_than_ms=0, limit=100) == 5
 
 
 @pytest.mark.parametrize("paused_first", [False, True])
@@ -188,12 +188,12 @@ async def test_bulk_verbs_on_an_unknown_queue_do_nothing(
         await backend.limits.pause(Q)
     before = await backend.counts.queues()
 
-    assert await backend.jobs.promote_many(Q, limit=9) == 0
-    assert await backend.jobs.drain(Q, delayed=True, limit=9) == 0
+    assert await backend.bulk.promote(Q, limit=9) == 0
+    assert await backend.bulk.drain(Q, delayed=True, limit=9) == 0
     for where in (State.WAIT, State.FAILED):
-        assert await backend.jobs.clean(Q, where, older_than_ms=0, limit=9) == 0
+        assert await backend.bulk.clean(Q, where, older_than_ms=0, limit=9) == 0
     assert (
-        await backend.jobs.retry_many(
+        await backend.bulk.retry(
             Q, State.FAILED, limit=9, finished_until_ms=2**60, reset_attempts=True
         )
         == 0
@@ -207,7 +207,7 @@ async def a_bit_of_everything(backend: Backend, worker: HandWorker) -> None:
     await finish_all(backend, worker, "completed", 2)
     ids = await add(backend, job(), job(priority=1), job(delay_ms=9), job(job_id="own"))
     for job_id in ids:
-        await backend.jobs.add_log(Q, job_id, "line", keep=9)
+        await backend.logs.add(Q, job_id, "line", keep=9)
 
 
 async def test_obliterated_queue_leaves_nothing(backend: Backend, worker: HandWorker) -> None:
@@ -218,17 +218,17 @@ async def test_obliterated_queue_leaves_nothing(backend: Backend, worker: HandWo
     await backend.limits.hold(Q, duration_ms=60_000)
     await backend.limits.pause(Q)
 
-    done = await in_chunks(lambda: backend.jobs.obliterate(Q, force=False, limit=3))
+    done = await in_chunks(lambda: backend.bulk.obliterate(Q, force=False, limit=3))
 
     assert done == [3, 3, 2, 0]
     assert await backend.counts.queue(Q) is None
     assert [queue.name for queue in await backend.counts.queues()] == ["other"]
     assert await backend.events.latest(Q) == 0
     assert await told(backend) == []
-    assert await backend.jobs.obliterate(Q, force=False, limit=3) == 0
+    assert await backend.bulk.obliterate(Q, force=False, limit=3) == 0
 
     await add_one(backend, job_id="own")
-    assert await backend.jobs.logs(Q, "own", start=0, limit=9) == ([], 0)
+    assert await backend.logs.read(Q, "own", start=0, limit=9) == ([], 0)
     queue = await backend.counts.queue(Q)
     assert queue is not None
     assert (queue.paused, queue.concurrency, queue.rate_limit) == (False, None, None)
@@ -244,7 +244,7 @@ async def test_queue_that_is_not_paused_is_not_obliterated(
     before = await counts(backend)
 
     with pytest.raises(WrongStateError, match="not paused"):
-        await backend.jobs.obliterate(Q, force=True, limit=100)
+        await backend.bulk.obliterate(Q, force=True, limit=100)
 
     assert await counts(backend) == before
 
@@ -256,11 +256,11 @@ async def test_queue_with_running_jobs_is_obliterated_by_force_only(
     claimed = await worker.claim_one()
     await backend.limits.pause(Q)
     with pytest.raises(WrongStateError, match="running"):
-        await backend.jobs.obliterate(Q, force=False, limit=100)
+        await backend.bulk.obliterate(Q, force=False, limit=100)
     assert await counts(backend) == {State.WAIT: 1, State.ACTIVE: 1}
 
-    assert await backend.jobs.obliterate(Q, force=True, limit=100) == 2
+    assert await backend.bulk.obliterate(Q, force=True, limit=100) == 2
     assert await worker.end(claimed, "completed") == "lease_lost"
-    assert await backend.jobs.obliterate(Q, force=True, limit=100) == 0
+    assert await backend.bulk.obliterate(Q, force=True, limit=100) == 0
     assert await worker.end(claimed, "completed") == "lease_lost"
     assert await backend.counts.queue(Q) is None

@@ -50,7 +50,7 @@ async def add_same(backend: Backend, **fields: Any) -> Added:
 
 async def holder(backend: Backend, deduplication_id: str = ID, queue: str = Q) -> str | None:
     """Return who holds the id."""
-    return await backend.jobs.deduplicating(queue, deduplication_id)
+    return await backend.deduplication.holder(queue, deduplication_id)
 
 
 async def run(worker: HandWorker, kind: Any = "completed", **fields: Any) -> str:
@@ -72,8 +72,8 @@ async def test_nobody_holds_an_id_that_was_never_heard_of(backend: Backend) -> N
     assert await holder(backend) is None
     await add_one(backend)
     assert await holder(backend) is None
-    assert await backend.jobs.release_deduplication(Q, ID) is False
-    assert await backend.jobs.release_deduplication("nowhere", ID) is False
+    assert await backend.deduplication.release(Q, ID) is False
+    assert await backend.deduplication.release("nowhere", ID) is False
 
 
 async def test_second_job_is_not_added_and_told(backend: Backend) -> None:
@@ -178,14 +178,14 @@ async def test_holder_that_is_removed_with_others_lets_go(backend: Backend, verb
     first = (await add_same(backend, ttl_ms=60_000)).job_id
     match verb:
         case "drain":
-            await backend.jobs.drain(Q, delayed=True, limit=10)
+            await backend.bulk.drain(Q, delayed=True, limit=10)
         case "clean":
-            await backend.jobs.clean(Q, State.WAIT, older_than_ms=0, limit=10)
+            await backend.bulk.clean(Q, State.WAIT, older_than_ms=0, limit=10)
         case "remove_many":
-            await backend.jobs.remove_many(Q, State.WAIT, [first])
+            await backend.moving.remove(Q, State.WAIT, [first])
         case "obliterate":
             await backend.limits.pause(Q)
-            while await backend.jobs.obliterate(Q, force=False, limit=10):
+            while await backend.bulk.obliterate(Q, force=False, limit=10):
                 pass
 
     assert await holder(backend) is None
@@ -457,8 +457,8 @@ async def test_job_aside_goes_with_the_holder_that_is_removed(
 async def test_id_is_released_by_hand(backend: Backend, worker: HandWorker) -> None:
     await add_same(backend, ttl_ms=60_000)
 
-    assert await backend.jobs.release_deduplication(Q, ID) is True
-    assert await backend.jobs.release_deduplication(Q, ID) is False
+    assert await backend.deduplication.release(Q, ID) is True
+    assert await backend.deduplication.release(Q, ID) is False
     second = (await add_same(backend)).job_id
     await run(worker)
     assert await holder(backend) == second
@@ -520,14 +520,14 @@ async def test_held_ids_of_jobs_are_told(
     plain = await add_one(backend)
     clock.advance(1)
 
-    held = await backend.jobs.held_ids(Q, [first, timed, plain, "nobody"])
+    held = await backend.moving.held_ids(Q, [first, timed, plain, "nobody"])
 
     assert held[0] is not None
     assert held[0].aside is not None
     assert (held[0].id, held[0].left_ms) == (ID, None)
     assert (held[0].aside.job_id, held[0].aside.data) == ("late", "1")
     assert held[1:] == [HeldId("timed", 4_000), None, None]
-    assert await backend.jobs.held_ids("nowhere", ["1"]) == [None]
+    assert await backend.moving.held_ids("nowhere", ["1"]) == [None]
 
 
 async def test_adopted_jobs_hold_their_ids(
@@ -539,17 +539,17 @@ async def test_adopted_jobs_hold_their_ids(
     await worker.end(claimed, "released")
     timed = (await add_same(backend, id="timed", ttl_ms=5_000)).job_id
     ids = [first, timed]
-    held = await backend.jobs.held_ids(Q, ids)
+    held = await backend.moving.held_ids(Q, ids)
     whole = [
         WholeJob(await record(backend, job_id), [], one)
         for job_id, one in zip(ids, held, strict=True)
     ]
     clock.advance(1)
 
-    assert await backend.jobs.adopt("print", whole) == [True, True]
+    assert await backend.moving.adopt("print", whole) == [True, True]
 
     assert await holder(backend, queue="print") == first
-    assert await backend.jobs.held_ids("print", [timed]) == [HeldId("timed", 5_000)]
+    assert await backend.moving.held_ids("print", [timed]) == [HeldId("timed", 5_000)]
     moved = await worker.claim_one("print")
     await worker.end(moved, "completed")
     assert await holder(backend, queue="print") == "late"
@@ -560,8 +560,8 @@ async def test_adopted_job_takes_no_id_from_one_that_is_there(backend: Backend) 
     await add_same(backend)
     there = (await add_same(backend, queue="print", job_id="there")).job_id
     (moved,) = await line(backend, State.WAIT)
-    held = await backend.jobs.held_ids(Q, [moved])
+    held = await backend.moving.held_ids(Q, [moved])
 
-    await backend.jobs.adopt("print", [WholeJob(await record(backend, moved), [], held[0])])
+    await backend.moving.adopt("print", [WholeJob(await record(backend, moved), [], held[0])])
 
     assert await holder(backend, queue="print") == there

@@ -128,10 +128,10 @@ async def test_adopted_job_is_as_it_was(backend: Backend, where: State) -> None:
         **WHOLE[where],
     )
 
-    assert await backend.jobs.adopt(Q, [given]) == [True]
+    assert await backend.moving.adopt(Q, [given]) == [True]
 
     assert await record(backend, "17") == given.record
-    assert await backend.jobs.logs(Q, "17", start=0, limit=100) == (log, 4)
+    assert await backend.logs.read(Q, "17", start=0, limit=100) == (log, 4)
     assert await counts(backend) == {where: 1}
 
 
@@ -139,10 +139,10 @@ async def test_adopted_job_is_as_it_was(backend: Backend, where: State) -> None:
 async def test_adopted_job_without_a_past_is_as_it_was(backend: Backend, where: State) -> None:
     given = whole("own", where)
 
-    assert await backend.jobs.adopt(Q, [given]) == [True]
+    assert await backend.moving.adopt(Q, [given]) == [True]
 
     assert await record(backend, "own") == given.record
-    assert await backend.jobs.logs(Q, "own", start=0, limit=100) == ([], 0)
+    assert await backend.logs.read(Q, "own", start=0, limit=100) == ([], 0)
 
 
 async def a_bit_of_everything(
@@ -177,7 +177,7 @@ async def a_bit_of_everything(
     found: list[WholeJob] = []
     for where in State:
         ids = await line(backend, where)
-        logs = await backend.jobs.logs_many(Q, ids)
+        logs = await backend.moving.logs(Q, ids)
         found += [
             WholeJob(await record(backend, job_id), log)
             for job_id, log in zip(ids, logs, strict=True)
@@ -191,7 +191,7 @@ async def test_jobs_that_have_lived_go_over_whole(
 ) -> None:
     found = await a_bit_of_everything(backend, worker, clock)
 
-    assert await backend.jobs.adopt(ELSEWHERE, found) == [True] * len(found)
+    assert await backend.moving.adopt(ELSEWHERE, found) == [True] * len(found)
 
     for each in found:
         there = await record(backend, each.record.id, ELSEWHERE)
@@ -199,7 +199,7 @@ async def test_jobs_that_have_lived_go_over_whole(
         # Why it was cancelled shows in its deferred failure.
         there.cancel_reason = expected.cancel_reason = None
         assert there == expected
-        found_log, _ = await backend.jobs.logs(ELSEWHERE, each.record.id, start=0, limit=100)
+        found_log, _ = await backend.logs.read(ELSEWHERE, each.record.id, start=0, limit=100)
         assert found_log == each.log
     for where in State:
         assert await line(backend, where, ELSEWHERE) == await line(backend, where)
@@ -209,7 +209,7 @@ async def test_jobs_that_have_lived_go_over_whole(
 async def test_adopted_jobs_run_as_if_they_had_never_moved(
     backend: Backend, worker: HandWorker
 ) -> None:
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q, [whole("17", attempts=PAST, **RAN), whole("18", deferred_failure="not wanted")]
     )
 
@@ -231,7 +231,7 @@ async def test_adopted_jobs_run_as_if_they_had_never_moved(
 
 async def test_adopted_job_has_the_newest_attempts(backend: Backend, worker: HandWorker) -> None:
     past = [attempt(number, "retried", error="boom") for number in range(1, MAX_HISTORY + 1)]
-    await backend.jobs.adopt(Q, [whole("1", attempts=past, attempts_started=MAX_HISTORY)])
+    await backend.moving.adopt(Q, [whole("1", attempts=past, attempts_started=MAX_HISTORY)])
 
     await worker.end(await worker.claim_one(), "failed", reason="boom")
 
@@ -245,8 +245,8 @@ async def test_adopted_jobs_stand_in_line_in_the_order_given_behind_those_there(
     first = await add(backend, job(), job(lifo=True))
     low, high = await add(backend, job(priority=2), job(priority=1))
 
-    await backend.jobs.adopt(Q, [whole(f"a{number}") for number in (3, 1, 2)])
-    await backend.jobs.adopt(
+    await backend.moving.adopt(Q, [whole(f"a{number}") for number in (3, 1, 2)])
+    await backend.moving.adopt(
         Q,
         [whole(f"p{number}", State.PRIORITIZED, priority=number) for number in (2, 1)]
         + [whole("a4"), whole("p2b", State.PRIORITIZED, priority=2)],
@@ -264,7 +264,7 @@ async def test_adopted_jobs_stand_in_line_in_the_order_given_behind_those_there(
 
 async def test_ready_job_stands_where_its_priority_says(backend: Backend) -> None:
     """BullMQ's retry of all jobs leaves those with a priority in `wait`."""
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q, [whole("1", State.WAIT, priority=3), whole("2", State.PRIORITIZED, priority=0)]
     )
 
@@ -277,7 +277,7 @@ async def test_adopted_delayed_jobs_keep_their_order_and_their_moment(
 ) -> None:
     soon_ms = clock.now_ms() + 1_000
     due_ms = [soon_ms + 1, soon_ms, soon_ms, soon_ms + 1, clock.now_ms() - 5_000]
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q,
         [whole(f"d{number}", State.DELAYED, run_at_ms=each) for number, each in enumerate(due_ms)],
     )
@@ -293,7 +293,7 @@ async def test_adopted_delayed_jobs_keep_their_order_and_their_moment(
 async def test_adopted_finished_jobs_stand_by_the_moment_of_their_end(
     backend: Backend, where: State
 ) -> None:
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q,
         [
             whole("1", where, finished_on_ms=1_800_000_000_300),
@@ -306,7 +306,7 @@ async def test_adopted_finished_jobs_stand_by_the_moment_of_their_end(
 
 
 async def test_numbers_go_on_above_those_of_adopted_jobs(backend: Backend) -> None:
-    await backend.jobs.adopt(Q, [whole("5000"), whole("own"), whole("40", State.FAILED)])
+    await backend.moving.adopt(Q, [whole("5000"), whole("own"), whole("40", State.FAILED)])
 
     assert int(await add_one(backend)) > 5_000
     found = [await record(backend, job_id) for job_id in ("5000", "own", "40")]
@@ -315,8 +315,8 @@ async def test_numbers_go_on_above_those_of_adopted_jobs(backend: Backend) -> No
 
 async def test_numbers_do_not_go_back(backend: Backend) -> None:
     before = int((await add(backend, *(job() for _ in range(20))))[-1])
-    await backend.jobs.adopt(ELSEWHERE, [whole("3")])
-    await backend.jobs.adopt(Q, [whole("own")])
+    await backend.moving.adopt(ELSEWHERE, [whole("3")])
+    await backend.moving.adopt(Q, [whole("own")])
 
     assert int(await add_one(backend)) > before
 
@@ -327,14 +327,14 @@ async def test_queues_may_have_jobs_of_the_same_number(
     """In a store whose queues count for themselves each has a number 1."""
     queues = ("a", "b", "c")
     for queue in queues:
-        await backend.jobs.adopt(
+        await backend.moving.adopt(
             queue, [whole(str(number), log=[f"{queue}{number}"]) for number in range(1, 6)]
         )
 
     for queue in queues:
         assert await line(backend, State.WAIT, queue) == ["1", "2", "3", "4", "5"]
-        assert await backend.jobs.adopt(queue, [whole("3"), whole("6")]) == [False, True]
-        assert await backend.jobs.logs(queue, "4", start=0, limit=9) == ([f"{queue}4"], 1)
+        assert await backend.moving.adopt(queue, [whole("3"), whole("6")]) == [False, True]
+        assert await backend.logs.read(queue, "4", start=0, limit=9) == ([f"{queue}4"], 1)
         assert await backend.jobs.remove(queue, "2") is State.WAIT
         claimed = await worker.claim(queue, limit=9)
         assert [one.id for one in claimed] == ["1", "3", "4", "5", "6"]
@@ -346,11 +346,11 @@ async def test_queues_may_have_jobs_of_the_same_number(
 
 async def test_ids_of_any_sort_are_kept(backend: Backend) -> None:
     ids = ["repeat:nightly:1800000000000", "007", "é «1»", "9" * 15, "9" * 18, "9" * 40, "-5"]
-    await backend.jobs.adopt(Q, [whole(job_id) for job_id in ids])
+    await backend.moving.adopt(Q, [whole(job_id) for job_id in ids])
 
     assert await line(backend, State.WAIT) == ids
     assert [await state(backend, job_id) for job_id in ids] == [State.WAIT] * len(ids)
-    assert await backend.jobs.adopt(Q, [whole(job_id) for job_id in ids]) == [False] * len(ids)
+    assert await backend.moving.adopt(Q, [whole(job_id) for job_id in ids]) == [False] * len(ids)
     assert int(await add_one(backend)) <= 10**15 + 100
 
 
@@ -358,7 +358,7 @@ async def test_job_whose_id_is_taken_is_not_adopted(backend: Backend) -> None:
     number, own = await add(backend, job(data='{"mine":1}'), job(job_id="own"))
     before = [await record(backend, job_id) for job_id in (number, own)]
 
-    answers = await backend.jobs.adopt(
+    answers = await backend.moving.adopt(
         Q,
         [
             whole(number, State.FAILED, ["line"]),
@@ -370,12 +370,12 @@ async def test_job_whose_id_is_taken_is_not_adopted(backend: Backend) -> None:
 
     assert answers == [False, True, False, False]
     assert [await record(backend, job_id) for job_id in (number, own)] == before
-    assert await backend.jobs.logs_many(Q, [number, "new", own]) == [[], ["first"], []]
+    assert await backend.moving.logs(Q, [number, "new", own]) == [[], ["first"], []]
     assert await counts(backend) == {State.WAIT: 3}
 
 
 async def test_adopting_none_makes_no_job(backend: Backend) -> None:
-    assert await backend.jobs.adopt(Q, []) == []
+    assert await backend.moving.adopt(Q, []) == []
     assert await counts(backend) == {}
 
 
@@ -384,7 +384,7 @@ async def test_jobs_are_adopted_all_or_none(backend: Backend) -> None:
     broken = whole("broken", data='"\ud800"')  # no text that could be stored
 
     with pytest.raises(UnicodeEncodeError):
-        await backend.jobs.adopt(Q, [whole("good"), broken])
+        await backend.moving.adopt(Q, [whole("good"), broken])
 
     assert await counts(backend) == {State.WAIT: 1}
 
@@ -393,7 +393,7 @@ async def test_adopting_tells_nothing(backend: Backend) -> None:
     await add_one(backend)
     before = await told(backend)
 
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q, [whole(f"{where}-1", where, ["line"], **fields) for where, fields in WHOLE.items()]
     )
 
@@ -409,12 +409,12 @@ async def test_adopted_finished_jobs_add_to_the_totals(
     done, failed = await worker.claim(limit=2)
     await worker.ask(outcomes=[outcome(done, "completed"), outcome(failed, "failed", reason="r")])
 
-    await backend.jobs.adopt(
+    await backend.moving.adopt(
         Q,
         [whole(f"c{number}", State.COMPLETED) for number in range(5)]
         + [whole(f"f{number}", State.FAILED) for number in range(3)],
     )
-    await backend.jobs.clean(Q, State.COMPLETED, older_than_ms=0, limit=100)
+    await backend.bulk.clean(Q, State.COMPLETED, older_than_ms=0, limit=100)
     await add_one(backend)
     await worker.end(await worker.claim_one(), "completed")
 
@@ -428,14 +428,14 @@ async def test_sleepers_are_woken(backend: Backend, worker: HandWorker, where: S
     seen = (await worker.ask(Q)).seen
     waiting = asyncio.create_task(backend.dispatch.wait([Q], seen, timeout_s=LONG_S))
 
-    await backend.jobs.adopt(Q, [whole(f"{number}", where) for number in range(1, 4)])
+    await backend.moving.adopt(Q, [whole(f"{number}", where) for number in range(1, 4)])
 
     await asyncio.wait_for(waiting, SOON_S)
 
 
 async def test_paused_queue_adopts_and_starts_nothing(backend: Backend, worker: HandWorker) -> None:
     await backend.limits.pause(Q)
-    await backend.jobs.adopt(Q, [whole("1"), whole("2", State.PRIORITIZED)])
+    await backend.moving.adopt(Q, [whole("1"), whole("2", State.PRIORITIZED)])
 
     assert await worker.claim(limit=9) == []
     await backend.limits.resume(Q)
@@ -444,11 +444,11 @@ async def test_paused_queue_adopts_and_starts_nothing(backend: Backend, worker: 
 
 async def test_long_logs_go_over_whole(backend: Backend) -> None:
     log = [f"line {number}" for number in range(2_500)]
-    await backend.jobs.adopt(Q, [whole("1", log=log), whole("2"), whole("3", log=["x"])])
+    await backend.moving.adopt(Q, [whole("1", log=log), whole("2"), whole("3", log=["x"])])
 
-    assert await backend.jobs.logs_many(Q, ["1", "2", "3"]) == [log, [], ["x"]]
-    assert await backend.jobs.add_log(Q, "1", "another", keep=10_000) == 2_501
-    assert await backend.jobs.logs(Q, "1", start=2_499, limit=9) == (
+    assert await backend.moving.logs(Q, ["1", "2", "3"]) == [log, [], ["x"]]
+    assert await backend.logs.add(Q, "1", "another", keep=10_000) == 2_501
+    assert await backend.logs.read(Q, "1", start=2_499, limit=9) == (
         ["line 2499", "another"], 2_501,
     )  # fmt: skip
 
@@ -456,30 +456,30 @@ async def test_long_logs_go_over_whole(backend: Backend) -> None:
 async def test_logs_of_many_jobs_come_in_the_order_asked(backend: Backend) -> None:
     first, second = await add(backend, job(), job(job_id="own"))
     for number in range(12):
-        await backend.jobs.add_log(Q, first, f"{number}", keep=11)
-    await backend.jobs.add_log(Q, second, "mine", keep=11)
+        await backend.logs.add(Q, first, f"{number}", keep=11)
+    await backend.logs.add(Q, second, "mine", keep=11)
 
-    found = await backend.jobs.logs_many(Q, ["own", "none", first, "99999", "own"])
+    found = await backend.moving.logs(Q, ["own", "none", first, "99999", "own"])
 
     assert found == [["mine"], [], [str(number) for number in range(1, 12)], [], ["mine"]]
-    assert await backend.jobs.logs_many(Q, []) == []
-    assert await backend.jobs.logs_many(ELSEWHERE, ["1"]) == [[]]
+    assert await backend.moving.logs(Q, []) == []
+    assert await backend.moving.logs(ELSEWHERE, ["1"]) == [[]]
 
 
 @pytest.mark.parametrize("where", LOOSE)
 async def test_many_jobs_of_a_state_are_removed(backend: Backend, where: State) -> None:
     ids = [f"j{number}" for number in range(5)]
-    await backend.jobs.adopt(Q, [whole(job_id, where, ["line"]) for job_id in ids])
-    await backend.jobs.adopt(Q, [whole(f"other-{each}", each) for each in LOOSE])
+    await backend.moving.adopt(Q, [whole(job_id, where, ["line"]) for job_id in ids])
+    await backend.moving.adopt(Q, [whole(f"other-{each}", each) for each in LOOSE])
     before = await told(backend)
 
-    gone = await backend.jobs.remove_many(Q, where, [*ids[:2], "none", ids[3], ids[0], "77"])
+    gone = await backend.moving.remove(Q, where, [*ids[:2], "none", ids[3], ids[0], "77"])
 
     assert gone == [True, True, False, True, False, False]
     assert await line(backend, where) == [
         job_id for job_id in await line(backend, where) if job_id not in (ids[0], ids[1], ids[3])
     ]
-    assert await backend.jobs.logs_many(Q, ids) == [[], [], ["line"], [], ["line"]]
+    assert await backend.moving.logs(Q, ids) == [[], [], ["line"], [], ["line"]]
     assert sum((await counts(backend)).values()) == 2 + len(LOOSE)
     assert await told(backend) == before
     await check_counts(backend)
@@ -490,14 +490,14 @@ async def test_jobs_in_another_state_are_not_removed(backend: Backend, worker: H
     await worker.claim_one()
 
     for where in (State.DELAYED, State.COMPLETED, State.PRIORITIZED):
-        assert await backend.jobs.remove_many(Q, where, [running, waiting]) == [False, False]
-    assert await backend.jobs.remove_many(Q, State.WAIT, [running, waiting]) == [False, True]
+        assert await backend.moving.remove(Q, where, [running, waiting]) == [False, False]
+    assert await backend.moving.remove(Q, State.WAIT, [running, waiting]) == [False, True]
 
     assert await counts(backend) == {State.ACTIVE: 1}
 
 
 async def test_removing_many_of_an_unknown_queue_makes_none(backend: Backend) -> None:
-    assert await backend.jobs.remove_many(ELSEWHERE, State.WAIT, ["1"]) == [False]
+    assert await backend.moving.remove(ELSEWHERE, State.WAIT, ["1"]) == [False]
     assert await backend.counts.queues() == []
 
 
@@ -507,9 +507,9 @@ async def test_jobs_given_away_come_back_as_they_were(
     found = await a_bit_of_everything(backend, worker, clock)
     before = {where: await line(backend, where) for where in LOOSE}
     for where, ids in before.items():
-        assert await backend.jobs.remove_many(Q, where, ids) == [True] * len(ids)
+        assert await backend.moving.remove(Q, where, ids) == [True] * len(ids)
     assert await counts(backend) == {}
 
-    assert await backend.jobs.adopt(Q, found) == [True] * len(found)
+    assert await backend.moving.adopt(Q, found) == [True] * len(found)
 
     assert {where: await line(backend, where) for where in LOOSE} == before

@@ -1,4 +1,4 @@
-"""De-duplication ids of new jobs: who may have one, and what becomes of the others.
+"""De-duplication ids: which new job may have one, and what happens to the others.
 
 What happens when a holder finishes: `asides.py`. Rules: spec, section 3.15.
 """
@@ -11,10 +11,12 @@ from typing import NamedTuple
 import msgspec
 
 from toril.backends.sqlite.boots import boot_of
-from toril.backends.sqlite.lookup import Found, find
-from toril.backends.sqlite.reader import View
+from toril.backends.sqlite.lookup import Found, find, queue_id
+from toril.backends.sqlite.queue_row import QueueRow
+from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
-from toril.backends.sqlite.transaction import QueueRow, Transaction
+from toril.backends.sqlite.transaction import Transaction
+from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.engine.deduplication import Aside, DeduplicationRule, HeldId
 from toril.engine.events import EventName
@@ -23,6 +25,36 @@ from toril.engine.states import State
 
 TRIM_MANY = 2
 """Ids whose time is over that each new one clears away, so that they cannot pile up."""
+
+
+class SqliteDeduplicationIds:
+    """The role `DeduplicationIds`."""
+
+    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+
+    async def holder(self, queue: str, deduplication_id: str) -> str | None:
+        def question(view: View) -> str | None:
+            number = queue_id(view, queue)
+            if number is None:
+                return None
+            now = (self._clock.now_ms(), boot_of(self._clock), self._clock.steady_ms())
+            held = view.run("deduplication_get", number, deduplication_id, *now)
+            return Holder(*held[0]).job_id if held else None
+
+        return await self._reader.ask(question)
+
+    async def release(self, queue: str, deduplication_id: str) -> bool:
+        def transition(transaction: Transaction) -> bool:
+            row = transaction.known_queue(queue)
+            held = row is not None and holder_of(transaction, row, deduplication_id) is not None
+            if row is not None and held:
+                transaction.run("deduplication_release", row.id, deduplication_id)
+            return held
+
+        return await self._writer.run(transition)
 
 
 class Holder(NamedTuple):
@@ -183,7 +215,7 @@ def _reschedule(
     transaction: Transaction, row: QueueRow, found: Found, ticket: int, job: NewJob
 ) -> None:
     timestamp_ms = transaction.now_ms if job.timestamp_ms is None else job.timestamp_ms
-    due_ms = timestamp_ms + job.delay_ms if job.run_at_ms is None else job.run_at_ms
+    due_ms = job.due_ms(timestamp_ms)
     delay_ms = max(0, due_ms - timestamp_ms)
     boot = due_steady_ms = None
     if job.run_at_ms is None:
