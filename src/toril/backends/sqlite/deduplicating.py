@@ -38,6 +38,8 @@ class Holder(NamedTuple):
 
 NO_END = (None, None)
 """`boot` and `ends_steady_ms` of an id that is held until its job finishes."""
+LONG_AGO_MS = 0
+"""`ends_ms` of an id that was released while a job was put aside for its holder."""
 
 
 def holder_of(transaction: Transaction, row: QueueRow, deduplication_id: str) -> Holder | None:
@@ -78,7 +80,8 @@ def deduplicate(
     rule = job.deduplication
     assert rule is not None  # noqa: S101 - the caller has looked
     row.deduplicates = 1
-    transaction.run("deduplications_trim", row.id, transaction.now_ms, TRIM_MANY)
+    host = (transaction.boot, transaction.steady_ms)
+    transaction.run("deduplications_trim", row.id, transaction.now_ms, TRIM_MANY, *host)
     holder = holder_of(transaction, row, rule.id)
     if holder is None:
         _hold(transaction, row, rule, number, job_id)
@@ -101,6 +104,23 @@ def deduplicate(
     if rule.reschedule and found is not None and state is State.DELAYED:
         _reschedule(transaction, row, found, ticket, job)
     return holder.job_id
+
+
+def release(transaction: Transaction, row: QueueRow, deduplication_id: str) -> bool:
+    """Let the next job have an id. Returns whether one held it.
+
+    A job that was put aside is added when the holder has finished, unless the next one takes the id
+    before.
+    """
+    holder = holder_of(transaction, row, deduplication_id)
+    if holder is None:
+        return False
+    if holder.aside is None:
+        transaction.run("deduplication_release", row.id, deduplication_id)
+    else:
+        held = (deduplication_id, holder.number, holder.job_id)
+        transaction.run("deduplication_set", row.id, *held, LONG_AGO_MS, holder.aside, *NO_END)
+    return True
 
 
 def read_aside(text: str) -> Aside | None:

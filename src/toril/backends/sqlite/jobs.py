@@ -15,7 +15,7 @@ from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.boots import boot_of
 from toril.backends.sqlite.bulk import Bulk
-from toril.backends.sqlite.deduplicating import held_by, holder_of
+from toril.backends.sqlite.deduplicating import held_by, release
 from toril.backends.sqlite.lookup import (
     Found,
     Place,
@@ -269,10 +269,7 @@ class SqliteJobs(Bulk):
     async def release_deduplication(self, queue: str, deduplication_id: str) -> bool:
         def transition(transaction: Transaction) -> bool:
             row = transaction.known_queue(queue)
-            held = row is not None and holder_of(transaction, row, deduplication_id) is not None
-            if row is not None and held:
-                transaction.run("deduplication_release", row.id, deduplication_id)
-            return held
+            return row is not None and release(transaction, row, deduplication_id)
 
         return await self._writer.run(transition)
 

@@ -11,6 +11,7 @@ local function hold(queue, key, id, hold_ms)
 end
 
 local function take_place(queue, key, holder, id, rule, hold_ms)
+  redis.call('DEL', queue.base .. 'dn:' .. rule.id)  -- an older job: the new one is the last
   if hold_ms and not rule.extend then
     redis.call('SET', key, id, 'KEEPTTL')
   else

@@ -1,6 +1,7 @@
 -- free_deduplication: a finished job lets go of its de-duplication id, which a time may still hold.
 --
--- The job that was kept aside meanwhile ("keep last if active") is added now.
+-- The job that was kept aside meanwhile ("keep last if active") is added now, unless another job has
+-- taken the id since: then it was kept aside for that one.
 -- With the name of a key of the queue's own as its id it would lie where that key belongs.
 local function is_id(text)
   return text and text ~= '' and not string.find(text, ':', 1, true)
@@ -11,7 +12,9 @@ end
 
 local function free_deduplication(queue, id, deduplication_id)
   local key = queue.base .. 'de:' .. deduplication_id
-  if try('GET', key) == id and redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
+  local holder = try('GET', key)
+  if holder and holder ~= id then return end
+  if holder and redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
   local aside = queue.base .. 'dn:' .. deduplication_id
   local stored = try('HMGET', aside, 'name', 'data', 'opts', 'jid', 'toril:runAt')
   if not stored or not stored[1] then return end
@@ -34,10 +37,10 @@ local function free_deduplication(queue, id, deduplication_id)
   redis.call('SET', key, next_id)
 end
 
--- drop_deduplication: a job that is removed lets go of its id, time or not.
+-- drop_deduplication: a job that is removed lets go of its id, time or not, and of what was aside.
 local function drop_deduplication(queue, id, deduplication_id)
   local key = queue.base .. 'de:' .. deduplication_id
-  if try('GET', key) == id then
+  if (try('GET', key) or id) == id then
     redis.call('DEL', key, queue.base .. 'dn:' .. deduplication_id)
   end
 end
