@@ -13,6 +13,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+import msgspec
+
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.keys import Keys
@@ -64,8 +66,9 @@ class RedisStanding:
         self._releasing: asyncio.Task[None] | None = None
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
-        for claim in exchange.claims:
-            await self._known.serve(claim.queue)
+        claims = await self._known.served(exchange.claims)
+        if claims is not exchange.claims:
+            exchange = msgspec.structs.replace(exchange, claims=claims)
         markers = [self._keys.marker(claim.queue) for claim in exchange.claims]
         if self._line is None or self._line.closed:
             self._line = await self._client.line(markers[0])

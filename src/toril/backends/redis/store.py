@@ -16,6 +16,7 @@ from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.problems import Problems
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
@@ -42,10 +43,11 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     client.on_first_connect = admit
     keys = Keys(address.prefix)
     moments = Moments(clock)
-    known = KnownQueues(client, keys)
+    problems = Problems()
+    known = KnownQueues(client, keys, problems)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
-    exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)
+    exchanging = Exchanging(client, keys, moments, lost, problems, metrics_points=metrics_points)
     workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments)
     counts = RedisCounts(client, keys, moments)
