@@ -71,7 +71,8 @@ class RedisDispatch:
         lost_tokens: Sequence[str] = ()
         if exchange.worker_id in self._lost:
             lost_tokens = self._lost.of(exchange.worker_id, queues_of(exchange))
-        exchange = await self._without_refused(exchange)
+        if not self._known.serves(exchange.claims):
+            exchange = await self._without_refused(exchange)
         # What tasks have said must be there first: with their outcome they lose the right to it.
         if speaking := self._speaking.get(exchange.worker_id):
             await asyncio.wait(speaking)
@@ -90,9 +91,7 @@ class RedisDispatch:
         except StoreForeignError:
             if not exchange.outcomes:
                 raise
-            claims = ()  # the next exchange raises, when the outcomes have been stored
-        if claims is exchange.claims:
-            return exchange
+            claims = []  # the next exchange raises, when the outcomes have been stored
         return msgspec.structs.replace(exchange, claims=claims)
 
     async def _exchange_by_slot(

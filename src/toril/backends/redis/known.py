@@ -61,7 +61,15 @@ class KnownQueues:
             and self._announced_until_s.get(queue, 0.0) > now_s
         )
 
-    async def served(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+    def serves(self, claims: Sequence[Claim]) -> bool:
+        """Return whether a worker may take the jobs of all claims, as of a moment ago."""
+        now_s, until_s = time.monotonic(), self._served_until_s
+        for claim in claims:  # in place of `all`, which costs twice as much: for each exchange
+            if until_s.get(claim.queue, 0.0) <= now_s:
+                return False
+        return True
+
+    async def served(self, claims: Sequence[Claim]) -> list[Claim]:
         """Return the claims on queues whose jobs a worker may take.
 
         The refusal of a queue is logged, and the worker's other queues go on.
@@ -69,17 +77,6 @@ class KnownQueues:
         Raises:
             StoreForeignError: Every queue is refused. Why the first one is.
         """
-        now_s = time.monotonic()
-        for claim in claims:
-            if self._served_until_s.get(claim.queue, 0.0) <= now_s:
-                return await self._fit(claims)
-        return claims
-
-    def is_refused(self, queue: str) -> bool:
-        """Return whether a queue was refused when it was last looked at."""
-        return queue in self._refused
-
-    async def _fit(self, claims: Sequence[Claim]) -> list[Claim]:
         fit: list[Claim] = []
         refusals: dict[str, StoreForeignError] = {}
         for claim in claims:
@@ -94,6 +91,10 @@ class KnownQueues:
         for queue, refusal in refusals.items():
             self._problems.refuse(queue, str(refusal))
         return fit
+
+    def is_refused(self, queue: str) -> bool:
+        """Return whether a queue was refused when it was last looked at."""
+        return queue in self._refused
 
     async def _serve(self, queue: str) -> None:
         """Make sure that a worker may take the jobs of a queue.

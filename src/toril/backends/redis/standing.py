@@ -66,8 +66,8 @@ class RedisStanding:
         self._releasing: asyncio.Task[None] | None = None
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
-        claims = await self._known.served(exchange.claims)
-        if claims is not exchange.claims:
+        if not self._known.serves(exchange.claims):
+            claims = await self._known.served(exchange.claims)
             exchange = msgspec.structs.replace(exchange, claims=claims)
         markers = [self._keys.marker(claim.queue) for claim in exchange.claims]
         if self._line is None or self._line.closed:
