@@ -533,6 +533,30 @@ async def test_former_holder_does_not_add_what_was_put_aside_for_the_new_one(
     assert await state(backend, "last") is State.WAIT
 
 
+@pytest.mark.parametrize("how", ["finished", "removed"])
+async def test_former_holder_leaves_alone_what_was_put_aside_before_a_release(
+    backend: Backend, worker: HandWorker, clock: ManualClock, how: str
+) -> None:
+    """On Redis the key of a released id does not tell who held it last."""
+    first = (await add_same(backend, ttl_ms=1_000)).job_id
+    former = await worker.claim_one()
+    clock.advance(2)
+    await add_same(backend, keep_last_if_active=True)
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="last")
+    await backend.jobs.release_deduplication(Q, ID)
+
+    if how == "finished":
+        await worker.end(former, "completed")
+    else:
+        await worker.end(former, "released")
+        await backend.jobs.remove(Q, first)
+
+    assert await state(backend, "last") is None
+    await worker.end(claimed, "completed")
+    assert await state(backend, "last") is State.WAIT
+
+
 async def test_id_is_released_by_hand(backend: Backend, worker: HandWorker) -> None:
     await add_same(backend, ttl_ms=60_000)
 
