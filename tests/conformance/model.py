@@ -31,7 +31,7 @@ class Now(NamedTuple):
         return min(end.ms - self.ms, end.steady_ms - self.steady_ms)
 
 
-NOT_DELAYED = Now(0, 0)
+NOT_DELAYED = LONG_AGO = Now(0, 0)
 
 
 @dataclass
@@ -148,6 +148,13 @@ class Model:
         hold = self.queues[queue].holds.get(deduplication_id)
         return hold if hold and (hold.ends is None or now.until(hold.ends) > 0) else None
 
+    def release(self, queue: str, deduplication_id: str, now: Now) -> bool:
+        """Let the next job have an id; a job put aside stays so until the holder has finished."""
+        hold = self.hold(queue, deduplication_id, now)
+        if hold is not None:
+            hold.ends = LONG_AGO
+        return hold is not None
+
     def _deduplicate(
         self, new: ModelJob, rule: DeduplicationRule, how: dict[str, Any], now: Now
     ) -> ModelJob | None:
@@ -159,9 +166,7 @@ class Model:
             holds[rule.id] = ModelHold(new.label, ends)
             return None
         known = self.jobs[hold.label]
-        # What is there by its id now: of a job that is gone, an id of the caller's may have been
-        # given to another one.
-        holder = known if known.own_id is None else self.find(new.queue, known.own_id)
+        holder = self._found(known)
         state = None if holder is None else holder.state
         if rule.keep_last_if_active and state is State.ACTIVE:
             hold.ends, hold.aside = None, how
@@ -180,11 +185,21 @@ class Model:
             self.change_delay(holder, now.after(how["delay_ms"]))
         return known
 
+    def _found(self, job: ModelJob) -> ModelJob | None:
+        """Return the job that has a job's id now.
+
+        A keep policy may have removed the job. An id of the caller's may then belong to another
+        job; a number belongs to nobody.
+        """
+        if job.own_id is not None:
+            return self.find(job.queue, job.own_id)
+        return None if job.state is None else job
+
     def _let_go(self, job: ModelJob, now: Now) -> None:
-        """A job has finished: what it holds for no time is free, and the one aside is added."""
+        """A job has finished: an id without a time is free; a job put aside is added anyway."""
         holds = self.queues[job.queue].holds
         for deduplication_id, hold in list(holds.items()):
-            if hold.label == job.label and hold.ends is None:
+            if hold.label == job.label and (hold.ends is None or hold.aside is not None):
                 del holds[deduplication_id]
                 if hold.aside is not None:
                     added = self.add(job.queue, now=now, **hold.aside).added

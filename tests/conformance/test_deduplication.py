@@ -454,6 +454,109 @@ async def test_job_aside_goes_with_the_holder_that_is_removed(
     assert await state(backend, "late") is None
 
 
+async def test_job_aside_goes_with_the_holder_that_is_replaced(
+    backend: Backend, worker: HandWorker
+) -> None:
+    """On Redis it was added after the newer job that had taken the holder's place."""
+    await add_same(backend, keep_last_if_active=True)
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="late")
+    await worker.end(claimed, "snoozed", wait_ms=60_000)
+    second = (await add_same(backend, replace=True)).job_id
+    assert await run(worker) == second
+
+    assert await state(backend, "late") is None
+    assert await holder(backend) is None
+
+
+async def test_job_aside_is_added_though_the_holder_was_given_a_time(
+    backend: Backend, worker: HandWorker
+) -> None:
+    """A file kept the job aside until the time was over, and forgot it then."""
+    first = (await add_same(backend, keep_last_if_active=True)).job_id
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="last")
+    await worker.end(claimed, "released")
+    await add_same(backend, ttl_ms=60_000, extend=True)
+    assert await run(worker) == first
+
+    assert await state(backend, "last") is State.WAIT
+    assert await holder(backend) == "last"
+
+
+async def test_job_aside_outlasts_the_release_of_its_id(
+    backend: Backend, worker: HandWorker
+) -> None:
+    """A file forgot the job together with the id."""
+    await add_same(backend, keep_last_if_active=True)
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="last")
+    assert await backend.deduplication.release(Q, ID) is True
+    assert await holder(backend) is None
+    assert await backend.deduplication.release(Q, ID) is False
+    await add_same(backend, id="another", ttl_ms=1)  # clears away what is over
+    await worker.end(claimed, "completed")
+
+    assert await state(backend, "last") is State.WAIT
+    assert await holder(backend) == "last"
+
+
+async def test_job_aside_is_gone_once_another_has_taken_the_released_id(
+    backend: Backend, worker: HandWorker
+) -> None:
+    await add_same(backend, keep_last_if_active=True)
+    first = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="late")
+    await backend.deduplication.release(Q, ID)
+    second = (await add_same(backend)).job_id
+    await worker.end(first, "completed")
+
+    assert await state(backend, "late") is None
+    assert await holder(backend) == second
+
+
+async def test_former_holder_does_not_add_what_was_put_aside_for_the_new_one(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    """On Redis it did, while the new holder still ran."""
+    await add_same(backend, ttl_ms=1_000)
+    first = await worker.claim_one()
+    clock.advance(2)
+    second = (await add_same(backend, keep_last_if_active=True)).job_id
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="last")
+    await worker.end(first, "completed")
+
+    assert await holder(backend) == second
+    assert await state(backend, "last") is None
+    await worker.end(claimed, "completed")
+    assert await state(backend, "last") is State.WAIT
+
+
+@pytest.mark.parametrize("how", ["finished", "removed"])
+async def test_former_holder_leaves_alone_what_was_put_aside_before_a_release(
+    backend: Backend, worker: HandWorker, clock: ManualClock, how: str
+) -> None:
+    """On Redis the key of a released id does not tell who held it last."""
+    first = (await add_same(backend, ttl_ms=1_000)).job_id
+    former = await worker.claim_one()
+    clock.advance(2)
+    await add_same(backend, keep_last_if_active=True)
+    claimed = await worker.claim_one()
+    await add_same(backend, keep_last_if_active=True, job_id="last")
+    await backend.deduplication.release(Q, ID)
+
+    if how == "finished":
+        await worker.end(former, "completed")
+    else:
+        await worker.end(former, "released")
+        await backend.jobs.remove(Q, first)
+
+    assert await state(backend, "last") is None
+    await worker.end(claimed, "completed")
+    assert await state(backend, "last") is State.WAIT
+
+
 async def test_id_is_released_by_hand(backend: Backend, worker: HandWorker) -> None:
     await add_same(backend, ttl_ms=60_000)
 

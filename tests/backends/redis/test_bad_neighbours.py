@@ -15,7 +15,7 @@ from tests.support.redis_servers import RedisServer
 
 from toril import App, Settings
 from toril.backends import open_backend
-from toril.core.errors import BackendError, StoreFullError
+from toril.core.errors import BackendError, StoreForeignError, StoreFullError
 from toril.engine.contract import Backend
 from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import Claimed
@@ -57,6 +57,14 @@ async def store(
     """A store on the common server."""
     backend = open_backend(redis_url)
     yield Store(backend, redis_server, redis_prefix)
+    await backend.lifecycle.close()
+
+
+@pytest.fixture
+async def newcomer(redis_url: str) -> AsyncIterator[HandWorker]:
+    """A worker of another process, which has not looked at any queue yet."""
+    backend = open_backend(redis_url)
+    yield HandWorker(backend)
     await backend.lifecycle.close()
 
 
@@ -208,6 +216,79 @@ async def test_queue_that_cannot_be_worked_is_said_once(
     assert [one.queue for one in reply.claimed] == ["fine"]
     (said,) = [one.getMessage() for one in caplog.records if one.name == "toril.redis"]
     assert said.startswith(f"queue {Q!r} cannot be worked as it should, other queues go on: WRONG")
+
+
+@pytest.mark.parametrize("key", ["repeat", "paused"])
+async def test_key_that_nothing_hangs_on_costs_no_queue(
+    store: Store, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    """A string there was taken for schedules of BullMQ, and the worker ended."""
+    store.do("SET", key, "nonsense")
+    await add(store.backend, job(), job("fine"))
+
+    with caplog.at_level(logging.WARNING, "toril.redis"):
+        claimed = (await store.worker.ask(Q, "fine", room=2)).claimed
+
+    assert sorted(one.queue for one in claimed) == sorted(["fine", Q])
+    assert await store.finish(claimed) == ["ok", "ok"]
+    found = (await store.backend.lifecycle.check()).findings
+    assert f"key {key} of {Q}" in [one.subject for one in found if one.grade == "error"]
+    if key == "repeat":
+        (said,) = [one.getMessage() for one in caplog.records if one.name == "toril.redis"]
+        assert f"its key '…:{Q}:repeat' is a string and no zset of schedules" in said
+
+
+async def test_queue_that_is_refused_leaves_the_others_alone(
+    store: Store, newcomer: HandWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker ended, and with it the work of all its queues."""
+    held = await store.claim(1, "fine")
+    await add(store.backend, job(), job("fine"))
+    store.do("RPUSH", "paused", "7")
+    ended = [outcome(one, "completed", value="1") for one in held]
+
+    with caplog.at_level(logging.WARNING, "toril.redis"):
+        reply = await newcomer.ask(Q, "fine", outcomes=ended)
+        await newcomer.ask(Q, "fine")
+
+    assert reply.words == ["ok"]
+    assert [one.queue for one in reply.claimed] == ["fine"]
+    (said,) = [one.getMessage() for one in caplog.records if one.name == "toril.redis"]
+    assert said.startswith(f"queue {Q!r} is not worked, other queues go on: redis://")
+    assert said.endswith(f"then run: toril resume {Q}")
+
+
+async def test_outcomes_are_stored_before_a_worker_ends_that_has_no_other_queue(
+    store: Store, newcomer: HandWorker
+) -> None:
+    held = await store.claim(1)
+    store.do("RPUSH", "paused", "7")
+    ended = [outcome(one, "completed", value="1") for one in held]
+
+    assert (await newcomer.ask(Q, outcomes=ended)).words == ["ok"]
+    with pytest.raises(StoreForeignError, match=f"toril resume {Q}"):
+        await newcomer.ask(Q)
+
+
+async def test_worker_takes_up_a_queue_that_was_mended(
+    store: Store, redis_url: str, redis_prefix: str
+) -> None:
+    """A worker with a claim that stands: it stood on the other queue alone."""
+    store.do("RPUSH", "paused", "7")
+    async with App(redis_url, settings=Settings()) as app:
+
+        @app.task(queue="fine")
+        async def fine() -> str:
+            return "fine"
+
+        @app.task(queue=Q)
+        async def damaged() -> str:
+            return "mended"
+
+        async with app.worker(queues=["fine", Q]):
+            assert await (await fine.enqueue()).result(timeout_s=20) == "fine"
+            await store.backend.limits.resume(Q)
+            assert await (await damaged.enqueue()).result(timeout_s=30) == "mended"
 
 
 async def test_jobs_that_cannot_be_active_stay_in_line(store: Store) -> None:

@@ -5,14 +5,27 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.backends.sqlite.conftest import Opener
-from tests.support.contract import HandWorker, Q, add, add_one, counts, job, outcome, record, state
+from tests.support.contract import (
+    HandWorker,
+    Q,
+    add,
+    add_all,
+    add_one,
+    counts,
+    job,
+    outcome,
+    record,
+    state,
+)
 
 from toril.backends.sqlite.calendar import AGAIN_MS, DOUBT_MS, SLACK_MS, Seen, believe
 from toril.core.errors import StoreCorruptError
 from toril.engine.contract import Backend
 from toril.engine.deduplication import DeduplicationRule
+from toril.engine.job import Added
 from toril.engine.states import State
 from toril.testing.clock import START_MS, ManualClock
 
@@ -146,6 +159,40 @@ async def test_time_of_a_deduplication_id_does_not_grow(host: Host) -> None:
     assert await host.right.deduplication.holder(Q, "d") is None
     assert await host.right.moving.held_ids(Q, ["1"]) == [None]
     assert await add_one(host.right, deduplication=rule) == "2"
+
+
+async def test_id_that_a_calendar_ahead_finds_free_is_held_again_by_the_right_one(
+    host: Host,
+) -> None:
+    """A producer that was ahead cleared away the id of another, for good."""
+    await add_one(host.right, deduplication=DeduplicationRule("d", ttl_ms=60_000))
+    assert await host.ahead.deduplication.holder(Q, "d") is None
+    for other in ("e", "f", "g"):  # each clears away two whose time is over
+        await add_one(host.ahead, deduplication=DeduplicationRule(other, ttl_ms=60_000))
+
+    assert await host.right.deduplication.holder(Q, "d") == "1"
+    again = await add_all(host.right, [job(deduplication=DeduplicationRule("d"))])
+    assert again == [Added("1", duplicate=True)]
+
+
+async def test_ids_whose_time_is_over_do_not_pile_up(host: Host, path: Path) -> None:
+    def stored() -> int:
+        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
+        found = connection.execute("SELECT id FROM deduplications").fetchall()
+        connection.close()
+        return len(found)
+
+    for number in range(20):
+        await add_one(host.right, deduplication=DeduplicationRule(f"d{number}", ttl_ms=1_000))
+    host.clock.jump_calendar(2)
+    await add_one(host.right, deduplication=DeduplicationRule("e"))
+    assert stored() == 21, "the steady clock says that their time goes on"
+    host.advance(2)
+
+    for number in range(10):
+        await add_one(host.right, deduplication=DeduplicationRule(f"f{number}"))
+
+    assert stored() == 11
 
 
 async def complete(host: Host, *workers: HandWorker, age_ms: int = WEEK_MS) -> None:

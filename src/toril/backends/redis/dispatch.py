@@ -20,7 +20,7 @@ from toril.backends.redis.scripts import script
 from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisStanding
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import BackendError
+from toril.core.errors import BackendError, StoreForeignError
 from toril.engine.contract.dispatch import (
     Exchange,
     ExchangeReply,
@@ -69,8 +69,8 @@ class RedisDispatch:
         lost_tokens: Sequence[str] = ()
         if exchange.worker_id in self._lost:
             lost_tokens = self._lost.of(exchange.worker_id, queues_of(exchange))
-        for claim in exchange.claims:
-            await self._known.serve(claim.queue)
+        if not self._known.serves(exchange.claims):
+            exchange = await self._without_refused(exchange)
         # What tasks have said must be there first: with their outcome they lose the right to it.
         if speaking := self._speaking.get(exchange.worker_id):
             await asyncio.wait(speaking)
@@ -81,6 +81,16 @@ class RedisDispatch:
             reply = await self.exchanging.send(self.exchanging.call(exchange, lost_tokens))
         reply.seen = seen
         return reply
+
+    async def _without_refused(self, exchange: Exchange) -> Exchange:
+        """Return an exchange without its claims on queues that no worker of ours may serve."""
+        try:
+            claims = await self._known.served(exchange.claims)
+        except StoreForeignError:
+            if not exchange.outcomes:
+                raise
+            claims = []  # the next exchange raises, when the outcomes have been stored
+        return msgspec.structs.replace(exchange, claims=claims)
 
     async def _exchange_by_slot(
         self, exchange: Exchange, lost_tokens: Sequence[str]
@@ -124,6 +134,8 @@ class RedisDispatch:
         return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
+        if any(map(self._known.is_refused, queues)):  # its markers are for Node's workers
+            queues = [queue for queue in queues if not self._known.is_refused(queue)]
         await self._wake_ups.wait(queues, seen, timeout_s)
 
     def standing(self, *, lease_ms: int) -> RedisStanding | None:

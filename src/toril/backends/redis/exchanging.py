@@ -32,6 +32,7 @@ class Exchanging:
         keys: Keys,
         moments: Moments,
         lost: LostExchanges,
+        problems: Problems,
         *,
         metrics_points: int,
     ) -> None:
@@ -40,7 +41,7 @@ class Exchanging:
         self._moments = moments
         self.lost = lost
         self.metrics_points = metrics_points
-        self.problems = Problems()
+        self.problems = problems
         self._claims = itertools.count(1)
 
     def call(self, exchange: Exchange, lost_tokens: Sequence[str] = ()) -> ExchangeCall:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.problems import Problems
 from toril.core.errors import BackendError, StoreForeignError
+from toril.engine.contract.dispatch import Claim
 from toril.version import VERSION
 
 AGAIN_S = 60.0
 """The register may have been emptied (FLUSHALL): each queue is put on it again after so long."""
+REFUSED_AGAIN_S = 1.0
+"""A queue that was refused beside others is looked at again after so long."""
 
 
 class KnownQueues:
     """Checks a queue when it is first used, and now and then again."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, problems: Problems) -> None:
         self._client = client
         self._keys = keys
+        self._problems = problems
+        self._refused: dict[str, tuple[float, StoreForeignError]] = {}
+        """Until when it is not looked at again, and why it was refused."""
         self._fit_until_s: dict[str, float] = {}
         self._served_until_s: dict[str, float] = {}
         self._announced_until_s: dict[str, float] = {}
@@ -36,7 +43,7 @@ class KnownQueues:
         if self._fit_until_s.get(queue, 0.0) > time.monotonic():
             return
         keys = self._keys
-        if await self._client.call("EXISTS", keys.of(queue, "paused")):
+        if await self._client.call("TYPE", keys.of(queue, "paused")) == "list":
             version = await self._client.call("HGET", keys.meta(queue), "version")
             raise StoreForeignError(
                 f"{self._client.address.shown}: queue {queue!r} was paused by"
@@ -54,26 +61,81 @@ class KnownQueues:
             and self._announced_until_s.get(queue, 0.0) > now_s
         )
 
-    async def serve(self, queue: str) -> None:
+    def serves(self, claims: Sequence[Claim]) -> bool:
+        """Return whether a worker may take the jobs of all claims, as of a moment ago."""
+        now_s, until_s = time.monotonic(), self._served_until_s
+        for claim in claims:  # in place of `all`, which costs twice as much: for each exchange
+            if until_s.get(claim.queue, 0.0) <= now_s:
+                return False
+        return True
+
+    async def served(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Return the claims on queues whose jobs a worker may take.
+
+        The refusal of a queue is logged, and the worker's other queues go on.
+
+        Raises:
+            StoreForeignError: Every queue is refused. Why the first one is.
+        """
+        fit: list[Claim] = []
+        refusals: dict[str, StoreForeignError] = {}
+        for claim in claims:
+            try:
+                await self._serve(claim.queue)
+            except StoreForeignError as error:
+                refusals[claim.queue] = error
+            else:
+                fit.append(claim)
+        if not fit:
+            raise next(iter(refusals.values()))
+        for queue, refusal in refusals.items():
+            self._problems.refuse(queue, str(refusal))
+        return fit
+
+    def is_refused(self, queue: str) -> bool:
+        """Return whether a queue was refused when it was last looked at."""
+        return queue in self._refused
+
+    async def _serve(self, queue: str) -> None:
         """Make sure that a worker may take the jobs of a queue.
 
         Raises:
             StoreForeignError: As `use`; or it has schedules of BullMQ, whose next job has to be
                 made by the worker that takes the one before, which ours does not do.
         """
-        if self._served_until_s.get(queue, 0.0) > time.monotonic():
+        now_s = time.monotonic()
+        if self._served_until_s.get(queue, 0.0) > now_s:
             return
+        until_s, refusal = self._refused.pop(queue, (0.0, None))
+        try:
+            if refusal is not None and until_s > now_s:
+                raise refusal.with_traceback(None)
+            await self._look(queue)
+        except StoreForeignError as error:
+            until_s = until_s if error is refusal else time.monotonic() + REFUSED_AGAIN_S
+            self._refused[queue] = until_s, error
+            raise
+        await self.enlist([queue])
+        self._served_until_s[queue] = time.monotonic() + AGAIN_S
+
+    async def _look(self, queue: str) -> None:
         schedules = self._keys.of(queue, "repeat")
-        if await self._client.call("EXISTS", self._keys.of(queue, "paused"), schedules):
-            await self.use(queue)
-            if await self._client.call("EXISTS", schedules):
+        if not await self._client.call("EXISTS", self._keys.of(queue, "paused"), schedules):
+            return
+        await self.use(queue)
+        match await self._client.call("TYPE", schedules):
+            case "none":
+                return
+            case "zset":
                 raise StoreForeignError(
                     f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ,"
                     " which would end with the first job that is worked here. Let Node's workers"
                     " serve this queue, or have the schedulers add to a queue of their own"
                 )
-        await self.enlist([queue])
-        self._served_until_s[queue] = time.monotonic() + AGAIN_S
+            case kind:
+                self._problems.report(
+                    queue, f"its key '…:{queue}:repeat' is a {kind} and no zset of schedules"
+                )
 
     async def enlist(self, queues: Collection[str]) -> None:
         """Put queues that this process uses, or has found, on the register."""
@@ -107,6 +169,7 @@ class KnownQueues:
         """Take a queue off the register: it is gone."""
         self._fit_until_s.pop(queue, None)
         self._served_until_s.pop(queue, None)
+        self._refused.pop(queue, None)
         self._announced_until_s.pop(queue, None)
         self._names.discard(queue)
         await self._client.call("SREM", self._keys.queues, queue)

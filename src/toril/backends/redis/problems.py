@@ -24,15 +24,24 @@ class Problems:
 
     def report(self, queue: str, text: str) -> None:
         """Log what is wrong with a queue, unless it was logged within the last minute."""
+        if self._is_news(queue, text):
+            log.warning(
+                "queue %r cannot be worked as it should, other queues go on: %s. `toril doctor`"
+                " names the key, and says how to mend it",
+                queue,
+                text,
+            )
+
+    def refuse(self, queue: str, text: str) -> None:
+        """Log why a queue is not worked at all, unless it was logged within the last minute."""
+        if self._is_news(queue, text):
+            log.warning("queue %r is not worked, other queues go on: %s", queue, text)
+
+    def _is_news(self, queue: str, text: str) -> bool:
         now_s = time.monotonic()
         if self._said_until_s.get((queue, text), 0.0) > now_s:
-            return
+            return False
         for one in [one for one, until_s in self._said_until_s.items() if until_s <= now_s]:
             del self._said_until_s[one]
         self._said_until_s[queue, text] = now_s + AGAIN_S
-        log.warning(
-            "queue %r cannot be worked as it should, other queues go on: %s. `toril doctor` names"
-            " the key, and says how to mend it",
-            queue,
-            text,
-        )
+        return True

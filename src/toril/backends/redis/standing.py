@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from toril.backends.redis.client import Client, Line
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.keys import Keys
@@ -63,8 +65,9 @@ class RedisStanding:
         self._releasing: asyncio.Task[None] | None = None
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
-        for claim in exchange.claims:
-            await self._known.serve(claim.queue)
+        if not self._known.serves(exchange.claims):
+            claims = await self._known.served(exchange.claims)
+            exchange = msgspec.structs.replace(exchange, claims=claims)
         markers = [self._keys.marker(claim.queue) for claim in exchange.claims]
         if self._line is None or self._line.closed:
             self._line = await self._client.line(markers[0])

@@ -20,6 +20,7 @@ from toril.backends.redis.logs import RedisLogs
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.moving import RedisMoving
+from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.servers import admit
@@ -48,10 +49,11 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     keys = Keys(address.prefix)
     moments = Moments(clock)
     scripts = QueueScripts(client, keys, moments)
-    known = KnownQueues(client, keys)
+    problems = Problems()
+    known = KnownQueues(client, keys, problems)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
-    exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)
+    exchanging = Exchanging(client, keys, moments, lost, problems, metrics_points=metrics_points)
     workers = RedisWorkers(client, keys, moments, lost)
     events = RedisEvents(client, keys, moments, known)
     counts = RedisCounts(client, keys, moments, known)

@@ -16,12 +16,15 @@ from toril.engine.options import MAX_PRIORITY
 
 
 def let_go(transaction: Transaction, row: QueueRow, number: int) -> None:
-    """Free the id of a job that has finished, unless it is held for a time."""
+    """Free the id of a job that has finished, unless it is held for a time.
+
+    A job that was put aside for it is added now, and holds the id from then on.
+    """
     if not row.deduplicates:
         return
     held = transaction.run("deduplications_held", f"[{number}]", row.id)
     for _, deduplication_id, ends_ms, text, *_ in held:
-        if ends_ms is not None:
+        if ends_ms is not None and text is None:
             continue
         transaction.run("deduplication_release", row.id, deduplication_id)
         aside = None if text is None else read_aside(text)

@@ -49,10 +49,7 @@ class SqliteDeduplicationIds:
     async def release(self, queue: str, deduplication_id: str) -> bool:
         def transition(transaction: Transaction) -> bool:
             row = transaction.known_queue(queue)
-            held = row is not None and holder_of(transaction, row, deduplication_id) is not None
-            if row is not None and held:
-                transaction.run("deduplication_release", row.id, deduplication_id)
-            return held
+            return row is not None and release(transaction, row, deduplication_id)
 
         return await self._writer.run(transition)
 
@@ -70,6 +67,8 @@ class Holder(NamedTuple):
 
 NO_END = (None, None)
 """`boot` and `ends_steady_ms` of an id that is held until its job finishes."""
+LONG_AGO_MS = 0
+"""`ends_ms` of an id that was released while a job was put aside for its holder."""
 
 
 def holder_of(transaction: Transaction, row: QueueRow, deduplication_id: str) -> Holder | None:
@@ -110,7 +109,8 @@ def deduplicate(
     rule = job.deduplication
     assert rule is not None  # noqa: S101 - the caller has looked
     row.deduplicates = 1
-    transaction.run("deduplications_trim", row.id, transaction.now_ms, TRIM_MANY)
+    host = (transaction.boot, transaction.steady_ms)
+    transaction.run("deduplications_trim", row.id, transaction.now_ms, TRIM_MANY, *host)
     holder = holder_of(transaction, row, rule.id)
     if holder is None:
         _hold(transaction, row, rule, number, job_id)
@@ -133,6 +133,23 @@ def deduplicate(
     if rule.reschedule and found is not None and state is State.DELAYED:
         _reschedule(transaction, row, found, ticket, job)
     return holder.job_id
+
+
+def release(transaction: Transaction, row: QueueRow, deduplication_id: str) -> bool:
+    """Let the next job have an id. Returns whether one held it.
+
+    A job that was put aside is added when the holder has finished, unless the next one takes the id
+    before.
+    """
+    holder = holder_of(transaction, row, deduplication_id)
+    if holder is None:
+        return False
+    if holder.aside is None:
+        transaction.run("deduplication_release", row.id, deduplication_id)
+    else:
+        held = (deduplication_id, holder.number, holder.job_id)
+        transaction.run("deduplication_set", row.id, *held, LONG_AGO_MS, holder.aside, *NO_END)
+    return True
 
 
 def read_aside(text: str) -> Aside | None:

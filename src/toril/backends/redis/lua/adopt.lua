@@ -59,7 +59,7 @@ local function hold(id, text)
   local aside = held[3]
   if aside then
     redis.call('HSET', aside_key, 'name', aside[1], 'data', aside[2], 'opts', aside[3],
-      'jid', aside[4])
+      'jid', aside[4], 'toril:holder', id)
     if aside[5] then redis.call('HSET', aside_key, 'toril:runAt', aside[5]) end
   end
 end

@@ -11,6 +11,7 @@ local function hold(queue, key, id, hold_ms)
 end
 
 local function take_place(queue, key, holder, id, rule, hold_ms)
+  redis.call('DEL', queue.base .. 'dn:' .. rule.id)  -- an older job: the new one is the last
   if hold_ms and not rule.extend then
     redis.call('SET', key, id, 'KEEPTTL')
   else
@@ -32,11 +33,13 @@ local function reschedule(queue, holder, job)
   wake_at(queue)
 end
 
--- The newest of those that came while the holder runs is added when it has finished.
-local function put_aside(queue, key, id, job)
+-- The newest of those that came while the holder runs is added when it has finished. Who that is tells
+-- a field of ours: once the id has been released, its key does not.
+local function put_aside(queue, key, holder, id, job)
   local aside = queue.base .. 'dn:' .. job.deduplication.id
   redis.call('DEL', aside)
-  redis.call('HSET', aside, 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', id)
+  redis.call('HSET', aside, 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', id,
+    'toril:holder', holder)
   if job.run_at_ms then redis.call('HSET', aside, 'toril:runAt', job.run_at_ms) end
   redis.call('PERSIST', key)
 end
@@ -58,7 +61,7 @@ local function deduplicate(queue, id, job)
   end
   local waits = try('ZSCORE', queue.base .. 'delayed', holder)
   if rule.keep_last_if_active and runs(queue, holder) then
-    put_aside(queue, key, id, job)
+    put_aside(queue, key, holder, id, job)
   elseif rule.replace then
     if not waits then return holder end
     take_place(queue, key, holder, id, rule, hold_ms)

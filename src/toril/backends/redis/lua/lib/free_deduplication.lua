@@ -1,6 +1,6 @@
 -- free_deduplication: a finished job lets go of its de-duplication id, which a time may still hold.
 --
--- The job that was kept aside meanwhile ("keep last if active") is added now.
+-- The job that was kept aside for it meanwhile ("keep last if active") is added now.
 -- With the name of a key of the queue's own as its id it would lie where that key belongs.
 local function is_id(text)
   return text and text ~= '' and not string.find(text, ':', 1, true)
@@ -9,12 +9,19 @@ local function is_id(text)
       ' ' .. text .. ' ', 1, true)
 end
 
+-- Whether a job holds an id, or did until the id was released, in which case `noted` tells: who the job
+-- that is aside was put aside for. Node notes nobody.
+local function is_holder(id, holder, noted)
+  return (holder or noted or id) == id
+end
+
 local function free_deduplication(queue, id, deduplication_id)
   local key = queue.base .. 'de:' .. deduplication_id
-  if try('GET', key) == id and redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
+  local holder = try('GET', key)
+  if holder == id and redis.call('PTTL', key) == -1 then redis.call('DEL', key) end
   local aside = queue.base .. 'dn:' .. deduplication_id
-  local stored = try('HMGET', aside, 'name', 'data', 'opts', 'jid', 'toril:runAt')
-  if not stored or not stored[1] then return end
+  local stored = try('HMGET', aside, 'name', 'data', 'opts', 'jid', 'toril:runAt', 'toril:holder')
+  if not stored or not stored[1] or not is_holder(id, holder, stored[6]) then return end
   local number = try('INCR', queue.base .. 'id')
   local next_id = is_id(stored[4]) and stored[4] or number and string.format('%.0f', number)
   if not next_id then return end  -- neither has it an id, nor can one be given: it stays aside
@@ -34,10 +41,11 @@ local function free_deduplication(queue, id, deduplication_id)
   redis.call('SET', key, next_id)
 end
 
--- drop_deduplication: a job that is removed lets go of its id, time or not.
+-- drop_deduplication: a job that is removed lets go of its id, time or not, and of what was aside.
 local function drop_deduplication(queue, id, deduplication_id)
   local key = queue.base .. 'de:' .. deduplication_id
-  if try('GET', key) == id then
-    redis.call('DEL', key, queue.base .. 'dn:' .. deduplication_id)
+  local aside = queue.base .. 'dn:' .. deduplication_id
+  if is_holder(id, try('GET', key), try('HGET', aside, 'toril:holder')) then
+    redis.call('DEL', key, aside)
   end
 end
