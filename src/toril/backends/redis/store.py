@@ -5,6 +5,7 @@ from __future__ import annotations
 from toril.backends.redis.address import Address
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
+from toril.backends.redis.dead_letters import RedisDeadLetters
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
@@ -67,6 +68,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         events=events,
         counts=counts,
         limits=RedisLimits(client, keys, moments),
+        dead_letters=RedisDeadLetters(client, keys, moments),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes"}),

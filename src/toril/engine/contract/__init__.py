@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from toril.core.clock import Clock
 from toril.engine.contract.counts import Counts
+from toril.engine.contract.dead_letters import DeadLetterRule, DeadLetters, Redrive
 from toril.engine.contract.dispatch import (
     Claim,
     Dispatch,
@@ -29,6 +30,8 @@ __all__ = [
     "Backend",
     "Claim",
     "Counts",
+    "DeadLetterRule",
+    "DeadLetters",
     "Dispatch",
     "Events",
     "Exchange",
@@ -39,6 +42,7 @@ __all__ = [
     "Jobs",
     "Lifecycle",
     "Limits",
+    "Redrive",
     "Repair",
     "Standing",
     "Workers",
@@ -57,6 +61,7 @@ class Backend:
     events: Events
     counts: Counts
     limits: Limits
+    dead_letters: DeadLetters
     workers: Workers
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()
