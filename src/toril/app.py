@@ -22,6 +22,7 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
+from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
@@ -217,6 +218,14 @@ class App(TaskMaker):
             InvalidOptionError: A queue cannot have this name.
         """
         return Queue(self._producer, check_queue_name(name))
+
+    def dead_letters(self, queue: str = DEAD_LETTER) -> DeadLetterQueue:
+        """Return a dead-letter queue: to list its letters, and to bring their jobs back.
+
+        Raises:
+            InvalidOptionError: A queue cannot have this name.
+        """
+        return DeadLetterQueue(self._producer, self._registry, check_queue_name(queue))
 
     async def queues(self) -> list[QueueInfo]:
         """Return all queues that the store knows, by name."""

@@ -22,8 +22,8 @@ from toril.core.loggers import logger
 log = logger("toril.hooks")
 
 HookName = Literal[
-    "active", "completed", "failed", "retried", "progress", "stalled", "lease_lost", "blocked",
-    "error",
+    "active", "completed", "failed", "retried", "dead", "progress", "stalled", "lease_lost",
+    "blocked", "error",
 ]  # fmt: skip
 HOOKS: tuple[str, ...] = get_args(HookName)
 
@@ -45,6 +45,10 @@ class HookEvent:
     """`progress`: JSON text."""
     reason: str | None = None
     error: BaseException | None = None
+    letter_queue: str | None = None
+    """`dead`: the dead-letter queue."""
+    letter_id: str | None = None
+    """`dead`: the id of the letter there."""
 
 
 Hook = Callable[[HookEvent], Awaitable[None] | None]

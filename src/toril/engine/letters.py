@@ -1,8 +1,8 @@
 """Dead letters: the record that a job which failed for good leaves in another queue.
 
-A letter is an ordinary job of its dead-letter queue: any worker can take it, Node's too. Its payload
-holds what is needed to understand the failure and to bring the job back. This module is pure: it
-makes letters, reads them, and makes jobs of them again.
+A letter is an ordinary job of its dead-letter queue: any worker can take it, Node's too. Its
+payload says why the job failed and holds all that brings it back. This module is pure: it makes
+letters, reads them, and makes jobs of them again.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _with_traces(history: Sequence[Attempt], traces: Sequence[str]) -> list[Atte
 
 
 def _raw(text: str) -> msgspec.Raw:
-    """Return a stored text as it stands in a letter: itself if it is JSON, else as a JSON string."""
+    """Return a stored text as a letter holds it: as it is if it is JSON, else as a JSON string."""
     encoded = text.encode("utf-8", "replace")
     try:
         if not is_too_deep(b"[%b]" % encoded):  # one level more: it lies in the letter

@@ -13,7 +13,8 @@ from typing import get_args
 
 from toril.core.checks import require
 from toril.core.durations import seconds
-from toril.engine.contract import Backend
+from toril.core.ids import check_queue_name
+from toril.engine.contract import Backend, DeadLetterRule
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventsTold
 from toril.engine.options import RateLimit
@@ -66,6 +67,39 @@ class Operator:
         """
         check_deduplication_id(deduplication_id)
         return await self._open().jobs.release_deduplication(self.name, deduplication_id)
+
+    async def set_dead_letter(
+        self, queue: str | None, *, keep: float | timedelta | None = None
+    ) -> None:
+        """Have jobs of this queue that fail for good leave a letter in another queue.
+
+        It counts for all workers within a second, and for failures from then on. A task that names
+        a dead-letter queue itself goes before.
+
+        Parameters:
+            queue: The dead-letter queue. None: failures leave no letters any more.
+            keep: Letters that are older are removed, in seconds or as a timedelta. None: never.
+
+        Raises:
+            InvalidOptionError: It is this queue itself, or no queue can have that name, or in a
+                Redis Cluster the two are in different slots.
+        """
+        if queue is None:
+            await self._open().dead_letters.set_rule(self.name, None)
+            return
+        check_queue_name(queue)
+        require(queue != self.name, "queue", queue, "another queue than the one that fails")
+        backend = self._open()
+        keep_ms = None if keep is None else round(seconds(keep, "keep") * 1000)
+        await backend.dead_letters.rule(self.name)  # a Cluster is known once it was asked
+        require(
+            backend.dispatch.together((self.name, queue)),
+            "queue",
+            queue,
+            f"one in the same slot of the Redis Cluster as {self.name!r}: give both names the same"
+            " part in braces, such as '{shop}mail' and '{shop}dead'",
+        )
+        await backend.dead_letters.set_rule(self.name, DeadLetterRule(queue, keep_ms))
 
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written from now on, whoever causes them. A new queue writes all.

@@ -29,9 +29,11 @@ from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
 from toril.engine.handler import Handlers
 from toril.engine.hooks import HookName, Hooks
-from toril.engine.job import Claimed, Finished
+from toril.engine.job import Claimed, Finished, JobRecord, NewJob
 from toril.engine.judging import describe
 from toril.engine.leases import LeaseKeeper
+from toril.engine.letter_keeper import LetterKeeper
+from toril.engine.letter_writer import LetterWriter
 from toril.engine.middleware import Middleware
 from toril.engine.options import RateLimit
 from toril.engine.runners.memory import own_resident_bytes
@@ -126,6 +128,7 @@ class Worker:
         self._speaker: Speaker | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._letters = LetterWriter(backend)
         self._saying: set[asyncio.Task[None]] = set()
         """Attempts that begin once the store knows that they do."""
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
@@ -272,9 +275,11 @@ class Worker:
             max_stalled=options.max_stalled,
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
+        letters = LetterKeeper(self._backend, options.queues, told=self._letter_added)
         fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
         helpers = [
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
+            asyncio.create_task(letters.run(), name="toril-letters"),
             asyncio.create_task(self._watch(fetcher, fetching), name="toril-watchdog"),
         ]
         self._ready.set()
@@ -355,6 +360,7 @@ class Worker:
         await keeper.stop()
         if self._announcing is not None:
             await asyncio.wait([self._announcing])
+        await self._letters.settle(FAREWELL_S)
         await self._hooks.settle(FAREWELL_S)
         with suppress(BackendError):  # it may be why we leave; the register forgets us by itself
             # What the store could not take, or has not answered: others need not await its lease.
@@ -409,7 +415,10 @@ class Worker:
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error
             self._untold[outcome.token, outcome.number] = facts
-        self._fetcher.finished(outcome)
+        if outcome.kind == "failed":
+            self._letters.finish(outcome, self._fetcher.finished)
+        else:
+            self._fetcher.finished(outcome)
 
     def _outcome_applied(self, outcome: Finished) -> None:
         """Tell the hooks, now that the store has it."""
@@ -418,6 +427,30 @@ class Worker:
             if outcome.kind == "completed":
                 facts["result"] = outcome.value
             self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)
+        if outcome.kind == "failed":
+            self._letters.applied(outcome, self._letter_stored)
+
+    def _letter_stored(self, letter: NewJob, outcome: Finished) -> None:
+        self._tell_dead(
+            letter, outcome.queue, outcome.job_id, outcome.attempts_made, outcome.reason
+        )
+
+    def _letter_added(self, letter: NewJob, job: JobRecord) -> None:
+        self._tell_dead(letter, job.queue, job.id, job.attempts_made, job.failed_reason)
+
+    def _tell_dead(
+        self, letter: NewJob, queue: str, job_id: str, attempt: int, reason: str | None
+    ) -> None:
+        self._hooks.tell(
+            "dead",
+            queue=queue,
+            job_id=job_id,
+            task=letter.name,
+            attempt=attempt,
+            reason=reason,
+            letter_queue=letter.queue,
+            letter_id=letter.job_id,
+        )
 
     def _outcome_lost(self, outcome: Finished) -> None:
         self._untold.pop((outcome.token, outcome.number), None)
