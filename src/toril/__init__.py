@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from toril.core.reading import RawText
     from toril.engine.context import Context
+    from toril.engine.dead_letters import DeadLetterQueue, LetterInfo, LetterPage
     from toril.engine.deduplication import Deduplication
     from toril.engine.events import EventName, EventRecord
     from toril.engine.handle import Job
@@ -85,6 +86,7 @@ __all__ = [
     "Call",
     "Cancel",
     "Context",
+    "DeadLetterQueue",
     "Deduplication",
     "EventName",
     "EventRecord",
@@ -101,6 +103,8 @@ __all__ = [
     "JobOptions",
     "KeepPolicy",
     "LeaseLostError",
+    "LetterInfo",
+    "LetterPage",
     "MigrationError",
     "MissingExtraError",
     "Outcome",
@@ -176,6 +180,7 @@ _HOMES = {
     ),
     "toril.core.reading": ("RawText",),
     "toril.engine.context": ("Context",),
+    "toril.engine.dead_letters": ("DeadLetterQueue", "LetterInfo", "LetterPage"),
     "toril.engine.deduplication": ("Deduplication",),
     "toril.engine.events": (
         "EventName",

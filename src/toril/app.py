@@ -25,6 +25,7 @@ from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
+from toril.engine.letter_rules import check_rules
 from toril.engine.middleware import Middleware
 from toril.engine.migration import QueueMove, move, plan
 from toril.engine.operator import Progress
@@ -297,7 +298,9 @@ class App(TaskMaker):
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
-        return await self.backend().lifecycle.check()
+        backend = self.backend()
+        health = await backend.lifecycle.check()
+        return Health([*health.findings, *await check_rules(backend)], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import msgspec
 
@@ -28,7 +29,8 @@ MIN_TRACE_BYTES = 1024
 """With less room than this, a further trace is left out."""
 _RESERVED = str.maketrans({"%": "%25", "~": "%7E", ":": "%3A"})
 _MAX_PART_CHARS = 200
-"""Longest part of an id that is the queue's name or the job's id."""
+"""Longest part of an id that is the queue's name or the job's id. Of a longer one, its beginning
+and a digest."""
 
 
 class Letter(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -65,8 +67,16 @@ def letter_id(queue: str, job_id: str, processed_on_ms: int) -> str:
         job_id: Its id.
         processed_on_ms: When its last attempt began, which no other attempt of the job has.
     """
-    queue, job_id = queue.translate(_RESERVED), job_id.translate(_RESERVED)
-    return f"{PREFIX}{queue[:_MAX_PART_CHARS]}~{job_id[:_MAX_PART_CHARS]}~{processed_on_ms}"
+    return f"{PREFIX}{_part(queue)}~{_part(job_id)}~{processed_on_ms}"
+
+
+def _part(name: str) -> str:
+    """Return a name as a part of an id: without the characters that separate parts, and not long."""
+    part = name.translate(_RESERVED)
+    if len(part) <= _MAX_PART_CHARS:
+        return part
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{part[: _MAX_PART_CHARS - 17]}%{digest}"
 
 
 def is_letter(job_id: str) -> bool:
