@@ -71,7 +71,7 @@ def letter_id(queue: str, job_id: str, processed_on_ms: int) -> str:
 
 
 def _part(name: str) -> str:
-    """Return a name as a part of an id: without the characters that separate parts, and not long."""
+    """Return a name as a part of an id: short, and without characters that separate parts."""
     part = name.translate(_RESERVED)
     if len(part) <= _MAX_PART_CHARS:
         return part
