@@ -18,6 +18,7 @@ from toril import (
     InvalidOptionError,
     Job,
     JobNotFoundError,
+    KeepPolicy,
     RetryPolicy,
     WrongStateError,
 )
@@ -220,6 +221,53 @@ async def test_other_data_are_checked_by_the_task() -> None:
         assert (await job.info()).data == {"to": "ann"}
 
 
+async def test_each_failure_in_a_row_leaves_one() -> None:
+    """The rule is remembered for a second, which must not end the letters."""
+    async with in_memory(memory_app()) as run:
+
+        @run.app.task(queue="mail", retry=ONCE)
+        async def greet() -> None:
+            raise Fail("for good")
+
+        await run.app.queue("mail").set_dead_letter("dead-letter")
+        jobs = [await greet.enqueue() for _ in range(3)]
+        await run.run_until_idle()
+
+        assert [x.original_job_id for x in await letters(run.app)] == [job.id for job in jobs]
+
+
+async def test_a_job_that_is_gone_comes_back_with_other_data() -> None:
+    async with in_memory(memory_app()) as run:
+
+        @run.app.task(queue="mail", retry=ONCE, dead_letter="dead-letter")
+        async def greet(to: str) -> None:
+            if to == "nobody":
+                raise Fail("no such person")
+
+        job = await greet.with_options(keep_failed=KeepPolicy(count=0)).enqueue("nobody")
+        await run.run_until_idle()
+        (letter,) = await letters(run.app)
+        with pytest.raises(JobNotFoundError):
+            await job.info()
+
+        await run.app.dead_letters().redrive(letter.id, {"to": "ann"})
+
+        assert (await job.info()).data == {"to": "ann"}
+
+
+async def test_nonsense_is_refused() -> None:
+    async with memory_app() as app:
+        dead = app.dead_letters()
+        for limit in (0, 1001):
+            with pytest.raises(InvalidOptionError, match=f"limit={limit}"):
+                await dead.list(limit=limit)
+        assert (await dead.list(limit=1)).letters == (await dead.list(limit=1000)).letters == []
+        with pytest.raises(InvalidOptionError, match="max_per_s=0"):
+            await dead.redrive_all(max_per_s=0)
+        with pytest.raises(InvalidOptionError, match="limit=-1"):
+            await dead.redrive_all(limit=-1)
+
+
 async def test_letters_are_chosen_by_queue_task_and_reason() -> None:
     async with in_memory(memory_app()) as run:
         app = run.app
@@ -246,7 +294,9 @@ async def test_letters_are_chosen_by_queue_task_and_reason() -> None:
         second = await dead.list(limit=3, after=first.next)
         assert len({x.id for x in (*first.letters, *second.letters)}) == 4
 
-        assert await dead.redrive_all(error="timeout") == 2
+        told: list[int] = []
+        assert await dead.redrive_all(error="timeout", progress=told.append) == 2
+        assert told == [1, 2]
         assert await dead.redrive_all(error="timeout") == 0
         assert await dead.redrive_all(limit=1) == 1
         back = (await dead.list(redriven=True)).letters

@@ -84,7 +84,7 @@ class LetterKeeper:
     async def _add_missing(self, queue: str, rule: DeadLetterRule) -> None:
         letters = self._backend.dead_letters
         while True:
-            ids, until_ms = await letters.unlettered(queue, limit=CHUNK)
+            ids, until = await letters.unlettered(queue, limit=CHUNK)
             for job_id in ids:
                 record = await self._backend.jobs.get(queue, job_id)
                 if record is None or record.state is not State.FAILED or is_letter(job_id):
@@ -93,9 +93,9 @@ class LetterKeeper:
                 (added,) = await self._backend.jobs.add([letter])
                 if not added.duplicate:
                     self._told(letter, record)
-            if not until_ms:
+            if not until:
                 return
-            await letters.looked(queue, until_ms)
+            await letters.looked(queue, until)
 
 
 async def remove_old(backend: Backend, target: str, keep_ms: int) -> int:

@@ -1,8 +1,8 @@
 """Where failures leave letters, and how a letter's job comes back.
 
 The rule of a queue lies in its `meta` hash, field `toril:dead`: a JSON array of the dead-letter
-queue and of how long letters are kept, in milliseconds, or null. `toril:deadSeen` is the moment up
-to which failures of other clients have their letters.
+queue and of how long letters are kept, in milliseconds, or null. `toril:deadSeen` is the score in
+`failed` up to which failures of other clients have their letters.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class RedisDeadLetters:
                 return DeadLetterRule(target, keep_ms)
         return None
 
-    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], int]:
-        ids, until_ms = await self._client.run(
+    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], str]:
+        ids, until = await self._client.run(
             script("unlettered"), [self._keys.meta(queue)], self._moments.frozen(), limit
         )
-        return list(ids), until_ms
+        return list(ids), until
 
-    async def looked(self, queue: str, until_ms: int) -> None:
-        await self._client.call("HSET", self._keys.meta(queue), "toril:deadSeen", until_ms)
+    async def looked(self, queue: str, until: str) -> None:
+        await self._client.call("HSET", self._keys.meta(queue), "toril:deadSeen", until)
 
     async def redrive(self, wanted: Redrive) -> tuple[Redriven, State | None]:
         record = wanted.job.record

@@ -39,11 +39,11 @@ class SqliteDeadLetters:
 
         return await self._reader.ask(question)
 
-    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], int]:
+    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], str]:
         del queue, limit  # only our workers use a file, and each failure carries its letter
-        return [], 0
+        return [], ""
 
-    async def looked(self, queue: str, until_ms: int) -> None:
+    async def looked(self, queue: str, until: str) -> None:
         pass
 
     async def redrive(self, wanted: Redrive) -> tuple[Redriven, State | None]:

@@ -58,7 +58,7 @@ class DeadLetters(Protocol):
         """Return where failures of a queue leave letters; None if nowhere."""
         ...
 
-    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], int]:
+    async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], str]:
         """Return jobs that failed since the last look and have no letter, oldest first.
 
         Other clients of the same store, such as Node workers, write none. Jobs that were failed
@@ -66,15 +66,16 @@ class DeadLetters(Protocol):
 
         Parameters:
             queue: One that has a rule; failures from before the rule do not count.
-            limit: About how many jobs to look at. Those of the last millisecond come together.
+            limit: About how many jobs to look at. Those that failed together come together.
 
         Returns:
-            Their ids, and what to tell `looked` once their letters are stored.
+            Their ids, and what to tell `looked` once their letters are stored; empty if no job has
+            failed since.
         """
         ...
 
-    async def looked(self, queue: str, until_ms: int) -> None:
-        """Note that the failures up to a moment have their letters."""
+    async def looked(self, queue: str, until: str) -> None:
+        """Note that failures have their letters, up to those that `unlettered` has returned."""
         ...
 
     async def redrive(self, wanted: Redrive) -> tuple[Redriven, State | None]:

@@ -6,9 +6,9 @@
 --   meta       hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
---   limit      int     jobs to look at; those that failed in the same millisecond as the last come too
+--   limit      int     jobs to look at; others with the score of the last come too
 -- RETURNS
---   {ids, moment of the newest failure looked at, or 0 if there was none}
+--   {ids, score of the newest failure looked at, or '' if there was none}
 -- EMITS
 --   nothing
 -- COST
@@ -17,15 +17,16 @@
 -- @include lib/number_of
 -- @include lib/open_queue
 local queue, limit = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[2])
-local seen_ms = number_of(try('HGET', queue.meta, 'toril:deadSeen')) or 0
+local seen = try('HGET', queue.meta, 'toril:deadSeen')
+if not seen or not number_of(seen) then seen = '0' end
 local failed = queue.base .. 'failed'
 local before = string.format('(%.0f', queue.now_ms)
-local found = try('ZRANGEBYSCORE', failed, string.format('(%.0f', seen_ms), before, 'WITHSCORES',
+local found = try('ZRANGEBYSCORE', failed, '(' .. seen, before, 'WITHSCORES',
   'LIMIT', 0, limit) or {}
-if #found == 0 then return { {}, 0 } end
+if #found == 0 then return { {}, '' } end
 local last = found[#found]
 if #found == 2 * limit then
-  -- The rest of the last millisecond: the next look begins behind it.
+  -- The others with the last score: the next look begins behind it.
   local rest = redis.call('ZRANGEBYSCORE', failed, last, last)
   local known = {}
   for index = 1, #found, 2 do known[found[index]] = true end
@@ -40,4 +41,4 @@ for index = 1, #found, 2 do
   local facts = try('HMGET', queue.base .. found[index], 'name', 'processedOn', 'toril:letter')
   if facts and facts[1] and facts[2] and facts[2] ~= facts[3] then ids[#ids + 1] = found[index] end
 end
-return { ids, math.floor(number_of(last) or 0) }
+return { ids, last }
