@@ -20,9 +20,11 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
+from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
+from toril.engine.letter_rules import check_rules
 from toril.engine.middleware import Middleware
 from toril.engine.migration import QueueMove, plan
 from toril.engine.operator import Progress
@@ -220,6 +222,14 @@ class App(TaskMaker):
         check = check_existing_queue_name if existing else check_queue_name
         return Queue(self._producer, check(name))
 
+    def dead_letters(self, queue: str = DEAD_LETTER) -> DeadLetterQueue:
+        """Return a dead-letter queue: to list its letters, and to bring their jobs back.
+
+        Raises:
+            InvalidOptionError: A queue cannot have this name.
+        """
+        return DeadLetterQueue(self._producer, self._registry, check_queue_name(queue))
+
     async def queues(self, *, search: bool = False) -> list[QueueInfo]:
         """Return all queues that the store has on its list, by name.
 
@@ -299,7 +309,9 @@ class App(TaskMaker):
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
-        return await self.backend().lifecycle.check()
+        backend = self.backend()
+        health = await backend.lifecycle.check()
+        return Health([*health.findings, *await check_rules(backend)], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.

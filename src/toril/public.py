@@ -35,6 +35,7 @@ from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
 from toril.engine.context import Context as Context
+from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication
 from toril.engine.drafts import JobDraft as JobDraft
 from toril.engine.events import EventName as EventName
@@ -45,6 +46,8 @@ from toril.engine.info import AttemptInfo as AttemptInfo
 from toril.engine.info import JobInfo as JobInfo
 from toril.engine.info import QueueInfo as QueueInfo
 from toril.engine.info import WorkerInfo as WorkerInfo
+from toril.engine.letter_info import LetterInfo as LetterInfo
+from toril.engine.letter_info import LetterPage as LetterPage
 from toril.engine.middleware import Call as Call
 from toril.engine.migration import QueueMove as QueueMove
 from toril.engine.operations import acting as acting

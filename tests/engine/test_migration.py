@@ -15,7 +15,7 @@ from tests.support.redis_servers import RedisServer
 from toril import App, JobOptions, RateLimit, Settings
 from toril.backends import open_backend
 from toril.core.errors import InvalidOptionError, MigrationError, WrongStateError
-from toril.engine.contract import Backend, JobFilter
+from toril.engine.contract import Backend, DeadLetterRule, JobFilter
 from toril.engine.contract.jobs import JobPage
 from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.job import WholeJob
@@ -169,6 +169,7 @@ async def test_settings_and_totals_go_over(stores: Stores) -> None:
     await stores.source.limits.set_concurrency(Q, 7)
     await stores.source.limits.set_rate(Q, 100, 60_000)
     await stores.source.events.choose(Q, "outcomes")
+    await stores.source.dead_letters.set_rule(Q, DeadLetterRule("graveyard", 5000))
     before = await stores.source.counts.queue(Q)
     assert before is not None
 
@@ -179,6 +180,7 @@ async def test_settings_and_totals_go_over(stores: Stores) -> None:
     assert (after.concurrency, after.rate_limit, after.rate_window_ms) == (7, 100, 60_000)
     assert (after.completed_total, after.failed_total) == (2, 2)
     assert (after.events, after.paused) == ("outcomes", False)
+    assert await stores.target.dead_letters.rule(Q) == DeadLetterRule("graveyard", 5000)
 
 
 async def test_empty_queue_goes_over_with_its_settings(stores: Stores) -> None:

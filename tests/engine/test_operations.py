@@ -57,6 +57,7 @@ QUEUE_VERBS: list[tuple[str, Callable[[Queue], Awaitable[object]], dict[str, Any
     ),
     ("hold", lambda q: q.hold(1.5), {"duration_s": 1.5}, None),
     ("set_events", lambda q: q.set_events("none"), {"told": "none"}, None),
+    ("set_dead_letter", lambda q: q.set_dead_letter("dead"), {"dead_letter": "dead"}, None),
     (
         "release_deduplication",
         lambda q: q.release_deduplication("the report"),
@@ -164,6 +165,7 @@ def test_handles_operate_by_no_other_way() -> None:
     """`handle.py` went to the store by itself, so nobody could have said who did it."""
     looks = {
         "add", "by_priority", "check", "get", "holder", "list", "page", "queue", "queues", "read",
+        "rule",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
     for name in ("engine/handle.py", "engine/queue.py", "app.py"):

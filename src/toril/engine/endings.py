@@ -112,6 +112,8 @@ class Endings:
         outcome = Finished.of(attempt.claimed, "failed", self._worker_id, counts=True)
         outcome.reason, outcome.traceback = beginning(reason), traceback
         outcome.keep_count, outcome.keep_age_ms = KEEP_FAILED.count, _ms(KEEP_FAILED.age_s)
+        if attempt.handler is not None:
+            outcome.dead_letter = attempt.handler.dead_letter
         attempt.error = broken
         return outcome
 
@@ -134,6 +136,8 @@ class Endings:
             keep = from_wire(attempt.claimed.opts).keep_failed
             keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
             outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
+            outcome.dead_letter = None if handler is None else handler.dead_letter
+            outcome.unwanted = attempt.stop_kind == "cancelled" or isinstance(error, Cancel)
         attempt.error = error
         return outcome
 

@@ -62,6 +62,11 @@ class Handler(Protocol):
         """What happens to failed jobs that do not say."""
         ...
 
+    @property
+    def dead_letter(self) -> str | None:
+        """The queue in which failures leave letters. None: the rule of their own queue counts."""
+        ...
+
     def arguments(self, data: str) -> dict[str, Any]:
         """Return the function's keyword arguments from a stored payload.
 

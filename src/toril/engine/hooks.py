@@ -24,8 +24,8 @@ from toril.core.loggers import logger
 log = logger("toril.hooks")
 
 HookName = Literal[
-    "active", "completed", "failed", "retried", "progress", "stalled", "lease_lost", "blocked",
-    "error", "operated",
+    "active", "completed", "failed", "retried", "dead", "progress", "stalled", "lease_lost",
+    "blocked", "error", "operated",
 ]  # fmt: skip
 HOOKS: tuple[str, ...] = get_args(HookName)
 
@@ -56,6 +56,10 @@ class HookEvent:
     """`operated`: what the method was given, but for payloads and log lines."""
     count: int | None = None
     """`operated`: how many jobs it changed, if it is a method for many."""
+    letter_queue: str | None = None
+    """`dead`: the dead-letter queue."""
+    letter_id: str | None = None
+    """`dead`: the id of the letter there."""
 
 
 Hook = Callable[[HookEvent], Awaitable[None] | None]

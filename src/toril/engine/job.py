@@ -110,7 +110,11 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     started_ms: int = 0
     lifo: bool = False
     follow_ups: list[NewJob] | None = None
-    """`completed`: jobs that the store adds in the same transaction."""
+    """Jobs that the store adds in the same transaction. `failed`: its dead letter."""
+    dead_letter: str | None = None
+    """`failed`: the dead-letter queue that the task names. None: the queue's rule counts."""
+    unwanted: bool = False
+    """`failed`: somebody cancelled the job, or the task itself did. It leaves no letter."""
 
     @classmethod
     def of(cls, claimed: Claimed, kind: OutcomeKind, worker_id: str, *, counts: bool) -> Finished:

@@ -191,6 +191,8 @@ class _QueueMover:
                 await target.limits.set_rate(name, before.rate_limit, before.rate_window_ms or 1000)
             if before.events != "all":
                 await target.events.choose(name, before.events)
+            if (rule := await self._source.dead_letters.rule(name)) is not None:
+                await target.dead_letters.set_rule(name, rule)
         await self._source.limits.pause(name, moving=True)
         try:
             _refuse_running(self._source, await self._source_record())

@@ -17,6 +17,8 @@ from typing import Any, get_args
 
 from toril.core.checks import require
 from toril.core.durations import seconds
+from toril.core.ids import check_queue_name
+from toril.engine.contract import DeadLetterRule
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.events import EventsTold
 from toril.engine.operations import Operation
@@ -80,6 +82,39 @@ class Operator:
         async with self._doing("release_deduplication", deduplication_id=deduplication_id) as doing:
             doing.changed = await backend.deduplication.release(self.name, deduplication_id)
         return doing.changed
+
+    async def set_dead_letter(
+        self, queue: str | None, *, keep: float | timedelta | None = None
+    ) -> None:
+        """Have jobs of this queue that fail for good leave a letter in another queue.
+
+        It counts for all workers within a second, and for failures from then on. A task that names
+        a dead-letter queue itself goes before.
+
+        Parameters:
+            queue: The dead-letter queue. None: failures leave no letters any more.
+            keep: Letters that are older are removed, in seconds or as a timedelta. None: never.
+
+        Raises:
+            InvalidOptionError: It is this queue itself, or no queue can have that name, or in a
+                Redis Cluster the two are in different slots.
+        """
+        backend, rule = self._open(), None
+        if queue is not None:
+            check_queue_name(queue)
+            require(queue != self.name, "queue", queue, "another queue than the one that fails")
+            keep_ms = None if keep is None else round(seconds(keep, "keep") * 1000)
+            await backend.dead_letters.rule(self.name)  # a Cluster is known once it was asked
+            require(
+                backend.dispatch.together((self.name, queue)),
+                "queue",
+                queue,
+                f"one in the same slot of the Redis Cluster as {self.name!r}: give both names the"
+                " same part in braces, such as '{shop}mail' and '{shop}dead'",
+            )
+            rule = DeadLetterRule(queue, keep_ms)
+        async with self._doing("set_dead_letter", dead_letter=queue):
+            await backend.dead_letters.set_rule(self.name, rule)
 
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written from now on, whoever causes them. A new queue writes all.

@@ -15,6 +15,7 @@ from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import Word
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Finished
+from toril.engine.letter_writer import LetterWriter
 from toril.engine.outbox import Batch, Facts, Outbox
 
 log = logger("toril.worker")
@@ -23,9 +24,10 @@ log = logger("toril.worker")
 class OutcomeHooks:
     """The two ends of an outcome's way: into the outbox, and out of an exchange."""
 
-    def __init__(self, hooks: Hooks, outbox: Outbox) -> None:
+    def __init__(self, hooks: Hooks, outbox: Outbox, letters: LetterWriter) -> None:
         self._hooks = hooks
         self._outbox = outbox
+        self._letters = letters
 
     def finished(self, attempt: Attempt, outcome: Finished) -> None:
         """Send an outcome, with the facts of its attempt if a hook wants them."""
@@ -34,14 +36,20 @@ class OutcomeHooks:
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error
-        self._outbox.add(outcome, facts)
+        if outcome.kind == "failed":
+            self._letters.finish(outcome, lambda failed: self._outbox.add(failed, facts))
+        else:
+            self._outbox.add(outcome, facts)
 
     def delivered(self, batch: Batch, words: Sequence[Word]) -> None:
         """Tell the hooks, now that the store has applied these outcomes, or refused them."""
         for outcome, facts, word in zip(batch.outcomes, batch.facts, words, strict=True):
             if word == "lease_lost":
                 self._lost(outcome)
-            elif facts is not None:
+                continue
+            if outcome.kind == "failed":
+                self._letters.applied(outcome)
+            if facts is not None:
                 if outcome.kind == "completed":
                     facts["result"] = outcome.value
                 self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)

@@ -83,6 +83,11 @@ class Queue(Operator):
         job_id = await self._open().deduplication.holder(self.name, deduplication_id)
         return None if job_id is None else self.job(job_id)
 
+    async def dead_letter(self) -> str | None:
+        """Return the queue in which failures of this one leave letters; None if there is none."""
+        rule = await self._open().dead_letters.rule(self.name)
+        return None if rule is None else rule.queue
+
     async def info(self) -> QueueInfo | None:
         """Return the queue's figures; None if nothing is known of it."""
         record = await self._open().counts.queue(self.name)

@@ -80,4 +80,6 @@ def _failed(outcome: Finished, reason: str) -> Finished:
         keep_age_ms=None if age_s is None else round(age_s * 1000),
         worker_id=outcome.worker_id,
         started_ms=outcome.started_ms,
+        dead_letter=outcome.dead_letter,
+        unwanted=outcome.unwanted,
     )

@@ -29,6 +29,9 @@ from toril.engine.intake import Intake
 from toril.engine.judging import describe
 from toril.engine.lease_losses import LeaseLosses
 from toril.engine.leases import LeaseKeeper
+from toril.engine.letter_hooks import LetterHooks
+from toril.engine.letter_keeper import LetterKeeper
+from toril.engine.letter_writer import LetterWriter
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
@@ -161,7 +164,9 @@ class Worker:
         registration = Registration(self._backend, self.id, options)
         await registration.announce()
         outbox = Outbox()
-        outcome_hooks = OutcomeHooks(self._hooks, outbox)
+        letter_hooks = LetterHooks(self._hooks)
+        letters = LetterWriter(self._backend, stored=letter_hooks.stored)
+        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters)
         sender = MessageSender(dispatch, refused=lambda message: losses.message_refused(message))
         executor = self._executor = Executor(
             self._handlers,
@@ -215,6 +220,7 @@ class Worker:
             max_stalled=options.max_stalled,
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
+        letter_keeper = LetterKeeper(self._backend, options.queues, told=letter_hooks.added)
         if self._quiet:
             self.quiet()
         keeper.start()
@@ -222,6 +228,7 @@ class Worker:
         watching = fetcher.outage.watch(options.stale_after_s, self._give_up)
         helpers = [
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
+            asyncio.create_task(letter_keeper.run(), name="toril-letters"),
             asyncio.create_task(watching, name="toril-watchdog"),
         ]
         self._ready.set()
@@ -242,6 +249,7 @@ class Worker:
             await executor.close()
             await keeper.stop()
             await registration.settle()
+            await letters.settle(FAREWELL_S)
             await self._hooks.settle(FAREWELL_S)
             await registration.end(
                 may_hold_jobs=fetcher.busy > 0 or fetcher.awaits_reply or fetcher.unanswered

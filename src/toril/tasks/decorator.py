@@ -60,6 +60,7 @@ class TaskMaker(ABC):
         timeout: float | timedelta | None = 3600.0,
         keep_completed: KeepPolicy = KEEP_COMPLETED,
         keep_failed: KeepPolicy = KEEP_FAILED,
+        dead_letter: str | None = None,
         max_payload_bytes: int = 256 * 1024,
         max_result_bytes: int = 64 * 1024,
         profile: Profile | str | None = None,
@@ -77,6 +78,8 @@ class TaskMaker(ABC):
             timeout: Longest attempt, in seconds or as a timedelta. None: no limit. Default: 1 h.
             keep_completed: What is kept of completed jobs. Default: the newest 10,000, for 7 days.
             keep_failed: What is kept of failed ones. Default: the newest 100,000, for 90 days.
+            dead_letter: The queue in which jobs that fail for good leave letters. Default: what
+                `Queue.set_dead_letter` says of their queue.
             max_payload_bytes: Largest payload as JSON. Default: 256 KiB.
             max_result_bytes: Largest result as JSON. Default: 64 KiB.
             profile: `light`, `medium` or `heavy`: which workers take it.
@@ -98,6 +101,7 @@ class TaskMaker(ABC):
                 timeout_s=None if timeout is None else seconds(timeout, "timeout"),
                 keep_completed=keep_completed,
                 keep_failed=keep_failed,
+                dead_letter=dead_letter,
                 max_payload_bytes=max_payload_bytes,
                 max_result_bytes=max_result_bytes,
                 profile=None if profile is None else _profile(profile),

@@ -29,6 +29,9 @@ class TaskOptions:
     """What is kept of completed jobs. Default: the newest 10,000, for 7 days."""
     keep_failed: KeepPolicy = KEEP_FAILED
     """What is kept of failed jobs. Default: the newest 100,000, for 90 days."""
+    dead_letter: str | None = None
+    """The queue in which jobs that fail for good leave letters. None: the rule of their own queue
+    counts, if it has one."""
     max_payload_bytes: int = 256 * 1024
     """Largest payload as JSON. Store larger things elsewhere and pass their address."""
     max_result_bytes: int = 64 * 1024
@@ -65,5 +68,10 @@ class TaskOptions:
         require(
             self.max_result_bytes >= 1, "max_result_bytes", self.max_result_bytes, "bytes, from 1"
         )
+        if self.dead_letter is not None:
+            check_queue_name(self.dead_letter)
+            require(
+                self.dead_letter != self.queue, "dead_letter", self.dead_letter, "another queue"
+            )
         require(isinstance(self.retry, RetryPolicy), "retry", self.retry, "a RetryPolicy")
         require(self.rename in (None, "camel"), "rename", self.rename, "'camel' or None")

@@ -240,6 +240,11 @@ class Task(Generic[P, R]):
         return self.options.keep_failed
 
     @cached_property
+    def dead_letter(self) -> str | None:
+        """The queue in which failures leave letters. None: the rule of their own queue counts."""
+        return self.options.dead_letter
+
+    @cached_property
     def context_name(self) -> str | None:
         """The parameter that takes the `Context`."""
         return self.parameters.context

@@ -68,6 +68,13 @@ def mark_in_process(ctx: Context, duration_s: float = 0.0) -> None:
     mark(ctx)
 
 
+@app.task(queue="dying", retry=RetryPolicy(max_attempts=2, backoff="fixed", base_s=0.01))
+async def die(duration_s: float) -> None:
+    """Fail for good, a while after it began."""
+    await asyncio.sleep(duration_s)
+    raise ValueError("it dies each time")
+
+
 @app.task(queue="nothing")
 async def do_nothing() -> None:
     """Cost as little as a job can."""

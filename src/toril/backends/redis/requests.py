@@ -11,7 +11,7 @@ import msgspec
 from toril.backends.redis import traces
 from toril.engine.contract.dispatch import Claim, Exchange
 from toril.engine.deduplication import DeduplicationRule, HeldId
-from toril.engine.job import Attempt, Finished, NewJob, WholeJob
+from toril.engine.job import Attempt, Finished, JobRecord, NewJob, WholeJob
 from toril.engine.states import FINISHED, State
 
 _encode = msgspec.json.Encoder().encode
@@ -189,6 +189,16 @@ def whole_job(job: WholeJob) -> list[str | int]:
         moment_ms = record.due_ms
     elif record.state in FINISHED:
         moment_ms = record.ended_ms
+    words = hash_words(record, finished_on_ms=moment_ms if record.state in FINISHED else None)
+    return [
+        record.id, record.state, record.priority, moment_ms, _hold(job.held), len(words),
+        len(job.log),
+        *words, *job.log,
+    ]  # fmt: skip
+
+
+def hash_words(record: JobRecord, *, finished_on_ms: str | int | None = None) -> list[str | int]:
+    """Return the fields of a job's hash, each with its value."""
     history = record.history
     kept = [attempt.traceback for attempt in history if attempt.traceback is not None]
     fields: dict[str, str | int | None] = {
@@ -205,7 +215,7 @@ def whole_job(job: WholeJob) -> list[str | int]:
         "returnvalue": record.result,
         "failedReason": record.failed_reason,
         "processedOn": record.processed_on_ms,
-        "finishedOn": moment_ms if record.state in FINISHED else None,
+        "finishedOn": finished_on_ms,
         "pb": record.worker_id,
         "defa": record.deferred_failure,
         "toril:cancel": record.cancel_reason,
@@ -217,11 +227,7 @@ def whole_job(job: WholeJob) -> list[str | int]:
     for name, value in fields.items():
         if value is not None:
             words += (name, value)
-    return [
-        record.id, record.state, record.priority, moment_ms, _hold(job.held), len(words),
-        len(job.log),
-        *words, *job.log,
-    ]  # fmt: skip
+    return words
 
 
 def _hold(held: HeldId | None) -> str:

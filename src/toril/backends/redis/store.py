@@ -6,6 +6,7 @@ from toril.backends.redis.address import Address
 from toril.backends.redis.bulk import RedisBulk
 from toril.backends.redis.client import Client
 from toril.backends.redis.counts import RedisCounts
+from toril.backends.redis.dead_letters import RedisDeadLetters
 from toril.backends.redis.deduplication import RedisDeduplicationIds
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
@@ -79,6 +80,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         events=events,
         counts=counts,
         limits=RedisLimits(scripts, known),
+        dead_letters=RedisDeadLetters(client, keys, moments),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes", "foreign_queues"}),

@@ -56,7 +56,7 @@ class SqliteMoving:
         return await self._reader.ask(question)
 
     async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
-        return await self._writer.run(lambda transaction: _adopt_jobs(transaction, queue, jobs))
+        return await self._writer.run(lambda transaction: adopt_jobs(transaction, queue, jobs))
 
     async def remove(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
         def transition(transaction: Transaction) -> list[bool]:
@@ -72,7 +72,7 @@ class SqliteMoving:
         return await self._writer.run(transition)
 
 
-def _adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
+def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
     """Add jobs that are not there yet, and return for each whether it was added.
 
     A job keeps its id. Where this is a number, it is also the number of the row, unless some queue

@@ -63,6 +63,8 @@ def settle(
             _complete(transaction, row, outcome)
         else:
             moves.append(_move(transaction, row, outcome, holder))
+            if outcome.follow_ups:  # its dead letter
+                add_jobs(transaction, outcome.follow_ups)
         if outcome.kind in ("completed", "failed"):
             state = State(outcome.kind)
             keeps[outcome.queue, state] = outcome

@@ -8,6 +8,7 @@ import apsw
 
 from toril.backends.sqlite.bulk import SqliteBulk
 from toril.backends.sqlite.counts import SqliteCounts
+from toril.backends.sqlite.dead_letters import SqliteDeadLetters
 from toril.backends.sqlite.deduplication import SqliteDeduplicationIds
 from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
@@ -76,6 +77,7 @@ def open_sqlite(
         events=SqliteEvents(writer, reader, news),
         counts=SqliteCounts(writer, reader, clock),
         limits=SqliteLimits(writer),
+        dead_letters=SqliteDeadLetters(writer, reader),
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),

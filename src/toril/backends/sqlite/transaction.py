@@ -122,6 +122,7 @@ class Transaction:
         self.run("events_trim", queue.id, queue.event_last)
         if queue.deduplicates:
             self.run("deduplications_forget", queue.id)
+        self.run("dead_letter_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:

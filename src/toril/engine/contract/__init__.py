@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from toril.core.clock import Clock
 from toril.engine.contract.bulk import Bulk
 from toril.engine.contract.counts import Counts
+from toril.engine.contract.dead_letters import DeadLetterRule, DeadLetters, Redrive
 from toril.engine.contract.deduplication import DeduplicationIds
 from toril.engine.contract.dispatch import (
     Claim,
@@ -35,6 +36,8 @@ __all__ = [
     "Bulk",
     "Claim",
     "Counts",
+    "DeadLetterRule",
+    "DeadLetters",
     "DeduplicationIds",
     "Dispatch",
     "Events",
@@ -48,6 +51,7 @@ __all__ = [
     "Limits",
     "Logs",
     "Moving",
+    "Redrive",
     "Repair",
     "Standing",
     "Workers",
@@ -70,6 +74,7 @@ class Backend:
     events: Events
     counts: Counts
     limits: Limits
+    dead_letters: DeadLetters
     workers: Workers
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()

@@ -93,7 +93,8 @@ local function settle_one(round, job)
   end
   settle_meta(queue)
   if facts[3] then rarely().free_deduplication(queue, job.id, facts[3]) end
-  local follow_ups = kind == 'completed' and more.follow_ups and rarely().follow_ups_of(round, more)
+  -- Of a failure that is its dead letter. A success that turned into a failure adds nothing.
+  local follow_ups = kind == more.kind and more.follow_ups and rarely().follow_ups_of(round, more)
   if kind == 'completed' then
     finish_completed(queue, job, facts)
   else
@@ -108,7 +109,10 @@ local function settle_one(round, job)
   end
   round.many[kind] = round.many[kind] + 1
   round.policy[kind] = more
-  if follow_ups then rarely().add_follow_ups(round, follow_ups) end
+  if follow_ups then
+    rarely().add_follow_ups(round, follow_ups)
+    if kind == 'failed' then rarely().note_letter(queue, job.id, more.keep_count) end
+  end
   return true
 end
 

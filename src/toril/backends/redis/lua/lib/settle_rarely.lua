@@ -22,6 +22,14 @@ local function finish_failed(queue, job, reason, facts)
   tell_failed(queue, job, reason, job.more.exhausted)
 end
 
+-- Note which failure of the job has a dead letter: the one of the attempt that began then.
+local function note_letter(queue, id, keep_count)
+  if keep_count == 0 then return end
+  local key = queue.base .. id
+  local began = redis.call('HGET', key, 'processedOn')
+  if began then redis.call('HSET', key, 'toril:letter', began) end
+end
+
 local function go_on_later(queue, job, facts)
   local more, key = job.more, job.key
   if more.kind == 'retried' then
