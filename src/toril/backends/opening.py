@@ -80,9 +80,9 @@ def open_backend(
 def _open_redis(url: object, clock: Clock | None, answer_timeout_s: float) -> Backend:
     try:
         with FORKS.importing:
-            from toril.backends.redis.own_client import from_client  # late, as above
+            from toril.backends.redis.client.redis_py import from_client  # late, as above
+            from toril.backends.redis.client.urls import parse
             from toril.backends.redis.store import open_redis
-            from toril.backends.redis.urls import parse
     except ImportError as error:
         if error.name != "hiredis":
             raise

@@ -9,8 +9,8 @@ from typing import Any
 from toril.backends.redis import records
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.requests import whole_job
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError, JobError, WrongStateError
@@ -30,7 +30,7 @@ class Bulk:
         client: Client,
         keys: Keys,
         moments: Moments,
-        known: KnownQueues,
+        known: QueueRegister,
         *,
         metrics_points: int,
     ) -> None:

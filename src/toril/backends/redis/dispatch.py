@@ -14,8 +14,8 @@ import msgspec
 from toril.backends.redis.client import Client
 from toril.backends.redis.exchanging import Exchanging, queues_of
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
 from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisStanding
@@ -48,7 +48,7 @@ class RedisDispatch:
         client: Client,
         keys: Keys,
         moments: Moments,
-        known: KnownQueues,
+        known: QueueRegister,
         wake_ups: WakeUps,
         workers: RedisWorkers,
         exchanging: Exchanging,
@@ -149,7 +149,9 @@ class RedisDispatch:
         return standing
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
-        self._client.check_open()
+        return self._client.sync(lambda: self._renew(held))
+
+    async def _renew(self, held: Sequence[Hold]) -> Renewal:
         renewal = Renewal([], [])
         for group in self._by_slot(held):
             places = Places()
@@ -158,7 +160,7 @@ class RedisDispatch:
                 arguments += (
                     places.of(hold.queue), hold.number, hold.token, hold.attempt, hold.lease_ms,
                 )  # fmt: skip
-            lost, cancelled = self._client.run_blocking(
+            lost, cancelled = await self._client.run(
                 script("renew"), self._metas(places), self._moments.frozen(), *arguments
             )
             renewal.lost.extend(group[place - 1] for place in lost)

@@ -9,13 +9,12 @@ import time
 from collections.abc import Sequence
 
 from toril.backends.redis import rights, servers
-from toril.backends.redis.client import Client
+from toril.backends.redis.client import Client, Script
+from toril.backends.redis.client.server_info import parse_info
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.damage import leases
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
-from toril.backends.redis.scripts import Script
-from toril.backends.redis.server_info import parse_info
 from toril.backends.redis.survey import Survey
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import BackendError, StoreDeniedError

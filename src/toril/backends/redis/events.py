@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import BlockingConnection, Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
@@ -29,7 +29,7 @@ class RedisEvents:
         self._client = client
         self._keys = keys
         self._moments = moments
-        self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[Line]]] = {}
+        self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[BlockingConnection]]] = {}
         """Idle connections for the next reader. In a Cluster by slot, as each leads to one node."""
 
     async def latest(self, queue: str) -> int:
@@ -70,18 +70,18 @@ class RedisEvents:
             return _events(found)
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + wait_s
-        line = await self._line(key)
+        connection = await self._connection(key)
         try:
             while not found and (left_s := ends_s - loop.time()) > 0:
                 block_s = min(left_s, _LONGEST_BLOCK_S)
                 block_ms = max(1, round(block_s * 1000))
-                found = await line.call(
+                found = await connection.call(
                     "XREAD", "COUNT", limit, "BLOCK", block_ms, *tail, timeout_s=block_s
                 )
         except BaseException:  # it may still wait for an answer: of no use to the next reader
-            await line.close()
+            await connection.close()
             raise
-        self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(line)
+        self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(connection)
         return _events(found)
 
     async def publish(self, queue: str, events: Sequence[EventRecord]) -> None:
@@ -115,17 +115,17 @@ class RedisEvents:
         for loop, slots in idle.items():
             if loop.is_closed():
                 continue
-            for line in itertools.chain(*slots.values()):
-                await line.close()
+            for connection in itertools.chain(*slots.values()):
+                await connection.close()
 
-    async def _line(self, key: str) -> Line:
+    async def _connection(self, key: str) -> BlockingConnection:
         slots = self._idle.get(asyncio.get_running_loop(), {})
         idle = slots.get(self._client.slot(key), [])
         while idle:
-            line = idle.pop()
-            if not line.closed:
-                return line
-        return await self._client.line(key)
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+        return await self._client.open_blocking(key)
 
 
 def _events(found: list[Any] | None) -> list[EventRecord]:

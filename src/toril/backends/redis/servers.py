@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from toril.backends.redis.server_info import ServerInfo
+from toril.backends.redis.client.server_info import ServerInfo
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
 from toril.core.loggers import logger
 from toril.engine.contract.lifecycle import Finding

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toril.backends.redis.address import Address
-from toril.backends.redis.client import Client
+from toril.backends.redis.client.address import Address
+from toril.backends.redis.client.multiplexed import MultiplexedClient
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
@@ -11,12 +11,13 @@ from toril.backends.redis.events import RedisEvents
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.repairs import Repairs
+from toril.backends.redis.rights import lacking
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -38,11 +39,12 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
             tests have it, is what they are told.
         metrics_points: Minutes of metrics that each queue keeps; 0: none are written.
     """
-    client = Client(address)
-    client.on_first_connect = admit
+    client = MultiplexedClient(address)
+    client.shared.on_first_connect = admit
+    client.shared.find_lacking = lacking
     keys = Keys(address.prefix)
     moments = Moments(clock)
-    known = KnownQueues(client, keys)
+    known = QueueRegister(client, keys)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
     exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)

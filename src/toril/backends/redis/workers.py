@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import BlockingConnection, Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
@@ -81,11 +81,14 @@ class RedisWorkers:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
         report = _report(running, quiet, resident_bytes)
         try:
-            return self._client.call_blocking("SET", key, report, "XX", *for_a_day) is not None
+            said = self._client.sync(
+                lambda: self._client.call("SET", key, report, "XX", *for_a_day)
+            )
+            return said is not None
         except StoreFullError:
             # What is said is not taken now, but that it was said: nobody takes us for dead.
             word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
-            return bool(self._client.call_blocking(word, key, for_a_day[1]))
+            return bool(self._client.sync(lambda: self._client.call(word, key, for_a_day[1])))
 
     async def deregister(self, worker_id: str) -> None:
         await self._leave(worker_id)
@@ -180,21 +183,21 @@ class RedisWorkers:
 
     async def _stay_present(self, worker: WorkerRecord) -> None:
         """Keep connections whose names tell BullMQ's `getWorkers` of the worker, one a queue."""
-        lines: dict[str, Line] = {}
+        connections: dict[str, BlockingConnection] = {}
         try:
             while True:
                 for queue in worker.queues[:MOST_PRESENT]:
-                    line = lines.get(queue)
-                    if line is None or line.closed:
+                    connection = connections.get(queue)
+                    if connection is None or connection.closed:
                         name = self._keys.client_name(queue, worker.id)
                         with suppress(BackendError):
-                            lines[queue] = await self._client.line(
+                            connections[queue] = await self._client.open_blocking(
                                 self._keys.meta(queue), name=name
                             )
                 await asyncio.sleep(PRESENCE_S)
         finally:
-            for line in lines.values():
-                await line.close()
+            for connection in connections.values():
+                await connection.close()
 
     async def _leave(self, worker_id: str) -> None:
         task = self._present.pop(worker_id, None)

@@ -1,6 +1,6 @@
 """Who has which key in a Redis Cluster: slots, their owners, and the nodes' redirections.
 
-No sockets here: `home.py` asks the nodes and follows what they say.
+No sockets here: `routing.py` asks the nodes and follows what they say.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from toril.backends.redis.address import Place
+from toril.backends.redis.client.address import Endpoint
 
 SLOTS = 16_384
 
@@ -72,19 +72,19 @@ class Slots:
     It is replaced as a whole, or one slot at a time: no reader sees half of a change.
     """
 
-    def __init__(self, owners: list[Place | None]) -> None:
+    def __init__(self, owners: list[Endpoint | None]) -> None:
         self._owners = owners
 
-    def owner(self, slot: int) -> Place | None:
+    def owner(self, slot: int) -> Endpoint | None:
         """Return the node that has a slot; None if that is not known."""
         return self._owners[slot]
 
-    def move(self, slot: int, place: Place) -> None:
+    def move(self, slot: int, endpoint: Endpoint) -> None:
         """Note that a node said who has a slot."""
-        self._owners[slot] = place
+        self._owners[slot] = endpoint
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def endpoints(self) -> tuple[Endpoint, ...]:
         """Return all nodes that have slots."""
         return tuple(dict.fromkeys(owner for owner in self._owners if owner is not None))
 
@@ -97,10 +97,10 @@ def parse_slots(reply: Iterable[Sequence[Any]], asked_host: str) -> Slots:
         asked_host: The host that gave the answer: a node that does not know its own name leaves it
             out.
     """
-    owners: list[Place | None] = [None] * SLOTS
+    owners: list[Endpoint | None] = [None] * SLOTS
     for first, last, primary, *_ in reply:
-        place = (host_of(primary[0], asked_host), int(primary[1]))
-        owners[first : last + 1] = [place] * (last + 1 - first)
+        endpoint = (host_of(primary[0], asked_host), int(primary[1]))
+        owners[first : last + 1] = [endpoint] * (last + 1 - first)
     return Slots(owners)
 
 
@@ -109,7 +109,7 @@ def host_of(said: Any, asked_host: str) -> str:
     return asked_host if said in (None, "", "?") else str(said)
 
 
-def parse_redirection(text: str, asked_host: str) -> tuple[int, Place]:
+def parse_redirection(text: str, asked_host: str) -> tuple[int, Endpoint]:
     """Return the slot and the node of `MOVED 3999 127.0.0.1:6381` or `ASK …`."""
     _, slot, address, *_ = text.split(" ")
     host, _, port = address.rpartition(":")

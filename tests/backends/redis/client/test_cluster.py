@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,16 @@ from tests.support.waiting import wait_until
 
 from toril import App, Context, RetryPolicy, Settings, State
 from toril.backends import open_backend
-from toril.backends.redis.client import Client
-from toril.backends.redis.cluster import (
+from toril.backends.redis.client.cluster import (
     first_key,
     hash_tag,
     parse_redirection,
     parse_slots,
     slot_of,
 )
-from toril.backends.redis.server_info import ServerInfo
-from toril.backends.redis.urls import parse
+from toril.backends.redis.client.multiplexed import MultiplexedClient
+from toril.backends.redis.client.server_info import ServerInfo
+from toril.backends.redis.client.urls import parse
 from toril.core.errors import (
     BackendError,
     InvalidOptionError,
@@ -122,7 +123,7 @@ class TestSlots:
         slots = parse_slots([[0, 99, ["", 7000, "id"]], [100, 16383, [None, 7001, "id"]]], "host")
 
         assert slots.owner(0) == ("host", 7000)
-        assert slots.places == (("host", 7000), ("host", 7001))
+        assert slots.endpoints == (("host", 7000), ("host", 7001))
         assert parse_redirection("MOVED 3999 :6381", "host") == (3999, ("host", 6381))
         assert parse_redirection("ASK 1 ::1:6381", "host") == (1, ("::1", 6381))
 
@@ -146,7 +147,7 @@ async def test_plain_url_of_a_node_is_enough(connect: Connect, cluster: Cluster)
     for key in keys_of_all_nodes(cluster).values():
         assert await client.run(INCREMENT, [key]) == 1
     assert client.clustered is True
-    assert client.call_blocking("PING") == "PONG"
+    assert client.sync(lambda: client.call("PING")) == "PONG"
 
 
 async def test_one_node_of_the_url_has_to_answer(connect: Connect, cluster: Cluster) -> None:
@@ -224,7 +225,7 @@ async def test_scripts_are_loaded_at_each_node(connect: Connect, cluster: Cluste
 async def test_nodes_are_the_primaries(connect: Connect, cluster: Cluster) -> None:
     client = connect(cluster.url)
     met: list[ServerInfo] = []
-    client.on_first_connect = met.append
+    client.shared.on_first_connect = met.append
     await client.many([("SET", f"key-{n}", n) for n in range(30)])
 
     nodes = await client.nodes()
@@ -278,7 +279,7 @@ async def test_slot_that_is_being_moved_is_asked_for_at_both_nodes(
 async def test_line_to_a_slot_that_moves_is_closed(connect: Connect, cluster: Cluster) -> None:
     client = connect(cluster.url)
     key = "blocking"
-    line = await client.line(key)
+    line = await client.open_blocking(key)
     source = cluster.node_for(key)
     assert f"id={line.id} " in source.command("CLIENT", "LIST")
     blocked = asyncio.create_task(line.call("BLPOP", key, 30, timeout_s=30))
@@ -293,7 +294,7 @@ async def test_line_to_a_slot_that_moves_is_closed(connect: Connect, cluster: Cl
     assert line.closed
 
     async def is_at_the_target() -> bool:
-        line = await client.line(key)
+        line = await client.open_blocking(key)
         try:
             await line.call("BLPOP", key, 0.01, timeout_s=0.01)
         except StoreUnreachableError:
@@ -310,7 +311,7 @@ async def test_line_is_unblocked_at_its_own_node(connect: Connect, cluster: Clus
     client = connect(cluster.url)
     for port, key in keys_of_all_nodes(cluster).items():
         node = next(server for server in cluster.servers if server.port == port)
-        line = await client.line(key)
+        line = await client.open_blocking(key)
         blocked = asyncio.create_task(line.call("BLPOP", key, 30, timeout_s=30))
         await wait_until(lambda: "cmd=blpop" in node.command("CLIENT", "LIST"))  # noqa: B023
 
@@ -381,7 +382,7 @@ def knows_replica(cluster: Cluster, replica: RedisServer) -> bool:
     return sum(f":{replica.port}@" in line and " slave " in line for line in lines) == 3
 
 
-async def eventually(client: Client, key: str) -> object:
+async def eventually(client: MultiplexedClient, key: str) -> object:
     """Increment a key as soon as somebody takes it; what was refused or not sent is tried again."""
     answer: list[object] = []
 
@@ -397,7 +398,7 @@ async def eventually(client: Client, key: str) -> object:
 
 
 def test_loops_and_threads_share_what_is_known(cluster: Cluster) -> None:
-    client = Client(parse(cluster.url))
+    client = MultiplexedClient(parse(cluster.url))
     keys = list(keys_of_all_nodes(cluster).values())
 
     async def work() -> None:
@@ -406,7 +407,7 @@ def test_loops_and_threads_share_what_is_known(cluster: Cluster) -> None:
     asyncio.run(work())
     asyncio.run(work())
     for key in keys:
-        assert client.run_blocking(INCREMENT, [key]) == 41
+        assert client.sync(partial(client.run, INCREMENT, [key])) == 41
     asyncio.run(client.close())
 
 

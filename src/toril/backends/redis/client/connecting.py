@@ -1,6 +1,6 @@
 """Opening a connection: the socket, its encryption, and being let in.
 
-One attempt, in one go; `routes.py` decides when there is another.
+One attempt, in one go; `managed_connection.py` decides when there is another.
 """
 
 from __future__ import annotations
@@ -14,34 +14,36 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from toril.backends.redis.address import Address, Place, Tls, show_place
-from toril.backends.redis.link import OVERDUE_S, Link, NotWrittenError
-from toril.backends.redis.protocol import ReplyError, Word, pack
-from toril.backends.redis.replies import code, translate
-from toril.backends.redis.server_info import ServerInfo, parse_info
+from toril.backends.redis.client.address import Address, Endpoint, Tls, show_endpoint
+from toril.backends.redis.client.connection import OVERDUE_S, Connection, NotWrittenError
+from toril.backends.redis.client.protocol import Argument, ReplyError, pack
+from toril.backends.redis.client.refusals import code, translate
+from toril.backends.redis.client.server_info import ServerInfo, parse_info
 from toril.core.errors import BackendError, InvalidOptionError, StoreUnreachableError
 
 CLIENT_NAME = "toril"
 """What `CLIENT LIST` shows for connections without a name of their own."""
+Opened = tuple[Connection, ServerInfo]
+"""A connection, and what its server says it is."""
 
 _KEEPALIVE_S = 30
 _KEEPALIVE_STEP_S = 5
 _KEEPALIVE_TRIES = 3
 
 
-async def open_link(
+async def open_connection(
     address: Address,
-    place: Place | None,
+    endpoint: Endpoint | None,
     *,
     name: str = CLIENT_NAME,
     answers_late: bool = False,
     as_primary: bool = False,
-) -> tuple[Link, ServerInfo]:
+) -> Opened:
     """Connect to one server, be let in, and return the connection and what the server says it is.
 
     Parameters:
         address: How to be let in.
-        place: The server. None: the address' Unix socket.
+        endpoint: The server. None: the address' Unix socket.
         name: What `CLIENT LIST` shows.
         answers_late: For commands that block: the server may be silent for any time.
         as_primary: Refuse a server that is none.
@@ -51,45 +53,45 @@ async def open_link(
         BackendError: The server does not let us in. Another attempt would go the same way.
         InvalidOptionError: A file that the address names for TLS cannot be used.
     """
-    link = await connect(
+    connection = await connect(
         address,
-        place,
+        endpoint,
         tls=address.tls,
         user=address.username,
         answer_timeout_s=None if answers_late else address.answer_timeout_s,
     )
     try:
         async with asyncio.timeout(address.connect_timeout_s):
-            info = await _greet(link, address, name, as_primary=as_primary)
+            info = await _greet(connection, address, name, as_primary=as_primary)
     except TimeoutError:
-        link.abort("no answer")
+        connection.abort("no answer")
         raise away(
-            link.shown, f"no answer to its greeting within {address.connect_timeout_s:g} s"
+            connection.shown, f"no answer to its greeting within {address.connect_timeout_s:g} s"
         ) from None
     except BaseException:
-        link.abort("it was not let in")
+        connection.abort("it was not let in")
         raise
-    return link, info
+    return connection, info
 
 
-async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, ServerInfo]:
-    """Connect, as `open_link` does, to the first server that answers.
+async def open_any(address: Address, endpoints: Iterable[Endpoint]) -> Opened:
+    """Connect, as `open_connection` does, to the first server that answers.
 
     Tries them in turn. If one does not answer within a second, tries the next one in parallel.
     """
-    attempts: list[asyncio.Future[tuple[Link, ServerInfo]]] = []
+    attempts: list[asyncio.Future[Opened]] = []
     troubles: list[StoreUnreachableError] = []
-    rest = iter(places)
-    pending: set[asyncio.Future[tuple[Link, ServerInfo]]] = set()
+    rest = iter(endpoints)
+    pending: set[asyncio.Future[Opened]] = set()
     try:
         while True:
-            place = next(rest, None)
-            if place is not None:
-                attempts.append(asyncio.ensure_future(open_link(address, place)))
+            endpoint = next(rest, None)
+            if endpoint is not None:
+                attempts.append(asyncio.ensure_future(open_connection(address, endpoint)))
                 pending.add(attempts[-1])
             elif not pending:
                 raise troubles[0]
-            timeout_s = None if place is None else OVERDUE_S
+            timeout_s = None if endpoint is None else OVERDUE_S
             done, pending = await asyncio.wait(
                 pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
@@ -107,34 +109,34 @@ async def open_any(address: Address, places: Iterable[Place]) -> tuple[Link, Ser
 
 
 async def follow(
-    place: Place,
-    opener: Callable[[Place], Coroutine[Any, Any, tuple[Link, ServerInfo]]],
-    look: Callable[[], Awaitable[Place | None]],
-) -> tuple[Link, ServerInfo]:
+    endpoint: Endpoint,
+    opener: Callable[[Endpoint], Coroutine[Any, Any, Opened]],
+    look: Callable[[], Awaitable[Endpoint | None]],
+) -> Opened:
     """Connect to a server. If another one takes its place meanwhile, connect to that one.
 
     Parameters:
-        place: Where it is now.
+        endpoint: Where it is now.
         opener: Connects to one server.
         look: Called each second. Returns the current server, or None if nobody knows.
     """
     while True:
-        attempt = asyncio.ensure_future(opener(place))
-        now = place
+        attempt = asyncio.ensure_future(opener(endpoint))
+        now = endpoint
         try:
-            while now == place:
+            while now == endpoint:
                 done, _ = await asyncio.wait([attempt], timeout=OVERDUE_S)
                 if done:
                     return attempt.result()
-                now = await look() or place
+                now = await look() or endpoint
         except BaseException:
             await give_up(attempt)
             raise
         await give_up(attempt)
-        place = now
+        endpoint = now
 
 
-async def give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:
+async def give_up(attempt: asyncio.Future[Opened]) -> None:
     """End an attempt to connect; close what it has opened."""
     attempt.cancel()
     await asyncio.gather(attempt, return_exceptions=True)
@@ -144,37 +146,37 @@ async def give_up(attempt: asyncio.Future[tuple[Link, ServerInfo]]) -> None:
 
 async def connect(
     address: Address,
-    place: Place | None,
+    endpoint: Endpoint | None,
     *,
     tls: Tls | None,
     user: str | None,
     answer_timeout_s: float | None,
-) -> Link:
+) -> Connection:
     """Open a socket and put the protocol on it. Names are looked up anew every time."""
     loop = asyncio.get_running_loop()
     shown = address.shown
-    if place is not None and (len(address.hosts) > 1 or place not in address.hosts):
-        shown = f"{shown} ({show_place(place)})"
+    if endpoint is not None and (len(address.hosts) > 1 or endpoint not in address.hosts):
+        shown = f"{shown} ({show_endpoint(endpoint)})"
     made = functools.partial(
-        Link,
+        Connection,
         loop,
         shown,
         answer_timeout_s=answer_timeout_s,
-        place=place,
+        endpoint=endpoint,
         user=user,
     )
     try:
         async with asyncio.timeout(address.connect_timeout_s):
-            if place is None:
-                transport, link = await loop.create_unix_connection(made, address.path)
+            if endpoint is None:
+                transport, connection = await loop.create_unix_connection(made, address.path)
             else:
                 context = None if tls is None else _context(tls, _stamps(tls))
-                transport, link = await loop.create_connection(
+                transport, connection = await loop.create_connection(
                     made,
-                    place[0],
-                    place[1],
+                    endpoint[0],
+                    endpoint[1],
                     ssl=context,
-                    server_hostname=place[0] if context is not None else None,
+                    server_hostname=endpoint[0] if context is not None else None,
                 )
     except TimeoutError:
         raise away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
@@ -193,12 +195,14 @@ async def connect(
     except OSError as error:
         raise away(shown, _plain(error)) from error
     _tune(transport.get_extra_info("socket"))
-    return link
+    return connection
 
 
-async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -> ServerInfo:
+async def _greet(
+    connection: Connection, address: Address, name: str, *, as_primary: bool
+) -> ServerInfo:
     """Say who we are and learn who it is: one write, one read."""
-    commands: list[tuple[Word, ...]] = []
+    commands: list[tuple[Argument, ...]] = []
     # In the order of their doing, and all of them needed; what follows is not.
     if address.password is not None or address.username is not None:
         commands.append(login(address.username, address.password or ""))
@@ -206,30 +210,32 @@ async def _greet(link: Link, address: Address, name: str, *, as_primary: bool) -
         commands.append(("SELECT", address.db))
     needed = len(commands)
     commands += [("CLIENT", "SETNAME", name), ("INFO",), ("ROLE",)]
-    replies = await ask_all(link, commands)
+    replies = await ask_all(connection, commands)
     for reply in replies[:needed]:
         if isinstance(reply, ReplyError):
-            raise translate(unsaid(str(reply), address.password), link.shown, user=link.user)
+            raise translate(
+                unsaid(str(reply), address.password), connection.shown, user=connection.user
+            )
     named, said, role = replies[needed:]
     if isinstance(named, ReplyError) and code(str(named)) != "NOPERM":
-        raise translate(str(named), link.shown, user=link.user)
-    info = ServerInfo(shown=link.shown)
+        raise translate(str(named), connection.shown, user=connection.user)
+    info = ServerInfo(shown=connection.shown)
     if not isinstance(said, ReplyError):  # a user may lack the right to ask
-        info = parse_info(said, link.shown)
+        info = parse_info(said, connection.shown)
     if info.loading:
-        raise translate("LOADING", link.shown)
-    link.run_id = info.fields.get("run_id", "")
+        raise translate("LOADING", connection.shown)
+    connection.run_id = info.fields.get("run_id", "")
     is_primary = role[0] == "master" if isinstance(role, list) else info.role != "slave"
     if as_primary and isinstance(role, list) and is_primary:
-        link.replicas = len(role[2])
+        connection.replicas = len(role[2])
     if as_primary and not is_primary:
-        raise away(link.shown, "the sentinels still name a server that is no primary")
+        raise away(connection.shown, "the sentinels still name a server that is no primary")
     return info
 
 
-async def ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
+async def ask_all(connection: Connection, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
     """Send the words of a greeting, in one write; return the answers, refusals among them."""
-    calls = [link.send(pack(command)) for command in commands]
+    calls = [connection.send(pack(command)) for command in commands]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, NotWrittenError | StoreUnreachableError):
@@ -238,16 +244,16 @@ async def ask_all(link: Link, commands: Sequence[tuple[Word, ...]]) -> list[Any]
         return answers
     # Nothing of a caller's was under way, so nothing of theirs is unknown.
     if isinstance(answers[0], ReplyError):  # it said why, and hung up
-        raise translate(str(answers[0]), link.shown, user=link.user)
+        raise translate(str(answers[0]), connection.shown, user=connection.user)
     if "not Redis' protocol" in str(answer):
         raise BackendError(
-            f"{link.shown}: what answers there does not speak Redis' protocol. Is it the right"
-            " port, and does it want TLS ('rediss://')?"
+            f"{connection.shown}: what answers there does not speak Redis' protocol. Is it the"
+            " right port, and does it want TLS ('rediss://')?"
         )
-    raise away(link.shown, "it hung up at the greeting")
+    raise away(connection.shown, "it hung up at the greeting")
 
 
-def login(username: str | None, password: str) -> tuple[Word, ...]:
+def login(username: str | None, password: str) -> tuple[Argument, ...]:
     """Return the AUTH command of a user."""
     return ("AUTH", password) if username is None else ("AUTH", username, password)
 

@@ -10,9 +10,9 @@ import pytest
 from tests.backends.redis.faking import FakeServer, fake_server
 from tests.support.waiting import wait_until
 
-from toril.backends.redis import link as link_module
-from toril.backends.redis.link import Link, NotWrittenError
-from toril.backends.redis.protocol import ReplyError, pack
+from toril.backends.redis.client import connection as connection_module
+from toril.backends.redis.client.connection import Connection, NotWrittenError
+from toril.backends.redis.client.protocol import ReplyError, pack
 from toril.core.errors import StoreUnreachableError
 
 PING = pack(("PING",))
@@ -24,7 +24,7 @@ async def fake() -> AsyncIterator[FakeServer]:
         yield server
 
 
-class Watched(Link):
+class Watched(Connection):
     """A link that remembers its writes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -47,8 +47,8 @@ class Spy:
         self._transport.write(data)
 
 
-async def open_link(
-    fake: FakeServer, *, answer_timeout_s: float | None = 15.0, kind: type[Link] = Link
+async def open_connection(
+    fake: FakeServer, *, answer_timeout_s: float | None = 15.0, kind: type[Connection] = Connection
 ) -> Any:
     loop = asyncio.get_running_loop()
     _, link = await loop.create_connection(
@@ -59,7 +59,7 @@ async def open_link(
     return link
 
 
-async def close(*links: Link) -> None:
+async def close(*links: Connection) -> None:
     for link in links:
         link.abort("the test is over")
         await link.gone()
@@ -67,7 +67,7 @@ async def close(*links: Link) -> None:
 
 async def test_replies_come_in_the_order_of_the_commands(fake: FakeServer) -> None:
     fake.answer = lambda command: b"+%s\r\n" % command[1].encode()
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     replies = await asyncio.gather(*(link.send(pack(("ECHO", n))) for n in range(500)))
 
@@ -76,7 +76,7 @@ async def test_replies_come_in_the_order_of_the_commands(fake: FakeServer) -> No
 
 
 async def test_what_is_sent_in_one_turn_leaves_in_one_write(fake: FakeServer) -> None:
-    link = await open_link(fake, kind=Watched)
+    link = await open_connection(fake, kind=Watched)
 
     calls = [link.send(PING) for _ in range(3)]
     batch = link.send_many(PING * 2, 2)
@@ -89,7 +89,7 @@ async def test_what_is_sent_in_one_turn_leaves_in_one_write(fake: FakeServer) ->
 async def test_reply_in_pieces_is_put_together(fake: FakeServer) -> None:
     long = "é" * 100_000
     fake.answer = lambda _: b"*2\r\n$%d\r\n%s\r\n:-7\r\n" % (len(long) * 2, long.encode())
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     assert await link.send(PING) == [long, -7]
     await close(link)
@@ -97,7 +97,7 @@ async def test_reply_in_pieces_is_put_together(fake: FakeServer) -> None:
 
 async def test_text_that_is_no_utf_8_is_marked_and_not_fatal(fake: FakeServer) -> None:
     fake.answer = lambda _: b"$3\r\na\xff\xfe\r\n"
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     assert await link.send(PING) == "a��"
     await close(link)
@@ -105,7 +105,7 @@ async def test_text_that_is_no_utf_8_is_marked_and_not_fatal(fake: FakeServer) -
 
 async def test_refusal_is_for_its_caller_alone(fake: FakeServer) -> None:
     fake.answer = lambda command: b"-ERR no\r\n" if command == ["BAD"] else b"+OK\r\n"
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     first, bad, last = link.send(PING), link.send(pack(("BAD",))), link.send(PING)
 
@@ -117,7 +117,7 @@ async def test_refusal_is_for_its_caller_alone(fake: FakeServer) -> None:
 
 async def test_batch_gets_refusals_among_its_replies(fake: FakeServer) -> None:
     fake.answer = lambda command: b"-ERR no\r\n" if command == ["BAD"] else b"+OK\r\n"
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     before, after = link.send(PING), None
     replies = await link.send_many(PING + pack(("BAD",)) + PING, 3)
@@ -130,7 +130,7 @@ async def test_batch_gets_refusals_among_its_replies(fake: FakeServer) -> None:
 
 async def test_caller_who_leaves_does_not_disturb_the_others(fake: FakeServer) -> None:
     fake.answer = lambda command: b"+%s\r\n" % command[1].encode()
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     calls = [link.send(pack(("ECHO", n))) for n in range(3)]
     calls[1].cancel()
@@ -141,7 +141,7 @@ async def test_caller_who_leaves_does_not_disturb_the_others(fake: FakeServer) -
 
 async def test_loss_leaves_what_was_under_way_unknown(fake: FakeServer) -> None:
     fake.answer = lambda _: None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call, batch = link.send(PING), link.send_many(PING * 2, 2)
     await wait_until(lambda: len(fake.heard) == 3)
 
@@ -157,7 +157,7 @@ async def test_loss_leaves_what_was_under_way_unknown(fake: FakeServer) -> None:
 
 async def test_loss_before_the_write_says_that_nothing_was_sent(fake: FakeServer) -> None:
     fake.answer = lambda _: None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     written = link.send(PING)
     await wait_until(lambda: len(fake.heard) == 1)
 
@@ -174,7 +174,7 @@ async def test_loss_before_the_write_says_that_nothing_was_sent(fake: FakeServer
 
 
 async def test_loss_is_told_once(fake: FakeServer) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
     told: list[bool] = []
     link.on_lost = lambda: told.append(link.closed)
 
@@ -188,18 +188,18 @@ async def test_loss_is_told_once(fake: FakeServer) -> None:
 
 async def test_silence_with_calls_under_way_ends_the_connection(fake: FakeServer) -> None:
     fake.answer = lambda _: None
-    link = await open_link(fake, answer_timeout_s=0.05)
+    link = await open_connection(fake, answer_timeout_s=0.05)
 
     with pytest.raises(StoreUnreachableError, match=r"no answer for 0.05 s"):
         await link.send(PING)
 
 
 async def test_silence_without_calls_is_no_trouble(fake: FakeServer) -> None:
-    link = await open_link(fake, answer_timeout_s=0.02)
+    link = await open_connection(fake, answer_timeout_s=0.02)
     loop = asyncio.get_running_loop()
     for _ in range(2):
         assert await link.send(PING) == "OK"
-        quiet_until_s = loop.time() + 0.02 + link_module.GRACE_S + 0.05
+        quiet_until_s = loop.time() + 0.02 + connection_module.GRACE_S + 0.05
         await wait_until(lambda until_s=quiet_until_s: loop.time() > until_s)  # type: ignore[misc]
 
     assert not link.closed
@@ -208,7 +208,7 @@ async def test_silence_without_calls_is_no_trouble(fake: FakeServer) -> None:
 
 async def test_signs_of_life_keep_the_connection(fake: FakeServer) -> None:
     fake.answer = lambda _: None
-    link = await open_link(fake, answer_timeout_s=0.2)
+    link = await open_connection(fake, answer_timeout_s=0.2)
     loop = asyncio.get_running_loop()
     calls = [link.send(PING) for _ in range(12)]
     await wait_until(lambda: len(fake.heard) == 12)
@@ -226,9 +226,9 @@ async def test_signs_of_life_keep_the_connection(fake: FakeServer) -> None:
 async def test_full_connection_lets_callers_in_as_others_leave(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_IN_FLIGHT", 4)
+    monkeypatch.setattr(connection_module, "MAX_IN_FLIGHT", 4)
     fake.answer = lambda _: None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     order: list[int] = []
 
     async def call(number: int) -> None:
@@ -254,9 +254,9 @@ async def test_full_connection_lets_callers_in_as_others_leave(
 async def test_loss_sends_those_who_wait_for_room_elsewhere(
     fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(connection_module, "MAX_IN_FLIGHT", 1)
     fake.answer = lambda _: None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call = link.send(PING)
     waiting = [asyncio.create_task(link.room()) for _ in range(3)]
     await wait_until(lambda: len(fake.heard) == 1)
@@ -270,7 +270,7 @@ async def test_loss_sends_those_who_wait_for_room_elsewhere(
 
 
 async def test_peer_that_does_not_read_makes_callers_wait(fake: FakeServer) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
     link.pause_writing()
     waiting = asyncio.create_task(link.room())
     await asyncio.sleep(0)
@@ -286,7 +286,7 @@ async def test_peer_that_does_not_read_makes_callers_wait(fake: FakeServer) -> N
 
 async def test_retired_connection_answers_what_is_under_way_first(fake: FakeServer) -> None:
     fake.answer = lambda _: None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call = link.send(PING)
     await wait_until(lambda: len(fake.heard) == 1)
 
@@ -300,14 +300,14 @@ async def test_retired_connection_answers_what_is_under_way_first(fake: FakeServ
 
 async def test_what_is_not_redis_is_said_to_be_so(fake: FakeServer) -> None:
     fake.answer = lambda _: b"HTTP/1.1 400 Bad Request\r\n"
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     with pytest.raises(StoreUnreachableError, match="not Redis' protocol"):
         await link.send(PING)
 
 
 async def test_unasked_words_end_the_connection(fake: FakeServer) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
     assert await link.send(PING) == "OK"
 
     fake.connections[0].write(b"-ERR max number of clients reached\r\n")
@@ -319,7 +319,7 @@ async def test_unasked_words_end_the_connection(fake: FakeServer) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have silence count sooner."""
-    monkeypatch.setattr(link_module, "OVERDUE_S", 0.05)
+    monkeypatch.setattr(connection_module, "OVERDUE_S", 0.05)
 
 
 def mute(command: list[str]) -> None:
@@ -330,7 +330,7 @@ async def test_silence_is_told_again_and_again_while_a_call_is_under_way(
     fake: FakeServer, impatient: None
 ) -> None:
     fake.answer = mute
-    link = await open_link(fake)
+    link = await open_connection(fake)
     told: list[float] = []
     link.on_overdue = lambda: told.append(link.silent_s)
 
@@ -348,7 +348,7 @@ async def test_silence_is_told_again_and_again_while_a_call_is_under_way(
 async def test_silence_is_no_news_while_nothing_is_under_way(
     fake: FakeServer, impatient: None
 ) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
     told: list[str] = []
     link.on_overdue = lambda: told.append("told")
     await link.send(PING)
@@ -364,7 +364,7 @@ async def test_silent_link_that_is_left_fails_its_calls_at_once(
     fake: FakeServer, impatient: None
 ) -> None:
     fake.answer = mute
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call = link.send(PING)
     await wait_until(lambda: link.is_overdue)
 
@@ -381,7 +381,7 @@ async def test_silent_link_that_is_left_fails_its_calls_at_once(
 
 
 async def test_link_that_is_left_gets_its_answers_if_it_has_some(fake: FakeServer) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call = link.send(PING)
 
     link.leave("another server took over")
@@ -395,7 +395,7 @@ async def test_link_that_falls_silent_after_it_was_left_is_closed(
     fake: FakeServer, impatient: None
 ) -> None:
     fake.answer = mute
-    link = await open_link(fake)
+    link = await open_connection(fake)
     call = link.send(PING)
 
     link.leave("another server took over")
@@ -411,7 +411,7 @@ async def test_silent_link_takes_no_more_calls_until_it_answers(
     """Those that it took had an unknown outcome if it never answered again."""
     answers = asyncio.Event()
     fake.answer = lambda command: b"+OK\r\n+OK\r\n" if answers.is_set() else None
-    link = await open_link(fake)
+    link = await open_connection(fake)
     first = link.send(PING)
     await wait_until(lambda: link.full)
     waiting = asyncio.create_task(link.room())
@@ -431,7 +431,7 @@ async def test_call_that_waits_for_a_silent_link_is_free_once_that_is_left(
     fake: FakeServer, impatient: None
 ) -> None:
     fake.answer = mute
-    link = await open_link(fake)
+    link = await open_connection(fake)
     first = link.send(PING)
     await wait_until(lambda: link.full)
     waiting = asyncio.create_task(link.room())
@@ -446,7 +446,7 @@ async def test_call_that_waits_for_a_silent_link_is_free_once_that_is_left(
 
 
 async def test_idle_link_that_is_left_is_closed(fake: FakeServer) -> None:
-    link = await open_link(fake)
+    link = await open_connection(fake)
 
     link.leave("another server took over")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
-from toril.backends.redis.address import (
+from toril.backends.redis.client.address import (
     DEFAULT_PORT,
     DEFAULT_PREFIX,
     SENTINEL_PORT,
     Address,
-    Place,
+    Endpoint,
     Tls,
 )
 from toril.core.checks import require, unknown
@@ -65,7 +65,7 @@ class _Parts:
         userinfo, at = "", ""
         if self.scheme != "unix" or not rest.startswith("/"):
             userinfo, at, rest = rest.rpartition("@")  # an @ or / in a password does no harm
-        self.places, slash, self.path = rest.partition("/")
+        self.endpoints, slash, self.path = rest.partition("/")
         if self.scheme == "unix":
             self.path = unquote(slash + self.path)
         username, colon, password = userinfo.partition(":")
@@ -84,9 +84,9 @@ class _Parts:
             self._check(service != "", "the name of the service: 'redis+sentinel://host/service'")
             default_port = SENTINEL_PORT
         socket_path = None
-        hosts: tuple[Place, ...] = ()
+        hosts: tuple[Endpoint, ...] = ()
         if self.scheme == "unix":
-            self._check(self.places == "", "three slashes: 'unix:///path/of/redis.sock'")
+            self._check(self.endpoints == "", "three slashes: 'unix:///path/of/redis.sock'")
             self._check(self.path != "/", "the path of a socket: 'unix:///path/of/redis.sock'")
             socket_path, self.path = self.path, ""
         else:
@@ -134,13 +134,13 @@ class _Parts:
             options[name] = value
         return options
 
-    def _hosts(self, default_port: int) -> tuple[Place, ...]:
+    def _hosts(self, default_port: int) -> tuple[Endpoint, ...]:
         several = self.kind != ""
-        texts = self.places.split(",")
+        texts = self.endpoints.split(",")
         self._check(several or len(texts) == 1, "one host; several need '+sentinel' or '+cluster'")
         return tuple(self._host(text, default_port) for text in texts)
 
-    def _host(self, text: str, default_port: int) -> Place:
+    def _host(self, text: str, default_port: int) -> Endpoint:
         if text.startswith("["):
             host, bracket, port = text[1:].partition("]")
             self._check(bracket != "", "a closing bracket after an IPv6 address")

@@ -24,9 +24,9 @@ from tests.support.proxy import Proxy
 from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until, wait_until_sync
 
-from toril.backends.redis.client import Client
-from toril.backends.redis.server_info import ServerInfo
-from toril.backends.redis.urls import parse
+from toril.backends.redis.client.multiplexed import MultiplexedClient
+from toril.backends.redis.client.server_info import ServerInfo
+from toril.backends.redis.client.urls import parse
 from toril.core.errors import (
     BackendClosedError,
     BackendError,
@@ -136,10 +136,10 @@ async def test_unix_socket_is_as_good(connect: Connect, server: RedisServer) -> 
     client = connect(f"unix://{server.socket_path}?db=1")
 
     assert await client.call("SET", "a", 1) == "OK"
-    line = await client.line("a")
+    line = await client.open_blocking("a")
     assert await line.call("GET", "a", timeout_s=1) == "1"
     await line.close()
-    assert client.call_blocking("GET", "a") == "1"
+    assert client.sync(lambda: client.call("GET", "a")) == "1"
 
 
 class TestScripts:
@@ -244,7 +244,7 @@ class TestLostConnections:
     ) -> None:
         client = connect(server.url)
         number = await client.call("CLIENT", "ID")
-        line = await client.line("list")
+        line = await client.open_blocking("list")
         blocked = asyncio.create_task(line.call("BLPOP", "list", 30, timeout_s=30))
         await wait_until(lambda: "cmd=blpop" in server.command("CLIENT", "LIST"))
 
@@ -411,7 +411,7 @@ class TestRefusals:
     async def test_blocked_line_learns_that_its_server_became_a_replica(
         self, connect: Connect, own_server: RedisServer, free_port: int
     ) -> None:
-        line = await connect(own_server.url).line("list")
+        line = await connect(own_server.url).open_blocking("list")
         blocked = asyncio.create_task(line.call("BLPOP", "list", 30, timeout_s=30))
         await wait_until(lambda: "cmd=blpop" in own_server.command("CLIENT", "LIST"))
 
@@ -431,7 +431,7 @@ class TestRefusals:
         ("answer", "complaint"),
         [
             ("LOADING Redis is loading the dataset in memory", "still loading"),
-            ("MASTERDOWN Link with MASTER is down", "lost its primary"),
+            ("MASTERDOWN Connection with MASTER is down", "lost its primary"),
             ("CLUSTERDOWN The cluster is down", "does not serve this key"),
         ],
     )
@@ -526,10 +526,10 @@ class TestIntroduction:
         own_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         client = connect(own_server.url)
         met: list[ServerInfo] = []
-        client.on_first_connect = met.append
+        client.shared.on_first_connect = met.append
 
         await client.call("PING")
-        await (await client.line("a")).close()
+        await (await client.open_blocking("a")).close()
         assert len(met) == 1
         assert met[0].role == "master"
         assert met[0].version_numbers >= (6, 2)
@@ -548,11 +548,11 @@ class TestIntroduction:
         def refuse(info: ServerInfo) -> None:
             raise BackendError(f"{info.shown}: version {info.version} is too old")
 
-        client.on_first_connect = refuse
+        client.shared.on_first_connect = refuse
         with pytest.raises(BackendError, match="is too old"):
             await client.call("PING")
 
-        client.on_first_connect = None
+        client.shared.on_first_connect = None
         assert await client.call("PING") == "PONG"
 
     async def test_nodes_of_a_single_server_are_that_server(
@@ -574,7 +574,7 @@ class TestLines:
         self, connect: Connect, server: RedisServer
     ) -> None:
         client = connect(server.url)
-        line = await client.line("list", name="waiter")
+        line = await client.open_blocking("list", name="waiter")
         assert f"id={line.id} " in server.command("CLIENT", "LIST")
         assert "name=waiter" in server.command("CLIENT", "LIST")
 
@@ -592,7 +592,7 @@ class TestLines:
         assert not away.value.sent
 
     async def test_line_can_be_unblocked(self, connect: Connect, server: RedisServer) -> None:
-        line = await connect(server.url).line("list")
+        line = await connect(server.url).open_blocking("list")
         blocked = asyncio.create_task(line.call("BLPOP", "list", 5, timeout_s=5))
         await wait_until(lambda: "cmd=blpop" in server.command("CLIENT", "LIST"))
 
@@ -606,8 +606,8 @@ class TestLines:
     async def test_line_without_an_answer_is_closed(
         self, connect: Connect, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("toril.backends.redis.line.GUARD_S", 0.1)
-        line = await connect(proxy.url).line("list")
+        monkeypatch.setattr("toril.backends.redis.client.dedicated_connection.GUARD_S", 0.1)
+        line = await connect(proxy.url).open_blocking("list")
         proxy.freeze()
 
         with pytest.raises(StoreUnreachableError, match=r"no answer within 0.1 s and") as lost:
@@ -619,7 +619,7 @@ class TestLines:
     async def test_silence_is_no_trouble_for_a_line(
         self, connect: Connect, server: RedisServer
     ) -> None:
-        line = await connect(server.url, answer_timeout_s=0.05).line("list")
+        line = await connect(server.url, answer_timeout_s=0.05).open_blocking("list")
 
         assert await line.call("BLPOP", "list", 0.6, timeout_s=0.6) is None
         await line.close()
@@ -627,7 +627,7 @@ class TestLines:
     async def test_caller_who_gives_up_closes_the_line(
         self, connect: Connect, server: RedisServer
     ) -> None:
-        line = await connect(server.url).line("list")
+        line = await connect(server.url).open_blocking("list")
         blocked = asyncio.create_task(line.call("BLPOP", "list", 5, timeout_s=5))
         await wait_until(lambda: "cmd=blpop" in server.command("CLIENT", "LIST"))
 
@@ -643,7 +643,7 @@ class TestLines:
     ) -> None:
         """It said that the server could not be reached."""
         client = connect(server.url)
-        line = await client.line("list")
+        line = await client.open_blocking("list")
 
         await client.close()
 
@@ -654,13 +654,13 @@ class TestLines:
         client = connect(f"redis://127.0.0.1:{free_port}", connect_timeout_s=0.2)
 
         with pytest.raises(StoreUnreachableError, match="cannot be reached") as away:
-            await client.line("a")
+            await client.open_blocking("a")
         assert not away.value.sent
 
 
 class TestThreadsAndLoops:
     def test_loops_and_plain_threads_share_a_client(self, server: RedisServer) -> None:
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
 
         async def work() -> None:
             for _ in range(50):
@@ -668,7 +668,7 @@ class TestThreadsAndLoops:
 
         def work_blocking() -> None:
             for _ in range(100):
-                client.run_blocking(INCREMENT, ["n"])
+                client.sync(lambda: client.run(INCREMENT, ["n"]))
 
         threads = [threading.Thread(target=asyncio.run, args=(work(),)) for _ in range(3)]
         threads += [threading.Thread(target=work_blocking) for _ in range(2)]
@@ -678,7 +678,7 @@ class TestThreadsAndLoops:
             thread.join()
 
         assert server.command("GET", "n") == "1700"
-        assert client.many_blocking([("GET", "n"), ("PING",)]) == ["1700", "PONG"]
+        assert client.sync(lambda: client.many([("GET", "n"), ("PING",)])) == ["1700", "PONG"]
         asyncio.run(client.close())
         assert "toril-redis" not in {thread.name for thread in threading.enumerate()}
 
@@ -689,7 +689,7 @@ class TestThreadsAndLoops:
         done = threading.Event()
 
         def work() -> None:
-            assert client.run_blocking(INCREMENT, ["n"]) == 1
+            assert client.sync(lambda: client.run(INCREMENT, ["n"])) == 1
             done.set()
 
         thread = threading.Thread(target=work)
@@ -698,28 +698,28 @@ class TestThreadsAndLoops:
         thread.join()
 
     def test_plain_thread_waits_no_longer_than_it_wants(self, own_server: RedisServer) -> None:
-        client = Client(parse(own_server.url))
-        assert client.call_blocking("PING") == "PONG"
+        client = MultiplexedClient(parse(own_server.url))
+        assert client.sync(lambda: client.call("PING")) == "PONG"
         own_server.pause()
 
         with pytest.raises(StoreUnreachableError, match=r"no answer within 0.1 s") as lost:
-            client.call_blocking("PING", timeout_s=0.1)
+            client.sync(lambda: client.call("PING"), timeout_s=0.1)
         assert lost.value.sent
 
         own_server.resume()
-        assert client.call_blocking("PING") == "PONG"
+        assert client.sync(lambda: client.call("PING")) == "PONG"
         asyncio.run(client.close())
 
     def test_refusals_reach_plain_threads(self, server: RedisServer) -> None:
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
         with pytest.raises(BackendError, match="unknown command"):
-            client.call_blocking("NONSENSE")
+            client.sync(lambda: client.call("NONSENSE"))
         with pytest.raises(TypeError, match="expected keys"):
-            client.run_blocking(INCREMENT, [])
+            client.sync(lambda: client.run(INCREMENT, []))
         asyncio.run(client.close())
 
     def test_loops_that_end_take_their_connections_along(self, server: RedisServer) -> None:
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
         before = server.command("CLIENT", "LIST").count("name=toril")
 
         for number in range(1, 4):
@@ -733,12 +733,12 @@ class TestThreadsAndLoops:
         gc.collect()  # a warning about what was not closed would be an error here
 
     def test_loops_that_are_closed_abruptly_leave_no_warning(self, server: RedisServer) -> None:
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
         before = server.command("CLIENT", "LIST").count("name=toril")
         for number in range(1, 4):
             loop = asyncio.new_event_loop()
             assert loop.run_until_complete(client.run(INCREMENT, ["n"])) == number
-            loop.run_until_complete(client.line("a"))
+            loop.run_until_complete(client.open_blocking("a"))
             loop.close()
 
         client.forget_loops()
@@ -752,12 +752,12 @@ class TestThreadsAndLoops:
         asyncio.run(client.close())
 
     def test_line_is_closed_from_another_loop(self, server: RedisServer) -> None:
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
         loop = asyncio.new_event_loop()
-        line = loop.run_until_complete(client.line("a"))
+        line = loop.run_until_complete(client.open_blocking("a"))
 
         asyncio.run(line.close())
-        loop.run_until_complete(line.link.gone())
+        loop.run_until_complete(line.connection.gone())
         assert line.closed
         loop.run_until_complete(client.close())
         loop.close()
@@ -766,20 +766,20 @@ class TestThreadsAndLoops:
     def test_forked_process_makes_connections_of_its_own(self, server: RedisServer) -> None:
         program = f"""
 import asyncio, os
-from toril.backends.redis.urls import parse
-from toril.backends.redis.client import Client
+from toril.backends.redis.client.urls import parse
+from toril.backends.redis.client.multiplexed import MultiplexedClient
 
-client = Client(parse({server.url!r}))
-client.call_blocking("INCR", "n")
+client = MultiplexedClient(parse({server.url!r}))
+client.sync(lambda: client.call("INCR", "n"))
 asyncio.run(client.call("INCR", "n"))
 child = os.fork()
-client.call_blocking("INCR", "n")
+client.sync(lambda: client.call("INCR", "n"))
 asyncio.run(client.call("INCR", "n"))
 if child == 0:
     asyncio.run(client.close())
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-assert client.call_blocking("GET", "n") == "6"
+assert client.sync(lambda: client.call("GET", "n")) == "6"
 asyncio.run(client.close())
 """
         done = subprocess.run(
@@ -793,10 +793,10 @@ asyncio.run(client.close())
 
     def test_uvloop_is_as_good(self, server: RedisServer) -> None:
         uvloop = pytest.importorskip("uvloop")
-        client = Client(parse(server.url))
+        client = MultiplexedClient(parse(server.url))
 
         async def work() -> list[Any]:
-            await client.line("a")
+            await client.open_blocking("a")
             return await asyncio.gather(*(client.run(INCREMENT, ["n"]) for _ in range(100)))
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -811,8 +811,8 @@ class TestClosing:
     ) -> None:
         client = connect(server.url)
         await client.call("PING")
-        client.call_blocking("PING")
-        line = await client.line("a")
+        client.sync(lambda: client.call("PING"))
+        line = await client.open_blocking("a")
 
         await client.close()
         await client.close()
@@ -822,13 +822,13 @@ class TestClosing:
             client.call("PING"),
             client.many([("PING",)]),
             client.run(INCREMENT, ["n"]),
-            client.line("a"),
+            client.open_blocking("a"),
             client.nodes(),
         ):
             with pytest.raises(BackendClosedError):
                 await call
         with pytest.raises(BackendClosedError):
-            client.call_blocking("PING")
+            client.sync(lambda: client.call("PING"))
 
     async def test_client_that_was_never_used_closes(self, connect: Connect) -> None:
         await connect("redis://nobody.invalid").close()
@@ -843,7 +843,7 @@ class TestClosing:
         def work_elsewhere() -> None:
             with contextlib.suppress(BackendClosedError):
                 while True:
-                    answers.append(client.run_blocking(INCREMENT, ["m"]))
+                    answers.append(client.sync(lambda: client.run(INCREMENT, ["m"])))
 
         thread = asyncio.create_task(asyncio.to_thread(work_elsewhere))
         await wait_until(lambda: len(answers) > 10)
@@ -863,11 +863,11 @@ class TestClosing:
         free_port: int,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("toril.backends.redis.home.CLOSE_S", 0.1)
+        monkeypatch.setattr("toril.backends.redis.client.routing.CLOSE_S", 0.1)
         client = connect(server.url)
         await client.call("PING")
         sent = asyncio.create_task(client.call("BLPOP", "list", 5))
-        line = await client.line("list")
+        line = await client.open_blocking("list")
         blocked = asyncio.create_task(line.call("BLPOP", "list", 5, timeout_s=5))
         await wait_until(lambda: server.command("CLIENT", "LIST").count("cmd=blpop") == 2)
         lost = connect(f"redis://127.0.0.1:{free_port}")
@@ -950,13 +950,13 @@ class TestTls:
         )
         long = "x" * 300_000
         assert await client.many([("SET", "long", long), ("GET", "long")]) == ["OK", long]
-        line = await client.line("list")
+        line = await client.open_blocking("list")
         assert await line.call("BLPOP", "list", 0.01, timeout_s=0.01) is None
         await line.close()
-        assert client.call_blocking("GET", "n") == "20"
+        assert client.sync(lambda: client.call("GET", "n")) == "20"
 
     def test_encrypted_connections_of_closed_loops_leave_no_warning(self, tls_url: str) -> None:
-        client = Client(parse(tls_url))
+        client = MultiplexedClient(parse(tls_url))
         assert asyncio.run(client.call("PING")) == "PONG"
         loop = asyncio.new_event_loop()
         assert loop.run_until_complete(client.call("PING")) == "PONG"

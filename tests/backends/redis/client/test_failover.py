@@ -29,7 +29,7 @@ from tests.support.redis_servers import (
 from tests.support.waiting import wait_until
 
 from toril import App, JobOptions
-from toril.backends.redis.link import OVERDUE_S
+from toril.backends.redis.client.connection import OVERDUE_S
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
 
 log = logging.getLogger("tests.failover")
@@ -318,8 +318,8 @@ async def test_calls_on_their_way_to_a_frozen_primary_end_with_the_promotion(
     """Those that block too, and those that were only to show who works."""
     with Sentinels.start(tmp_path / "all", software=software) as group:
         client = connect(group.url)
-        blocking = await client.line("list")
-        standing = await client.line("list", name="present")
+        blocking = await client.open_blocking("list")
+        standing = await client.open_blocking("list", name="present")
         assert await client.run(INCREMENT, ["n"]) == 1
         group.copy_all()
         frozen = group.primary
@@ -355,7 +355,7 @@ async def test_client_that_connects_to_a_frozen_primary_follows_the_promotion(
 
         frozen.pause()
         called = asyncio.create_task(client.run(INCREMENT, ["n"]))
-        lined = asyncio.create_task(client.line("list"))
+        lined = asyncio.create_task(client.open_blocking("list"))
         promoted_s = await promotion(lambda: group.named_by(group.sentinels[0]) != frozen.port)
 
         assert await called == 1
@@ -395,7 +395,7 @@ async def test_connection_to_a_frozen_node_follows_the_promotion(
 
         frozen.pause()
         called = asyncio.create_task(client.run(INCREMENT, ["{list}:n"]))
-        lined = asyncio.create_task(client.line("list"))
+        lined = asyncio.create_task(client.open_blocking("list"))
         promoted_s = await promotion(lambda: owner_by(other, slot) != frozen.port)
 
         line = await lined

@@ -12,14 +12,14 @@ import pytest
 from tests.backends.redis.faking import FakeServer, fake_server
 from tests.support.waiting import wait_until
 
-from toril.backends.redis import connecting, nodes, sentinels
-from toril.backends.redis import link as link_module
-from toril.backends.redis.address import Address, Place
-from toril.backends.redis.cluster import SLOTS
-from toril.backends.redis.connecting import open_link
-from toril.backends.redis.link import Link
-from toril.backends.redis.protocol import pack
-from toril.backends.redis.sentinels import Finder
+from toril.backends.redis.client import connecting, sentinels, slot_discovery
+from toril.backends.redis.client import connection as connection_module
+from toril.backends.redis.client.address import Address, Endpoint
+from toril.backends.redis.client.cluster import SLOTS
+from toril.backends.redis.client.connecting import open_connection
+from toril.backends.redis.client.connection import Connection
+from toril.backends.redis.client.protocol import pack
+from toril.backends.redis.client.sentinels import SentinelDiscovery
 from toril.core.errors import BackendError, StoreUnreachableError
 
 Fake = Callable[[], Awaitable[FakeServer]]
@@ -38,7 +38,7 @@ async def fake() -> AsyncIterator[Fake]:
         yield make
 
 
-def place_of(server: FakeServer) -> Place:
+def endpoint_of(server: FakeServer) -> Endpoint:
     return "127.0.0.1", server.port
 
 
@@ -72,8 +72,10 @@ async def silent(fake: Fake) -> FakeServer:
     return server
 
 
-def finder(*servers: FakeServer) -> Finder:
-    return Finder(Address(hosts=tuple(map(place_of, servers)), sentinel_service="main"))
+def finder(*servers: FakeServer) -> SentinelDiscovery:
+    return SentinelDiscovery(
+        Address(hosts=tuple(map(endpoint_of, servers)), sentinel_service="main")
+    )
 
 
 async def test_newest_failover_that_a_sentinel_has_heard_of_counts(fake: Fake) -> None:
@@ -186,7 +188,7 @@ async def test_attempt_to_connect_follows_the_primary(
         watch.answer = (await sentinel(fake, primary.port, 2)).answer
         link, _ = await opening
 
-        assert link.place == place_of(primary)
+        assert link.endpoint == endpoint_of(primary)
         assert not link.closed
         assert time.monotonic() - begin_s < 4  # the attempt itself would last for 5 s
         link.abort("the test is over")
@@ -234,8 +236,8 @@ async def node(fake: Fake, owner: int, *, state: str | None = "ok", epoch: int =
 ADDRESS = Address(hosts=(("127.0.0.1", 1),), cluster=True, connect_timeout_s=2.0)
 
 
-async def linked(server: FakeServer) -> Link:
-    link, _ = await open_link(ADDRESS, place_of(server))
+async def linked(server: FakeServer) -> Connection:
+    link, _ = await open_connection(ADDRESS, endpoint_of(server))
     return link
 
 
@@ -243,7 +245,9 @@ async def believed(*servers: FakeServer, thorough: bool = True, connected: int =
     """Return the port that has slot 0, by the nodes; to the first ones there are connections."""
     links = [await linked(server) for server in servers[:connected]]
     try:
-        slots = await nodes.newest(ADDRESS, links, map(place_of, servers), thorough=thorough)
+        slots = await slot_discovery.newest(
+            ADDRESS, links, map(endpoint_of, servers), thorough=thorough
+        )
     finally:
         for link in links:
             link.abort("the test is over")
@@ -289,10 +293,12 @@ async def test_silent_connection_is_not_asked_but_the_others_are(
     link = await linked(old)
     old.answer = lambda command: None
     call = link.send(pack(("PING",)))
-    monkeypatch.setattr(link_module, "OVERDUE_S", 0.05)
+    monkeypatch.setattr(connection_module, "OVERDUE_S", 0.05)
     await wait_until(lambda: link.is_overdue)
 
-    slots = await nodes.newest(ADDRESS, [link], [place_of(old), place_of(new)], thorough=False)
+    slots = await slot_discovery.newest(
+        ADDRESS, [link], [endpoint_of(old), endpoint_of(new)], thorough=False
+    )
 
     assert slots is not None
     assert slots.owner(0) == ("127.0.0.1", NEW)
@@ -305,7 +311,7 @@ async def test_silent_connection_is_not_asked_but_the_others_are(
 async def test_nodes_that_do_not_answer_cost_a_moment(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "ASK_NODE_S", 0.2)
+    monkeypatch.setattr(slot_discovery, "ASK_NODE_S", 0.2)
 
     servers = [await silent(fake), await node(fake, NEW)]
     begin_s = time.monotonic()
@@ -322,7 +328,10 @@ async def test_few_nodes_of_many_are_asked(fake: Fake) -> None:
 
     assert await believed(*many) == NEW
 
-    assert sum(any(word[0] == "CLUSTER" for word in one.heard) for one in many) == nodes.MOST_ASKED
+    assert (
+        sum(any(word[0] == "CLUSTER" for word in one.heard) for one in many)
+        == slot_discovery.MOST_ASKED
+    )
 
 
 async def test_server_that_is_no_node_is_told_so(fake: Fake) -> None:
@@ -330,9 +339,9 @@ async def test_server_that_is_no_node_is_told_so(fake: Fake) -> None:
     server.answer = lambda command: b"-ERR This instance has cluster support disabled\r\n"
     loop = asyncio.get_running_loop()
     _, link = await loop.create_connection(
-        lambda: Link(loop, "redis://fake", answer_timeout_s=None), "127.0.0.1", server.port
+        lambda: Connection(loop, "redis://fake", answer_timeout_s=None), "127.0.0.1", server.port
     )
 
     with pytest.raises(BackendError, match="no node of a Cluster"):
-        await nodes.ask(link)
+        await slot_discovery.ask(link)
     link.abort("the test is over")

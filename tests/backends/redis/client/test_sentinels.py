@@ -11,7 +11,7 @@ from tests.backends.redis.scripting import INCREMENT
 from tests.support.redis_servers import SOFTWARE, RedisReplyError, RedisServer, Sentinels
 from tests.support.waiting import wait_until, wait_until_sync
 
-from toril.backends.redis.client import Client
+from toril.backends.redis.client.multiplexed import MultiplexedClient
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
 
 SECRET = "hunter2"
@@ -42,7 +42,7 @@ def group(sentinels: Sentinels) -> Sentinels:
     return sentinels
 
 
-async def eventually(client: Client, deadline_s: float = 15.0) -> object:
+async def eventually(client: MultiplexedClient, deadline_s: float = 15.0) -> object:
     """Increment `n` as soon as somebody takes it; what was refused or not sent is tried again."""
     answer: list[object] = []
 
@@ -65,15 +65,15 @@ async def test_primary_is_found(connect: Connect, group: Sentinels) -> None:
     assert await client.run(INCREMENT, ["n"]) == 1
     assert group.primary.command("GET", "n") == "1"
     assert client.clustered is False
-    line = await client.line("list")
+    line = await client.open_blocking("list")
     assert await line.call("BLPOP", "list", 0.01, timeout_s=0.01) is None
     await line.close()
-    assert client.call_blocking("GET", "n") == "1"
+    assert client.sync(lambda: client.call("GET", "n")) == "1"
 
 
 async def test_failover_in_order_is_followed(connect: Connect, group: Sentinels) -> None:
     client = connect(group.url)
-    line = await client.line("list")
+    line = await client.open_blocking("list")
     assert await client.run(INCREMENT, ["n"]) == 1
     await wait_for_copy(group.replica, "n", "1")
     blocked = asyncio.create_task(line.call("BLPOP", "list", 30, timeout_s=30))
@@ -85,7 +85,7 @@ async def test_failover_in_order_is_followed(connect: Connect, group: Sentinels)
     with pytest.raises(BackendError):
         await blocked
     assert line.closed
-    line = await client.line("list")
+    line = await client.open_blocking("list")
     assert f"id={line.id} " in after.command("CLIENT", "LIST")
     await line.close()
 

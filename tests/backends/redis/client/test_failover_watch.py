@@ -11,7 +11,7 @@ from tests.backends.redis.conftest import Connect
 from tests.support.redis_servers import RedisServer, Sentinels
 from tests.support.waiting import wait_until
 
-from toril.backends.redis import lines
+from toril.backends.redis.client import failover_watch
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the signs come more often."""
-    monkeypatch.setattr(lines, "PULSE_S", 0.05)
+    monkeypatch.setattr(failover_watch, "PULSE_S", 0.05)
 
 
 def calls_of(server: RedisServer, command: str) -> int:
@@ -33,7 +33,7 @@ def calls_of(server: RedisServer, command: str) -> int:
 async def test_single_server_is_not_asked(connect: Connect, own_server: RedisServer) -> None:
     """There is nobody to turn to, and an idle worker should cost nothing."""
     client = connect(own_server.url)
-    line = await client.line("list")
+    line = await client.open_blocking("list")
     await client.call("ECHO", "x")
     before = [calls_of(own_server, command) for command in ("ping", "role")]
 
@@ -50,7 +50,7 @@ async def test_primary_behind_sentinels_is_asked_while_connections_wait(
     with Sentinels.start(tmp_path / "all") as group:
         primary = group.primary
         client = connect(as_app(group))
-        blocking, showing = await client.line("list"), await client.line("list")
+        blocking, showing = await client.open_blocking("list"), await client.open_blocking("list")
         blocked = asyncio.create_task(blocking.call("BLPOP", "list", 60, timeout_s=60))
 
         before = role_of_app(primary)
@@ -87,11 +87,11 @@ async def test_lack_of_replicas_is_normal_after_a_while(
     connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a replica that is gone for good would have every idle worker ask the sentinels."""
-    monkeypatch.setattr(lines, "MOST_LOOKS", 3)
+    monkeypatch.setattr(failover_watch, "MAX_LOOKS", 3)
     with Sentinels.start(tmp_path / "all") as group:
         primary, sentinel = group.primary, group.sentinels[0]
         client = connect(group.url)
-        line = await client.line("list")
+        line = await client.open_blocking("list")
         await client.call("ECHO", "x")
         before = asked(sentinel)
 

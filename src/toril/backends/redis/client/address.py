@@ -1,6 +1,6 @@
 """Where the server is and who asks, as one record.
 
-Made of a URL (`urls.py`), or of a client that the caller has already (`own_client.py`). Knows
+Made of a URL (`urls.py`), or of a client that the caller has already (`redis_py.py`). Knows
 nothing of sockets: `connecting.py` opens them.
 """
 
@@ -12,7 +12,7 @@ DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 DEFAULT_PREFIX = "bull"
 
-Place = tuple[str, int]
+Endpoint = tuple[str, int]
 """A host and a port."""
 
 
@@ -36,7 +36,7 @@ class Tls:
 class Address:
     """A server, or a group of them, and how to be let in."""
 
-    hosts: tuple[Place, ...] = ()
+    hosts: tuple[Endpoint, ...] = ()
     """The server; with Sentinel the sentinels; with a Cluster some of its nodes."""
     path: str | None = None
     """Path of a Unix socket, in place of hosts."""
@@ -70,23 +70,23 @@ class Address:
     def shown(self) -> str:
         """Return the URL without user and password: what tells this store from others."""
         scheme = "redis" if self.tls is None else "rediss"
-        places = ",".join(show_place(place) for place in self.hosts)
+        endpoints = ",".join(show_endpoint(endpoint) for endpoint in self.hosts)
         options = []
         if self.path is not None:
             url = f"unix://{self.path}"
             options.append(f"db={self.db}")
         elif self.cluster:
-            url = f"{scheme}+cluster://{places}"
+            url = f"{scheme}+cluster://{endpoints}"
         elif self.sentinel_service is not None:
-            url = f"{scheme}+sentinel://{places}/{self.sentinel_service}/{self.db}"
+            url = f"{scheme}+sentinel://{endpoints}/{self.sentinel_service}/{self.db}"
         else:
-            url = f"{scheme}://{places}/{self.db}"
+            url = f"{scheme}://{endpoints}/{self.db}"
         if self.prefix != DEFAULT_PREFIX:
             options.append(f"prefix={self.prefix}")
         return f"{url}?{'&'.join(options)}" if options else url
 
 
-def show_place(place: Place) -> str:
+def show_endpoint(endpoint: Endpoint) -> str:
     """Return `host:port`, with the brackets that IPv6 needs."""
-    host, port = place
+    host, port = endpoint
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,23 +14,26 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 
-from toril.backends.redis import rights
-from toril.backends.redis.address import Place
-from toril.backends.redis.cluster import Slots, parse_redirection
-from toril.backends.redis.line import Line
-from toril.backends.redis.lines import Lines
-from toril.backends.redis.link import Link, NotWrittenError
-from toril.backends.redis.protocol import ReplyError, Word, pack
-from toril.backends.redis.replies import (
+from toril.backends.redis.client.address import Endpoint
+from toril.backends.redis.client.cluster import Slots, parse_redirection
+from toril.backends.redis.client.connection import Connection, NotWrittenError
+from toril.backends.redis.client.dedicated_connection import DedicatedConnection
+from toril.backends.redis.client.failover_watch import FailoverWatch
+from toril.backends.redis.client.managed_connection import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    ManagedConnection,
+)
+from toril.backends.redis.client.port import Script
+from toril.backends.redis.client.protocol import Argument, ReplyError, pack
+from toril.backends.redis.client.refusals import (
     code,
     denied,
     is_denied_inside,
     is_read_only,
     translate,
 )
-from toril.backends.redis.routes import FIRST_PAUSE_S, LONGEST_PAUSE_S, Route
-from toril.backends.redis.scripts import Script
-from toril.backends.redis.ways import Known, Ways
+from toril.backends.redis.client.topology import ClientState, Topology
 from toril.core.errors import StoreUnreachableError, TorilError
 
 MAX_MENDED = {"NOSCRIPT": 3, "MOVED": 16, "ASK": 16, "TRYAGAIN": 8, "NOREPLICAS": 1}
@@ -40,14 +43,14 @@ CLOSE_S = 2.0
 _ASKING = pack(("ASKING",))
 
 
-class Home:
+class Router:
     """A client's part in one event loop. Used in its thread only."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, known: Known) -> None:
-        self.ways = Ways(loop, known)
+    def __init__(self, loop: asyncio.AbstractEventLoop, shared: ClientState) -> None:
+        self.topology = Topology(loop, shared)
         self._loop = loop
-        self._timeout_s = known.address.connect_timeout_s
-        self._lines = Lines(loop, self.ways, self.deliver)
+        self._timeout_s = shared.address.connect_timeout_s
+        self._watch = FailoverWatch(loop, self.topology, self.deliver)
         self._delivering: set[asyncio.Task[object]] = set()
         self._closed = False
         guard = _until_the_loop_ends(self)
@@ -60,7 +63,7 @@ class Home:
         data: bytes,
         key: str | None,
         script: Script | None = None,
-        refused: tuple[Link, ReplyError] | None = None,
+        refused: tuple[Connection, ReplyError] | None = None,
     ) -> object:
         """Send a command to where it belongs, as often as servers say that they did not run it.
 
@@ -73,7 +76,7 @@ class Home:
         Raises:
             TorilError: What the last server said, or that none was reached.
         """
-        asked: Place | None = None
+        asked: Endpoint | None = None
         mended: Counter[str] = Counter()
         while True:
             if refused is not None:
@@ -81,25 +84,25 @@ class Home:
                     raise await self._denied(*refused, key=key) from None
                 asked = await self._mend(*refused, asked=asked, script=script, mended=mended)
                 refused = None
-            link = await self.ways.reach(key, asked)
+            connection = await self.topology.reach(key, asked)
             try:
                 if asked is None:
-                    return await link.send(data)
-                _, reply = await link.send_many(_ASKING + data, 2)
+                    return await connection.send(data)
+                _, reply = await connection.send_many(_ASKING + data, 2)
                 if reply.__class__ is ReplyError:
                     raise reply
                 return reply
             except NotWrittenError:
                 continue
             except ReplyError as error:
-                refused = link, error
+                refused = connection, error
 
     def deliver_soon(
         self,
         data: bytes,
         key: str | None,
         script: Script | None,
-        refused: tuple[Link, ReplyError] | None,
+        refused: tuple[Connection, ReplyError] | None,
         done: Callable[[object, BaseException | None], None],
     ) -> None:
         """`deliver` in a task of its own; `done` is called with the reply, or with the error."""
@@ -121,9 +124,9 @@ class Home:
         Raises:
             TorilError: The first refusal, after all were answered.
         """
-        parts: dict[Route, list[int]] = {}
-        for place, key in enumerate(keys):
-            parts.setdefault(self.ways.route(key), []).append(place)
+        parts: dict[ManagedConnection, list[int]] = {}
+        for index, key in enumerate(keys):
+            parts.setdefault(self.topology.managed_for(key), []).append(index)
         answers: list[object] = [None] * len(packed)
         troubles: list[BaseException | None] = []
         if len(parts) == 1:
@@ -146,77 +149,77 @@ class Home:
         answers: list[object],
     ) -> None:
         """Send those commands that go to one node."""
-        data = b"".join(packed[place] for place in part)
+        data = b"".join(packed[index] for index in part)
         while True:
-            link = await self.ways.reach(keys[part[0]])
+            connection = await self.topology.reach(keys[part[0]])
             try:
-                replies = await link.send_many(data, len(part))
+                replies = await connection.send_many(data, len(part))
                 break
             except NotWrittenError:
                 continue
-        for place, reply in zip(part, replies, strict=True):
-            answers[place] = reply
+        for index, reply in zip(part, replies, strict=True):
+            answers[index] = reply
             if isinstance(reply, ReplyError):
                 try:
-                    answers[place] = await self.deliver(
-                        packed[place], keys[place], None, (link, reply)
+                    answers[index] = await self.deliver(
+                        packed[index], keys[index], None, (connection, reply)
                     )
                 except TorilError as error:
-                    answers[place] = error
+                    answers[index] = error
 
-    async def ask_node(self, place: Place | None, data: bytes) -> object:
+    async def ask_node(self, endpoint: Endpoint | None, data: bytes) -> object:
         """Send a command to one node. None: the only server."""
         while True:
-            link = await self.ways.reach(None, place)
+            connection = await self.topology.reach(None, endpoint)
             try:
-                return await link.send(data)
+                return await connection.send(data)
             except NotWrittenError:
                 continue
             except ReplyError as error:
-                raise self.refusal(link, error) from None
+                raise self.refusal(connection, error) from None
 
     async def ready(self) -> None:
         """Have a connection; it is known then whether this is a Cluster."""
-        await self.ways.reach(None)
+        await self.topology.reach(None)
 
     async def know(self) -> Slots | None:
         """Return the slots of a Cluster, asked for anew; None if it is no Cluster."""
         await self.ready()
-        await self.ways.refresh(self._loop.time() + self._timeout_s)
-        return self.ways.known.slots
+        await self.topology.refresh(self._loop.time() + self._timeout_s)
+        return self.topology.shared.slots
 
-    async def open_line(self, key: str, name: str | None) -> Line:
+    async def open_blocking(self, key: str, name: str | None) -> DedicatedConnection:
         """Open a connection apart to the server that has a key."""
         until_s = self._loop.time() + self._timeout_s
         pause_s = FIRST_PAUSE_S
         while True:
-            await self.ways.reach(key, until_s=until_s)
+            await self.topology.reach(key, until_s=until_s)
             try:
-                line = await self._open_apart(key, name)
+                blocking = await self._open_dedicated(key, name)
                 break
             except StoreUnreachableError:
                 if self._loop.time() + pause_s >= until_s:
                     raise
-                await self.ways.refresh(until_s)
+                await self.topology.refresh(until_s)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - only to spread
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         if self._closed:  # meanwhile
-            line.link.abort("the client was closed", by_us=True)
-            self.ways.check_open()
-        if not line.closed:
-            self._lines.add(line, key)
-        return line
+            blocking.connection.abort("the client was closed", by_us=True)
+            self.topology.check_open()
+        if not blocking.closed:
+            self._watch.add(blocking, key)
+        return blocking
 
-    def refusal(self, link: Link, error: ReplyError) -> TorilError:
+    def refusal(self, connection: Connection, error: ReplyError) -> TorilError:
         """Return the error of a refusal, and draw the conclusions."""
         text = str(error)
         if is_read_only(text):
-            link.retire()
+            connection.retire()
         elif code(text) == "MOVED":
-            self.ways.note_move(link, text)
+            self.topology.note_move(connection, text)
         elif code(text) in ("CLUSTERDOWN", "NOREPLICAS"):
-            self.ways.look_soon()
-        return translate(text, link.shown, user=link.user)
+            self.topology.look_soon()
+        return translate(text, connection.shown, user=connection.user)
 
     def close(self) -> None:
         """Close all connections at once."""
@@ -225,62 +228,64 @@ class Home:
         if guard is not None and not _is_running(guard):  # else it is what calls this
             with contextlib.suppress(StopIteration):
                 guard.aclose().send(None)
-        self._lines.close()
-        for link in self.ways.close():
-            link.abort("the client was closed", by_us=True)
+        self._watch.close()
+        for connection in self.topology.close():
+            connection.abort("the client was closed", by_us=True)
 
     async def close_and_wait(self) -> None:
         """Close once what is under way is answered, or was given a moment for it."""
         self._closed = True
-        links = self.ways.close()
-        self._lines.close()  # they block: what they wait for may never come
-        for link in links:
-            link.retire()
+        connections = self.topology.close()
+        self._watch.close()  # they block: what they wait for may never come
+        for connection in connections:
+            connection.retire()
         try:
             async with asyncio.timeout(CLOSE_S):
-                for link in links:
-                    await link.gone()
+                for connection in connections:
+                    await connection.gone()
         except TimeoutError:
-            for link in links:
-                link.abort("the client was closed", by_us=True)
-                await link.gone()
+            for connection in connections:
+                connection.abort("the client was closed", by_us=True)
+                await connection.gone()
         finally:
             self.close()
 
     def drop(self) -> list[object]:
         """Forget the connections of a loop that was closed, and return their transports."""
-        links = [*self._lines.links(), *self.ways.links()]
-        self.ways.link = None
-        dropped = (link.drop() for link in links)
+        connections = [*self._watch.connections(), *self.topology.connections()]
+        self.topology.connection = None
+        dropped = (connection.drop() for connection in connections)
         return [transport for transport in dropped if transport is not None]
 
-    async def _open_apart(self, key: str, name: str | None) -> Line:
-        link, place = await self.ways.open_apart(key, name)
+    async def _open_dedicated(self, key: str, name: str | None) -> DedicatedConnection:
+        connection, endpoint = await self.topology.open_dedicated(key, name)
         try:
             # Number 0 is nobody's: it is only asked whether a call that blocks may be ended.
-            number, told = await link.send_many(
+            number, told = await connection.send_many(
                 pack(("CLIENT", "ID")) + pack(("CLIENT", "UNBLOCK", 0)), 2
             )
         except (NotWrittenError, StoreUnreachableError):
             raise StoreUnreachableError(
-                f"{link.shown}: cannot be reached: it hung up.", sent=False
+                f"{connection.shown}: cannot be reached: it hung up.", sent=False
             ) from None
         except BaseException:
-            link.abort("it was not wanted")
+            connection.abort("it was not wanted")
             raise
-        tell = partial(self.ask_node, place)
+        tell = partial(self.ask_node, endpoint)
         may_tell = not isinstance(told, ReplyError) and not isinstance(number, ReplyError)
-        return Line(link, int(number) if may_tell else None, refusal=self.refusal, tell=tell)
+        return DedicatedConnection(
+            connection, int(number) if may_tell else None, refusal=self.refusal, tell=tell
+        )
 
     async def _mend(
         self,
-        link: Link,
+        connection: Connection,
         error: ReplyError,
         *,
-        asked: Place | None,
+        asked: Endpoint | None,
         script: Script | None,
         mended: Counter[str],
-    ) -> Place | None:
+    ) -> Endpoint | None:
         """Remove the cause of a refusal; return the node to ask, if it is not the keys' own.
 
         Raises:
@@ -289,61 +294,61 @@ class Home:
         text = str(error)
         kind = code(text)
         if mended[kind] >= MAX_MENDED.get(kind, 0) or (kind == "NOSCRIPT" and script is None):
-            raise self.refusal(link, error) from None
+            raise self.refusal(connection, error) from None
         mended[kind] += 1
         if kind == "NOSCRIPT" and script is not None:
             # If that fails, the command still was not run: another connection may take both.
             with contextlib.suppress(NotWrittenError, StoreUnreachableError):
-                await self._load(link, script)
+                await self._load(connection, script)
         elif kind == "TRYAGAIN":
             pause_s = min(0.01 * 2 ** mended[kind], 0.5)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - to spread them
         elif kind == "NOREPLICAS":
             # It was cut off from its replicas, one of which may be the primary by now.
-            if self.ways.may_move:
-                await self.ways.look()
-            if not link.closed:
-                raise self.refusal(link, error) from None
+            if self.topology.may_move:
+                await self.topology.look()
+            if not connection.closed:
+                raise self.refusal(connection, error) from None
         elif kind == "ASK":
-            return parse_redirection(text, link.host)[1]
+            return parse_redirection(text, connection.host)[1]
         else:
-            self.ways.note_move(link, text)
+            self.topology.note_move(connection, text)
             return None
         return asked
 
-    async def _denied(self, link: Link, error: ReplyError, *, key: str) -> TorilError:
+    async def _denied(self, connection: Connection, error: ReplyError, *, key: str) -> TorilError:
         """Return the error of a script that was denied a command. The error names the command."""
-        try:
-            lacking = await rights.refused(self.run, key, rights.NEEDED)
-        except TorilError:
-            lacking = None
-        return denied(str(error), link.shown, link.user, rights.names(lacking or ()))
+        lacking = ""
+        if self.topology.shared.find_lacking is not None:
+            with contextlib.suppress(TorilError):
+                lacking = await self.topology.shared.find_lacking(self.run, key)
+        return denied(str(error), connection.shown, connection.user, lacking)
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Word]) -> object:
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> object:
         """Run a script on the server that has its first key."""
         data = pack(("EVALSHA", script.sha, len(keys), *keys, *args))
         return await self.deliver(data, keys[0], script)
 
-    async def _load(self, link: Link, script: Script) -> None:
+    async def _load(self, connection: Connection, script: Script) -> None:
         """Give a server a script. Many may find it missing at once: it is sent once."""
-        loading = link.loading.get(script.sha)
+        loading = connection.loading.get(script.sha)
         if loading is None:
-            loading = link.send(pack(("SCRIPT", "LOAD", script.text)))
-            link.loading[script.sha] = loading
-            loading.add_done_callback(lambda _: link.loading.pop(script.sha, None))
+            loading = connection.send(pack(("SCRIPT", "LOAD", script.text)))
+            connection.loading[script.sha] = loading
+            loading.add_done_callback(lambda _: connection.loading.pop(script.sha, None))
         try:
             await asyncio.shield(loading)
         except ReplyError as error:
-            raise self.refusal(link, error) from None
+            raise self.refusal(connection, error) from None
 
 
 def _is_running(generator: AsyncGenerator[None, None]) -> bool:
     return bool(getattr(generator, "ag_running", False))  # its type has it, the protocol has not
 
 
-async def _until_the_loop_ends(home: Home) -> AsyncGenerator[None, None]:
+async def _until_the_loop_ends(router: Router) -> AsyncGenerator[None, None]:
     """Close what is open when a loop ends in order: it closes its asynchronous generators then."""
     try:
         yield
     finally:
-        home.close()
+        router.close()

@@ -2,7 +2,7 @@
 
 A call costs a future and an entry in two lists. What is called in one turn of the event loop leaves
 in one write, and one timer watches over all that is under way. Knows nothing of reconnecting
-(`routes.py`) and does not judge replies: a refusal comes back as `ReplyError`.
+(`managed_connection.py`) and does not judge replies: a refusal comes back as `ReplyError`.
 
 A buffered protocol: with the plain kind, asyncio makes a buffer of 256 KiB for every read, which
 cost a single caller a third of its calls per second.
@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from toril.backends.redis.address import Place
-from toril.backends.redis.protocol import ProtocolError, ReplyError, reader
+from toril.backends.redis.client.address import Endpoint
+from toril.backends.redis.client.protocol import ProtocolError, ReplyError, reader
 from toril.core.errors import BackendClosedError, BackendError, StoreUnreachableError
 
 MAX_IN_FLIGHT = 4096
@@ -49,7 +49,7 @@ class _Batch:
         self.replies: list[Any] = []
 
 
-class Link(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection, from `connection_made` to `connection_lost`. Used in its loop's thread only."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Link(asyncio.BufferedProtocol):
         shown: str,
         *,
         answer_timeout_s: float | None,
-        place: Place | None = None,
+        endpoint: Endpoint | None = None,
         user: str | None = None,
     ) -> None:
         """Make the protocol of a connection.
@@ -66,13 +66,13 @@ class Link(asyncio.BufferedProtocol):
         Parameters:
             loop: Its event loop.
             shown: The server, as messages may name it.
-            place: The server, as it was asked for. None: a Unix socket.
+            endpoint: The server, as it was asked for. None: a Unix socket.
             answer_timeout_s: For how long the server may be silent while calls are under way.
                 None: for ever.
             user: Who is let in by it. None: the default user.
         """
         self.shown = shown
-        self.place = place
+        self.endpoint = endpoint
         self.run_id = ""
         """The `run_id` of the server process. Empty: not known."""
         self.replicas: int | None = None
@@ -192,7 +192,7 @@ class Link(asyncio.BufferedProtocol):
     @property
     def host(self) -> str:
         """The server's host, as it was asked for; empty for a Unix socket."""
-        return "" if self.place is None else self.place[0]
+        return "" if self.endpoint is None else self.endpoint[0]
 
     @property
     def is_overdue(self) -> bool:
@@ -279,10 +279,10 @@ class Link(asyncio.BufferedProtocol):
         self._out.clear()
         waiting = list(self._waiting)
         self._waiting.clear()
-        for place, caller in enumerate(waiting):
+        for index, caller in enumerate(waiting):
             future = caller.future if isinstance(caller, _Batch) else caller
             if not future.done():
-                written = place < len(waiting) - unsent
+                written = index < len(waiting) - unsent
                 future.set_exception(self._unknown() if written else NotWrittenError())
 
     def _wake_timer(self) -> None:

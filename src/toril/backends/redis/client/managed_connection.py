@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from toril.backends.redis.link import Link
+from toril.backends.redis.client.connection import Connection
 from toril.core.errors import StoreUnreachableError, TorilError
 
 FIRST_PAUSE_S = 0.05
@@ -17,20 +17,23 @@ LONGEST_PAUSE_S = 1.0
 """Between two attempts to connect; doubled each time, and moved by half of it either way."""
 
 
-class Route:
+class ManagedConnection:
     """One server's connection. Used in its loop's thread only."""
 
     def __init__(
-        self, shown: str, opener: Callable[[], Awaitable[Link | None]], changed: Callable[[], None]
+        self,
+        shown: str,
+        opener: Callable[[], Awaitable[Connection | None]],
+        changed: Callable[[], None],
     ) -> None:
-        """Make a route; nothing is opened yet.
+        """Make it; nothing is opened yet.
 
         Parameters:
             shown: The server, as messages may name it.
             opener: Makes one attempt to connect. None: it put the connection elsewhere.
-            changed: Called when `link` has changed.
+            changed: Called when `connection` has changed.
         """
-        self.link: Link | None = None
+        self.connection: Connection | None = None
         """The open connection, if there is one."""
         self._shown = shown
         self._opener = opener
@@ -69,10 +72,10 @@ class Route:
         if trouble is not None:
             raise copy.copy(trouble)  # several wait for it, and each raises its own
 
-    def take(self, link: Link) -> None:
+    def take(self, connection: Connection) -> None:
         """Use this connection from now on."""
-        before, self.link = self.link, link
-        link.on_lost = lambda: self._lost(link)
+        before, self.connection = self.connection, connection
+        connection.on_lost = lambda: self._lost(connection)
         self._changed()
         if before is not None:  # one attempt overtook another
             before.retire()
@@ -87,7 +90,7 @@ class Route:
         if pause_s > 0:
             await asyncio.sleep(pause_s)
         try:
-            link = await self._opener()
+            connection = await self._opener()
         except TorilError as error:
             longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
             jitter = random.uniform(0.5, 1.5)  # noqa: S311 - only to spread the attempts
@@ -97,8 +100,8 @@ class Route:
             return error
         self._failures = 0
         self._trouble = None
-        if link is not None and not link.closed:
-            self.take(link)
+        if connection is not None and not connection.closed:
+            self.take(connection)
         return None
 
     def _ended(self, attempting: asyncio.Task[TorilError | None]) -> None:
@@ -124,7 +127,7 @@ class Route:
             f"{self._shown}: cannot be reached: no connection in time.", sent=False
         )
 
-    def _lost(self, link: Link) -> None:
-        if self.link is link:
-            self.link = None
+    def _lost(self, connection: Connection) -> None:
+        if self.connection is connection:
+            self.connection = None
             self._changed()

@@ -7,8 +7,8 @@ import redis
 from tests.support.redis_servers import Proxy
 
 from toril import App, Settings, StoreUnreachableError
-from toril.backends.redis.address import Address, Tls
-from toril.backends.redis.urls import parse
+from toril.backends.redis.client.address import Address, Tls
+from toril.backends.redis.client.urls import parse
 from toril.core.errors import InvalidOptionError
 
 SECRET = "hunter2"

@@ -14,7 +14,7 @@ AGAIN_S = 60.0
 """The register may have been emptied (FLUSHALL): each queue is put on it again after so long."""
 
 
-class KnownQueues:
+class QueueRegister:
     """Checks a queue when it is first used, and now and then again."""
 
     def __init__(self, client: Client, keys: Keys) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from toril.backends.redis.address import DEFAULT_PORT, SENTINEL_PORT, Address, Place, Tls
+from toril.backends.redis.client.address import DEFAULT_PORT, SENTINEL_PORT, Address, Endpoint, Tls
 from toril.core.errors import InvalidOptionError
 
 
@@ -36,7 +36,7 @@ def from_client(client: object) -> Address:
     if "path" in settings:
         return Address(path=str(settings["path"]), db=_number(settings, "db", 0), **login)
     return Address(
-        hosts=(_place(settings),),
+        hosts=(_endpoint(settings),),
         db=_number(settings, "db", 0),
         tls=_tls_of(settings, kind),
         **login,
@@ -46,9 +46,9 @@ def from_client(client: object) -> Address:
 def _from_cluster(client: object, nodes: Any) -> Address:
     settings = getattr(client, "connection_kwargs", None) or nodes.connection_kwargs
     kind = getattr(settings.get("connection_class"), "__name__", "")
-    places = ((str(node.host), int(node.port)) for node in nodes.startup_nodes.values())
+    endpoints = ((str(node.host), int(node.port)) for node in nodes.startup_nodes.values())
     return Address(
-        hosts=tuple(dict.fromkeys(places)),
+        hosts=tuple(dict.fromkeys(endpoints)),
         cluster=True,
         tls=_tls_of(settings, kind),
         **_login(settings),
@@ -62,7 +62,7 @@ def _from_sentinel(
     first = sentinels[0]
     theirs = _login(first.connection_kwargs)
     return Address(
-        hosts=tuple(_place(one.connection_kwargs, SENTINEL_PORT) for one in sentinels),
+        hosts=tuple(_endpoint(one.connection_kwargs, SENTINEL_PORT) for one in sentinels),
         db=_number(settings, "db", 0),
         tls=_tls_of(settings, kind),
         sentinel_service=service,
@@ -85,7 +85,7 @@ def _login(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _place(settings: Mapping[str, Any], default_port: int = DEFAULT_PORT) -> Place:
+def _endpoint(settings: Mapping[str, Any], default_port: int = DEFAULT_PORT) -> Endpoint:
     host = settings.get("host") or "localhost"
     return str(host), _number(settings, "port", default_port)
 

@@ -1,4 +1,4 @@
-"""Redis' protocol as bytes: the one place that imports `hiredis`, or says how to install it."""
+"""Redis' protocol as bytes: the one endpoint that imports `hiredis`, or says how to install it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ except ImportError as error:
         "the Redis backend needs hiredis: pip install 'toril[redis]'"
     ) from error
 
-Word = str | int | float | bytes
+Argument = str | int | float | bytes
 """A word of a command. Numbers travel as decimal text."""
 
 ReplyError = hiredis.ReplyError
-"""The server's own words for a refusal; `replies.translate` makes an error for callers of it."""
+"""The server's own words for a refusal; `refusals.translate` makes an error for callers of it."""
 ProtocolError = hiredis.ProtocolError
 """What arrived is not Redis' protocol."""
 
 # Cast: hiredis types a command as a tuple of exactly one word.
-pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)
+pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 """Return a command as bytes. It takes a tuple and nothing else."""
 
 

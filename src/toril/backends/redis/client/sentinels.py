@@ -10,34 +10,33 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from toril.backends.redis.address import Address, Place, show_place
-from toril.backends.redis.connecting import (
+from toril.backends.redis.client.address import Address, Endpoint, show_endpoint
+from toril.backends.redis.client.connecting import (
     CLIENT_NAME,
+    Opened,
     ask_all,
     away,
     connect,
     follow,
     login,
-    open_link,
+    open_connection,
     unsaid,
 )
-from toril.backends.redis.link import Link
-from toril.backends.redis.protocol import ReplyError, Word
-from toril.backends.redis.replies import translate
-from toril.backends.redis.server_info import ServerInfo
+from toril.backends.redis.client.protocol import Argument, ReplyError
+from toril.backends.redis.client.refusals import translate
 from toril.core.errors import BackendError, StoreUnreachableError
 
 SENTINEL_S = 1.0
 """Time limit for the answers of all sentinels together, in seconds."""
 
 
-class Finder:
+class SentinelDiscovery:
     """Asks the sentinels of one address."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
 
-    async def primary(self) -> Place:
+    async def primary(self) -> Endpoint:
         """Return the primary that the sentinels name.
 
         Asks all of them at once. In a partition those on the small side still name the old primary.
@@ -49,7 +48,7 @@ class Finder:
         """
         address = self._address
         asked = [asyncio.ensure_future(self._ask(sentinel)) for sentinel in address.hosts]
-        found: list[tuple[int, Place]] = []
+        found: list[tuple[int, Endpoint]] = []
         reasons = []
         try:
             limit_s = min(SENTINEL_S, address.connect_timeout_s)
@@ -61,9 +60,9 @@ class Finder:
                 if len(found) > len(asked) // 2:
                     break
         except TimeoutError:
-            for place, one in zip(address.hosts, asked, strict=True):
+            for endpoint, one in zip(address.hosts, asked, strict=True):
                 if not one.done():
-                    reasons.append(f"{show_place(place)} does not answer")
+                    reasons.append(f"{show_endpoint(endpoint)} does not answer")
         finally:
             for one in asked:
                 one.cancel()
@@ -72,26 +71,24 @@ class Finder:
             raise away(address.shown, "no sentinel names a primary: " + "; ".join(reasons))
         return max(found, key=lambda one: one[0])[1]
 
-    async def open_primary(
-        self, *, name: str = CLIENT_NAME, answers_late: bool = False
-    ) -> tuple[Link, ServerInfo]:
-        """Connect to the primary, as `open_link` does, and follow it if it moves meanwhile."""
+    async def open_primary(self, *, name: str = CLIENT_NAME, answers_late: bool = False) -> Opened:
+        """Connect to the primary as `open_connection` does. Follow it if it moves meanwhile."""
         opener = partial(
-            open_link, self._address, name=name, answers_late=answers_late, as_primary=True
+            open_connection, self._address, name=name, answers_late=answers_late, as_primary=True
         )
         return await follow(await self.primary(), opener, self._look)
 
-    async def _look(self) -> Place | None:
+    async def _look(self) -> Endpoint | None:
         try:
             return await self.primary()
         except StoreUnreachableError:
             return None
 
-    async def _ask(self, sentinel: Place) -> tuple[int, Place]:
+    async def _ask(self, sentinel: Endpoint) -> tuple[int, Endpoint]:
         """Return the number of the last failover, and the primary that one sentinel names."""
         address = self._address
         service = address.sentinel_service or ""
-        link = await connect(
+        connection = await connect(
             address,
             sentinel,
             tls=address.sentinel_tls,
@@ -99,20 +96,20 @@ class Finder:
             answer_timeout_s=address.answer_timeout_s,
         )
         try:
-            commands: list[tuple[Word, ...]] = []
+            commands: list[tuple[Argument, ...]] = []
             if address.sentinel_password is not None:
                 commands.append(login(address.sentinel_username, address.sentinel_password))
             commands.append(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
             commands.append(("SENTINEL", "MASTER", service))
-            *needed, said = await ask_all(link, commands)
+            *needed, said = await ask_all(connection, commands)
             for reply in needed:
                 if isinstance(reply, ReplyError):
                     text = unsaid(str(reply), address.sentinel_password)
-                    raise translate(text, link.shown, user=link.user)
+                    raise translate(text, connection.shown, user=connection.user)
         finally:
-            link.abort("it is not needed any more")
+            connection.abort("it is not needed any more")
         if needed[-1] is None:
-            raise away(address.shown, f"{show_place(sentinel)} knows no service {service!r}")
+            raise away(address.shown, f"{show_endpoint(sentinel)} knows no service {service!r}")
         host, port = needed[-1]
         return _epoch(said), (str(host), int(port))
 

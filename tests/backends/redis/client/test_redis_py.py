@@ -14,8 +14,8 @@ from redis.credentials import UsernamePasswordCredentialProvider
 from tests.support.redis_servers import Cluster, RedisServer, Sentinels
 
 from toril import App
-from toril.backends.redis.address import Address, Tls
-from toril.backends.redis.own_client import from_client
+from toril.backends.redis.client.address import Address, Tls
+from toril.backends.redis.client.redis_py import from_client
 from toril.core.errors import InvalidOptionError
 
 Sentinel: Any = sentinel.Sentinel  # without types

@@ -1,0 +1,114 @@
+"""Asks several nodes of a Cluster at once which node has which slot.
+
+One node is not enough: a node on the small side of a partition does not know of later failovers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from toril.backends.redis.client.address import Address, Endpoint
+from toril.backends.redis.client.cluster import Slots, parse_slots
+from toril.backends.redis.client.connecting import open_connection
+from toril.backends.redis.client.connection import Connection, NotWrittenError
+from toril.backends.redis.client.protocol import ReplyError, pack
+from toril.backends.redis.client.refusals import translate
+from toril.core.errors import BackendError, StoreUnreachableError, TorilError
+
+ASK_NODE_S = 1.0
+"""Time limit for the answers of all nodes together, in seconds."""
+MOST_ASKED = 4
+"""Most nodes asked at once."""
+
+
+class NodeView(NamedTuple):
+    """One node's answer. Of several answers the largest wins."""
+
+    is_well: bool
+    """The node is not cut off from the others, as far as it knows."""
+    epoch: int
+    """The number of the last election that the node has heard of."""
+    slots: Slots
+
+
+async def newest(
+    address: Address,
+    connections: Iterable[Connection],
+    endpoints: Iterable[Endpoint],
+    *,
+    thorough: bool,
+) -> Slots | None:
+    """Ask some nodes and return the slots as the best informed knows them. None: no answer.
+
+    Parameters:
+        address: Credentials and time limits.
+        connections: Connections to nodes. Silent ones are skipped.
+        endpoints: More nodes, asked on new connections if no connection can be asked.
+        thorough: Ask `endpoints` in any case: a server may have been replaced.
+    """
+    connected = [one for one in connections if not one.closed]
+    answering = [one for one in connected if not one.full and not one.is_overdue]
+    random.shuffle(answering)
+    others: list[Endpoint] = []
+    if thorough or not answering:
+        have = {one.endpoint for one in connected}
+        others = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint not in have]
+        random.shuffle(others)
+    asks = [ask(one) for one in answering] + [_ask_anew(address, one) for one in others]
+    for ask_too_many in asks[MOST_ASKED:]:
+        ask_too_many.close()
+    asked = [asyncio.ensure_future(one) for one in asks[:MOST_ASKED]]
+    views: list[NodeView] = []
+    try:
+        for answer in asyncio.as_completed(asked, timeout=ASK_NODE_S):
+            try:
+                views.append(await answer)
+            except TorilError:
+                continue
+    except TimeoutError:
+        pass
+    finally:
+        for one in asked:
+            one.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    return max(views, key=lambda view: view[:2]).slots if views else None
+
+
+async def ask(connection: Connection) -> NodeView:
+    """Ask one node which node has which slot.
+
+    Raises:
+        BackendError: It does not say.
+    """
+    try:
+        both = pack(("CLUSTER", "SLOTS")) + pack(("CLUSTER", "INFO"))
+        said, told = await connection.send_many(both, 2)
+    except NotWrittenError:
+        raise StoreUnreachableError(
+            f"{connection.shown}: cannot be reached: it hung up.", sent=False
+        ) from None
+    if isinstance(said, ReplyError):
+        if "cluster support disabled" in str(said):
+            raise BackendError(
+                f"{connection.shown}: this server is no node of a Cluster. Its URL begins with"
+                " 'redis://'."
+            )
+        raise translate(str(said), connection.shown, user=connection.user)
+    slots = parse_slots(said, connection.host)
+    if not slots.endpoints:
+        raise translate("CLUSTERDOWN no node has any slot", connection.shown)
+    lines = [] if isinstance(told, ReplyError) else str(told).splitlines()
+    info = dict(line.partition(":")[::2] for line in lines)
+    epoch = info.get("cluster_current_epoch", "0")
+    return NodeView(info.get("cluster_state", "ok") == "ok", int(epoch), slots)
+
+
+async def _ask_anew(address: Address, endpoint: Endpoint) -> NodeView:
+    connection, _ = await open_connection(address, endpoint)
+    try:
+        return await ask(connection)
+    finally:
+        connection.abort("it is not needed any more")
