@@ -6,7 +6,6 @@ while a connection is being made, and the attempt ends once they name another se
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from toril.backends.redis.client.connecting import (
     open_connection,
     unsaid,
 )
+from toril.backends.redis.client.consensus import Answer, ask_at_once
 from toril.backends.redis.client.protocol import Argument, ReplyError
 from toril.backends.redis.client.refusals import translate
 from toril.core.errors import BackendError, StoreUnreachableError
@@ -47,29 +47,19 @@ class SentinelDiscovery:
             StoreUnreachableError: None of them knows.
         """
         address = self._address
-        asked = [asyncio.ensure_future(self._ask(sentinel)) for sentinel in address.hosts]
-        found: list[tuple[int, Endpoint]] = []
-        reasons = []
-        try:
-            limit_s = min(SENTINEL_S, address.connect_timeout_s)
-            for answer in asyncio.as_completed(asked, timeout=limit_s):
-                try:
-                    found.append(await answer)
-                except BackendError as error:
-                    reasons.append(str(error))
-                if len(found) > len(asked) // 2:
-                    break
-        except TimeoutError:
-            for endpoint, one in zip(address.hosts, asked, strict=True):
-                if not one.done():
-                    reasons.append(f"{show_endpoint(endpoint)} does not answer")
-        finally:
-            for one in asked:
-                one.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
-        if not found:
-            raise away(address.shown, "no sentinel names a primary: " + "; ".join(reasons))
-        return max(found, key=lambda one: one[0])[1]
+        best, errors, silent = await ask_at_once(
+            [self._ask(sentinel) for sentinel in address.hosts],
+            timeout_s=min(SENTINEL_S, address.connect_timeout_s),
+            enough=len(address.hosts) // 2 + 1,
+        )
+        if best is not None:
+            return best.value
+        for error in errors:
+            if not isinstance(error, BackendError):  # the address is wrong, not the sentinel
+                raise error
+        reasons = [str(error) for error in errors]
+        reasons += [f"{show_endpoint(address.hosts[index])} does not answer" for index in silent]
+        raise away(address.shown, "no sentinel names a primary: " + "; ".join(reasons))
 
     async def open_primary(self, *, name: str = CLIENT_NAME, answers_late: bool = False) -> Opened:
         """Connect to the primary as `open_connection` does. Follow it if it moves meanwhile."""
@@ -84,8 +74,8 @@ class SentinelDiscovery:
         except StoreUnreachableError:
             return None
 
-    async def _ask(self, sentinel: Endpoint) -> tuple[int, Endpoint]:
-        """Return the number of the last failover, and the primary that one sentinel names."""
+    async def _ask(self, sentinel: Endpoint) -> Answer[Endpoint]:
+        """Return the primary that one sentinel names. The last failover's number is its rank."""
         address = self._address
         service = address.sentinel_service or ""
         connection = await connect(
@@ -111,7 +101,7 @@ class SentinelDiscovery:
         if needed[-1] is None:
             raise away(address.shown, f"{show_endpoint(sentinel)} knows no service {service!r}")
         host, port = needed[-1]
-        return _epoch(said), (str(host), int(port))
+        return Answer((_epoch(said),), (str(host), int(port)))
 
 
 def _epoch(said: Any) -> int:

@@ -5,33 +5,22 @@ One node is not enough: a node on the small side of a partition does not know of
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from toril.backends.redis.client.address import Address, Endpoint
 from toril.backends.redis.client.cluster import Slots, parse_slots
 from toril.backends.redis.client.connecting import open_connection
 from toril.backends.redis.client.connection import Connection, NotWrittenError
+from toril.backends.redis.client.consensus import Answer, ask_at_once
 from toril.backends.redis.client.protocol import ReplyError, pack
 from toril.backends.redis.client.refusals import translate
-from toril.core.errors import BackendError, StoreUnreachableError, TorilError
+from toril.core.errors import BackendError, StoreUnreachableError
 
 ASK_NODE_S = 1.0
 """Time limit for the answers of all nodes together, in seconds."""
 MOST_ASKED = 4
 """Most nodes asked at once."""
-
-
-class NodeView(NamedTuple):
-    """One node's answer. Of several answers the largest wins."""
-
-    is_well: bool
-    """The node is not cut off from the others, as far as it knows."""
-    epoch: int
-    """The number of the last election that the node has heard of."""
-    slots: Slots
 
 
 async def newest(
@@ -60,25 +49,16 @@ async def newest(
     asks = [ask(one) for one in answering] + [_ask_anew(address, one) for one in others]
     for ask_too_many in asks[MOST_ASKED:]:
         ask_too_many.close()
-    asked = [asyncio.ensure_future(one) for one in asks[:MOST_ASKED]]
-    views: list[NodeView] = []
-    try:
-        for answer in asyncio.as_completed(asked, timeout=ASK_NODE_S):
-            try:
-                views.append(await answer)
-            except TorilError:
-                continue
-    except TimeoutError:
-        pass
-    finally:
-        for one in asked:
-            one.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
-    return max(views, key=lambda view: view[:2]).slots if views else None
+    asks = asks[:MOST_ASKED]
+    best, _, _ = await ask_at_once(asks, timeout_s=ASK_NODE_S, enough=len(asks))
+    return None if best is None else best.value
 
 
-async def ask(connection: Connection) -> NodeView:
+async def ask(connection: Connection) -> Answer[Slots]:
     """Ask one node which node has which slot.
+
+    Its rank: it is not cut off from the others, as far as it knows; and the number of the last
+    election that it has heard of.
 
     Raises:
         BackendError: It does not say.
@@ -103,10 +83,11 @@ async def ask(connection: Connection) -> NodeView:
     lines = [] if isinstance(told, ReplyError) else str(told).splitlines()
     info = dict(line.partition(":")[::2] for line in lines)
     epoch = info.get("cluster_current_epoch", "0")
-    return NodeView(info.get("cluster_state", "ok") == "ok", int(epoch), slots)
+    is_well = info.get("cluster_state", "ok") == "ok"
+    return Answer((is_well, int(epoch)), slots)
 
 
-async def _ask_anew(address: Address, endpoint: Endpoint) -> NodeView:
+async def _ask_anew(address: Address, endpoint: Endpoint) -> Answer[Slots]:
     connection, _ = await open_connection(address, endpoint)
     try:
         return await ask(connection)

@@ -309,7 +309,7 @@ class Topology:
 
     async def _learn(self, connection: Connection) -> None:
         """Ask a node who has which slot."""
-        self._take_slots((await slot_discovery.ask(connection)).slots)
+        self._take_slots((await slot_discovery.ask(connection)).value)
 
     def _take_slots(self, slots: Slots) -> None:
         self.shared.slots = slots
