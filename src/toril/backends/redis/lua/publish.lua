@@ -11,11 +11,6 @@
 --   what it is given
 -- COST
 --   one command an event
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/settle_meta
 local queue = open_queue(KEYS[1], ARGV[1])
 settle_meta(queue)
 for _, event in ipairs(cjson.decode(ARGV[2])) do emit(queue, unpack(event)) end
