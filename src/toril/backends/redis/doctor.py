@@ -79,13 +79,14 @@ class Doctor:
         async def run(script: Script, keys: Sequence[str], args: Sequence[str]) -> object:
             return await self._client.run(script, keys, *args)
 
+        address = self._client.address
         await self._client.nodes()  # it is known then whether it is a Cluster
         return await rights.findings(
             run,
             self._keys.meta("toril"),
             clustered=self._client.clustered is True,
-            db=self._client.address.db,
-            user=self._client.address.username,
+            db=address.db,
+            user=address.username if address.credentials is None else "of redis_credentials",
         )
 
     async def _misused(self) -> list[Finding]:

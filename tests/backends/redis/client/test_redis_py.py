@@ -10,11 +10,12 @@ import redis
 import redis.asyncio
 from redis import sentinel
 from redis.cluster import RedisCluster
-from redis.credentials import UsernamePasswordCredentialProvider
+from redis.credentials import CredentialProvider, UsernamePasswordCredentialProvider
 from tests.support.redis_servers import Cluster, RedisServer, Sentinels
 
 from toril import App
 from toril.backends.redis.client.address import Address, Tls
+from toril.backends.redis.client.credentials import credentials_of
 from toril.backends.redis.client.redis_py import from_client
 from toril.core.errors import InvalidOptionError
 
@@ -129,10 +130,6 @@ def test_other_things_are_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (
-            {"credential_provider": UsernamePasswordCredentialProvider("jo", "pw")},
-            "credential provider",
-        ),
         ({"ssl": True, "ssl_ca_data": "PEM"}, "ssl_ca_data cannot be taken over"),
     ],
 )
@@ -141,3 +138,37 @@ def test_client_that_does_what_we_cannot_is_refused(
 ) -> None:
     with pytest.raises(InvalidOptionError, match=complaint):
         from_client(redis.Redis(**settings))
+
+
+@pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])
+@pytest.mark.parametrize(
+    ("said", "expected"), [(("jo", "pw"), ("jo", "pw")), (("pw",), (None, "pw"))]
+)
+async def test_credential_provider_is_asked(
+    kind: Any, said: tuple[str, ...], expected: tuple[str | None, str]
+) -> None:
+    class Provider(CredentialProvider):
+        def get_credentials(self) -> Any:
+            return said
+
+    address = from_client(kind(credential_provider=Provider()))
+
+    found = await credentials_of(address)
+
+    assert (found.username, found.password) == expected
+
+
+async def test_job_runs_as_the_user_of_a_credential_provider(own_server: RedisServer) -> None:
+    own_server.command("ACL", "SETUSER", "jo", "on", ">pw", "~*", "+@all")
+    own_server.command("ACL", "SETUSER", "default", "off")
+    provider = UsernamePasswordCredentialProvider("jo", "pw")
+
+    await one_job_runs(redis.asyncio.Redis(port=own_server.port, credential_provider=provider))
+
+
+def test_credential_provider_of_sentinels_is_refused() -> None:
+    provider = UsernamePasswordCredentialProvider("jo", "pw")
+    sentinels = Sentinel([("a", 1)], sentinel_kwargs={"credential_provider": provider})
+
+    with pytest.raises(InvalidOptionError, match="credential provider"):
+        from_client(sentinels.master_for("main"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from toril.backends.redis.client.credentials import CredentialsFunction
+
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 DEFAULT_PREFIX = "bull"
@@ -46,6 +48,8 @@ class Address:
     """None: the server's default user."""
     password: str | None = field(default=None, repr=False)
     """None: none is asked for."""
+    credentials: CredentialsFunction | None = field(default=None, repr=False)
+    """Asked for each new connection, in place of the password, and of the user if it says one."""
     tls: Tls | None = None
     """None: not encrypted."""
     sentinel_service: str | None = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from toril.backends.redis.client.address import Address, Endpoint, Tls, show_endpoint
 from toril.backends.redis.client.connection import OVERDUE_S, Connection, NotWrittenError
+from toril.backends.redis.client.credentials import Credentials, credentials_of
 from toril.backends.redis.client.protocol import Argument, ReplyError, pack
 from toril.backends.redis.client.refusals import code, translate
 from toril.backends.redis.client.server_info import ServerInfo, parse_info
@@ -53,16 +54,25 @@ async def open_connection(
         BackendError: The server does not let us in. Another attempt would go the same way.
         InvalidOptionError: A file that the address names for TLS cannot be used.
     """
+    try:
+        async with asyncio.timeout(address.connect_timeout_s):
+            credentials = await credentials_of(address)
+    except TimeoutError:
+        raise away(
+            address.shown,
+            f"redis_credentials returned nothing within {address.connect_timeout_s:g} s",
+            "Nothing was sent.",
+        ) from None
     connection = await connect(
         address,
         endpoint,
         tls=address.tls,
-        user=address.username,
+        user=credentials.username,
         answer_timeout_s=None if answers_late else address.answer_timeout_s,
     )
     try:
         async with asyncio.timeout(address.connect_timeout_s):
-            info = await _greet(connection, address, name, as_primary=as_primary)
+            info = await _greet(connection, address, credentials, name, as_primary=as_primary)
     except TimeoutError:
         connection.abort("no answer")
         raise away(
@@ -199,13 +209,18 @@ async def connect(
 
 
 async def _greet(
-    connection: Connection, address: Address, name: str, *, as_primary: bool
+    connection: Connection,
+    address: Address,
+    credentials: Credentials,
+    name: str,
+    *,
+    as_primary: bool,
 ) -> ServerInfo:
     """Say who we are and learn who it is: one write, one read."""
     commands: list[tuple[Argument, ...]] = []
     # In the order of their doing, and all of them needed; what follows is not.
-    if address.password is not None or address.username is not None:
-        commands.append(login(address.username, address.password or ""))
+    if credentials.given:
+        commands.append(login(credentials.username, credentials.password or ""))
     if address.db != 0:
         commands.append(("SELECT", address.db))
     needed = len(commands)
@@ -213,9 +228,16 @@ async def _greet(
     replies = await ask_all(connection, commands)
     for reply in replies[:needed]:
         if isinstance(reply, ReplyError):
-            raise translate(
-                unsaid(str(reply), address.password), connection.shown, user=connection.user
-            )
+            text = unsaid(str(reply), credentials.password)
+            if address.credentials is not None and code(text) == "WRONGPASS":
+                # It may have expired on the way: another attempt asks for another one.
+                raise away(
+                    connection.shown,
+                    f"user {connection.user or 'default'!r} was not let in with what"
+                    " redis_credentials returned",
+                    "Is the token for this server, and still valid?",
+                )
+            raise translate(text, connection.shown, user=connection.user)
     named, said, role = replies[needed:]
     if isinstance(named, ReplyError) and code(str(named)) != "NOPERM":
         raise translate(str(named), connection.shown, user=connection.user)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from toril.backends.redis.client.address import DEFAULT_PORT, SENTINEL_PORT, Address, Endpoint, Tls
+from toril.backends.redis.client.credentials import CredentialsFunction
 from toril.core.errors import InvalidOptionError
 
 
@@ -61,6 +63,11 @@ def _from_sentinel(
     sentinels = [one.connection_pool for one in pool.sentinel_manager.sentinels]
     first = sentinels[0]
     theirs = _login(first.connection_kwargs)
+    if theirs["credentials"] is not None:
+        raise InvalidOptionError(
+            "client: its sentinels take their password from a credential provider, which Toril"
+            " asks for servers only. Give the sentinels a user and a password."
+        )
     return Address(
         hosts=tuple(_endpoint(one.connection_kwargs, SENTINEL_PORT) for one in sentinels),
         db=_number(settings, "db", 0),
@@ -74,15 +81,24 @@ def _from_sentinel(
 
 
 def _login(settings: Mapping[str, Any]) -> dict[str, Any]:
-    if settings.get("credential_provider") is not None:
-        raise InvalidOptionError(
-            "client: it takes its password from a credential provider, which Toril cannot ask."
-            " Give a URL with a user and a password."
-        )
+    provider = settings.get("credential_provider")
     return {
         "username": settings.get("username") or None,
         "password": settings.get("password") or None,
+        "credentials": None if provider is None else _asking(provider),
     }
+
+
+def _asking(provider: Any) -> CredentialsFunction:
+    """Return a function that asks a credential provider of redis-py."""
+
+    async def ask() -> object:
+        # A plain provider has only the plain method; that may block.
+        asked = getattr(provider, "get_credentials_async", None)
+        said = await (asked() if asked else asyncio.to_thread(provider.get_credentials))
+        return said[0] if len(said) == 1 else tuple(said)
+
+    return ask
 
 
 def _endpoint(settings: Mapping[str, Any], default_port: int = DEFAULT_PORT) -> Endpoint:
