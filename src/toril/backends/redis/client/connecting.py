@@ -1,4 +1,4 @@
-"""Opening a connection: the socket, its encryption, and being let in.
+"""Opens a connection: the socket, then the handshake.
 
 One attempt, in one go; `managed_connection.py` decides when there is another.
 """
@@ -6,10 +6,7 @@ One attempt, in one go; `managed_connection.py` decides when there is another.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import os
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
@@ -18,18 +15,16 @@ from toril.backends.redis.client.address import Address, Endpoint, Tls, show_end
 from toril.backends.redis.client.connection import OVERDUE_S, Connection, NotWrittenError
 from toril.backends.redis.client.credentials import Credentials, credentials_of
 from toril.backends.redis.client.protocol import Argument, ReplyError, pack
+from toril.backends.redis.client.racing import give_up, race
 from toril.backends.redis.client.refusals import code, translate
 from toril.backends.redis.client.server_info import ServerInfo, parse_info
-from toril.core.errors import BackendError, InvalidOptionError, StoreUnreachableError
+from toril.backends.redis.client.sockets import open_socket, plain
+from toril.core.errors import BackendError, StoreUnreachableError
 
 CLIENT_NAME = "toril"
 """What `CLIENT LIST` shows for connections without a name of their own."""
 Opened = tuple[Connection, ServerInfo]
 """A connection, and what its server says it is."""
-
-_KEEPALIVE_S = 30
-_KEEPALIVE_STEP_S = 5
-_KEEPALIVE_TRIES = 3
 
 
 async def open_connection(
@@ -89,33 +84,12 @@ async def open_any(address: Address, endpoints: Iterable[Endpoint]) -> Opened:
 
     Tries them in turn. If one does not answer within a second, tries the next one in parallel.
     """
-    attempts: list[asyncio.Future[Opened]] = []
-    troubles: list[StoreUnreachableError] = []
-    rest = iter(endpoints)
-    pending: set[asyncio.Future[Opened]] = set()
-    try:
-        while True:
-            endpoint = next(rest, None)
-            if endpoint is not None:
-                attempts.append(asyncio.ensure_future(open_connection(address, endpoint)))
-                pending.add(attempts[-1])
-            elif not pending:
-                raise troubles[0]
-            timeout_s = None if endpoint is None else OVERDUE_S
-            done, pending = await asyncio.wait(
-                pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            for attempt in done:
-                try:
-                    opened = attempt.result()
-                except StoreUnreachableError as error:
-                    troubles.append(error)
-                else:
-                    attempts.remove(attempt)
-                    return opened
-    finally:
-        for attempt in attempts:
-            await give_up(attempt)
+    return await race(
+        [functools.partial(open_connection, address, endpoint) for endpoint in endpoints],
+        delay_s=OVERDUE_S,
+        failure=StoreUnreachableError,
+        drop=_drop,
+    )
 
 
 async def follow(
@@ -140,18 +114,14 @@ async def follow(
                     return attempt.result()
                 now = await look() or endpoint
         except BaseException:
-            await give_up(attempt)
+            await give_up(attempt, _drop)
             raise
-        await give_up(attempt)
+        await give_up(attempt, _drop)
         endpoint = now
 
 
-async def give_up(attempt: asyncio.Future[Opened]) -> None:
-    """End an attempt to connect; close what it has opened."""
-    attempt.cancel()
-    await asyncio.gather(attempt, return_exceptions=True)
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result()[0].abort("it is not needed any more")
+def _drop(opened: Opened) -> None:
+    opened[0].abort("it is not needed any more")
 
 
 async def connect(
@@ -178,16 +148,9 @@ async def connect(
     try:
         async with asyncio.timeout(address.connect_timeout_s):
             if endpoint is None:
-                transport, connection = await loop.create_unix_connection(made, address.path)
+                _, connection = await loop.create_unix_connection(made, address.path)
             else:
-                context = None if tls is None else _context(tls, _stamps(tls))
-                transport, connection = await loop.create_connection(
-                    made,
-                    endpoint[0],
-                    endpoint[1],
-                    ssl=context,
-                    server_hostname=endpoint[0] if context is not None else None,
-                )
+                _, connection = await open_socket(made, endpoint, tls)
     except TimeoutError:
         raise away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
     except ssl.SSLCertVerificationError as error:
@@ -203,8 +166,7 @@ async def connect(
         )
         raise away(shown, f"no encrypted connection ({error.reason or error})", hint) from error
     except OSError as error:
-        raise away(shown, _plain(error)) from error
-    _tune(transport.get_extra_info("socket"))
+        raise away(shown, plain(error)) from error
     return connection
 
 
@@ -290,68 +252,3 @@ def away(
 ) -> StoreUnreachableError:
     """Return the error of a server that cannot be reached now; nothing was sent."""
     return StoreUnreachableError(f"{shown}: cannot be reached: {reason}. {hint}", sent=False)
-
-
-def _plain(error: OSError) -> str:
-    """Return the system's words without asyncio's, which repeat the address."""
-    if isinstance(error, socket.gaierror):
-        return f"its name is not known ({error.strerror or error})"
-    if error.errno is not None:
-        return os.strerror(error.errno)
-    return str(error) or type(error).__name__
-
-
-def _stamps(tls: Tls) -> tuple[int, ...]:
-    """Return when the files of `tls` were written: a renewed certificate is read anew."""
-    stamps = []
-    for name, path in (
-        ("ssl_ca_certs", tls.ca_certs),
-        ("ssl_certfile", tls.certfile),
-        ("ssl_keyfile", tls.keyfile),
-    ):
-        if path is not None:
-            try:
-                stamps.append(os.stat(path).st_mtime_ns)
-            except OSError as error:
-                raise InvalidOptionError(
-                    f"url option {name}={path!r}: expected a file that can be read"
-                    f" ({error.strerror})"
-                ) from None
-    return tuple(stamps)
-
-
-@functools.lru_cache(maxsize=8)
-def _context(tls: Tls, stamps: tuple[int, ...]) -> ssl.SSLContext:
-    """Return what TLS needs. Kept: to read the system's authorities takes milliseconds."""
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_certs)
-        context.check_hostname = tls.check_hostname
-        context.verify_mode = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
-        if tls.certfile is not None:
-            context.load_cert_chain(tls.certfile, tls.keyfile)
-    except (ssl.SSLError, OSError) as error:
-        raise InvalidOptionError(
-            f"url options ssl_ca_certs={tls.ca_certs!r}, ssl_certfile={tls.certfile!r},"
-            f" ssl_keyfile={tls.keyfile!r}: expected certificates and their key as PEM ({error})"
-        ) from error
-    return context
-
-
-def _tune(connected: Any) -> None:
-    """Have the system notice a peer that is gone: idle after 45 s, with data under way after 20."""
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (
-        ("TCP_KEEPIDLE", _KEEPALIVE_S),
-        ("TCP_KEEPALIVE", _KEEPALIVE_S),  # its name on macOS
-        ("TCP_KEEPINTVL", _KEEPALIVE_STEP_S),
-        ("TCP_KEEPCNT", _KEEPALIVE_TRIES),
-        ("TCP_USER_TIMEOUT", 20_000),
-    ):
-        option = getattr(socket, name, None)
-        if option is not None:
-            options.append((socket.IPPROTO_TCP, option, value))
-    if connected.family == socket.AF_UNIX:
-        return
-    for option_of_socket in options:
-        with contextlib.suppress(OSError):  # it works without
-            connected.setsockopt(*option_of_socket)
