@@ -1,28 +1,21 @@
-"""The register of workers, and the connections by which BullMQ lists them."""
+"""The register of workers: who runs, how they are, and who has died."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from toril.backends.redis.client import BlockingConnection, Client
+from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
-from toril.core.errors import BackendError, StoreFullError
+from toril.core.errors import StoreFullError
 from toril.core.reading import whole
 from toril.engine.contract.workers import WorkerRecord
-
-PRESENCE_S = 5.0
-"""Between two looks whether a worker's named connections are still there."""
-MOST_PRESENT = 32
-"""Most named connections of a worker: its first queues get one each. BullMQ wants one for each
-queue, and a worker of 500 queues would need 500."""
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -60,7 +53,7 @@ class RedisWorkers:
         self._keys = keys
         self._moments = moments
         self._lost = lost
-        self._present: dict[str, asyncio.Task[None]] = {}
+        self._presence = Presence(client, keys)
 
     async def register(self, worker: WorkerRecord) -> None:
         report = _report(worker.running, worker.quiet, worker.resident_bytes)
@@ -72,10 +65,7 @@ class RedisWorkers:
         )
         for queue in worker.queues:
             await self._client.call("SADD", self._keys.queues, queue)
-        if worker.id not in self._present:
-            self._present[worker.id] = asyncio.get_running_loop().create_task(
-                self._stay_present(worker)
-            )
+        self._presence.show(worker)
 
     def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
@@ -91,7 +81,7 @@ class RedisWorkers:
             return bool(self._client.sync(lambda: self._client.call(word, key, for_a_day[1])))
 
     async def deregister(self, worker_id: str) -> None:
-        await self._leave(worker_id)
+        await self._presence.hide(worker_id)
         if self._lost.forget(worker_id):
             # It may hold jobs that it never heard of: others need not await their leases.
             await self.declare_dead(worker_id)
@@ -149,8 +139,7 @@ class RedisWorkers:
 
     async def close(self) -> None:
         """End the connections that show workers."""
-        for worker_id in list(self._present):
-            await self._leave(worker_id)
+        await self._presence.close()
 
     async def _all(self) -> Sequence[tuple[WorkerRecord, bool]]:
         """Return the workers on the register, and whether each is known to be dead."""
@@ -180,31 +169,6 @@ class RedisWorkers:
         """Return the end of a beat's key, as an option of SET."""
         frozen = self._moments.frozen()
         return ("PXAT", int(frozen) + DAY_MS) if frozen else ("PX", DAY_MS)
-
-    async def _stay_present(self, worker: WorkerRecord) -> None:
-        """Keep connections whose names tell BullMQ's `getWorkers` of the worker, one a queue."""
-        connections: dict[str, BlockingConnection] = {}
-        try:
-            while True:
-                for queue in worker.queues[:MOST_PRESENT]:
-                    connection = connections.get(queue)
-                    if connection is None or connection.closed:
-                        name = self._keys.client_name(queue, worker.id)
-                        with suppress(BackendError):
-                            connections[queue] = await self._client.open_blocking(
-                                self._keys.meta(queue), name=name
-                            )
-                await asyncio.sleep(PRESENCE_S)
-        finally:
-            for connection in connections.values():
-                await connection.close()
-
-    async def _leave(self, worker_id: str) -> None:
-        task = self._present.pop(worker_id, None)
-        if task is not None and not task.get_loop().is_closed():
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 def _read(described: str) -> WorkerRecord | None:
