@@ -1,8 +1,8 @@
 """Connections whose names show workers to BullMQ's tools.
 
 `getWorkers` and dashboards list the connections of a server, and know a queue's workers by the
-names of these (`Keys.client_name`). A connection has one name, so it shows a worker for one queue. A
-worker has such a connection for its first queue, and for others only where BullMQ is in use.
+names of these (`Keys.client_name`). A connection has one name, so it shows a worker for one queue.
+A worker has one for its first queue, and others only for queues that BullMQ uses.
 """
 
 from __future__ import annotations
