@@ -1,4 +1,4 @@
-"""Verbs over many jobs, one bounded chunk a call."""
+"""Operator's commands on many jobs. Each script call handles a bounded number."""
 
 from __future__ import annotations
 

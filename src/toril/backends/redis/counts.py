@@ -1,4 +1,4 @@
-"""How many jobs are where, read in one call a queue."""
+"""Counts jobs by state. One script call per queue."""
 
 from __future__ import annotations
 

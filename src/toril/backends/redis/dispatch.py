@@ -1,4 +1,4 @@
-"""The hot path: outcomes in, claims out, leases, recovery."""
+"""The hot path: exchanges outcomes for new jobs, renews leases, recovers jobs of dead workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks a store on Redis over: servers, clocks, leases, orphans, queues that nobody serves.
+"""Checks a store on Redis: servers, rights, clocks, leases, damaged jobs, queues without workers.
 
 Read next: `survey.py` (the jobs), `servers.py` (the servers).
 """

@@ -1,4 +1,7 @@
-"""The event stream of a queue. A position is a stream id as one number: ms * 2^20 + sequence."""
+"""The event stream of a queue.
+
+A position in it is a stream id written as one number: milliseconds * 2^20 + sequence.
+"""
 
 from __future__ import annotations
 

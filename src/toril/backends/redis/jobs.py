@@ -1,4 +1,4 @@
-"""Jobs one by one: add, look up, list, and an operator's verbs. In bulk: `bulk.py`."""
+"""Adds, reads and lists jobs, and changes them one at a time. Many at a time: `bulk.py`."""
 
 from __future__ import annotations
 

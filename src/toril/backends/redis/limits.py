@@ -1,4 +1,4 @@
-"""What holds a queue back, kept in its `meta` hash and its `limiter`."""
+"""Pauses, concurrency and rate limits of a queue, kept in its `meta` hash and its `limiter`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which queues this process uses: they are on the register, and fit to be used."""
+"""Checks that queues are on the register and can be used, and remembers it for a minute."""
 
 from __future__ import annotations
 

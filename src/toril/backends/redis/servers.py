@@ -1,4 +1,4 @@
-"""What a server has to be so that no job is lost: refused, warned of, or well."""
+"""Checks a server: versions, replicas and settings with which jobs would be lost."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A claim that stands: the server runs it by itself as soon as a queue has something to take.
+"""Lets a claim wait at the server: the server runs it as soon as a job arrives.
 
-On a connection apart two commands are sent together: one that blocks on the queues' markers, and
-the exchange. The server runs the second when the first has ended. So an idle worker is not told
-that there is a job, only to ask for it: it is given the job, one way to the server and back sooner.
+An idle worker sends two commands together on a blocking connection: one that blocks on the markers
+of its queues, and the exchange. The server runs the exchange when the first command returns. The
+worker gets the job itself, not only a message that there is one, which saves a round trip.
 
-If the worker's machine dies in silence, what is claimed for it afterwards waits for the end of its
-lease: so a claim is for few jobs, and stands for a while only.
+If the worker's machine dies, the server may still claim jobs for it, and those wait until their
+leases expire. So a waiting claim is for few jobs, and expires soon.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts the store on Redis together."""
+"""Builds the backend for a Redis server from its roles."""
 
 from __future__ import annotations
 

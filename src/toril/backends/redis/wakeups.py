@@ -1,10 +1,10 @@
-"""How idle workers sleep: blocked on the markers of their queues, which every producer writes.
+"""Wakes idle workers: they block on the markers of their queues, which every producer writes.
 
-One connection blocks for all workers of an event loop (in a cluster: one for each slot), and only
-while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere. Where
-that would be too many connections, the markers of the other slots are asked for in rounds.
+All workers of an event loop share one blocking connection; in a Cluster, one per slot. It blocks
+only while one of them is idle: a marker that it takes would be missing for an idle worker
+elsewhere. In a Cluster with too many slots for that, the markers of the further slots are polled.
 
-Those who may leave a claim standing (`standing.py`) do not sleep: this is for a Cluster, and for
+Workers whose claims wait at the server (`standing.py`) do not need this. It is for Clusters and for
 short leases.
 """
 

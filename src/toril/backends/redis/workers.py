@@ -1,4 +1,4 @@
-"""The register of workers: who runs, how they are, and who has died."""
+"""The register of workers: which run, their heartbeats, and which have died."""
 
 from __future__ import annotations
 

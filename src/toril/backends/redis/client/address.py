@@ -1,7 +1,6 @@
-"""Where the server is and who asks, as one record.
+"""The servers and the credentials of a store, as one record.
 
-Made of a URL (`urls.py`), or of a client that the caller has already (`redis_py.py`). Knows
-nothing of sockets: `connecting.py` opens them.
+Made from a URL (`urls.py`) or from a client of redis-py (`redis_py.py`).
 """
 
 from __future__ import annotations

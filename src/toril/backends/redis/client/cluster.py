@@ -1,6 +1,6 @@
-"""Who has which key in a Redis Cluster: slots, their owners, and the nodes' redirections.
+"""Which node of a Cluster has a key: slots, their owners, redirections.
 
-No sockets here: `routing.py` asks the nodes and follows what they say.
+No I/O: `topology.py` asks the nodes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""One connection that many callers share: replies come in the order of the commands.
+"""One connection that many callers share: a pipeline. Replies come in the order of the commands.
 
-A call costs a future and an entry in two lists. What is called in one turn of the event loop leaves
-in one write, and one timer watches over all that is under way. Knows nothing of reconnecting
-(`managed_connection.py`) and does not judge replies: a refusal comes back as `ReplyError`.
+A call costs a future and an entry in two lists. Commands of one turn of the event loop leave in one
+write, and one timer watches all calls in flight. It does not reconnect (`managed_connection.py`)
+and does not interpret refusals: they come back as `ReplyError`.
 
-A buffered protocol: with the plain kind, asyncio makes a buffer of 256 KiB for every read, which
-cost a single caller a third of its calls per second.
+It is a buffered protocol: with the plain kind, asyncio allocates 256 KiB for every read, which cost
+a single caller a third of its calls per second.
 """
 
 from __future__ import annotations

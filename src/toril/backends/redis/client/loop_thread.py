@@ -1,6 +1,6 @@
-"""A thread with an event loop of its own, for callers who may wait but have no loop to wait in.
+"""A thread with an event loop, for callers that have no loop or whose loop may be blocked.
 
-What runs here goes on while the user's own event loop is blocked: that is what it is for.
+Heartbeats and renewals of leases run here, so they go on while a task blocks the user's event loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The way from one event loop to one server: a connection, made anew when it was lost."""
+"""The connection to one server. It is reopened with backoff after it was lost."""
 
 from __future__ import annotations
 

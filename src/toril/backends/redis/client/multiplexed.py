@@ -1,6 +1,6 @@
-"""The client: commands and scripts, from any thread and any event loop, to the right server.
+"""The client: routes commands and scripts to the right server, from any thread and event loop.
 
-Read next: `connection.py` (one connection), `routing.py` (what is between a call and a connection).
+Read next: `connection.py` (one connection), `routing.py` (retries and redirections).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Redis' protocol as bytes: the one endpoint that imports `hiredis`, or says how to install it."""
+"""Packs commands and parses replies. The only module that imports `hiredis`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of redis-py in place of a URL: its settings are taken over, its connections are not."""
+"""Takes the settings of a redis-py client. Its connections are not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the server's refusals to our errors: what, which server, what to do."""
+"""Turns error replies of the server into our errors: what, which server, what to do."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a client has in one event loop: its connections, and how a command finds its way.
+"""Routes the calls of one event loop, and retries those that the server did not run.
 
-`Client.call` sends by itself as long as nothing is in the way; everything else is here: waiting for
-a connection, a server that is no primary any more, a script that is not loaded, a Cluster's
-redirections. A command is sent again only if the server said that it did not run it.
+`MultiplexedClient.call` sends a command itself while a connection is open. All other cases are
+here: waiting for a connection, a server that is no longer the primary, a script that is not loaded,
+redirections of a Cluster. A command is retried only if the server said that it did not run it.
 """
 
 from __future__ import annotations

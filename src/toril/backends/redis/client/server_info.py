@@ -1,4 +1,4 @@
-"""What a server says about itself."""
+"""What a server says about itself (`INFO`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The servers as one event loop knows them: which there are, and which has which key.
 
-One server, a primary that sentinels name, or the nodes of a Cluster. Knows nothing of commands:
-`routing.py` sends them over what it gets here.
+One server, a primary that sentinels name, or the nodes of a Cluster. `routing.py` sends commands
+over the connections that it gets here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""URLs of servers: taken apart, and refused without ever showing the password."""
+"""Parses URLs of servers. Errors never show the password."""
 
 from __future__ import annotations
 
