@@ -114,9 +114,9 @@ async def follow(
                     return attempt.result()
                 now = await look() or endpoint
         except BaseException:
-            await give_up(attempt, _drop)
+            await give_up([attempt], _drop)
             raise
-        await give_up(attempt, _drop)
+        await give_up([attempt], _drop)
         endpoint = now
 
 

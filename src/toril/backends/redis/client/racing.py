@@ -54,13 +54,24 @@ async def race(
                     running.remove(ended)
                     return result
     finally:
-        for one in running:
-            await give_up(one, drop)
+        await give_up(running, drop)
 
 
-async def give_up(attempt: asyncio.Future[T], drop: Callable[[T], None]) -> None:
-    """End an attempt. If it has succeeded meanwhile, get rid of its result."""
-    attempt.cancel()
-    await asyncio.gather(attempt, return_exceptions=True)
-    if not attempt.cancelled() and attempt.exception() is None:
-        drop(attempt.result())
+async def give_up(attempts: Iterable[asyncio.Future[T]], drop: Callable[[T], None]) -> None:
+    """End attempts. Those that have succeeded meanwhile get rid of their results.
+
+    They do so even if this is cancelled before they have ended.
+    """
+
+    def ended(attempt: asyncio.Future[T]) -> None:
+        if not attempt.cancelled() and attempt.exception() is None:
+            drop(attempt.result())
+
+    left = list(attempts)
+    for attempt in left:
+        if attempt.done():
+            ended(attempt)
+        else:
+            attempt.add_done_callback(ended)
+            attempt.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
