@@ -11,7 +11,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
-from toril.backends import FileOptions, open_backend
+from toril.backends import FileOptions, RedisCredentials, open_backend
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
 from toril.core.checks import unknown
@@ -61,6 +61,7 @@ class App(TaskMaker):
         durability: Literal["full", "normal"] | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        redis_credentials: RedisCredentials | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -74,6 +75,9 @@ class App(TaskMaker):
                 (`?durability=normal`), else `TORIL_DURABILITY` or `toril.toml`, else `full`.
             clock: What time it is. Default: the host's. Tests pass one that they move.
             settings: In place of the environment and `toril.toml`.
+            redis_credentials: For tokens that expire. Called for each new connection to a Redis
+                server. It returns a password, or a user and a password; it may be async, and a
+                plain one runs in a thread. Default: what the URL says.
 
         Raises:
             InvalidSettingError: The environment or the file holds nonsense.
@@ -82,6 +86,7 @@ class App(TaskMaker):
         self.settings = settings or Settings.load()
         self.url: str | object = self.settings.url if url is None or url == "" else url
         self.durability = durability
+        self._redis_credentials = redis_credentials
         self._clock = clock
         self._create = True
         self._registry = Registry()
@@ -127,6 +132,7 @@ class App(TaskMaker):
             create=self._create,
             otherwise=FileOptions(durability=self.settings.durability, share=self.settings.share),
             answer_timeout_s=self.settings.answer_timeout_s,
+            redis_credentials=self._redis_credentials,
         )
 
     def existing(self) -> Self:

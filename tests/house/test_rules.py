@@ -72,3 +72,16 @@ def test_every_silenced_warning_says_why() -> None:
     for path, text in texts("src/toril"):
         assert not bare.search(text), path
         assert not unexplained.search(text), path
+
+
+def test_redis_client_knows_nothing_of_queues() -> None:
+    """Keys, scripts and roles use it, and never the other way round."""
+    above = re.compile(r"toril\.backends\.redis\b(?!\.client\b)|toril\.engine\b")
+    found = [
+        (str(path), node.module)
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if str(path.parent) == "backends/redis/client" and isinstance(node, ast.ImportFrom)
+        if above.match(node.module or "")
+    ]
+    assert found == []

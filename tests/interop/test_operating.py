@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.interop.watching import PATIENCE_S, until_in
+from tests.interop.watching import PATIENCE_S, until, until_in
 from tests.support.bullmq import BullMQError
 from tests.support.node import Node
 
@@ -227,3 +227,22 @@ async def test_job_is_failed_by_hand_in_node(app: App, node: Node) -> None:
 
     info = await job.info()
     assert (info.state, info.failed_reason, info.attempts_made) == (State.FAILED, "dropped 2", 2)
+
+
+async def test_node_lists_a_worker_of_several_queues_for_those_that_it_uses(
+    app: App, node: Node
+) -> None:
+    """A connection shows its worker for one queue, and one for each was too many."""
+
+    @app.task(queue="paint", name="cars")
+    async def cars() -> None: ...
+
+    async with app.worker(queues=["glue", "paint", "sand"]) as worker:
+        assert await node.counts("paint", "waiting") == {"waiting": 0}  # from now on it is known
+
+        async def is_listed() -> bool:
+            found = await node.workers("paint")
+            return [one["rawname"].rpartition(":w:")[2] for one in found] == [worker.id]
+
+        await until(is_listed, "Node to know of the worker")
+        assert [one["name"] for one in await node.workers("glue")] == ["glue"]

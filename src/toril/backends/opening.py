@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from toril.backends.forks import FORKS
@@ -18,6 +19,10 @@ _SCHEMES = (
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
 DEFAULTS = FileOptions()
+Credentials = str | tuple[str, str]
+"""A password, or a user and a password."""
+RedisCredentials = Callable[[], Credentials | Awaitable[Credentials]]
+"""Asked for each new connection."""
 _MISTYPED = re.compile(r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?:|\S+:\S*@")
 """What was meant as a URL and lacks `://`: a file of that name would be made in its place."""
 
@@ -30,6 +35,7 @@ def open_backend(
     create: bool = True,
     otherwise: FileOptions = DEFAULTS,
     answer_timeout_s: float = 15.0,
+    redis_credentials: RedisCredentials | None = None,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
@@ -47,6 +53,8 @@ def open_backend(
         otherwise: For a file: the options that neither the URL nor an argument names.
         answer_timeout_s: After how long without any answer a connection to a server is given up, in
             seconds; unless the URL says it.
+        redis_credentials: Called for each new connection to a Redis server. It returns a password,
+            or a user and a password; it may be async, and a plain one runs in a thread.
 
     Raises:
         InvalidOptionError: The URL makes no sense.
@@ -55,7 +63,7 @@ def open_backend(
     if durability is not None:
         otherwise = replace(otherwise, durability=durability)
     if not isinstance(url, str):
-        return _open_redis(url, clock, answer_timeout_s)
+        return _open_redis(url, clock, answer_timeout_s, redis_credentials)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
     # Nothing behind the scheme is ever shown: in a URL with a mistake it may hold a password.
@@ -69,7 +77,9 @@ def open_backend(
     if scheme not in _SCHEMES:
         raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
     if scheme != "sqlite":
-        return _open_redis(url, clock, answer_timeout_s)
+        return _open_redis(url, clock, answer_timeout_s, redis_credentials)
+    if redis_credentials is not None:
+        raise InvalidOptionError("redis_credentials: only for a Redis server; this store is a file")
     with FORKS.importing:
         from toril.backends.sqlite.store import open_sqlite  # late: each store has its libraries
 
@@ -77,12 +87,17 @@ def open_backend(
     return open_sqlite(path, options=options, clock=clock or SystemClock(), create=create)
 
 
-def _open_redis(url: object, clock: Clock | None, answer_timeout_s: float) -> Backend:
+def _open_redis(
+    url: object,
+    clock: Clock | None,
+    answer_timeout_s: float,
+    credentials: RedisCredentials | None,
+) -> Backend:
     try:
         with FORKS.importing:
-            from toril.backends.redis.own_client import from_client  # late, as above
+            from toril.backends.redis.client.redis_py import from_client  # late, as above
+            from toril.backends.redis.client.urls import parse
             from toril.backends.redis.store import open_redis
-            from toril.backends.redis.urls import parse
     except ImportError as error:
         if error.name != "hiredis":
             raise
@@ -93,4 +108,11 @@ def _open_redis(url: object, clock: Clock | None, answer_timeout_s: float) -> Ba
         address = parse(url, answer_timeout_s=answer_timeout_s)
     else:
         address = replace(from_client(url), answer_timeout_s=answer_timeout_s)
+    if credentials is not None:
+        require(callable(credentials), "redis_credentials", "…", "a function")
+        if address.password is not None or address.credentials is not None:
+            raise InvalidOptionError(
+                "redis_credentials: the URL or the client has a password already; give one of them"
+            )
+        address = replace(address, credentials=credentials)
     return open_redis(address, clock=clock or SystemClock())

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from toril.core.errors import BackendError
 from toril.engine.job import Added, NewJob
 
 
@@ -59,12 +58,12 @@ class Pending(NamedTuple):
         for job, future in zip(self.jobs, self.futures, strict=True):
             yield Pending([job], [future], self.since_s)
 
-    def succeed(self, answers: Sequence[Added | BackendError]) -> None:
+    def succeed(self, answers: Sequence[Added | Exception]) -> None:
         """Hand each his answer."""
         self._answer(answers, 0, len(answers))
 
     def succeed_by_turns(
-        self, answers: Sequence[Added | BackendError], *, together: int, first: int = 0
+        self, answers: Sequence[Added | Exception], *, together: int, first: int = 0
     ) -> None:
         """Hand each his answer, `together` in each second turn of the event loop.
 
@@ -78,11 +77,11 @@ class Pending(NamedTuple):
             )
             loop.call_soon(loop.call_soon, more)  # in the turn between what was added is sent
 
-    def _answer(self, answers: Sequence[Added | BackendError], first: int, end: int) -> None:
+    def _answer(self, answers: Sequence[Added | Exception], first: int, end: int) -> None:
         for future, answer in zip(self.futures[first:end], answers[first:end], strict=True):
             if future.done():
                 continue
-            if isinstance(answer, BackendError):
+            if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.support.redis_servers import Proxy, RedisServer
 
-from toril.backends.redis.address import Address
-from toril.backends.redis.client import Client
-from toril.backends.redis.urls import parse
+from toril.backends.redis.client.address import Address
+from toril.backends.redis.client.multiplexed import MultiplexedClient
+from toril.backends.redis.client.urls import parse
 
-Connect = Callable[..., Client]
+Connect = Callable[..., MultiplexedClient]
 
 
 @pytest.fixture(scope="package")
@@ -48,14 +48,14 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture
 async def connect(no_thread_left: None) -> AsyncIterator[Connect]:
     """Make clients of a URL or an address; all are closed after the test."""
-    clients: list[Client] = []
+    clients: list[MultiplexedClient] = []
 
-    def make(where: str | Address, **options: object) -> Client:
+    def make(where: str | Address, **options: object) -> MultiplexedClient:
         if isinstance(where, str):
             for name, value in options.items():
                 where += f"{'&' if '?' in where else '?'}{name}={value}"
             where = parse(where)
-        clients.append(Client(where))
+        clients.append(MultiplexedClient(where))
         return clients[-1]
 
     yield make

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from toril.backends.redis.protocol import reader
+from toril.backends.redis.client.protocol import reader
 
 INFO = b"# Server\r\nredis_version:7.0.0\r\nrole:master\r\n"
 

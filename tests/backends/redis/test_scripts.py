@@ -1,8 +1,9 @@
-"""The Lua files: a header that can be read, includes that exist, and code that compiles."""
+"""The Lua files: a header that can be read, functions that exist, and code that compiles."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from tests.house.tree import PACKAGE
 from tests.support.redis_servers import RedisServer
 
 from toril.backends.redis import scripts
-from toril.backends.redis.scripts import SECTIONS, parse_header, script
+from toril.backends.redis.lua_library import declared
+from toril.backends.redis.scripts import SECTIONS, library, parse_header, script
 
 LUA = PACKAGE / "backends" / "redis" / "lua"
 SCRIPTS = sorted(path.stem for path in LUA.glob("*.lua"))
@@ -78,24 +80,28 @@ def test_only_whole_lines_are_comments(name: str) -> None:
     assert "\\\n" not in source(name)
 
 
-def test_every_library_is_included_somewhere_and_includes_nothing() -> None:
-    included = {lib for name in SCRIPTS for lib in re.findall(r"@include lib/(\w+)", source(name))}
+def test_every_library_is_used_somewhere() -> None:
+    found = [library().parts(name, source(name)) for name in SCRIPTS]
+    used = {lib.name for parts in found for lib in (*parts[0], *parts[1])}
 
-    assert included == set(LIBS)
-    assert not [lib for lib in LIBS if "@include" in source(f"lib/{lib}")]
+    assert used == {f"lib/{lib}" for lib in LIBS}
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *(f"lib/{lib}" for lib in LIBS)])
+def test_nothing_is_included_by_hand(name: str) -> None:
+    """The loader does it: `sed -i '/^-- @include /d'` removes such lines."""
+    assert "@include" not in source(name)
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *(f"lib/{lib}" for lib in LIBS)])
+def test_nothing_hides_the_main_function_of_a_library(name: str) -> None:
+    """A name that a file declares anywhere is taken for its own, and then not included."""
+    assert declared(source(name)) & set(LIBS) <= {name.removeprefix("lib/")}
 
 
 @pytest.mark.parametrize("lib", LIBS)
 def test_library_opens_with_its_name_and_what_it_is_for(lib: str) -> None:
     assert source(f"lib/{lib}").startswith(f"-- {lib}: ")
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_includes_stand_in_lines_of_their_own_and_once(name: str) -> None:
-    includes = [line for line in source(name).splitlines() if "@include" in line]
-
-    assert all(re.fullmatch(r"-- @include lib/\w+( rarely)?", line) for line in includes)
-    assert len(set(includes)) == len(includes)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -145,18 +151,20 @@ def test_sections_have_one_order() -> None:
 
 class TestLoading:
     @pytest.fixture
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         """Where the loader looks in place of the package."""
         (tmp_path / "lua" / "lib").mkdir(parents=True)
         monkeypatch.setattr(scripts, "files", lambda _: tmp_path)
-        return tmp_path / "lua"
+        library.cache_clear()
+        yield tmp_path / "lua"
+        library.cache_clear()
 
-    def test_includes_come_first_in_order_and_comments_stay_here(self, folder: Path) -> None:
+    def test_script_comes_after_what_it_uses_and_comments_stay_here(self, folder: Path) -> None:
         (folder / "lib" / "one.lua").write_text("-- one: 1.\nlocal one = 1\n")
         (folder / "lib" / "two.lua").write_text("-- two: 2.\n\nlocal two = one + 1\n")
+        (folder / "lib" / "three.lua").write_text("-- three: 3.\nlocal three = 3\n")
         (folder / "claim.lua").write_text(
-            HEADER
-            + "-- @include lib/one\n-- @include lib/two\n\n  -- why\nreturn two -- as text: '--'\n"
+            HEADER + "\n  -- why three\nreturn two -- as text: '--'\n"
         )
 
         found = scripts.script.__wrapped__("claim")
@@ -176,20 +184,29 @@ class TestLoading:
             "local function three() made[#made + 1] = 1; return two() + #made end\n",
         }.items():
             (folder / "lib" / f"{name}.lua").write_text(text)
-        (folder / "claim.lua").write_text(
-            HEADER
-            + "-- @include lib/one\n-- @include lib/two rarely\n-- @include lib/three rarely\n"
-            + "-- @include lib/more\nreturn { one(), more(), more() }\n"
-        )
+        (folder / "claim.lua").write_text(HEADER + "return { one(), more(), more() }\n")
 
         found = scripts.script.__wrapped__("claim")
 
         assert server.command("EVAL", found.text, 0) == [1, 4, 5]
+        assert found.text.index("function two") > found.text.index("function rarely")
+        assert found.text.index("function one") < found.text.index("function rarely")
 
-    def test_include_that_is_not_there_is_refused(self, folder: Path) -> None:
-        (folder / "claim.lua").write_text(f"{HEADER}-- @include lib/none\nreturn 1\n")
+    def test_name_that_is_nowhere_is_refused(self, folder: Path) -> None:
+        (folder / "lib" / "one.lua").write_text("-- one: 1.\nlocal function one() nil_of() end\n")
+        (folder / "claim.lua").write_text(f"{HEADER}return one()\n")
 
-        with pytest.raises(FileNotFoundError, match=r"none\.lua"):
+        with pytest.raises(ValueError, match=r"lua/lib/one\.lua: uses 'nil_of', which neither"):
+            scripts.script.__wrapped__("claim")
+
+    def test_rare_name_that_is_nowhere_is_refused(self, folder: Path) -> None:
+        (folder / "claim.lua").write_text(f"{HEADER}return rarely().one()\n")
+
+        with pytest.raises(ValueError, match=r"lua/claim\.lua: uses 'one', which neither"):
+            scripts.script.__wrapped__("claim")
+
+    def test_script_that_is_not_there_is_refused(self, folder: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r"claim\.lua"):
             scripts.script.__wrapped__("claim")
 
     def test_script_is_read_once(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toril.backends.redis.server_info import parse_info
+from toril.backends.redis.client.server_info import parse_info
 from toril.backends.redis.servers import LAG_BYTES, admit, findings, persistence, replication
 from toril.core.errors import StoreForeignError
 

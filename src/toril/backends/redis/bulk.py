@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.refusals import has_running_jobs, not_paused
 from toril.engine.states import FINISHED, State
@@ -14,7 +14,7 @@ LOOK_CHUNK = 1000
 class RedisBulk:
     """The role `Bulk`."""
 
-    def __init__(self, known: KnownQueues, scripts: QueueScripts) -> None:
+    def __init__(self, known: QueueRegister, scripts: QueueScripts) -> None:
         self._known = known
         self._scripts = scripts
 

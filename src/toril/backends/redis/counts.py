@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
@@ -28,7 +28,7 @@ SCAN_COUNT = 1000
 class RedisCounts:
     """The role `Counts`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, known: QueueRegister) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments

@@ -1,6 +1,7 @@
-"""What is wrong with the jobs of one queue, in words: what was found, and what mends it.
+"""Says what is wrong with the jobs of one queue, and plans the repairs.
 
-Pure: `survey.py` and `strays.py` look and note here, `repairs.py` mends.
+It reads nothing by itself: `survey.py` and `strays.py` report what they find here, and `repairs.py`
+carries out the plan.
 """
 
 from __future__ import annotations

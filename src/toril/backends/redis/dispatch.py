@@ -1,4 +1,4 @@
-"""The hot path: outcomes in, claims out, leases, recovery."""
+"""The hot path: exchanges outcomes for new jobs, renews leases, recovers jobs of dead workers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import msgspec
 from toril.backends.redis.client import Client
 from toril.backends.redis.exchanging import Exchanging, queues_of
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.requests import Places
 from toril.backends.redis.scripts import script
+from toril.backends.redis.slots import SlotCalls, SlotExchanges, all_at_once
 from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisStanding
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import BackendError, StoreForeignError
+from toril.core.errors import StoreForeignError
 from toril.engine.contract.dispatch import (
     Exchange,
     ExchangeReply,
@@ -47,7 +48,7 @@ class RedisDispatch:
         client: Client,
         keys: Keys,
         moments: Moments,
-        known: KnownQueues,
+        known: QueueRegister,
         wake_ups: WakeUps,
         workers: RedisWorkers,
         exchanging: Exchanging,
@@ -59,6 +60,8 @@ class RedisDispatch:
         self._wake_ups = wake_ups
         self._workers = workers
         self.exchanging = exchanging
+        self._slots = SlotCalls(client, keys)
+        self._slot_exchanges = SlotExchanges(self._slots, exchanging)
         self._lost = exchanging.lost
         self._speaking: dict[str, set[asyncio.Future[None]]] = {}
         self._looked_s = -math.inf
@@ -76,7 +79,7 @@ class RedisDispatch:
             await asyncio.wait(speaking)
         seen = self._wake_ups.version()
         if self._client.clustered:
-            reply = await self._exchange_by_slot(exchange, lost_tokens)
+            reply = await self._slot_exchanges.send(exchange, lost_tokens)
         else:
             reply = await self.exchanging.send(self.exchanging.call(exchange, lost_tokens))
         reply.seen = seen
@@ -92,46 +95,10 @@ class RedisDispatch:
             claims = []  # the next exchange raises, when the outcomes have been stored
         return msgspec.structs.replace(exchange, claims=claims)
 
-    async def _exchange_by_slot(
-        self, exchange: Exchange, lost_tokens: Sequence[str]
-    ) -> ExchangeReply:
-        """Exchange with each slot in turn: a script cannot reach over several."""
-        whole = ExchangeReply(["lease_lost"] * len(exchange.outcomes), [], None, 0)
-        slots: dict[int | None, set[str]] = {}
-        for queue in queues_of(exchange):
-            slots.setdefault(self._client.slot(self._keys.meta(queue)), set()).add(queue)
-        done: list[tuple[set[str], list[str]]] = []
-        for names in slots.values():
-            places = [index for index, one in enumerate(exchange.outcomes) if one.queue in names]
-            part = Exchange(
-                exchange.worker_id,
-                [exchange.outcomes[index] for index in places],
-                [claim for claim in exchange.claims if claim.queue in names],
-                exchange.room - len(whole.claimed),
-            )
-            theirs_lost = self._lost.of(exchange.worker_id, names)
-            lost_here = [one for one in theirs_lost if one in lost_tokens]
-            call = self.exchanging.call(part, lost_here)
-            done.append((names, [*lost_here, call.token]))
-            try:
-                reply = await self.exchanging.send(call)
-            except BackendError:
-                # The caller gets nothing of what went well, so for it those replies are lost too.
-                for theirs, tokens in done[:-1]:
-                    for earlier in tokens:
-                        self._lost.add(exchange.worker_id, theirs, earlier)
-                raise
-            for index, word in zip(places, reply.words, strict=True):
-                whole.words[index] = word
-            whole.claimed += reply.claimed
-            waits = [ms for ms in (whole.next_due_ms, reply.next_due_ms) if ms is not None]
-            whole.next_due_ms = min(waits, default=None)
-        return whole
-
     def together(self, queues: Sequence[str]) -> bool:
         if not self._client.clustered:
             return True
-        return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
+        return len(set(map(self._slots.slot, queues))) <= 1
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         if any(map(self._known.is_refused, queues)):  # its markers are for Node's workers
@@ -152,21 +119,27 @@ class RedisDispatch:
         )
 
     def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
-        self._client.check_open()
+        return self._client.sync(lambda: self._renew(held))
+
+    async def _renew(self, held: Sequence[Hold]) -> Renewal:
         renewal = Renewal([], [])
-        for group in self._by_slot(held):
-            places = Places()
-            arguments: list[str | int] = []
-            for hold in group:
-                arguments += (
-                    places.of(hold.queue), hold.number, hold.token, hold.attempt, hold.lease_ms,
-                )  # fmt: skip
-            lost, cancelled = self._client.run_blocking(
-                script("renew"), self._metas(places), self._moments.frozen(), *arguments
-            )
+        groups = self._slots.groups(held, lambda hold: hold.queue)
+        answers = await all_at_once([self._renew_group(group) for group in groups])
+        for group, (lost, cancelled) in zip(groups, answers, strict=True):
             renewal.lost.extend(group[place - 1] for place in lost)
             renewal.cancelled.extend((group[place - 1], reason) for place, reason in cancelled)
         return renewal
+
+    async def _renew_group(self, held: Sequence[Hold]) -> Any:
+        places = Places()
+        arguments: list[str | int] = []
+        for hold in held:
+            arguments += (
+                places.of(hold.queue), hold.number, hold.token, hold.attempt, hold.lease_ms,
+            )  # fmt: skip
+        return await self._client.run(
+            script("renew"), self._metas(places), self._moments.frozen(), *arguments
+        )
 
     async def speak(self, said: Sequence[Speech]) -> list[Word]:
         if not said:
@@ -181,24 +154,26 @@ class RedisDispatch:
             done.set_result(None)
 
     async def _speak(self, said: Sequence[Speech]) -> list[Word]:
-        words: dict[int, Word] = {}
-        for group in self._by_slot(list(enumerate(said)), key=lambda one: one[1].queue):
-            places = Places()
-            arguments: list[str | int] = []
-            for _, speech in group:
-                lines = [] if speech.line is None else [speech.line]
-                arguments += (
-                    places.of(speech.queue), speech.job_id, speech.token, speech.attempt,
-                    speech.progress or "", speech.keep_logs, msgspec.json.encode(lines).decode(),
-                )  # fmt: skip
-            late = await self._client.run(
-                script("speak"), self._metas(places), self._moments.frozen(), *arguments
-            )
-            for index, _ in group:
-                words[index] = "ok"
+        words: list[Word] = ["ok"] * len(said)
+        groups = self._slots.groups(enumerate(said), lambda one: one[1].queue)
+        answers = await all_at_once([self._speak_group(group) for group in groups])
+        for group, late in zip(groups, answers, strict=True):
             for place in late:
                 words[group[place - 1][0]] = "lease_lost"
-        return [words[index] for index in range(len(said))]
+        return words
+
+    async def _speak_group(self, said: Sequence[tuple[int, Speech]]) -> Any:
+        places = Places()
+        arguments: list[str | int] = []
+        for _, speech in said:
+            lines = [] if speech.line is None else [speech.line]
+            arguments += (
+                places.of(speech.queue), speech.job_id, speech.token, speech.attempt,
+                speech.progress or "", speech.keep_logs, msgspec.json.encode(lines).decode(),
+            )  # fmt: skip
+        return await self._client.run(
+            script("speak"), self._metas(places), self._moments.frozen(), *arguments
+        )
 
     async def recover(
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
@@ -276,15 +251,3 @@ class RedisDispatch:
 
     def _metas(self, places: Places) -> list[str]:
         return [self._keys.meta(queue) for queue in places.names]
-
-    def _by_slot(self, all_of_them: Sequence[Any], key: Any = None) -> list[list[Any]]:
-        """Return them in groups that one script call can reach."""
-        if not all_of_them:
-            return []
-        if not self._client.clustered:
-            return [list(all_of_them)]
-        groups: dict[int | None, list[Any]] = {}
-        for one in all_of_them:
-            queue = one.queue if key is None else key(one)
-            groups.setdefault(self._client.slot(self._keys.meta(queue)), []).append(one)
-        return list(groups.values())

@@ -1,4 +1,4 @@
-"""Looks a store on Redis over: servers, clocks, leases, orphans, queues that nobody serves.
+"""Checks a store on Redis: servers, rights, clocks, leases, damaged jobs, queues without workers.
 
 Read next: `survey.py` (the jobs), `servers.py` (the servers).
 """
@@ -10,13 +10,12 @@ from collections.abc import Collection, Sequence
 
 from toril.backends import findings
 from toril.backends.redis import rights, servers
-from toril.backends.redis.client import Client
+from toril.backends.redis.client import Client, Script
+from toril.backends.redis.client.server_info import parse_info
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.damage import leases
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
-from toril.backends.redis.scripts import Script
-from toril.backends.redis.server_info import parse_info
 from toril.backends.redis.survey import Survey
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import BackendError, StoreDeniedError
@@ -84,13 +83,14 @@ class Doctor:
         async def run(script: Script, keys: Sequence[str], args: Sequence[str]) -> object:
             return await self._client.run(script, keys, *args)
 
+        address = self._client.address
         await self._client.nodes()  # it is known then whether it is a Cluster
         return await rights.findings(
             run,
             self._keys.meta("toril"),
             clustered=self._client.clustered is True,
-            db=self._client.address.db,
-            user=self._client.address.username,
+            db=address.db,
+            user=address.username if address.credentials is None else "of redis_credentials",
         )
 
     async def _misused(self) -> list[Finding]:

@@ -1,4 +1,7 @@
-"""The event stream of a queue. A position is a stream id as one number: ms * 2^20 + sequence."""
+"""The event stream of a queue.
+
+A position in it is a stream id written as one number: milliseconds * 2^20 + sequence.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import BlockingConnection, Client
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError
 from toril.engine.events import EventRecord, EventsTold
@@ -25,12 +28,12 @@ _LONGEST_BLOCK_S = 10.0
 class RedisEvents:
     """The role `Events`."""
 
-    def __init__(self, client: Client, keys: Keys, moments: Moments, known: KnownQueues) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, known: QueueRegister) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
         self._known = known
-        self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[Line]]] = {}
+        self._idle: dict[asyncio.AbstractEventLoop, dict[int | None, list[BlockingConnection]]] = {}
         """Idle connections for the next reader. In a Cluster by slot, as each leads to one node."""
 
     async def latest(self, queue: str) -> int:
@@ -71,18 +74,18 @@ class RedisEvents:
             return _events(found)
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + wait_s
-        line = await self._line(key)
+        connection = await self._connection(key)
         try:
             while not found and (left_s := ends_s - loop.time()) > 0:
                 block_s = min(left_s, _LONGEST_BLOCK_S)
                 block_ms = max(1, round(block_s * 1000))
-                found = await line.call(
+                found = await connection.call(
                     "XREAD", "COUNT", limit, "BLOCK", block_ms, *tail, timeout_s=block_s
                 )
         except BaseException:  # it may still wait for an answer: of no use to the next reader
-            await line.close()
+            await connection.close()
             raise
-        self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(line)
+        self._idle.setdefault(loop, {}).setdefault(self._client.slot(key), []).append(connection)
         return _events(found)
 
     async def choose(self, queue: str, told: EventsTold) -> None:
@@ -101,17 +104,17 @@ class RedisEvents:
         for loop, slots in idle.items():
             if loop.is_closed():
                 continue
-            for line in itertools.chain(*slots.values()):
-                await line.close()
+            for connection in itertools.chain(*slots.values()):
+                await connection.close()
 
-    async def _line(self, key: str) -> Line:
+    async def _connection(self, key: str) -> BlockingConnection:
         slots = self._idle.get(asyncio.get_running_loop(), {})
         idle = slots.get(self._client.slot(key), [])
         while idle:
-            line = idle.pop()
-            if not line.closed:
-                return line
-        return await self._client.line(key)
+            connection = idle.pop()
+            if not connection.closed:
+                return connection
+        return await self._client.open_blocking(key)
 
 
 def _events(found: list[Any] | None) -> list[EventRecord]:

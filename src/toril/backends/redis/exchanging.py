@@ -1,6 +1,7 @@
-"""One exchange as a call of its script: what is sent, and what the answer says.
+"""One exchange as a script call: makes the arguments and reads the answer.
 
-Read next: `dispatch.py` (sends it now), `standing.py` (has the server run it when there is a job).
+Read next: `dispatch.py` (sends it at once), `standing.py` (has the server run it once there is a
+job).
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Single jobs: add, look up, list, and an operator's verbs. Many jobs: `bulk.py`."""
+"""Adds, reads and lists jobs, and changes them one at a time. Many at a time: `bulk.py`."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +13,17 @@ from toril.backends.pending import Gathering, Pending
 from toril.backends.redis import records
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.requests import Places, new_jobs
 from toril.backends.redis.scripts import script
+from toril.backends.redis.slots import SlotCalls, all_at_once
 from toril.backends.refusals import not_found, refused, wrong_state
-from toril.core.errors import BackendError
+from toril.core.errors import (
+    BackendError,
+    StoreUnreachableError,
+)
 from toril.engine.contract.jobs import JobFilter, JobPage
 from toril.engine.job import Added, JobRecord, NewJob
 from toril.engine.states import State, Verb
@@ -36,7 +42,7 @@ class RedisJobs:
         client: Client,
         keys: Keys,
         moments: Moments,
-        known: KnownQueues,
+        known: QueueRegister,
         scripts: QueueScripts,
         *,
         metrics_points: int,
@@ -49,6 +55,7 @@ class RedisJobs:
         self.metrics_points = metrics_points
         self._gathering = Gathering(self._send, ADD_CHUNK)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = SlotCalls(client, keys)
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
@@ -98,7 +105,7 @@ class RedisJobs:
         else:
             pending.succeed(answers)
 
-    async def _add_groups(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+    async def _add_groups(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
         """Add jobs: together, or in a cluster by the slots of their queues."""
         queues = {job.queue: None for job in jobs}
         for queue in queues:
@@ -108,21 +115,32 @@ class RedisJobs:
             await self._known.announce(queue)
         return answers
 
-    async def _add_by_slot(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+    async def _add_by_slot(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
         if not self._client.clustered:
             return await self._add_together(jobs)
-        groups: dict[int | None, list[int]] = {}
-        for index, job in enumerate(jobs):
-            slot = self._client.slot(self._keys.meta(job.queue))
-            groups.setdefault(slot, []).append(index)
-        answers: list[Added | BackendError] = [Added("")] * len(jobs)
-        for places in groups.values():
-            added = await self._add_together([jobs[index] for index in places])
-            for index, answer in zip(places, added, strict=True):
-                answers[index] = answer
+        groups = self._slots.groups(enumerate(jobs), lambda one: one[1].queue)
+        added = await all_at_once([self._add_group(group) for group in groups])
+        answers: list[Added | Exception] = [Added("")] * len(jobs)
+        for index, answer in itertools.chain(*added):
+            answers[index] = answer
         return answers
 
-    async def _add_together(self, jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+    async def _add_group(
+        self, group: Sequence[tuple[int, NewJob]]
+    ) -> list[tuple[int, Added | Exception]]:
+        """Add jobs that lie in one slot. If that fails, it is their answer and no other's."""
+        answers: Sequence[Added | Exception]
+        try:
+            answers = await self._add_together([job for _, job in group])
+        except BackendError as error:
+            answers = [copy.copy(error) for _ in group]
+        except Exception as error:
+            if len(group) > 1:  # one of them cannot be sent, so none was
+                return list(itertools.chain(*[await self._add_group([one]) for one in group]))
+            answers = [error]
+        return [(index, answer) for (index, _), answer in zip(group, answers, strict=True)]
+
+    async def _add_together(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
         if not jobs:
             return []
         places = Places()
@@ -198,11 +216,16 @@ class RedisJobs:
         return _done(answer, queue, job_id, "cancel")
 
 
-def _all_added(answers: Sequence[Added | BackendError]) -> list[Added]:
+def _all_added(answers: Sequence[Added | Exception]) -> list[Added]:
     added = [answer for answer in answers if isinstance(answer, Added)]
     for answer in answers:
+        if isinstance(answer, StoreUnreachableError):
+            text = f"{answer} Of {len(answers)} jobs {len(added)} were added."
+            raise StoreUnreachableError(text, sent=answer.sent or bool(added))
         if isinstance(answer, BackendError):
             raise BackendError(f"{answer}. Of {len(answers)} jobs {len(added)} were added")
+        if isinstance(answer, Exception):
+            raise answer
     return added
 
 

@@ -1,17 +1,17 @@
-"""What holds a queue back, kept in its `meta` hash and its `limiter`."""
+"""Pauses, concurrency and rate limits of a queue, kept in its `meta` hash and its `limiter`."""
 
 from __future__ import annotations
 
 import msgspec
 
-from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 
 
 class RedisLimits:
     """The role `Limits`."""
 
-    def __init__(self, scripts: QueueScripts, known: KnownQueues) -> None:
+    def __init__(self, scripts: QueueScripts, known: QueueRegister) -> None:
         self._scripts = scripts
         self._known = known
 

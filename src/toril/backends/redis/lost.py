@@ -1,8 +1,7 @@
-"""Exchanges whose reply never came: what they have claimed is asked for again.
+"""Exchanges whose reply was lost. Their jobs may have been claimed.
 
-What became of such a call is not known. The next exchange names its token: the store then hands out
-once more what was claimed with it, and does not take an outcome that arrived for one that came too
-late.
+The next exchange names the token of the lost one. The store then returns the jobs that were claimed
+with it, and accepts outcomes that it has already applied.
 """
 
 from __future__ import annotations

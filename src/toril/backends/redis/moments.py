@@ -1,4 +1,4 @@
-"""Whose time it is: the server's, unless a test holds the clock."""
+"""Tells scripts the time: empty, so that they ask the server, or the clock of a test."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from toril.backends.redis import records
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.requests import whole_job
 from toril.core.errors import BackendError
@@ -20,7 +20,7 @@ class RedisMoving:
     """The role `Moving`."""
 
     def __init__(
-        self, client: Client, keys: Keys, known: KnownQueues, scripts: QueueScripts
+        self, client: Client, keys: Keys, known: QueueRegister, scripts: QueueScripts
     ) -> None:
         self._client = client
         self._keys = keys

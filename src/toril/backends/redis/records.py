@@ -1,4 +1,4 @@
-"""Turns a script's answer into the engine's records. Never raises, whatever a job's fields hold."""
+"""Reads the answers of scripts into the engine's records. Never raises, whatever a job holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mends what was found, job by job, each as one script still finds it then."""
+"""Carries out repairs, job by job. Each script checks again that the job still needs it."""
 
 from __future__ import annotations
 

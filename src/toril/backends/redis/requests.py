@@ -1,4 +1,4 @@
-"""What scripts are sent, in the form in which they read it."""
+"""Writes the arguments of scripts."""
 
 from __future__ import annotations
 

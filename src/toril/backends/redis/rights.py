@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from toril.backends.redis.scripts import Script, script
+from toril.backends.redis.client import Script
+from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError
 from toril.engine.contract.lifecycle import Finding
 
@@ -62,6 +63,15 @@ async def refused(run: Run, key: str, commands: Sequence[str]) -> list[str] | No
     return None if found is None else [commands[number - 1] for number in found]
 
 
+async def lacking(run: Run, key: str) -> str:
+    """Return the needed rights that the user lacks, as an ACL line has them; empty if unknown.
+
+    Raises:
+        BackendError: Not even that could be asked.
+    """
+    return names(await refused(run, key, NEEDED) or ())
+
+
 def names(commands: Sequence[str]) -> str:
     """Return commands as an ACL line has them: `+zadd +client|id`."""
     return " ".join(f"+{name_of(command)}" for command in commands)
@@ -86,19 +96,19 @@ async def findings(
     """Say whether the user may do all that is needed, and what goes missing if not."""
     needed = (*NEEDED, *(IN_A_CLUSTER if clustered else ()), *(OTHER_DATABASE if db else ()))
     try:
-        lacking = await refused(run, key, (*needed, *COMFORT))
+        missing = await refused(run, key, (*needed, *COMFORT))
     except StoreDeniedError as error:
         return [Finding("rights", "error", str(error))]
     who = f"user {user or 'default'!r}"
-    if lacking is None:
+    if missing is None:
         text = "this server cannot say what a user may do; Redis 7 and Valkey can"
         return [Finding("rights", "ok", text)]
-    badly = [command for command in lacking if command in needed]
+    badly = [command for command in missing if command in needed]
     texts = []
     if badly:
         texts.append(f"{who} lacks {names(badly)}: work fails. Give it with ACL SETUSER. {WHERE}")
-    for lost in dict.fromkeys(COMFORT[command] for command in lacking if command in COMFORT):
-        without = [one for one in lacking if COMFORT.get(one) == lost]
+    for lost in dict.fromkeys(COMFORT[command] for command in missing if command in COMFORT):
+        without = [one for one in missing if COMFORT.get(one) == lost]
         texts.append(f"{who} lacks {names(without)}: {lost}")
     if not texts:
         return [Finding("rights", "ok", f"{who} may do all that is needed")]

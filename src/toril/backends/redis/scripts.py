@@ -1,8 +1,7 @@
 """The store's Lua: one file a transition, in `lua/`, with a header that says how to call it.
 
 What a header has to look like: `tests/backends/redis/test_scripts.py` checks it for every file.
-After it come lines `-- @include lib/<name>`, and `-- @include lib/<name> rarely` for what most
-calls of the script do not need: it says `rarely().<function>(…)` where it does.
+What a script uses of `lua/lib/` is found by the names in it (`lua_library.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +11,12 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from toril.backends.redis.lua_library import Library
 
 SECTIONS = ("KEYS", "ARGV", "RETURNS", "EMITS", "COST")
 
-_INCLUDE = re.compile(r"-- @include lib/(\w+)( rarely)?")
-_FUNCTION = re.compile(r"^local function (\w+)", re.MULTILINE)
 _ENTRY = re.compile(r"-- {3}([^\s].*)")
 
 
@@ -62,16 +62,13 @@ def script(name: str) -> Script:
     """Return the script of `lua/<name>.lua`.
 
     Raises:
-        FileNotFoundError: There is no such file, or it includes one that is not there.
-        ValueError: Its header cannot be read.
+        FileNotFoundError: There is no such file.
+        ValueError: Its header cannot be read; or it uses a function that is nowhere, or files of
+            the library use each other in a circle.
     """
     source = _read(name)
     sections = parse_header(name, source)
-    text = _code(source)
-    included = dict.fromkeys(_INCLUDE.findall(source))  # each once, in order
-    often = [_code(_read(f"lib/{lib}")) for lib, rarely in included if not rarely]
-    seldom = [_code(_read(f"lib/{lib}")) for lib, rarely in included if rarely]
-    text = _made_when_used(seldom, often) + text
+    text = library().link(name, source)
     return Script(
         name=name,
         text=text,
@@ -92,7 +89,7 @@ def parse_header(name: str, source: str) -> dict[str, list[str]]:
         raise ValueError(f"lua/{name}.lua: expected its first line to begin with '-- {name}: '")
     sections: dict[str, list[str]] = {}
     for line in lines:
-        if not line.startswith("--") or _INCLUDE.fullmatch(line):
+        if not line.startswith("--"):
             break
         if line.removeprefix("-- ") in SECTIONS:
             sections[line.removeprefix("-- ")] = []
@@ -106,40 +103,29 @@ def parse_header(name: str, source: str) -> dict[str, list[str]]:
     return sections
 
 
-def _read(name: str) -> str:
-    return (files("toril.backends.redis") / "lua" / f"{name}.lua").read_text("utf-8")
+@cache
+def library() -> Library:
+    """Return the files of `lua/lib/`.
 
-
-def _made_when_used(seldom: list[str], often: list[str]) -> str:
-    """Return the code of what a script includes.
-
-    The server runs the whole text of a script at each call, so that each function in it is made
-    each time: for one job that was a fifth of the time. Those of `seldom` are made when the script
-    first says `rarely()`, which returns all of them by their names. They may use those of `often`
-    that stand before the first that says so.
+    Raises:
+        ValueError: Two of them make the same name.
     """
-    if not seldom:
-        return "".join(often)
-    first = next((place for place, text in enumerate(often) if "rarely()" in text), len(often))
-    code = "".join(seldom)
-    names = ", ".join(f"{name} = {name}" for name in _FUNCTION.findall(code))
-    lazily = (
-        "local made_rarely\n"
-        "local function rarely()\n"
-        "if not made_rarely then\n"
-        f"{code}"
-        f"made_rarely = {{ {names} }}\n"
-        "end\n"
-        "return made_rarely\n"
-        "end\n"
+    names = (path.name for path in (_folder() / "lib").iterdir())
+    return Library(
+        {
+            name.removesuffix(".lua"): _read(f"lib/{name.removesuffix('.lua')}")
+            for name in sorted(names)
+            if name.endswith(".lua")
+        }
     )
-    return "".join((*often[:first], lazily, *often[first:]))
 
 
-def _code(source: str) -> str:
-    """Return the lines that are not only comment, or nothing."""
-    lines = (line for line in source.splitlines() if not line.lstrip().startswith("--"))
-    return "".join(f"{line}\n" for line in lines if line.strip())
+def _folder() -> Traversable:
+    return files("toril.backends.redis") / "lua"
+
+
+def _read(name: str) -> str:
+    return (_folder() / f"{name}.lua").read_text("utf-8")
 
 
 def _names(entries: list[str]) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""What a server has to be so that no job is lost: refused, warned of, or well."""
+"""Checks a server: versions, replicas and settings with which jobs would be lost."""
 
 from __future__ import annotations
 
 import re
 
-from toril.backends.redis.server_info import ServerInfo
+from toril.backends.redis.client.server_info import ServerInfo
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
 from toril.core.loggers import logger
 from toril.engine.contract.lifecycle import Finding

@@ -1,11 +1,11 @@
-"""A claim that stands: the server runs it by itself as soon as a queue has something to take.
+"""Lets a claim wait at the server: the server runs it as soon as a job arrives.
 
-On a connection apart two commands are sent together: one that blocks on the queues' markers, and
-the exchange. The server runs the second when the first has ended. So an idle worker is not told
-that there is a job, only to ask for it: it is given the job, one way to the server and back sooner.
+An idle worker sends two commands together on a blocking connection: one that blocks on the markers
+of its queues, and the exchange. The server runs the exchange when the first command returns. The
+worker gets the job itself, not only a message that there is one, which saves a round trip.
 
-If the worker's machine dies in silence, what is claimed for it afterwards waits for the end of its
-lease: so a claim is for few jobs, and stands for a while only.
+If the worker's machine dies, the server may still claim jobs for it, and those wait until their
+leases expire. So a waiting claim is for few jobs, and expires soon.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import asyncio
 
 import msgspec
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import BlockingConnection, Client
+from toril.backends.redis.client.protocol import Argument, ReplyError
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
-from toril.backends.redis.protocol import ReplyError, Word
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.contract.dispatch import Exchange, ExchangeReply
@@ -49,7 +49,7 @@ class RedisStanding:
         self,
         client: Client,
         keys: Keys,
-        known: KnownQueues,
+        known: QueueRegister,
         exchanging: Exchanging,
         *,
         lease_ms: int,
@@ -60,7 +60,7 @@ class RedisStanding:
         self._exchanging = exchanging
         self._stands_s = min(LONGEST_S, lease_ms / 1000 * SHARE_OF_LEASE)
         self._loop = asyncio.get_running_loop()
-        self._line: Line | None = None
+        self._connection: BlockingConnection | None = None
         self._stands = False
         self._releasing: asyncio.Task[None] | None = None
 
@@ -69,22 +69,22 @@ class RedisStanding:
             claims = await self._known.served(exchange.claims)
             exchange = msgspec.structs.replace(exchange, claims=claims)
         markers = [self._keys.marker(claim.queue) for claim in exchange.claims]
-        if self._line is None or self._line.closed:
-            self._line = await self._client.line(markers[0])
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._client.open_blocking(markers[0])
         call = self._exchanging.call(exchange)
-        run: list[Word] = [
+        run: list[Argument] = [
             "EVALSHA",
             script("exchange").sha,
             len(call.metas),
             *call.metas,
             *call.arguments,
         ]
-        line = self._line
-        stands_s = self._stands_s if line.can_unblock else min(self._stands_s, SHORT_S)
-        block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
+        connection = self._connection
+        stands_s = self._stands_s if connection.can_unblock else min(self._stands_s, SHORT_S)
+        block: list[Argument] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
         self._stands = True
         try:
-            blocked, answer = await line.call_both(block, run, timeout_s=stands_s)
+            blocked, answer = await connection.call_both(block, run, timeout_s=stands_s)
         except StoreUnreachableError as error:
             call.failed(error)
             raise
@@ -101,21 +101,21 @@ class RedisStanding:
 
     def release(self) -> None:
         # Where it cannot be ended it ends soon by itself.
-        may_end = self._line is not None and self._line.can_unblock
+        may_end = self._connection is not None and self._connection.can_unblock
         if self._stands and may_end and (self._releasing is None or self._releasing.done()):
             self._releasing = self._loop.create_task(self._release())
 
     async def close(self) -> None:
         if self._releasing is not None:
             self._releasing.cancel()
-        if self._line is not None:
-            await self._line.close()
+        if self._connection is not None:
+            await self._connection.close()
 
     async def _release(self) -> None:
-        while self._stands and self._line is not None:
+        while self._stands and self._connection is not None:
             try:
-                await self._line.unblock()
+                await self._connection.unblock()
             except BackendError:
-                await self._line.close()
+                await self._connection.close()
                 return
             await asyncio.sleep(AGAIN_S)

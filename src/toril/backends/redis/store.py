@@ -1,10 +1,10 @@
-"""Puts the store on Redis together."""
+"""Builds the backend for a Redis server from its roles."""
 
 from __future__ import annotations
 
-from toril.backends.redis.address import Address
 from toril.backends.redis.bulk import RedisBulk
-from toril.backends.redis.client import Client
+from toril.backends.redis.client.address import Address
+from toril.backends.redis.client.multiplexed import MultiplexedClient
 from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.dead_letters import RedisDeadLetters
 from toril.backends.redis.deduplication import RedisDeduplicationIds
@@ -14,7 +14,6 @@ from toril.backends.redis.events import RedisEvents
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
-from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.logs import RedisLogs
@@ -22,8 +21,10 @@ from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.moving import RedisMoving
 from toril.backends.redis.problems import Problems
+from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.repairs import Repairs
+from toril.backends.redis.rights import lacking
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -45,13 +46,14 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
             tests have it, is what they are told.
         metrics_points: Minutes of metrics that each queue keeps; 0: none are written.
     """
-    client = Client(address)
-    client.on_first_connect = admit
+    client = MultiplexedClient(address)
+    client.shared.on_first_connect = admit
+    client.shared.find_lacking = lacking
     keys = Keys(address.prefix)
     moments = Moments(clock)
     scripts = QueueScripts(client, keys, moments)
     problems = Problems()
-    known = KnownQueues(client, keys, problems)
+    known = QueueRegister(client, keys, problems)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
     exchanging = Exchanging(client, keys, moments, lost, problems, metrics_points=metrics_points)

@@ -1,8 +1,8 @@
-"""Finds jobs that no state lists: by a scan over all keys, a few hundred at a time.
+"""Finds jobs that no state lists, by scanning all keys in batches of a few hundred.
 
-A scan sees no one moment, and jobs move meanwhile. So it only suspects: a job that no sorted set
-has and no lock holds is looked for in the lists, page by page, and what is still suspect after that
-is looked at once more by a script, which sees all places of the job in one moment.
+A scan is no snapshot, and jobs move while it runs. So it collects suspects: jobs that are in no
+sorted set and have no lock. These are looked for in the lists, page by page. A script then checks
+those that are left once more, as it sees all places of a job at one moment.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Looks over what the states of a queue list, and over all its jobs, in small steps.
+"""Reads all jobs that the states of a queue list, in small batches, and reports damage.
 
-What a state lists is here; what no state lists is in `strays.py`.
+Jobs that no state lists: `strays.py`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How idle workers sleep: blocked on the markers of their queues, which every producer writes.
+"""Wakes idle workers: they block on the markers of their queues, which every producer writes.
 
-One connection blocks for all workers of an event loop (in a cluster: one for each slot), and only
-while one of them sleeps: a marker that it takes must not be missing to a sleeper elsewhere. Where
-that would be too many connections, the markers of the other slots are asked for in rounds.
+All workers of an event loop share one blocking connection; in a Cluster, one per slot. It blocks
+only while one of them is idle: a marker that it takes would be missing for an idle worker
+elsewhere. In a Cluster with too many slots for that, the markers of the further slots are polled.
 
-Those who may leave a claim standing (`standing.py`) do not sleep: this is for a Cluster, and for
+Workers whose claims wait at the server (`standing.py`) do not need this. It is for Clusters and for
 short leases.
 """
 
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import BlockingConnection, Client
 from toril.backends.redis.keys import Keys
 from toril.core.errors import BackendClosedError, BackendError
 
@@ -134,7 +134,7 @@ class _Watch:
         self._wanted: Counter[str] = Counter()
         self._blocked_on: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
-        self._line: Line | None = None
+        self._connection: BlockingConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unblocking: asyncio.Task[None] | None = None
@@ -162,8 +162,8 @@ class _Watch:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._line is not None:
-            await self._line.close()
+        if self._connection is not None:
+            await self._connection.close()
 
     def _look_again(self) -> None:
         """Have the connection block on what is wanted now."""
@@ -179,13 +179,13 @@ class _Watch:
             self._unblocking = asyncio.get_running_loop().create_task(self._unblock())
 
     async def _unblock(self) -> None:
-        line = self._line
-        if line is None or not self._blocked_on:
+        connection = self._connection
+        if connection is None or not self._blocked_on:
             return
         try:
-            await line.unblock()
+            await connection.unblock()
         except BackendError:
-            await line.close()
+            await connection.close()
 
     async def _run(self) -> None:
         while True:
@@ -203,22 +203,24 @@ class _Watch:
                 await asyncio.sleep(TROUBLE_S)
 
     async def _block(self) -> None:
-        if self._line is None or self._line.closed:
+        if self._connection is None or self._connection.closed:
             queue = next(iter(self._wanted))
-            self._line = await self._client.line(self._keys.marker(queue))
+            self._connection = await self._client.open_blocking(self._keys.marker(queue))
         self._blocked_on = frozenset(self._wanted)
         if not self._blocked_on:
             return
         try:
             markers = [self._keys.marker(queue) for queue in sorted(self._blocked_on)]
-            block_s = BLOCK_S if self._line.can_unblock else SHORT_S
-            popped = await self._line.call("BZPOPMIN", *markers, block_s, timeout_s=block_s)
+            block_s = BLOCK_S if self._connection.can_unblock else SHORT_S
+            popped = await self._connection.call("BZPOPMIN", *markers, block_s, timeout_s=block_s)
         finally:
             self._blocked_on = frozenset()
         if popped:
             if not self._sleepers.has_waiting():
                 # Everybody left meanwhile: it belongs to a sleeper elsewhere.
-                await self._line.call("ZADD", popped[0], popped[2], popped[1], timeout_s=LONGEST_S)
+                await self._connection.call(
+                    "ZADD", popped[0], popped[2], popped[1], timeout_s=LONGEST_S
+                )
             self._sleepers.ring()
 
 

@@ -1,28 +1,21 @@
-"""The register of workers, and the connections by which BullMQ lists them."""
+"""The register of workers: which run, their heartbeats, and which have died."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from toril.backends.redis.client import Client, Line
+from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
-from toril.core.errors import BackendError, StoreFullError
+from toril.core.errors import StoreFullError
 from toril.core.reading import whole
 from toril.engine.contract.workers import WorkerRecord
-
-PRESENCE_S = 5.0
-"""Between two looks whether a worker's named connections are still there."""
-MOST_PRESENT = 32
-"""Most named connections of a worker: its first queues get one each. BullMQ wants one for each
-queue, and a worker of 500 queues would need 500."""
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -60,7 +53,7 @@ class RedisWorkers:
         self._keys = keys
         self._moments = moments
         self._lost = lost
-        self._present: dict[str, asyncio.Task[None]] = {}
+        self._presence = Presence(client, keys)
 
     async def register(self, worker: WorkerRecord) -> None:
         report = _report(worker.running, worker.quiet, worker.resident_bytes)
@@ -72,23 +65,23 @@ class RedisWorkers:
         )
         for queue in worker.queues:
             await self._client.call("SADD", self._keys.queues, queue)
-        if worker.id not in self._present:
-            self._present[worker.id] = asyncio.get_running_loop().create_task(
-                self._stay_present(worker)
-            )
+        self._presence.show(worker)
 
     def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
         report = _report(running, quiet, resident_bytes)
         try:
-            return self._client.call_blocking("SET", key, report, "XX", *for_a_day) is not None
+            said = self._client.sync(
+                lambda: self._client.call("SET", key, report, "XX", *for_a_day)
+            )
+            return said is not None
         except StoreFullError:
             # What is said is not taken now, but that it was said: nobody takes us for dead.
             word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
-            return bool(self._client.call_blocking(word, key, for_a_day[1]))
+            return bool(self._client.sync(lambda: self._client.call(word, key, for_a_day[1])))
 
     async def deregister(self, worker_id: str) -> None:
-        await self._leave(worker_id)
+        await self._presence.hide(worker_id)
         if self._lost.forget(worker_id):
             # It may hold jobs that it never heard of: others need not await their leases.
             await self.declare_dead(worker_id)
@@ -146,8 +139,7 @@ class RedisWorkers:
 
     async def close(self) -> None:
         """End the connections that show workers."""
-        for worker_id in list(self._present):
-            await self._leave(worker_id)
+        await self._presence.close()
 
     async def _all(self) -> Sequence[tuple[WorkerRecord, bool]]:
         """Return the workers on the register, and whether each is known to be dead."""
@@ -177,31 +169,6 @@ class RedisWorkers:
         """Return the end of a beat's key, as an option of SET."""
         frozen = self._moments.frozen()
         return ("PXAT", int(frozen) + DAY_MS) if frozen else ("PX", DAY_MS)
-
-    async def _stay_present(self, worker: WorkerRecord) -> None:
-        """Keep connections whose names tell BullMQ's `getWorkers` of the worker, one a queue."""
-        lines: dict[str, Line] = {}
-        try:
-            while True:
-                for queue in worker.queues[:MOST_PRESENT]:
-                    line = lines.get(queue)
-                    if line is None or line.closed:
-                        name = self._keys.client_name(queue, worker.id)
-                        with suppress(BackendError):
-                            lines[queue] = await self._client.line(
-                                self._keys.meta(queue), name=name
-                            )
-                await asyncio.sleep(PRESENCE_S)
-        finally:
-            for line in lines.values():
-                await line.close()
-
-    async def _leave(self, worker_id: str) -> None:
-        task = self._present.pop(worker_id, None)
-        if task is not None and not task.get_loop().is_closed():
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 def _read(described: str) -> WorkerRecord | None:

@@ -16,30 +16,6 @@
 -- COST
 --   3 commands a plain job, 6 any other, 3 more for one with a de-duplication id; O(log N) for a
 --   delayed or prioritized one
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/emit
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/remaining
--- @include lib/decoded rarely
--- @include lib/wake_at rarely
--- @include lib/line_up rarely
--- @include lib/put_off rarely
--- @include lib/add_job rarely
--- @include lib/forget_job rarely
--- @include lib/release_parent rarely
--- @include lib/tell_parent rarely
--- @include lib/free_deduplication rarely
--- @include lib/remove_job rarely
--- @include lib/deduplication_holder rarely
--- @include lib/deduplicate rarely
--- @include lib/read_new_job rarely
--- @include lib/add_new rarely
--- @include lib/add_placed rarely
--- @include lib/add_plain
 local frozen_ms, words = ARGV[1], ARGV
 local opened, answers = {}, {}
 local function queues(place)

@@ -15,20 +15,6 @@
 --   nothing
 -- COST
 --   about 5 commands a job and one more for every thousand log lines; O(log N) but for `wait`
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/emit
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/count_elsewhere
--- @include lib/remaining
--- @include lib/deduplication_holder
 local queue = open_queue(KEYS[1], ARGV[1])
 queue.events = 'none'  -- nothing happened to these jobs
 settle_meta(queue)

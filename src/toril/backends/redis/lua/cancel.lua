@@ -16,23 +16,6 @@
 --   failed waiting delayed
 -- COST
 --   O(log N); O(N) for a job in `wait`
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/count_finished
--- @include lib/state_of
 local queue, id, reason = open_queue(KEYS[1], ARGV[1]), ARGV[2], ARGV[3]
 local key = queue.base .. id
 local state = state_of(queue, id)

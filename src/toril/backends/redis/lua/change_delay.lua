@@ -12,14 +12,6 @@
 --   delayed
 -- COST
 --   O(log N)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/put_off
--- @include lib/state_of
 local queue, id, delay_ms = open_queue(KEYS[1], ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local state = state_of(queue, id)
 if not state then return { 'missing' } end

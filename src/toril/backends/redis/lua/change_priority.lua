@@ -13,11 +13,6 @@
 --   nothing
 -- COST
 --   O(log N); O(N) for a job in `wait`
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/line_up
--- @include lib/state_of
 local queue, id, priority = open_queue(KEYS[1], ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local state = state_of(queue, id)
 if not state then return { 'missing' } end

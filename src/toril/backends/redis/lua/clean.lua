@@ -17,25 +17,6 @@
 --   cleaned waiting delayed
 -- COST
 --   about 5 commands a job removed, 2 a job looked at
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/forget_job
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/state_of
--- @include lib/is_scheduled
--- @include lib/remove_job
 local queue, state = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local until_ms, limit = queue.now_ms - tonumber(ARGV[3]), tonumber(ARGV[4])
 local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])

@@ -10,7 +10,6 @@
 --   nothing
 -- COST
 --   O(log N) a priority
--- @include lib/blame
 local base, found = string.sub(KEYS[1], 1, -5), {}
 for index = 1, #ARGV do
   local priority = tonumber(ARGV[index])

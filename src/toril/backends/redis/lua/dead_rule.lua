@@ -11,10 +11,6 @@
 --   nothing
 -- COST
 --   3 commands
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/settle_meta
 local queue, rule = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 settle_meta(queue)
 if rule == '' then

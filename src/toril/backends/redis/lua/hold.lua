@@ -11,13 +11,6 @@
 --   nothing
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/remaining
--- @include lib/window_aside
 local queue, duration_ms = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[2])
 local limiter = queue.base .. 'limiter'
 settle_meta(queue)

@@ -10,8 +10,6 @@
 --   nothing
 -- COST
 --   1 or 2 commands a name
--- @include lib/number_of
--- @include lib/damage_of
 local base, found = string.sub(KEYS[1], 1, -5), {}
 for _, name in ipairs(ARGV) do
   local problem = damage_of(base, name)

@@ -13,13 +13,6 @@
 --   nothing
 -- COST
 --   O(settings)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/remaining
--- @include lib/window_aside
 local queue = open_queue(KEYS[1], ARGV[1])
 local before_ms = queue.rate_window_ms
 settle_meta(queue)

@@ -12,21 +12,6 @@
 --   nothing of this queue
 -- COST
 --   about 5 commands a job
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/forget_job
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/remove_job
 if redis.call('EXISTS', KEYS[1]) == 0 then return { 'missing' } end
 local queue, limit, removed = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[3]), 0
 local base = queue.base

@@ -22,11 +22,6 @@
 --   nothing
 -- COST
 --   O(log N + limit + states); in a list O(place) more
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/remaining
--- @include lib/read_job
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, newest_first = tonumber(ARGV[3]), ARGV[4] == 'yes'
 local place, score, last = tonumber(ARGV[5]), ARGV[6], ARGV[7]

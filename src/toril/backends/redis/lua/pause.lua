@@ -11,11 +11,6 @@
 --   paused
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/settle_meta
 local queue, moving = open_queue(KEYS[1], ARGV[1]), ARGV[2] == 'yes'
 if moving and queue.paused then return 'ok' end
 settle_meta(queue)

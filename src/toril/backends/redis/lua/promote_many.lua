@@ -11,11 +11,4 @@
 --   waiting
 -- COST
 --   about 5 commands a job
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/line_up
--- @include lib/promote_due
 return promote_until(open_queue(KEYS[1], ARGV[1]), '+inf', ARGV[2])

@@ -13,12 +13,6 @@
 --   nothing
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/remaining
--- @include lib/window_aside
--- @include lib/damage_of
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base

@@ -12,11 +12,6 @@
 --   nothing
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/settle_meta
--- @include lib/count_elsewhere
 local queue = open_queue(KEYS[1], ARGV[1])
 settle_meta(queue)
 for state, total in pairs({ completed = ARGV[2], failed = ARGV[3] }) do

@@ -11,10 +11,5 @@
 --   nothing
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/remaining
--- @include lib/deduplication_holder
 local holder = deduplication_holder(open_queue(KEYS[1], ARGV[1]), ARGV[2])
 return holder or false

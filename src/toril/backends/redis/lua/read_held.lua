@@ -12,11 +12,6 @@
 --   nothing
 -- COST
 --   at most 5 commands a job
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/remaining
--- @include lib/deduplication_holder
 local queue = open_queue(KEYS[1], ARGV[1])
 local answers = {}
 for index = 2, #ARGV do

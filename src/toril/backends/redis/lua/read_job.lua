@@ -11,12 +11,6 @@
 --   nothing
 -- COST
 --   O(log N)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/state_of
--- @include lib/remaining
--- @include lib/read_job
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)
 return state and read_job(queue, id, state)

@@ -23,14 +23,6 @@
 --   waiting stalled
 -- COST
 --   one command a job looked at, about 9 a job taken back
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/emit
--- @include lib/wake
--- @include lib/line_up
--- @include lib/remember_attempt
 local queue = open_queue(KEYS[1], ARGV[1])
 local max_stalled, limit, interval_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])

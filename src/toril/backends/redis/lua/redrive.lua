@@ -18,16 +18,6 @@
 --   waiting
 -- COST
 --   O(log N)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/line_up
--- @include lib/state_of
--- @include lib/remember_attempt
--- @include lib/revive
 local letters, queue = open_queue(KEYS[1], ARGV[1]), open_queue(KEYS[2], ARGV[1])
 local letter, id, data = letters.base .. ARGV[2], ARGV[5], ARGV[6]
 local stored = try('HGET', letter, 'data')

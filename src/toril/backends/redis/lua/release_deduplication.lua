@@ -11,11 +11,6 @@
 --   nothing
 -- COST
 --   O(1)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/remaining
--- @include lib/deduplication_holder
 local queue, deduplication_id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local held = deduplication_holder(queue, deduplication_id)
 redis.call('DEL', queue.base .. 'de:' .. deduplication_id)

@@ -11,23 +11,6 @@
 --   removed waiting
 -- COST
 --   O(log N); O(N) for a job in `wait`
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/forget_job
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/state_of
--- @include lib/is_scheduled
--- @include lib/remove_job
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)
 if not state then return { 'missing' } end

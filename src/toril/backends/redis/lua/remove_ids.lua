@@ -12,11 +12,6 @@
 --   nothing
 -- COST
 --   3 commands an id; O(N) for each in a list
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/wake
--- @include lib/is_gone
 local queue, state, removed = open_queue(KEYS[1], ARGV[1]), ARGV[2], {}
 local key = queue.base .. state
 local is_list = state == 'wait' or state == 'active' or state == 'paused'

@@ -12,22 +12,6 @@
 --   waiting delayed, of parents that went back in line
 -- COST
 --   about 5 commands a job; in `wait` O(1) in the order of the line, else O(N)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/forget_job
--- @include lib/add_job
--- @include lib/release_parent
--- @include lib/tell_parent
--- @include lib/free_deduplication
--- @include lib/is_scheduled
--- @include lib/remove_job
 local queue, state, answers = open_queue(KEYS[1], ARGV[1]), ARGV[2], {}
 local key = queue.base .. state
 for index = 3, #ARGV do

@@ -12,7 +12,6 @@
 --   nothing
 -- COST
 --   3 commands a job
--- @include lib/is_rest
 local base, removed = string.sub(KEYS[1], 1, -5), {}
 for _, id in ipairs(ARGV) do
   local key = base .. id

@@ -14,10 +14,6 @@
 --   nothing
 -- COST
 --   4 commands a job; O(active jobs) for one whose lock has expired
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/holders
 local frozen_ms = ARGV[1]
 local opened, lost, cancelled = {}, {}, {}
 local place = 0

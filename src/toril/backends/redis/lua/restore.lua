@@ -13,21 +13,6 @@
 --   waiting delayed waiting-children
 -- COST
 --   about 15 commands a job; O(jobs in `wait`) for each
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/emit
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/wake_at
--- @include lib/line_up
--- @include lib/put_off
--- @include lib/in_no_set
--- @include lib/is_stray
--- @include lib/belongs_to
 local queue, placed, came = open_queue(KEYS[1], ARGV[1]), {}, {}
 if redis.call('EXISTS', queue.base .. 'paused') == 1 then return placed end
 

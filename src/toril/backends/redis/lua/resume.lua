@@ -10,14 +10,6 @@
 --   resumed, in the last call
 -- COST
 --   O(jobs set aside), at most 7000 in a call
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/emit
--- @include lib/settle_meta
--- @include lib/wake
--- @include lib/wake_at
 local queue = open_queue(KEYS[1], ARGV[1])
 local wait, aside = queue.base .. 'wait', queue.base .. 'paused'
 settle_meta(queue)

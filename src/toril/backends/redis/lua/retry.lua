@@ -12,15 +12,6 @@
 --   waiting
 -- COST
 --   O(log N)
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/line_up
--- @include lib/state_of
--- @include lib/remember_attempt
--- @include lib/revive
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local state = state_of(queue, id)
 if not state then return { 'missing' } end

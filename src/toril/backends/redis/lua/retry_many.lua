@@ -14,16 +14,6 @@
 --   waiting
 -- COST
 --   about 6 commands a job
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/wake
--- @include lib/line_up
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/remember_attempt
--- @include lib/revive
 local queue, state = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local ids = redis.call('ZRANGEBYSCORE', queue.base .. state, '-inf', ended_by(tonumber(ARGV[4])), 'LIMIT', 0, ARGV[3])
 for _, id in ipairs(ids) do revive(queue, id, state, ARGV[5] == 'yes') end

@@ -13,10 +13,6 @@
 --   nothing
 -- COST
 --   3 commands a name
--- @include lib/blame
--- @include lib/number_of
--- @include lib/damage_of
--- @include lib/open_queue
 local base, aside = string.sub(KEYS[1], 1, -5), {}
 local queue = open_queue(KEYS[1], ARGV[1])
 for index = 2, #ARGV do

@@ -12,9 +12,6 @@
 --   nothing
 -- COST
 --   up to 8 commands a word; O(log N)
--- @include lib/blame
--- @include lib/in_no_set
--- @include lib/is_rest
 local base, max_bytes = string.sub(KEYS[1], 1, -5), tonumber(ARGV[1])
 local unplaced, large, rests, strangers = {}, {}, {}, {}
 for index = 2, #ARGV do

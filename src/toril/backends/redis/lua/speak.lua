@@ -12,11 +12,6 @@
 --   progress
 -- COST
 --   up to 5 commands each
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/emit
--- @include lib/holders
 local frozen_ms = ARGV[1]
 local opened, lost = {}, {}
 local place = 0

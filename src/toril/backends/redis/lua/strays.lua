@@ -11,13 +11,6 @@
 --   nothing
 -- COST
 --   about 10 commands a job; O(jobs in `wait`) for one that is in no set
--- @include lib/blame
--- @include lib/number_of
--- @include lib/decoded
--- @include lib/open_queue
--- @include lib/in_no_set
--- @include lib/is_stray
--- @include lib/belongs_to
 local queue, found = open_queue(KEYS[1], ARGV[1]), {}
 for index = 2, #ARGV do
   local id = ARGV[index]

@@ -12,8 +12,6 @@
 --   nothing
 -- COST
 --   2 commands a job looked at
--- @include lib/blame
--- @include lib/is_gone
 local base, state = string.sub(KEYS[1], 1, -5), ARGV[1]
 local start, look = tonumber(ARGV[2]), tonumber(ARGV[3])
 local is_list = state == 'wait' or state == 'active' or state == 'paused'

@@ -11,13 +11,6 @@
 --   nothing
 -- COST
 --   2 commands a job
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
--- @include lib/in_parts
--- @include lib/finish_in_order
--- @include lib/forget_jobs
--- @include lib/keep_finished
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, removed = tonumber(ARGV[2]), 0
 for _, state in ipairs({ 'completed', 'failed' }) do

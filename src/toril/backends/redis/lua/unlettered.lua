@@ -13,9 +13,6 @@
 --   nothing
 -- COST
 --   O(log N) and one command a job looked at
--- @include lib/blame
--- @include lib/number_of
--- @include lib/open_queue
 local queue, limit = open_queue(KEYS[1], ARGV[1]), tonumber(ARGV[2])
 local seen = try('HGET', queue.meta, 'toril:deadSeen')
 if not seen or not number_of(seen) then seen = '0' end

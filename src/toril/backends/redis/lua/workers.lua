@@ -13,7 +13,6 @@
 --   nothing
 -- COST
 --   2 commands a worker
--- @include lib/blame
 local described = redis.call('HGETALL', KEYS[1])
 local workers = {}
 for index = 1, #described, 2 do

@@ -1,4 +1,4 @@
--- read_job: a job whole, as `replies.py` reads it; false if it is gone.
+-- read_job: a job whole, as `records.py` reads it; false if it is gone.
 local function read_job(queue, id, state)
   local key = queue.base .. id
   local job = try('HMGET', key, 'name', 'data', 'opts', 'priority', 'timestamp', 'delay',
