@@ -10,6 +10,7 @@ from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.adopting import adopt_jobs
 from toril.backends.sqlite.lookup import Place, find_many, places
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.schedules import next_jobs
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.errors import JobError, WrongStateError
@@ -54,7 +55,8 @@ class Bulk:
     async def drain(self, queue: str, *, delayed: bool, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
             states = [State.WAIT, State.PRIORITIZED, *([State.DELAYED] if delayed else [])]
-            return sum(_remove_some(transaction, row, states, limit))
+            kept = next_jobs(transaction, row)
+            return sum(_remove_some(transaction, row, states, limit, kept))
 
         return await self._chunk(queue, transition)
 
@@ -84,7 +86,12 @@ class Bulk:
                 return 0, []
             seen = places(transaction, row.id, state, limit=LOOK_CHUNK, after=after)
             until_ms = transaction.now_ms - older_than_ms
-            old = [job.number for job in seen if job.timestamp_ms <= until_ms]
+            kept = next_jobs(transaction, row)
+            old = [
+                job.number
+                for job in seen
+                if job.timestamp_ms <= until_ms and job.number not in kept
+            ]
             return _clean_away(transaction, row, state, old[: limit - removed]), seen
 
         while True:
@@ -116,7 +123,12 @@ class Bulk:
             if row is None:
                 return [False] * len(job_ids)
             found = find_many(transaction, row.id, job_ids)
-            numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
+            kept = next_jobs(transaction, row)
+            numbers = dict.fromkeys(
+                job[0]
+                for job in found
+                if job is not None and job[1] is state and job[0] not in kept
+            )
             remove_jobs(transaction, row, state, list(numbers))
             # An id that was given twice goes once.
             return [job is not None and numbers.pop(job[0], True) is None for job in found]
@@ -147,15 +159,21 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
 
 
 def _remove_some(
-    transaction: Transaction, row: QueueRow, states: Sequence[State], limit: int
+    transaction: Transaction,
+    row: QueueRow,
+    states: Sequence[State],
+    limit: int,
+    kept: frozenset[int] = frozenset(),
 ) -> list[int]:
+    """Remove up to `limit` jobs, but for the `kept` ones: the next ones of their schedules."""
     removed: list[int] = []
     for state in states:
         room = limit - sum(removed)
         if room > 0 and row.counts[state] > 0:
-            found = places(transaction, row.id, state, limit=room)
-            remove_jobs(transaction, row, state, [job.number for job in found])
-            removed.append(len(found))
+            found = places(transaction, row.id, state, limit=room + len(kept))
+            numbers = [job.number for job in found if job.number not in kept][:room]
+            remove_jobs(transaction, row, state, numbers)
+            removed.append(len(numbers))
     return removed
 
 

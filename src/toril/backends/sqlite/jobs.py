@@ -10,7 +10,7 @@ import msgspec
 
 from toril.backends.cursors import cursor, no_cursor, split_cursor
 from toril.backends.pending import Pending
-from toril.backends.refusals import not_found
+from toril.backends.refusals import not_found, of_schedule
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.boots import boot_of
@@ -27,6 +27,7 @@ from toril.backends.sqlite.lookup import (
 )
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.schedules import is_next
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -154,6 +155,8 @@ class SqliteJobs(Bulk):
                 states=LOOSE,
                 verb="removed; cancel it first",
             )
+            if is_next(transaction, row, found.id):
+                raise of_schedule(queue, found.id)
             remove_jobs(transaction, row, found.state, [found.number])
             row.say(EventName.REMOVED, found.id, {"prev": found.state.value})
             return found.state

@@ -16,6 +16,7 @@ from toril.backends.sqlite.limits import SqliteLimits
 from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
+from toril.backends.sqlite.schedules import SqliteSchedules
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
@@ -68,6 +69,7 @@ def open_sqlite(
         events=SqliteEvents(writer, reader, news),
         counts=SqliteCounts(writer, reader, clock),
         limits=SqliteLimits(writer),
+        schedules=SqliteSchedules(writer, reader, clock),
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),

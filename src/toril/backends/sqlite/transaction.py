@@ -259,6 +259,7 @@ class Transaction:
         self.run("events_trim", queue.id, queue.event_last)
         if queue.deduplicates:
             self.run("deduplications_forget", queue.id)
+        self.run("schedules_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:

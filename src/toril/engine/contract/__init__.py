@@ -23,6 +23,7 @@ from toril.engine.contract.events import Events
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
+from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.workers import Workers
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Lifecycle",
     "Limits",
     "Repair",
+    "Schedules",
     "Standing",
     "Workers",
 ]
@@ -57,6 +59,7 @@ class Backend:
     events: Events
     counts: Counts
     limits: Limits
+    schedules: Schedules
     workers: Workers
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()

@@ -1,0 +1,12 @@
+-- schedule_note: write what BullMQ cannot say of one schedule.
+--
+-- PARAMS
+--   paused    int
+--   beside    text  JSON
+--   queue_id  int
+--   id        text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+UPDATE schedules SET paused = :paused, beside = :beside WHERE queue_id = :queue_id AND id = :id;
