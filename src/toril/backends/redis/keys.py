@@ -15,6 +15,9 @@ a move only), `toril:window` (the rate window that goes on behind a hold); in a 
 `toril:runAt` (no sooner than when, ms). They go when the queue or the job goes, whoever removes it.
 An empty part, as in `<prefix>::toril`, no queue can have.
 
+`<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
+with `missed`, `jitterMs`, `paused`, `declared`. One that is as BullMQ has it has no entry.
+
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
 there, and which a repair has renamed.
 """

@@ -57,20 +57,11 @@ class KnownQueues:
         """Make sure that a worker may take the jobs of a queue.
 
         Raises:
-            StoreForeignError: As `use`; or it has schedules of BullMQ, whose next job has to be
-                made by the worker that takes the one before, which ours does not do.
+            StoreForeignError: As `use`.
         """
         if self._served_until_s.get(queue, 0.0) > time.monotonic():
             return
-        schedules = self._keys.of(queue, "repeat")
-        if await self._client.call("EXISTS", self._keys.of(queue, "paused"), schedules):
-            await self.use(queue)
-            if await self._client.call("EXISTS", schedules):
-                raise StoreForeignError(
-                    f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ,"
-                    " which would end with the first job that is worked here. Let Node's workers"
-                    " serve this queue, or have the schedulers add to a queue of their own"
-                )
+        await self.use(queue)
         self._served_until_s[queue] = time.monotonic() + AGAIN_S
 
     async def announce(self, queue: str) -> None:

@@ -17,6 +17,7 @@ from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.repairs import Repairs
+from toril.backends.redis.schedules import RedisSchedules
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -67,6 +68,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         events=events,
         counts=counts,
         limits=RedisLimits(client, keys, moments),
+        schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes"}),

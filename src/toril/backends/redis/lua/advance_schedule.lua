@@ -1,0 +1,59 @@
+-- advance_schedule: move a schedule on to its next slot, if the newest is the one that was seen.
+--
+-- KEYS
+--   meta        hash    <prefix>:<queue>:meta
+-- ARGV
+--   frozen_ms   int     epoch milliseconds in tests; empty: the server's time
+--   id          string
+--   slot_ms     int     the slot that was seen
+--   next_ms     int     the next one; empty: it has ended
+--   made        int     how many jobs it then has made
+--   data        json    the payload, for one that BullMQ 5 has made and that has none; else empty
+--   drop_token  string  remove the job of the slot if this token holds it; empty: do not
+--   missed      json    list of the fields of the event `missed`; empty: there is none
+--   job...      string  as in put_schedule
+-- RETURNS
+--   'ok' | 'passed' | 'taken'
+-- EMITS
+--   added waiting delayed removed missed
+-- COST
+--   about 12 commands
+-- @include lib/blame
+-- @include lib/number_of
+-- @include lib/decoded
+-- @include lib/open_queue
+-- @include lib/emit
+-- @include lib/settle_meta
+-- @include lib/wake
+-- @include lib/wake_at
+-- @include lib/line_up
+-- @include lib/put_off
+-- @include lib/forget_job
+-- @include lib/add_job
+-- @include lib/release_parent
+-- @include lib/tell_parent
+-- @include lib/free_deduplication
+-- @include lib/remove_job
+-- @include lib/schedule_keys
+-- @include lib/add_slot_job
+local queue, id, slot, next_slot = open_queue(KEYS[1], ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+if newest_slot(queue, id) ~= slot then return 'passed' end
+if next_slot ~= '' and redis.call('EXISTS', queue.base .. slot_job(id, next_slot)) == 1 then
+  return 'taken'
+end
+
+local taken = slot_job(id, slot)
+local lock = queue.base .. taken .. ':lock'
+if ARGV[7] ~= '' and redis.call('GET', lock) == ARGV[7] then
+  redis.call('LREM', queue.base .. 'active', -1, taken)
+  redis.call('DEL', lock)
+  remove_job(queue, taken)
+  emit(queue, 'removed', 'jobId', taken, 'prev', 'active')
+end
+if ARGV[8] ~= '' then emit(queue, 'missed', unpack(cjson.decode(ARGV[8]))) end
+if next_slot == '' then return 'ok' end
+redis.call('ZADD', queue.base .. 'repeat', next_slot, id)
+redis.call('HSET', schedule_key(queue, id), 'ic', ARGV[5])
+if ARGV[6] ~= '' then redis.call('HSETNX', schedule_key(queue, id), 'data', ARGV[6]) end
+add_slot_job(queue, id, next_slot, ARGV, 9)
+return 'ok'
