@@ -221,12 +221,20 @@ def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
             end_ms=_number(end),
         ),
         limit=_number(limit),
-        made=1 if made is None else max(1, whole(made, 1)),
-        count=count_of(job_opts or "{}") or (1 if made is None else max(1, whole(made, 1))),
+        made=1 if made is None else max(0, whole(made, 1)),
+        count=_count(job_opts, beside, made),
         next_ms=newest,
         job_state=None if job_state is None else State(job_state),
         beside=beside,
     )
+
+
+def _count(job_opts: str | None, beside: Beside, made: str | None) -> int:
+    if job_opts is not None and (count := count_of(job_opts)) is not None:
+        return count
+    if beside.paused:
+        return beside.count
+    return 1 if made is None else max(1, whole(made, 1))
 
 
 _OF_ONE_JOB = frozenset({"repeat", "repeatJobKey", "jobId", "prevMillis", "timestamp", "delay"})

@@ -35,6 +35,8 @@ class Beside(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     missed: str = "one"
     jitter_ms: int = 0
     paused: bool = False
+    count: int = 0
+    """`paused`: the number of its last job, as no job is there to say it."""
     declared: Declared | None = None
 
 

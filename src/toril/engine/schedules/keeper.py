@@ -1,0 +1,223 @@
+"""A worker's part in schedules: it moves one on when it takes the job of a slot.
+
+There is no leader. Whoever takes a job of a schedule makes the job of the next slot before it runs
+the one that it took, fenced by the slot; the second attempt at a job, and the job that a killed
+worker leaves behind, find that it was done. Should a worker be killed in between, or the store not
+answer, the sweep of any worker finds the schedule standing still and moves it on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from toril.core.clock import moment
+from toril.core.durations import in_words
+from toril.core.errors import BackendError, InvalidOptionError
+from toril.core.loggers import logger
+from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.schedules import MissedSlots, Schedules
+from toril.engine.job import Claimed
+from toril.engine.schedules.record import (
+    ScheduleRecord,
+    count_of,
+    iteration,
+    job_id_of,
+    offset_of,
+    slot_of,
+)
+from toril.engine.schedules.slots import COUNTED_AT_MOST, Timing, next_slot, spread_ms
+from toril.engine.schedules.turn import Turn, turn
+
+log = logger("toril.schedules")
+
+GRACE_MS = 5_000
+"""How long after its slot a schedule without a job is moved on by somebody else."""
+CHUNK = 200
+"""Schedules in one call."""
+TRIES = 100
+"""Slots that are tried whose jobs are there already."""
+LAST_RETRY_S = 5.0
+
+_replace = msgspec.structs.replace
+
+
+class ScheduleKeeper:
+    """Moves the schedules of some queues on."""
+
+    def __init__(self, schedules: Schedules, *, timezone: str = "UTC") -> None:
+        """Make a keeper.
+
+        Parameters:
+            schedules: The store's.
+            timezone: Whose local time the expressions mean that do not say.
+        """
+        self._schedules = schedules
+        self._timezone = timezone
+        self._unread: set[tuple[str, str]] = set()
+        """Schedules of which it was said that they cannot be read."""
+
+    async def took(self, claimed: Claimed, hold: Hold) -> bool:
+        """Move on the schedule whose job was taken; return whether that job is to be run.
+
+        Tries until the store answers. If the caller is cancelled meanwhile, a sweep does it.
+        """
+        found = slot_of(claimed.id)
+        if found is None:
+            return True
+        pause_s = 0.05
+        while True:
+            try:
+                return await self._took(claimed, hold, *found)
+            except BackendError as error:
+                log.warning("schedule %r cannot be moved on yet: %s", found[0], error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LAST_RETRY_S)
+
+    async def _took(self, claimed: Claimed, hold: Hold, schedule_id: str, slot_ms: int) -> bool:
+        reading = await self._schedules.read(claimed.queue, [schedule_id])
+        schedule = reading.schedules[0]
+        if schedule is None or schedule.next_ms != slot_ms:
+            return True  # it was moved on, replaced or removed
+        return await self._move_on(
+            schedule,
+            now_ms=claimed.started_ms,
+            count=count_of(claimed.opts) or schedule.count,
+            offset_ms=offset_of(claimed.opts),
+            hold=hold,
+        )
+
+    async def tend(self, queues: Sequence[str]) -> int:
+        """Move on the schedules of queues that stand still; return how many."""
+        moved = 0
+        for queue in queues:
+            overdue = await self._schedules.overdue(queue, grace_ms=GRACE_MS, limit=CHUNK)
+            if not overdue:
+                continue
+            reading = await self._schedules.read(queue, overdue)
+            for schedule in reading.schedules:
+                if schedule is None or schedule.is_pending:
+                    continue
+                log.warning(
+                    "schedule %r of %s stood still: the job of %s is over, and none follows",
+                    schedule.id,
+                    queue,
+                    moment(schedule.next_ms).isoformat(),
+                )
+                await self._move_on(
+                    schedule, now_ms=reading.now_ms, count=schedule.count, offset_ms=None, hold=None
+                )
+                moved += 1
+        return moved
+
+    async def _move_on(
+        self,
+        schedule: ScheduleRecord,
+        *,
+        now_ms: int,
+        count: int,
+        offset_ms: int | None,
+        hold: Hold | None,
+    ) -> bool:
+        timing = self._timing(schedule)
+        slot_ms = schedule.next_ms
+        due_ms = slot_ms + spread_ms(
+            schedule.queue, schedule.id, slot_ms, schedule.beside.jitter_ms
+        )
+        try:
+            wanted = self._turn(schedule, timing, slot_ms, due_ms, now_ms, count, hold is not None)
+        except InvalidOptionError as error:
+            self._say_unread(schedule, error)
+            return True
+        missed = None if wanted.missed is None else _missed_slots(schedule, slot_ms, wanted)
+        drop = None if wanted.runs else hold
+        next_ms = wanted.next_ms
+        made = schedule.made + 1
+        count = count + 1 if wanted.runs else count
+        for _ in range(TRIES):
+            after, job = schedule, None
+            if next_ms is not None:
+                after = _replace(schedule, next_ms=next_ms, made=made, count=count)
+                job = iteration(after, next_ms, count, now_ms, follows=True, offset_ms=offset_ms)
+            word = await self._schedules.advance(
+                after, job, slot_ms=slot_ms, drop=drop, missed=missed
+            )
+            if word != "taken" or next_ms is None:
+                break
+            next_ms = next_slot(timing, next_ms)
+        if word == "ok" and wanted.missed is not None:
+            _log_missed(schedule, slot_ms, now_ms, wanted)
+        return wanted.runs or word != "ok"
+
+    def _turn(
+        self,
+        schedule: ScheduleRecord,
+        timing: Timing,
+        slot_ms: int,
+        due_ms: int,
+        now_ms: int,
+        count: int,
+        held: bool,
+    ) -> Turn:
+        if not held:
+            # The job of the slot has run, or is gone. Whoever takes the one of the slot after it
+            # finds out what was missed, and tells it.
+            return Turn(next_slot(timing, slot_ms), runs=True, missed=None)
+        return turn(
+            timing,
+            schedule.beside.missed,
+            slot_ms=slot_ms,
+            due_ms=due_ms,
+            now_ms=now_ms,
+            count=count,
+            limit=schedule.limit,
+        )
+
+    def _timing(self, schedule: ScheduleRecord) -> Timing:
+        timing = schedule.timing
+        if timing.pattern is not None and timing.timezone is None:
+            return _replace(timing, timezone=self._timezone)
+        return timing
+
+    def _say_unread(self, schedule: ScheduleRecord, error: InvalidOptionError) -> None:
+        one = (schedule.queue, schedule.id)
+        if one not in self._unread:
+            self._unread.add(one)
+            log.error(
+                "schedule %r of %s has ended, as it cannot be read: %s", schedule.id, one[0], error
+            )
+
+
+def _missed_slots(schedule: ScheduleRecord, slot_ms: int, wanted: Turn) -> MissedSlots:
+    assert wanted.missed is not None  # noqa: S101 - the caller has looked
+    return MissedSlots(
+        job_id_of(schedule.id, slot_ms),
+        {
+            "schedule": schedule.id,
+            "count": str(wanted.missed.many),
+            "dropped": str(wanted.dropped),
+            "policy": schedule.beside.missed,
+            "from": str(wanted.missed.first_ms),
+            "until": str(wanted.missed.last_ms),
+        },
+    )
+
+
+def _log_missed(schedule: ScheduleRecord, slot_ms: int, now_ms: int, wanted: Turn) -> None:
+    assert wanted.missed is not None  # noqa: S101 - the caller has looked
+    many = f"{wanted.missed.many}"
+    if wanted.missed.many >= COUNTED_AT_MOST and schedule.timing.every_ms is None:
+        many = f"{COUNTED_AT_MOST} or more"
+    log.warning(
+        "schedule %r of %s is late by %s: %s slots from %s were missed, %d of them do not run"
+        " (missed=%r)",
+        schedule.id,
+        schedule.queue,
+        in_words(max(0, now_ms - slot_ms) / 1000),
+        many,
+        moment(slot_ms).isoformat(),
+        wanted.dropped,
+        schedule.beside.missed,
+    )
