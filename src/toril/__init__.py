@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         PayloadTooLargeError,
         ProcessDiedError,
         ResultTimeoutError,
+        ScheduleNotFoundError,
         StoreBusyError,
         StoreCorruptError,
         StoreDeniedError,
@@ -67,12 +68,15 @@ if TYPE_CHECKING:
     from toril.engine.queue import Page, Queue
     from toril.engine.runners.interpreter import freeze_support
     from toril.engine.runners.processes import ProcessOptions
+    from toril.engine.schedules.info import ScheduleInfo
+    from toril.engine.schedules.options import ScheduleOptions
     from toril.engine.states import State
     from toril.engine.worker import Worker, WorkerOptions
     from toril.settings import Settings
     from toril.tasks.bundle import TaskBundle
     from toril.tasks.inject import provided
     from toril.tasks.parameters import WholePayload
+    from toril.tasks.schedules import Schedules
     from toril.tasks.task import Task
 
 __all__ = [
@@ -118,6 +122,10 @@ __all__ = [
     "ResultTimeoutError",
     "Retry",
     "RetryPolicy",
+    "ScheduleInfo",
+    "ScheduleNotFoundError",
+    "ScheduleOptions",
+    "Schedules",
     "Settings",
     "Snooze",
     "State",
@@ -162,6 +170,7 @@ _HOMES = {
         "PayloadTooLargeError",
         "ProcessDiedError",
         "ResultTimeoutError",
+        "ScheduleNotFoundError",
         "StoreBusyError",
         "StoreCorruptError",
         "StoreDeniedError",
@@ -212,6 +221,8 @@ _HOMES = {
     ),
     "toril.engine.runners.interpreter": ("freeze_support",),
     "toril.engine.runners.processes": ("ProcessOptions",),
+    "toril.engine.schedules.info": ("ScheduleInfo",),
+    "toril.engine.schedules.options": ("ScheduleOptions",),
     "toril.engine.states": ("State",),
     "toril.engine.worker": (
         "Worker",
@@ -221,6 +232,7 @@ _HOMES = {
     "toril.tasks.bundle": ("TaskBundle",),
     "toril.tasks.inject": ("provided",),
     "toril.tasks.parameters": ("WholePayload",),
+    "toril.tasks.schedules": ("Schedules",),
     "toril.tasks.task": ("Task",),
 }
 

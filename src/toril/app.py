@@ -36,6 +36,7 @@ from toril.engine.queue import Queue
 from toril.engine.runners.interpreter import NoChildError, check_target, refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
+from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.sweeper import take_back
 from toril.engine.worker import Worker, WorkerOptions
 from toril.observability.prometheus import exposition, metrics
@@ -43,6 +44,7 @@ from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
+from toril.tasks.schedules import Scheduled, Schedules, code_of, template_of
 from toril.tasks.task import Task
 
 _APPS: weakref.WeakSet[App] = weakref.WeakSet()
@@ -89,6 +91,7 @@ class App(TaskMaker):
         self._clock = clock
         self._create = True
         self._registry = Registry()
+        self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._hooks = Hooks()
         self._middleware: list[Middleware] = []
         self._lock = threading.Lock()
@@ -155,6 +158,8 @@ class App(TaskMaker):
         """Register the tasks of a bundle."""
         for task in bundle.tasks:
             self._add(task)
+        for scheduled in bundle.schedules:
+            self._keep(scheduled)
 
     def bound(self, task: Task[P, R]) -> Task[P, R]:
         """Return a bundle's task as this app's, ready to enqueue.
@@ -217,6 +222,11 @@ class App(TaskMaker):
             InvalidOptionError: A queue cannot have this name.
         """
         return Queue(self._producer, check_queue_name(name))
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the store: make, list, run, pause, resume and remove them."""
+        return Schedules(self._producer, self._registry, self.settings.timezone)
 
     async def queues(self) -> list[QueueInfo]:
         """Return all queues that the store knows, by name."""
@@ -378,6 +388,12 @@ class App(TaskMaker):
             options,
             hooks=self._hooks,
             middleware=self._middleware,
+            declarations=[
+                scheduled.declaration(self.settings.timezone)
+                for scheduled in self._scheduled.values()
+            ],
+            code=frozenset(map(code_of, self._registry)),
+            timezone=self.settings.timezone,
         )
 
     async def close(self) -> None:
@@ -398,6 +414,24 @@ class App(TaskMaker):
         if asyncio._get_running_loop() is not None:
             raise InvalidOptionError("close_sync() in asynchronous code: use 'await app.close()'")
         asyncio.run(self.close())
+
+    def _declare(
+        self,
+        schedule_id: str,
+        task: Task[Any, Any],
+        payload: Mapping[str, Any] | None,
+        options: ScheduleOptions,
+    ) -> None:
+        self._keep(Scheduled(schedule_id, task, template_of(task, payload), options))
+
+    def _keep(self, scheduled: Scheduled) -> None:
+        key = (scheduled.template.queue, scheduled.id)
+        if key in self._scheduled:
+            raise InvalidOptionError(
+                f"id={scheduled.id!r}: queue {key[0]!r} has a schedule of this id already; give one"
+                " of them another: @app.schedule(..., id=...)"
+            )
+        self._scheduled[key] = scheduled
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         bound = task.bind(self._producer)

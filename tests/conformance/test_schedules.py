@@ -65,7 +65,8 @@ async def test_schedule_is_stored_whole_and_its_job_waits_for_its_slot(
         ),
         opts='{"priority":4,"attempts":2}',
         limit=9,
-        beside=Beside(missed="all", jitter_ms=50, declared=Declared("shop", "f", 5, ("e",))),
+        beside=Beside(missed="all", jitter_ms=50),
+        declared=Declared("shop", "f", 5, ("e",)),
     )
 
     word = await put(backend, made, clock)
@@ -308,15 +309,17 @@ async def test_schedule_past_its_end_is_not_overdue(
     assert await backend.schedules.overdue(Q, grace_ms=0, limit=10) == []
 
 
-async def test_what_bullmq_cannot_say_is_noted(backend: Backend, clock: ManualClock) -> None:
-    made = schedule(clock)
+async def test_which_code_declares_a_schedule_is_written_apart(
+    backend: Backend, clock: ManualClock
+) -> None:
+    made = schedule(clock, beside=Beside(missed="skip", jitter_ms=5))
     await put(backend, made, clock)
-    beside = Beside(missed="skip", jitter_ms=5, declared=Declared("shop", "x", 7))
+    declared = Declared("shop", "x", 7)
 
-    assert await backend.schedules.note(Q, "tick", beside)
-    assert not await backend.schedules.note(Q, "none", beside)
+    assert await backend.schedules.declare(Q, "tick", declared)
+    assert not await backend.schedules.declare(Q, "none", declared)
 
-    assert await read(backend) == replace(made, beside=beside, job_state=State.DELAYED)
+    assert await read(backend) == replace(made, declared=declared, job_state=State.DELAYED)
     assert await read(backend, "none") is None
 
 
@@ -347,8 +350,8 @@ async def test_next_job_is_its_schedules_to_remove(
 
 
 async def test_obliterated_queue_has_no_schedules(backend: Backend, clock: ManualClock) -> None:
-    await put(backend, schedule(clock), clock)
-    await backend.schedules.note(Q, "tick", Beside(missed="skip"))
+    paused = schedule(clock, beside=Beside(missed="skip"), declared=Declared("shop", "x", 7))
+    await put(backend, paused, clock)
     await backend.limits.pause(Q)
 
     while await backend.jobs.obliterate(Q, force=False, limit=10):
@@ -358,4 +361,4 @@ async def test_obliterated_queue_has_no_schedules(backend: Backend, clock: Manua
     await put(backend, schedule(clock), clock)
     found = await read(backend)
     assert found is not None
-    assert found.beside == Beside()
+    assert (found.beside, found.declared) == (Beside(), None)

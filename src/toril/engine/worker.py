@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -36,6 +36,11 @@ from toril.engine.middleware import Middleware
 from toril.engine.options import RateLimit
 from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.schedules.declaring import Declaration
+from toril.engine.schedules.fitting import unfit
+from toril.engine.schedules.keeper import ScheduleKeeper
+from toril.engine.schedules.loop import ScheduleLoop
+from toril.engine.schedules.record import PREFIX
 from toril.engine.speaker import Speaker
 from toril.engine.sweeper import Sweeper
 from toril.version import VERSION
@@ -107,6 +112,9 @@ class Worker:
         *,
         hooks: Hooks | None = None,
         middleware: Sequence[Middleware] = (),
+        declarations: Sequence[Declaration] = (),
+        code: frozenset[str] = frozenset(),
+        timezone: str = "UTC",
     ) -> None:
         self.id = new_worker_id()
         self.options = options
@@ -126,6 +134,17 @@ class Worker:
         self._speaker: Speaker | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._scheduling = ScheduleKeeper(backend.schedules, timezone=timezone)
+        self._schedules = ScheduleLoop(
+            backend.schedules,
+            self._scheduling,
+            queues=options.queues,
+            declarations=declarations,
+            by=code,
+            problem=lambda schedule: unfit(schedule, handlers),
+        )
+        self._dropped: set[tuple[str, int | str]] = set()
+        """Claims whose jobs were removed: their slots are not run."""
         self._saying: set[asyncio.Task[None]] = set()
         """Attempts that begin once the store knows that they do."""
         self._untold: dict[tuple[str, int | str], dict[str, Any]] = {}
@@ -272,12 +291,12 @@ class Worker:
             max_stalled=options.max_stalled,
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
-        fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
+        fetching = asyncio.create_task(self._fetch(fetcher), name="toril-fetcher")
         helpers = [
+            asyncio.create_task(self._schedules.run(), name="toril-schedules"),
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
             asyncio.create_task(self._watch(fetcher, fetching), name="toril-watchdog"),
         ]
-        self._ready.set()
         try:
             try:
                 await self._until_stopped(fetching)
@@ -292,6 +311,18 @@ class Worker:
                 with suppress(asyncio.CancelledError, BackendError):
                     await task
             await self._leave(executor, fetcher, keeper, speaker)
+
+    async def _fetch(self, fetcher: Fetcher) -> None:
+        """Bring schedules in line with what the code declares, then take jobs."""
+        looking = asyncio.create_task(self._schedules.look(), name="toril-schedules")
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            stopping.cancel()
+        self._ready.set()
+        await fetcher.run()
 
     async def _until_stopped(self, fetching: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -376,18 +407,38 @@ class Worker:
                 await asyncio.wait([fetching])
                 return
 
-    def _start(self, claimed: Claimed, *, told: bool = False) -> None:
+    def _start(self, claimed: Claimed, *, told: bool = False, moved: bool = False) -> None:
         """Begin an attempt; or give the job back, if its claim was answered while we leave."""
         assert self._executor is not None  # noqa: S101 - `run` has made both
         assert self._fetcher is not None  # noqa: S101 - as above
         if self._stopping.is_set():
             self._fetcher.finished(Finished.given_back(claimed, self.id))
+        elif not moved and claimed.id.startswith(PREFIX):
+            self._say(self._move_on(claimed))
         elif claimed.attempts_started > claimed.attempts_made + 1 and not told:
-            saying = asyncio.create_task(self._say_begun(claimed))
-            self._saying.add(saying)
-            saying.add_done_callback(self._saying.discard)
+            self._say(self._say_begun(claimed))
         else:
             self._executor.start(claimed, self._lease_ms)
+
+    def _say(self, saying: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(saying)
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)
+
+    async def _move_on(self, claimed: Claimed) -> None:
+        """Have the schedule of a job make its next one, then begin the attempt, if it is to run."""
+        assert self._fetcher is not None  # noqa: S101 - as above
+        hold = self._hold(claimed)
+        if await self._scheduling.took(claimed, hold, self._stopping):
+            self._start(claimed, moved=True)
+        else:
+            self._dropped.add((claimed.token, claimed.number))
+            self._fetcher.finished(Finished.given_back(claimed, self.id))
+
+    def _hold(self, claimed: Claimed) -> Hold:
+        return Hold(
+            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
+        )
 
     async def _say_begun(self, claimed: Claimed) -> None:
         """Tell the store that an attempt begins, then begin it. For jobs with an uncounted start.
@@ -395,12 +446,10 @@ class Worker:
         Such a job may have lost its worker. If it loses this one too, the store must know that the
         attempt had begun, so the lease is renewed first. Other jobs need no extra call.
         """
-        hold = Hold(
-            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
-        )
+        hold = self._hold(claimed)
         with suppress(BackendError):  # told or not: what was claimed is run
             await asyncio.to_thread(self._backend.dispatch.renew, self.id, [hold])
-        self._start(claimed, told=True)
+        self._start(claimed, told=True, moved=True)
 
     def _attempt_finished(self, attempt: Attempt, outcome: Finished) -> None:
         assert self._fetcher is not None  # noqa: S101 - as above
@@ -420,6 +469,9 @@ class Worker:
             self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)
 
     def _outcome_lost(self, outcome: Finished) -> None:
+        if (outcome.token, outcome.number) in self._dropped:
+            self._dropped.discard((outcome.token, outcome.number))
+            return  # there is no such job any more: its slot was missed, and is skipped
         self._untold.pop((outcome.token, outcome.number), None)
         log.warning(
             "job %s of %s was given to somebody else meanwhile; its late outcome (%s) was dropped",

@@ -16,7 +16,8 @@ a move only), `toril:window` (the rate window that goes on behind a hold); in a 
 An empty part, as in `<prefix>::toril`, no queue can have.
 
 `<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
-with `missed`, `jitterMs`, `paused`, `declared`. One that is as BullMQ has it has no entry.
+with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
+`<prefix>:<queue>:toril:declared` likewise says which code declares it.
 
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
 there, and which a repair has renamed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
@@ -18,7 +19,7 @@ from toril.core.reading import read_object, whole
 from toril.engine.contract.dispatch import Hold
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.job import NewJob
-from toril.engine.schedules.record import Beside, ScheduleRecord, count_of
+from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, count_of
 from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 
@@ -26,6 +27,7 @@ LOOK_CHUNK = 500
 """Schedules that one call looks at: a few milliseconds of the server's time."""
 
 _BESIDE = msgspec.json.Decoder(Beside)
+_DECLARED = msgspec.json.Decoder(Declared)
 
 
 class RedisSchedules:
@@ -77,6 +79,7 @@ class RedisSchedules:
             "" if seen_ms is None else seen_ms,
             schedule.next_ms,
             _beside(schedule.beside),
+            "" if schedule.declared is None else _encoded(schedule.declared),
             _encoded(_fields(schedule)),
             *_job(job),
         )
@@ -112,9 +115,9 @@ class RedisSchedules:
         )
         return word
 
-    async def note(self, queue: str, schedule_id: str, beside: Beside) -> bool:
+    async def declare(self, queue: str, schedule_id: str, declared: Declared) -> bool:
         noted: int = await self._client.run(
-            script("note_schedule"), [self._keys.meta(queue)], schedule_id, _beside(beside)
+            script("declare_schedule"), [self._keys.meta(queue)], schedule_id, _encoded(declared)
         )
         return noted == 1
 
@@ -190,7 +193,7 @@ def _encoded(value: object) -> str:
 
 def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
     """Return a schedule, whoever wrote it. BullMQ 5 says the rest in the options of its job."""
-    slot, fields, beside_text, job_state, (job_name, job_data, job_opts) = row
+    slot, fields, beside_text, job_state, (job_name, job_data, job_opts), declared_text = row
     name, every, pattern, tz, limit, start, end, offset, data, opts, made = fields or [None] * 11
     repeat = read_object(job_opts or "{}").get("repeat")
     if every is None and pattern is None and isinstance(repeat, dict):
@@ -200,10 +203,10 @@ def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
         data = job_data
     if made is None and opts is None and job_opts is not None:
         opts = _template(job_opts)
-    try:
+    beside, declared = Beside(), None
+    with suppress(ValueError):  # none of ours has written what cannot be read
         beside = _BESIDE.decode(beside_text or "{}")
-    except ValueError:  # none of ours has written that
-        beside = Beside()
+        declared = None if declared_text is None else _DECLARED.decode(declared_text)
     newest = whole(slot)
     every_ms = _number(every)
     return ScheduleRecord(
@@ -226,6 +229,7 @@ def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
         next_ms=newest,
         job_state=None if job_state is None else State(job_state),
         beside=beside,
+        declared=declared,
     )
 
 

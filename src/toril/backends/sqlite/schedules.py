@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
@@ -18,11 +19,12 @@ from toril.engine.contract.dispatch import Hold
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.events import EventName
 from toril.engine.job import NewJob
-from toril.engine.schedules.record import Beside, ScheduleRecord, job_id_of
+from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, job_id_of
 from toril.engine.schedules.slots import Timing
 from toril.engine.states import FINISHED, State
 
 _BESIDE = msgspec.json.Decoder(Beside)
+_DECLARED = msgspec.json.Decoder(Declared)
 
 
 class SqliteSchedules:
@@ -85,6 +87,7 @@ class SqliteSchedules:
                 timing.every_ms, timing.pattern, timing.timezone, timing.offset_ms,
                 timing.start_ms, timing.end_ms, schedule.limit, schedule.made, schedule.count,
                 schedule.next_ms, *_beside(schedule.beside),
+                _declared(schedule.declared),
             )  # fmt: skip
             return "ok"
 
@@ -119,13 +122,13 @@ class SqliteSchedules:
 
         return await self._writer.run(transition)
 
-    async def note(self, queue: str, schedule_id: str, beside: Beside) -> bool:
+    async def declare(self, queue: str, schedule_id: str, declared: Declared) -> bool:
         def transition(transaction: Transaction) -> bool:
             row = transaction.known_queue(queue)
             if row is None:
                 return False
-            words = (*_beside(beside), row.id, schedule_id)
-            return transaction.changed("schedule_note", *words) > 0
+            words = (_declared(declared), row.id, schedule_id)
+            return transaction.changed("schedule_declare", *words) > 0
 
         return await self._writer.run(transition)
 
@@ -184,15 +187,19 @@ def _drop(
         row.say(EventName.REMOVED, job_id, {"prev": State.ACTIVE.value})
 
 
+def _declared(declared: Declared | None) -> str | None:
+    return None if declared is None else msgspec.json.encode(declared).decode()
+
+
 def _beside(beside: Beside) -> tuple[int, str]:
     return int(beside.paused), msgspec.json.encode(beside).decode()
 
 
 def _record(queue: str, row: tuple[Any, ...]) -> ScheduleRecord:
-    try:
+    beside, declared = Beside(), None
+    with suppress(ValueError):  # none of ours has written what cannot be read
         beside = _BESIDE.decode(row[14])
-    except ValueError:  # none of ours has written that
-        beside = Beside()
+        declared = None if row[16] is None else _DECLARED.decode(row[16])
     return ScheduleRecord(
         queue=queue,
         id=row[0],
@@ -213,4 +220,5 @@ def _record(queue: str, row: tuple[Any, ...]) -> ScheduleRecord:
         next_ms=row[13],
         beside=beside,
         job_state=None if row[15] is None else State(row[15]),
+        declared=declared,
     )

@@ -14,7 +14,7 @@ import msgspec
 
 from toril.engine.contract.dispatch import Hold
 from toril.engine.job import NewJob
-from toril.engine.schedules.record import Beside, ScheduleRecord
+from toril.engine.schedules.record import Declared, ScheduleRecord
 
 Moved = Literal["ok", "passed", "taken"]
 """What became of a move. `passed`: another slot is its newest by now, or it is gone. `taken`: a
@@ -95,8 +95,8 @@ class Schedules(Protocol):
         """
         ...
 
-    async def note(self, queue: str, schedule_id: str, beside: Beside) -> bool:
-        """Write what BullMQ cannot say; return whether there is such a schedule."""
+    async def declare(self, queue: str, schedule_id: str, declared: Declared) -> bool:
+        """Write which code declares a schedule, and when; return whether there is one."""
         ...
 
     async def remove(self, queue: str, schedule_id: str) -> bool:

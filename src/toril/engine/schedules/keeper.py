@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -59,10 +60,12 @@ class ScheduleKeeper:
         self._unread: set[tuple[str, str]] = set()
         """Schedules of which it was said that they cannot be read."""
 
-    async def took(self, claimed: Claimed, hold: Hold) -> bool:
+    async def took(
+        self, claimed: Claimed, hold: Hold, stopping: asyncio.Event | None = None
+    ) -> bool:
         """Move on the schedule whose job was taken; return whether that job is to be run.
 
-        Tries until the store answers. If the caller is cancelled meanwhile, a sweep does it.
+        Tries until the store answers, or the worker is stopped: then a sweep does it.
         """
         found = slot_of(claimed.id)
         if found is None:
@@ -73,107 +76,109 @@ class ScheduleKeeper:
                 return await self._took(claimed, hold, *found)
             except BackendError as error:
                 log.warning("schedule %r cannot be moved on yet: %s", found[0], error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, LAST_RETRY_S)
+            except Exception:  # a fault of ours, or nonsense that somebody stored: the job is due
+                log.exception("schedule %r cannot be moved on", found[0])
+                return True
+            if stopping is None or stopping.is_set():
+                return True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause_s)
+            pause_s = min(2 * pause_s, LAST_RETRY_S)
 
     async def _took(self, claimed: Claimed, hold: Hold, schedule_id: str, slot_ms: int) -> bool:
         reading = await self._schedules.read(claimed.queue, [schedule_id])
         schedule = reading.schedules[0]
         if schedule is None or schedule.next_ms != slot_ms:
             return True  # it was moved on, replaced or removed
-        return await self._move_on(
-            schedule,
-            now_ms=claimed.started_ms,
-            count=count_of(claimed.opts) or schedule.count,
-            offset_ms=offset_of(claimed.opts),
-            hold=hold,
-        )
+        return await self._move_on(schedule, claimed, hold)
 
     async def tend(self, queues: Sequence[str]) -> int:
         """Move on the schedules of queues that stand still; return how many."""
         moved = 0
-        for queue in queues:
-            overdue = await self._schedules.overdue(queue, grace_ms=GRACE_MS, limit=CHUNK)
+        looks = [self._schedules.overdue(queue, grace_ms=GRACE_MS, limit=CHUNK) for queue in queues]
+        for queue, overdue in zip(queues, await asyncio.gather(*looks), strict=True):
             if not overdue:
                 continue
             reading = await self._schedules.read(queue, overdue)
             for schedule in reading.schedules:
-                if schedule is None or schedule.is_pending:
-                    continue
-                log.warning(
-                    "schedule %r of %s stood still: the job of %s is over, and none follows",
-                    schedule.id,
-                    queue,
-                    moment(schedule.next_ms).isoformat(),
-                )
-                await self._move_on(
-                    schedule, now_ms=reading.now_ms, count=schedule.count, offset_ms=None, hold=None
-                )
-                moved += 1
+                if schedule is not None and not schedule.is_pending:
+                    moved += await self._restart(schedule, reading.now_ms)
         return moved
 
-    async def _move_on(
-        self,
-        schedule: ScheduleRecord,
-        *,
-        now_ms: int,
-        count: int,
-        offset_ms: int | None,
-        hold: Hold | None,
-    ) -> bool:
-        timing = self._timing(schedule)
-        slot_ms = schedule.next_ms
-        due_ms = slot_ms + spread_ms(
-            schedule.queue, schedule.id, slot_ms, schedule.beside.jitter_ms
-        )
+    async def _restart(self, schedule: ScheduleRecord, now_ms: int) -> bool:
+        """Move on a schedule that stands still; return whether it goes on.
+
+        The job of its slot has run, or is gone. Whoever takes the one of the slot after it finds
+        out what was missed, and tells it.
+        """
         try:
-            wanted = self._turn(schedule, timing, slot_ms, due_ms, now_ms, count, hold is not None)
+            next_ms = next_slot(self._timing(schedule), schedule.next_ms)
+        except InvalidOptionError as error:
+            self._say_unread(schedule, error)
+            return False
+        wanted = Turn(next_ms, runs=True, missed=None)
+        if next_ms is None or not await self._advance(schedule, wanted, now_ms, schedule.count):
+            return False
+        log.warning(
+            "schedule %r of %s stood still, and goes on: the job of %s was over, and none followed",
+            schedule.id,
+            schedule.queue,
+            moment(schedule.next_ms).isoformat(),
+        )
+        return True
+
+    async def _move_on(self, schedule: ScheduleRecord, claimed: Claimed, hold: Hold) -> bool:
+        """Move on a schedule whose job was taken; return whether that job is to be run."""
+        slot_ms, now_ms = schedule.next_ms, claimed.started_ms
+        jitter_ms = schedule.beside.jitter_ms
+        count = count_of(claimed.opts) or schedule.count
+        try:
+            wanted = turn(
+                self._timing(schedule),
+                schedule.beside.missed,
+                slot_ms=slot_ms,
+                due_ms=slot_ms + spread_ms(schedule.queue, schedule.id, slot_ms, jitter_ms),
+                now_ms=now_ms,
+                count=count,
+                limit=schedule.limit,
+            )
         except InvalidOptionError as error:
             self._say_unread(schedule, error)
             return True
+        if not await self._advance(
+            schedule, wanted, now_ms, count, hold=hold, offset_ms=offset_of(claimed.opts)
+        ):
+            return True  # somebody else has
+        if wanted.missed is not None:
+            _log_missed(schedule, slot_ms, now_ms, wanted)
+        return wanted.runs
+
+    async def _advance(
+        self,
+        schedule: ScheduleRecord,
+        wanted: Turn,
+        now_ms: int,
+        count: int,
+        *,
+        hold: Hold | None = None,
+        offset_ms: int | None = None,
+    ) -> bool:
+        """Have the store do it; return whether it was this call that did."""
+        slot_ms, next_ms = schedule.next_ms, wanted.next_ms
         missed = None if wanted.missed is None else _missed_slots(schedule, slot_ms, wanted)
-        drop = None if wanted.runs else hold
-        next_ms = wanted.next_ms
-        made = schedule.made + 1
         count = count + 1 if wanted.runs else count
         for _ in range(TRIES):
             after, job = schedule, None
             if next_ms is not None:
-                after = _replace(schedule, next_ms=next_ms, made=made, count=count)
+                after = _replace(schedule, next_ms=next_ms, made=schedule.made + 1, count=count)
                 job = iteration(after, next_ms, count, now_ms, follows=True, offset_ms=offset_ms)
             word = await self._schedules.advance(
-                after, job, slot_ms=slot_ms, drop=drop, missed=missed
+                after, job, slot_ms=slot_ms, drop=None if wanted.runs else hold, missed=missed
             )
             if word != "taken" or next_ms is None:
-                break
-            next_ms = next_slot(timing, next_ms)
-        if word == "ok" and wanted.missed is not None:
-            _log_missed(schedule, slot_ms, now_ms, wanted)
-        return wanted.runs or word != "ok"
-
-    def _turn(
-        self,
-        schedule: ScheduleRecord,
-        timing: Timing,
-        slot_ms: int,
-        due_ms: int,
-        now_ms: int,
-        count: int,
-        held: bool,
-    ) -> Turn:
-        if not held:
-            # The job of the slot has run, or is gone. Whoever takes the one of the slot after it
-            # finds out what was missed, and tells it.
-            return Turn(next_slot(timing, slot_ms), runs=True, missed=None)
-        return turn(
-            timing,
-            schedule.beside.missed,
-            slot_ms=slot_ms,
-            due_ms=due_ms,
-            now_ms=now_ms,
-            count=count,
-            limit=schedule.limit,
-        )
+                return word == "ok"
+            next_ms = next_slot(self._timing(schedule), next_ms)
+        return False
 
     def _timing(self, schedule: ScheduleRecord) -> Timing:
         timing = schedule.timing

@@ -37,7 +37,6 @@ class Beside(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     paused: bool = False
     count: int = 0
     """`paused`: the number of its last job, as no job is there to say it."""
-    declared: Declared | None = None
 
 
 class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +63,8 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
     job_state: State | None = None
     """Where that job is. None: it is gone."""
     beside: Beside = Beside()
+    declared: Declared | None = None
+    """Which code declares it. None: it was made by a call, or by Node."""
 
     @property
     def paused(self) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from toril.core.checks import require
 from toril.core.reading import LARGEST
 from toril.engine.schedules import cron
 
@@ -59,6 +60,7 @@ def next_slot(timing: Timing, after_ms: int) -> int | None:
     if timing.start_ms is not None:
         after_ms = max(after_ms, timing.start_ms - 1)
     if timing.every_ms is not None:
+        require(timing.every_ms >= 1, "every", timing.every_ms, "milliseconds, from 1")
         offset_ms = timing.offset_ms or 0
         slot_ms: int | None = (
             (after_ms - offset_ms) // timing.every_ms + 1

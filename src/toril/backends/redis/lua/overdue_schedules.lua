@@ -21,9 +21,11 @@
 -- @include lib/schedule_keys
 local queue = open_queue(KEYS[1], ARGV[1])
 local key, start, look = queue.base .. 'repeat', tonumber(ARGV[3]), tonumber(ARGV[4])
-if start == 0 and (try('HLEN', beside_key(queue)) or 0) > (try('ZCARD', key) or 0) then
-  for _, id in ipairs(redis.call('HKEYS', beside_key(queue))) do
-    if not try('ZSCORE', key, id) then redis.call('HDEL', beside_key(queue), id) end
+
+local function drop_what_is_gone(ours)
+  if (try('HLEN', ours) or 0) <= (try('ZCARD', key) or 0) then return end
+  for _, id in ipairs(redis.call('HKEYS', ours)) do
+    if not try('ZSCORE', key, id) then redis.call('HDEL', ours, id) end
   end
 end
 
@@ -38,6 +40,10 @@ local function is_overdue(id, slot)
   return not (end_ms and end_ms <= queue.now_ms)
 end
 
+if start == 0 then
+  drop_what_is_gone(beside_key(queue))
+  drop_what_is_gone(declared_key(queue))
+end
 local until_ms = string.format('%.0f', queue.now_ms - tonumber(ARGV[2]))
 local found = try('ZRANGEBYSCORE', key, '-inf', until_ms, 'WITHSCORES', 'LIMIT', start, look) or {}
 local ids = {}

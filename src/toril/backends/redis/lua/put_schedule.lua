@@ -8,6 +8,7 @@
 --   seen_ms    int     its newest slot when the caller looked; empty: there was none
 --   next_ms    int     its newest slot from now on
 --   beside     json    what BullMQ cannot say; empty: nothing
+--   declared   json    which code declares it; empty: none
 --   fields     json    list of the hash's fields and values
 --   job...     string  none: it has no job; else name, data, opts, priority, 'yes' for lifo, due_ms,
 --                      timestamp_ms
@@ -44,19 +45,21 @@ local before = newest and slot_job(id, newest)
 local state = before and state_of(queue, before)
 local waits = state == 'wait' or state == 'prioritized' or state == 'delayed'
 local target = slot_job(id, slot)
-if ARGV[7] and redis.call('EXISTS', queue.base .. target) == 1
+if ARGV[8] and redis.call('EXISTS', queue.base .. target) == 1
   and not (waits and before == target) then
   return 'taken'
 end
 if waits then
   leave_state(queue, before, state)
   remove_job(queue, before)
-  if not ARGV[7] then emit(queue, 'removed', 'jobId', before, 'prev', state) end
+  if not ARGV[8] then emit(queue, 'removed', 'jobId', before, 'prev', state) end
 end
 redis.call('ZADD', queue.base .. 'repeat', slot, id)
 redis.call('DEL', schedule_key(queue, id))
-redis.call('HSET', schedule_key(queue, id), unpack(cjson.decode(ARGV[6])))
+redis.call('HSET', schedule_key(queue, id), unpack(cjson.decode(ARGV[7])))
 if ARGV[5] == '' then redis.call('HDEL', beside_key(queue), id)
 else redis.call('HSET', beside_key(queue), id, ARGV[5]) end
-if ARGV[7] then add_slot_job(queue, id, slot, ARGV, 7) end
+if ARGV[6] == '' then redis.call('HDEL', declared_key(queue), id)
+else redis.call('HSET', declared_key(queue), id, ARGV[6]) end
+if ARGV[8] then add_slot_job(queue, id, slot, ARGV, 8) end
 return 'ok'

@@ -8,11 +8,11 @@
 -- RETURNS
 --   {now_ms, rows}; a row is false if there is none, else {slot, fields (name, every, pattern, tz,
 --   limit, startDate, endDate, offset, data, opts, ic), what BullMQ cannot say, the job's state or
---   false, the job's fields (name, data, opts)}
+--   false, the job's fields (name, data, opts), which code declares it}
 -- EMITS
 --   nothing
 -- COST
---   about 8 commands each
+--   about 9 commands each
 -- @include lib/blame
 -- @include lib/number_of
 -- @include lib/open_queue
@@ -33,6 +33,7 @@ for index = 2, #ARGV do
       try('HGET', beside_key(queue), id) or false,
       job[1] and state_of(queue, job_id) or false,
       job,
+      try('HGET', declared_key(queue), id) or false,
     }
   end
   rows[#rows + 1] = row

@@ -33,6 +33,7 @@ if not newest then return 0 end
 redis.call('ZREM', queue.base .. 'repeat', id)
 redis.call('DEL', schedule_key(queue, id))
 redis.call('HDEL', beside_key(queue), id)
+redis.call('HDEL', declared_key(queue), id)
 local job = slot_job(id, newest)
 if redis.call('ZREM', queue.base .. 'delayed', job) == 1 then
   remove_job(queue, job)

@@ -21,6 +21,7 @@ CREATE TABLE schedules (
   next_ms    INTEGER NOT NULL,
   paused     INTEGER NOT NULL,
   beside     TEXT    NOT NULL,    -- JSON: what BullMQ cannot say
+  declared   TEXT,                -- JSON: which code declares it
   PRIMARY KEY (queue_id, id)
 ) STRICT, WITHOUT ROWID;
 

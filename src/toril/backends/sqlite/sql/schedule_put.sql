@@ -18,10 +18,11 @@
 --   next_ms    int   epoch milliseconds
 --   paused     int
 --   beside     text
+--   declared   text
 -- RETURNS
 --   nothing
 -- COST
 --   one row
 INSERT OR REPLACE INTO schedules
 VALUES (:queue_id, :id, :name, :data, :opts, :every_ms, :pattern, :timezone, :offset_ms, :start_ms,
-        :end_ms, :most, :made, :number, :next_ms, :paused, :beside);
+        :end_ms, :most, :made, :number, :next_ms, :paused, :beside, :declared);
