@@ -19,7 +19,7 @@ from toril.core.reading import read_object, whole
 from toril.engine.contract.dispatch import Hold
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.job import NewJob
-from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, count_of
+from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, count_of, template_of
 from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 
@@ -78,7 +78,7 @@ class RedisSchedules:
             schedule.id,
             "" if seen_ms is None else seen_ms,
             schedule.next_ms,
-            _beside(schedule.beside),
+            _beside(schedule),
             "" if schedule.declared is None else _encoded(schedule.declared),
             _encoded(_fields(schedule)),
             *_job(job),
@@ -107,8 +107,7 @@ class RedisSchedules:
             slot_ms,
             "" if job is None else schedule.next_ms,
             schedule.made,
-            # One that was said to have none stays so; BullMQ 5 has said nothing of its own.
-            schedule.data if schedule.data is not None and schedule.made <= 2 else "",
+            _encoded(_fields(schedule)),
             "" if drop is None else drop.token,
             _encoded(told) if told else "",
             *_job(job),
@@ -183,7 +182,10 @@ def _job(job: NewJob | None) -> tuple[str | int, ...]:
     )
 
 
-def _beside(beside: Beside) -> str:
+def _beside(schedule: ScheduleRecord) -> str:
+    beside = schedule.beside
+    if beside.paused:
+        beside = msgspec.structs.replace(beside, count=schedule.count)
     return "" if beside == Beside() else _encoded(beside)
 
 
@@ -197,12 +199,13 @@ def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
     name, every, pattern, tz, limit, start, end, offset, data, opts, made = fields or [None] * 11
     repeat = read_object(job_opts or "{}").get("repeat")
     if every is None and pattern is None and isinstance(repeat, dict):
-        every, pattern, tz = repeat.get("every"), repeat.get("pattern"), repeat.get("tz")
-        limit, start, end = repeat.get("limit"), repeat.get("startDate"), repeat.get("endDate")
-    if made is None and data is None:
-        data = job_data
-    if made is None and opts is None and job_opts is not None:
-        opts = _template(job_opts)
+        every, pattern = repeat.get("every"), repeat.get("pattern")
+    if offset is None:  # BullMQ 5
+        data = job_data if data is None else data
+        opts = template_of(job_opts) if opts is None and job_opts is not None else opts
+        if isinstance(repeat, dict):
+            limit, start = limit or repeat.get("limit"), start or repeat.get("startDate")
+            end, tz = end or repeat.get("endDate"), tz or repeat.get("tz")
     beside, declared = Beside(), None
     with suppress(ValueError):  # none of ours has written what cannot be read
         beside = _BESIDE.decode(beside_text or "{}")
@@ -228,7 +231,7 @@ def _record(queue: str, schedule_id: str, row: Sequence[Any]) -> ScheduleRecord:
         count=_count(job_opts, beside, made),
         next_ms=newest,
         job_state=None if job_state is None else State(job_state),
-        beside=beside,
+        beside=msgspec.structs.replace(beside, count=0),
         declared=declared,
     )
 
@@ -239,16 +242,6 @@ def _count(job_opts: str | None, beside: Beside, made: str | None) -> int:
     if beside.paused:
         return beside.count
     return 1 if made is None else max(1, whole(made, 1))
-
-
-_OF_ONE_JOB = frozenset({"repeat", "repeatJobKey", "jobId", "prevMillis", "timestamp", "delay"})
-
-
-def _template(opts: str) -> str:
-    """Return the options of a job without those that concern it alone."""
-    return _encoded(
-        {word: one for word, one in read_object(opts).items() if word not in _OF_ONE_JOB}
-    )
 
 
 def _number(value: object) -> int | None:

@@ -116,7 +116,7 @@ class SqliteSchedules:
                 add_jobs(transaction, [job])
                 transaction.run(
                     "schedule_advance", schedule.made, schedule.count, schedule.next_ms,
-                    schedule.data, row.id, schedule.id,
+                    row.id, schedule.id,
                 )  # fmt: skip
             return "ok"
 

@@ -86,8 +86,8 @@ class Schedules(Protocol):
         """Move a schedule on to its next slot, if the newest is still the one that was seen.
 
         Parameters:
-            schedule: As it is then; of it the slot and the counts are written, and the payload if
-                the store has none.
+            schedule: As it is then; of it the slot and the counts are written, and what the store
+                lacks of a schedule that BullMQ 5 has made.
             job: The job of that slot. None: it has ended, and nothing of it changes.
             slot_ms: The slot that was seen.
             drop: Remove the job that this claim holds, as its slot is not run. Event `removed`.

@@ -28,6 +28,7 @@ from toril.engine.schedules.record import (
     job_id_of,
     offset_of,
     slot_of,
+    template_of,
 )
 from toril.engine.schedules.slots import COUNTED_AT_MOST, Timing, next_slot, spread_ms
 from toril.engine.schedules.turn import Turn, turn
@@ -129,6 +130,9 @@ class ScheduleKeeper:
 
     async def _move_on(self, schedule: ScheduleRecord, claimed: Claimed, hold: Hold) -> bool:
         """Move on a schedule whose job was taken; return whether that job is to be run."""
+        if schedule.opts == "{}":
+            # BullMQ hands options on from job to job, where the schedule has none of its own.
+            schedule = _replace(schedule, opts=template_of(claimed.opts))
         slot_ms, now_ms = schedule.next_ms, claimed.started_ms
         jitter_ms = schedule.beside.jitter_ms
         count = count_of(claimed.opts) or schedule.count

@@ -36,7 +36,7 @@ class Beside(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     jitter_ms: int = 0
     paused: bool = False
     count: int = 0
-    """`paused`: the number of its last job, as no job is there to say it."""
+    """`paused`, on Redis: the number of its last job, as no job is there to say it. Stores only."""
 
 
 class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +102,15 @@ def count_of(opts: str) -> int | None:
     repeat = read_object(opts).get("repeat")
     count = whole(repeat.get("count"), 0) if isinstance(repeat, dict) else 0
     return count if count >= 1 else None
+
+
+_OF_ONE_JOB = frozenset({"repeat", "repeatJobKey", "jobId", "prevMillis", "timestamp", "delay"})
+
+
+def template_of(opts: str) -> str:
+    """Return the options of a job without those that concern it alone."""
+    template = {word: one for word, one in read_object(opts).items() if word not in _OF_ONE_JOB}
+    return msgspec.json.encode(template).decode()
 
 
 def offset_of(opts: str) -> int | None:

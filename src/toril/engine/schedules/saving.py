@@ -107,7 +107,7 @@ def planned(
     made, count = (0, 0) if old is None else (old.made, old.count)
     beside = wanted.beside
     if old is not None and old.paused:
-        beside = _replace(beside, paused=True, count=old.count)
+        beside = _replace(beside, paused=True)
     if old is not None and _same(wanted.timing, old.timing) and _goes_on(wanted, old, now_ms):
         timing = old.timing
         if old.paused:
@@ -132,8 +132,6 @@ def planned(
     is_paused = old is not None and old.paused
     # As BullMQ counts: a schedule that gets another timing has made no more jobs than before.
     made = made if old is not None else 1
-    if is_paused:
-        beside = _replace(beside, count=0)
     return Next(
         _as(wanted, timing, slot_ms, made, 0 if is_paused else 1, beside), has_job=not is_paused
     )
@@ -146,7 +144,7 @@ def pausing(old: ScheduleRecord | None, now_ms: int, taken_ms: int | None) -> Ne
         return None
     waits = old.is_pending and old.job_state != "active"
     count, made = (old.count - 1, max(0, old.made - 1)) if waits else (old.count, old.made)
-    beside = _replace(old.beside, paused=True, count=count)
+    beside = _replace(old.beside, paused=True)
     return Next(_as(old, old.timing, old.next_ms, made, count, beside), has_job=False)
 
 
@@ -154,7 +152,7 @@ def resuming(old: ScheduleRecord | None, now_ms: int, taken_ms: int | None) -> N
     """Plan that a schedule goes on with the next slot from now: what it let pass was not missed."""
     if old is None or not old.paused:
         return None
-    beside = _replace(old.beside, paused=False, count=0)
+    beside = _replace(old.beside, paused=False)
     slot_ms = next_slot(old.timing, max(now_ms, taken_ms or 0))
     if slot_ms is None or (old.limit is not None and old.count >= old.limit):
         return Next(_as(old, old.timing, old.next_ms, old.made, old.count, beside), has_job=False)

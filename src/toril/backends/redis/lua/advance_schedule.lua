@@ -8,7 +8,7 @@
 --   slot_ms     int     the slot that was seen
 --   next_ms     int     the next one; empty: it has ended
 --   made        int     how many jobs it then has made
---   data        json    the payload, for one that BullMQ 5 has made and that has none; else empty
+--   rest        json    list of the hash's fields and values, for one whose hash BullMQ 5 has made
 --   drop_token  string  remove the job of the slot if this token holds it; empty: do not
 --   missed      json    list of the fields of the event `missed`; empty: there is none
 --   job...      string  as in put_schedule
@@ -17,7 +17,7 @@
 -- EMITS
 --   added waiting delayed removed missed
 -- COST
---   about 12 commands
+--   about 13 commands
 -- @include lib/blame
 -- @include lib/number_of
 -- @include lib/decoded
@@ -53,7 +53,11 @@ end
 if ARGV[8] ~= '' then emit(queue, 'missed', unpack(cjson.decode(ARGV[8]))) end
 if next_slot == '' then return 'ok' end
 redis.call('ZADD', queue.base .. 'repeat', next_slot, id)
-redis.call('HSET', schedule_key(queue, id), 'ic', ARGV[5])
-if ARGV[6] ~= '' then redis.call('HSETNX', schedule_key(queue, id), 'data', ARGV[6]) end
+local key = schedule_key(queue, id)
+if redis.call('HEXISTS', key, 'offset') == 0 then  -- it said the rest in the options of its jobs
+  local rest = cjson.decode(ARGV[6])
+  for index = 1, #rest, 2 do redis.call('HSETNX', key, rest[index], rest[index + 1]) end
+end
+redis.call('HSET', key, 'ic', ARGV[5])
 add_slot_job(queue, id, next_slot, ARGV, 9)
 return 'ok'

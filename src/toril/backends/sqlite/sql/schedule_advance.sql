@@ -4,7 +4,6 @@
 --   made      int
 --   number    int
 --   next_ms   int   epoch milliseconds
---   data      text  the payload, if it has none
 --   queue_id  int
 --   id        text
 -- RETURNS
@@ -12,5 +11,5 @@
 -- COST
 --   one row
 UPDATE schedules
-   SET made = :made, number = :number, next_ms = :next_ms, data = coalesce(data, :data)
+   SET made = :made, number = :number, next_ms = :next_ms
  WHERE queue_id = :queue_id AND id = :id;
