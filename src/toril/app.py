@@ -36,6 +36,8 @@ from toril.engine.queue import Queue
 from toril.engine.runners.interpreter import NoChildError, check_target, refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.runners.references import MAIN
+from toril.engine.schedules.checking import findings as schedule_findings
+from toril.engine.schedules.fitting import unfit, unreadable
 from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.sweeper import take_back
 from toril.engine.worker import Worker, WorkerOptions
@@ -298,7 +300,16 @@ class App(TaskMaker):
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
-        return await self.backend().lifecycle.check()
+        backend = self.backend()
+        health = await backend.lifecycle.check()
+        if not health.ok:
+            return health  # what cannot be used cannot be looked at for schedules either
+        knows = any(True for _ in self._registry)
+        found = await schedule_findings(
+            backend.schedules,
+            (lambda one: unfit(one, self._registry)) if knows else unreadable,
+        )
+        return Health([*health.findings, *found], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.

@@ -478,3 +478,24 @@ async def test_many_workers_run_each_slot_once(tmp_path: Any) -> None:
     assert len(seen) == 10
     for one in apps:
         await one.close()
+
+
+async def test_doctor_looks_at_schedules(app: MemoryApp) -> None:
+    sync = sync_task(app)
+    assert not [one for one in (await app.check()).findings if "schedule" in one.subject]
+
+    await app.schedules.put("good", sync, {"bucket": "a"}, every=HOUR)
+    (well,) = [one for one in (await app.check()).findings if "schedule" in one.subject]
+    await app.schedules.put("gone", app.queue("sync"), name="old", every=HOUR)
+    app.clock.advance(3600)
+    hand = HandWorker(app.backend())
+    for claimed in await hand.claim("sync", limit=5):
+        await hand.end(claimed, "completed")
+    app.clock.advance(300)
+
+    ill = {one.subject: one for one in (await app.check()).findings if "schedule" in one.subject}
+
+    assert (well.grade, well.text) == ("ok", "1, and each goes on")
+    assert "no task 'old'" in ill["schedule gone of sync"].text
+    assert "schedules stand still: 2 (gone, good)" in ill["schedules of sync"].text
+    assert {one.grade for one in ill.values()} == {"warning"}

@@ -77,7 +77,7 @@ def changes(name: str) -> list[datetime]:
 def on_the_wall(
     minute: str, hour: str, zone: ZoneInfo, begin: datetime, end: datetime
 ) -> list[int]:
-    """Return the slots in [begin, end) that somebody who looks at a clock each minute would name."""
+    """Return the slots in [begin, end) that somebody who looks at the clock would name."""
     minutes, hours = values(minute, 0, 59), values(hour, 0, 23)
     keeps_pace = minute.startswith("*") or hour.startswith("*")
     seen: set[datetime] = set()
