@@ -41,7 +41,7 @@ async def findings(
             named = ", ".join(still[:SHOWN]) + (", …" if len(still) > SHOWN else "")
             text = (
                 f"schedules stand still: {len(still)} ({named}); their last job is over or gone,"
-                f" and none followed. A worker of {queue} lets them go on within a minute: start one"
+                f" and none followed. Start a worker of {queue}: it lets them go on"
             )
             found.append(Finding(f"schedules of {queue}", "warning", text))
     if many and not found:
