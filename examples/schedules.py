@@ -40,9 +40,8 @@ async def main() -> None:
         daily = await app.schedules.get("report")
         assert daily is not None
         assert daily.next_at is not None
-        print(
-            f"next report: {daily.next_at.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d %H:%M %Z}"
-        )
+        berlin = daily.next_at.astimezone(ZoneInfo("Europe/Berlin"))
+        print(f"next report: {berlin:%Y-%m-%d %H:%M %Z}")
 
         await app.schedules.pause("sync-a")
         app.clock.advance(3 * 86_400)  # nobody works meanwhile
