@@ -349,6 +349,27 @@ async def test_next_job_is_its_schedules_to_remove(
     assert await backend.jobs.remove(Q, made.job_id) is State.COMPLETED
 
 
+async def test_job_of_a_schedule_is_not_given_up_for_its_lost_workers(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    """As BullMQ has it: what kills its workers each time comes again each time all the same."""
+    made = schedule(clock, next_ms=clock.now_ms())
+    await put(backend, made, clock)
+    plain = await add(backend, job())
+    fates = []
+    for _ in range(3):
+        for claimed in await worker.claim(limit=2):
+            worker.renew(claimed)
+        clock.advance(worker.lease_ms / 1000 + 1)
+        # Redis finds a lost lease at the second look.
+        for _ in range(2):
+            recovery = await backend.dispatch.recover(max_stalled=1, heartbeat_s=60.0, limit=10)
+            fates += recovery.quarantined
+
+    assert (Q, plain[0]) in fates
+    assert (Q, made.job_id) not in fates
+
+
 async def test_obliterated_queue_has_no_schedules(backend: Backend, clock: ManualClock) -> None:
     paused = schedule(clock, beside=Beside(missed="skip"), declared=Declared("shop", "x", 7))
     await put(backend, paused, clock)

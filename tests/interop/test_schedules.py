@@ -166,11 +166,22 @@ async def test_paused_schedule_makes_nothing_until_node_gives_it_a_job(
     await app.schedules.pause("tick")
     assert (await node.counts(Q, "delayed", "wait")) == {"delayed": 0, "wait": 0}
 
-    await node.upsert_scheduler(Q, "tick", {"every": 1000}, {"name": "cars"})
+    await node.upsert_scheduler(Q, "tick", {"every": 100}, {"name": "cars"})
 
     found = await app.schedules.get("tick")
     assert found is not None
     assert not found.paused
+    ran: list[str] = []
+
+    @app.task(queue=Q, name="cars")
+    async def cars() -> None:
+        ran.append("x")
+
+    async with app.worker():
+        await soon(lambda: len(ran) >= 3)
+    after = await app.backend().schedules.read(Q, ["tick"])
+    assert after.schedules[0] is not None
+    assert not after.schedules[0].beside.paused
 
 
 async def test_both_find_the_same_moments(app: App, node: Node) -> None:

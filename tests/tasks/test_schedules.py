@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from toril import (
 )
 from toril.core.clock import moment
 from toril.engine.schedules.declaring import FRESH_MS, SAY_AGAIN_MS, reconcile
+from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.record import iteration
 from toril.testing import MemoryApp
 
@@ -499,3 +502,64 @@ async def test_doctor_looks_at_schedules(app: MemoryApp) -> None:
     assert "no task 'old'" in ill["schedule gone of sync"].text
     assert "schedules stand still: 2 (gone, good)" in ill["schedules of sync"].text
     assert {one.grade for one in ill.values()} == {"warning"}
+
+
+async def test_pause_holds_although_a_worker_has_just_taken_its_job(app: MemoryApp) -> None:
+    sync = sync_task(app)
+    await app.schedules.put("s", sync, {"bucket": "a"}, every=HOUR)
+    app.clock.advance(3600)
+    hand = HandWorker(app.backend())
+    (claimed,) = await hand.claim("sync")
+
+    await app.schedules.pause("s")
+    assert await ScheduleKeeper(app.backend().schedules).took(claimed, hand.hold(claimed))
+
+    await hand.end(claimed, "completed")
+    found = await app.schedules.get("s")
+    assert found is not None
+    assert found.paused
+    assert (await app.run_for(timedelta(hours=5))).completed == []
+    await app.schedules.resume("s")
+    assert len((await app.run_for(timedelta(hours=2))).completed) == 2
+
+
+async def test_bad_declaration_of_one_queue_leaves_others_alone(
+    app: MemoryApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    for queue, end in (("a", datetime(2020, 1, 1, tzinfo=UTC)), ("b", None)):
+
+        @app.schedule("@daily", end=end)
+        @app.task(queue=queue)
+        async def daily() -> None: ...
+
+    await app.run_until_idle()
+
+    assert [one.queue for one in await app.schedules.list()] == ["b"]
+    assert "schedules of a are not as the code declares them: end: expected" in caplog.text
+
+
+async def test_worker_asks_no_more_of_schedules_for_many_jobs_than_for_one(app: MemoryApp) -> None:
+    """Who uses none pays nothing: no call for a job, and none for an exchange."""
+
+    @app.task(queue="plain")
+    async def plain() -> None: ...
+
+    backend = app.backend()
+    asked: list[str] = []
+
+    class Asked:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            return getattr(backend.schedules, name)
+
+    app._backend = dataclasses.replace(backend, schedules=cast("Any", Asked()))
+    counts = []
+    for many in (1, 300):
+        asked.clear()
+        await plain.enqueue_many([{}] * many)
+        worker = app.worker(concurrency=5)
+        await worker.run(until_idle=True)
+        counts.append(Counter(asked))
+
+    assert counts[0] == counts[1]
+    assert counts[0].keys() <= {"ids", "overdue"}

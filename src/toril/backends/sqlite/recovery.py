@@ -14,6 +14,7 @@ import msgspec
 
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.calendar import believed_ms
+from toril.backends.sqlite.schedules import is_of_schedule
 from toril.backends.sqlite.settling import trim_oldest
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
@@ -80,7 +81,11 @@ def _put_back(
             error=STOPPED if counts else NOT_BEGUN,
         )
         deferred = cancelled  # nobody wants it to run again
-        if deferred is None and stalled + counts > max_stalled:
+        if (
+            deferred is None
+            and stalled + counts > max_stalled
+            and not is_of_schedule(transaction, row, job_id)
+        ):
             deferred = STALLED_REASON
         if deferred is not None:
             quarantined.append((queue, job_id))

@@ -19,7 +19,7 @@ from toril.engine.contract.dispatch import Hold
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.events import EventName
 from toril.engine.job import NewJob
-from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, job_id_of
+from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, job_id_of, slot_of
 from toril.engine.schedules.slots import Timing
 from toril.engine.states import FINISHED, State
 
@@ -163,11 +163,14 @@ class SqliteSchedules:
 
 def is_next(transaction: Transaction, row: QueueRow, job_id: str) -> bool:
     """Whether a job is the next one of its schedule: only its schedule may remove it then."""
-    parts = job_id.split(":")
-    if len(parts) < 3 or parts[0] != "repeat":
-        return False
-    next_ms = transaction.value("schedule_next", row.id, ":".join(parts[1:-1]))
-    return next_ms is not None and str(next_ms) == parts[-1]
+    made = slot_of(job_id)
+    return made is not None and transaction.value("schedule_next", row.id, made[0]) == made[1]
+
+
+def is_of_schedule(transaction: Transaction, row: QueueRow, job_id: str) -> bool:
+    """Whether a schedule that is there has made a job: it is not given up for its lost workers."""
+    made = slot_of(job_id)
+    return made is not None and transaction.value("schedule_next", row.id, made[0]) is not None
 
 
 def next_jobs(transaction: Transaction, row: QueueRow) -> frozenset[int]:

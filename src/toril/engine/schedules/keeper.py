@@ -16,7 +16,7 @@ import msgspec
 
 from toril.core.clock import moment
 from toril.core.durations import in_words
-from toril.core.errors import BackendError, InvalidOptionError
+from toril.core.errors import BackendError, InvalidOptionError, StoreUnreachableError
 from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Hold
 from toril.engine.contract.schedules import MissedSlots, Schedules
@@ -97,7 +97,15 @@ class ScheduleKeeper:
         """Move on the schedules of queues that stand still; return how many."""
         moved = 0
         looks = [self._schedules.overdue(queue, grace_ms=GRACE_MS, limit=CHUNK) for queue in queues]
-        for queue, overdue in zip(queues, await asyncio.gather(*looks), strict=True):
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        for queue, overdue in zip(queues, found, strict=True):
+            if isinstance(overdue, StoreUnreachableError) or not isinstance(
+                overdue, list | BackendError
+            ):
+                raise overdue
+            if isinstance(overdue, BackendError):  # a key of this queue may hold what it should not
+                log.warning("schedules of %s cannot be looked after: %s", queue, overdue)
+                continue
             if not overdue:
                 continue
             reading = await self._schedules.read(queue, overdue)
@@ -176,9 +184,13 @@ class ScheduleKeeper:
             if next_ms is not None:
                 after = _replace(schedule, next_ms=next_ms, made=schedule.made + 1, count=count)
                 job = iteration(after, next_ms, count, now_ms, follows=True, offset_ms=offset_ms)
-            word = await self._schedules.advance(
-                after, job, slot_ms=slot_ms, drop=None if wanted.runs else hold, missed=missed
-            )
+            if schedule.beside.paused and job is not None:  # BullMQ has given it a job: it goes on
+                after = _replace(after, beside=_replace(after.beside, paused=False))
+                word = await self._schedules.put(after, job, seen_ms=slot_ms)
+            else:
+                word = await self._schedules.advance(
+                    after, job, slot_ms=slot_ms, drop=None if wanted.runs else hold, missed=missed
+                )
             if word != "taken" or next_ms is None:
                 return word == "ok"
             next_ms = next_slot(self._timing(schedule), next_ms)

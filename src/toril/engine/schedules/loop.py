@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from toril.core.errors import BackendError, TorilError
+from toril.core.errors import BackendError, StoreUnreachableError, TorilError
 from toril.core.loggers import logger
 from toril.engine.contract.schedules import Schedules
 from toril.engine.schedules.declaring import Declaration, reconcile
@@ -64,18 +64,25 @@ class ScheduleLoop:
         """Look once. What fails is logged, and tried again with the next look."""
         try:
             if time.monotonic() >= self._reconcile_at_s:
-                await reconcile(
-                    self._schedules, self._declarations, self._queues, self._by, self._tell_problem
-                )
+                await self._reconcile()
                 self._reconcile_at_s = time.monotonic() + _spread(RECONCILE_S)
             while await self._keeper.tend(self._queues):
                 pass
         except BackendError as error:
             log.warning("schedules cannot be looked after, trying again: %s", error)
-        except TorilError as error:
-            log.error("a schedule that the code declares was refused: %s", error)
         except Exception:  # a fault of ours must not end the worker
             log.exception("schedules cannot be looked after, trying again")
+
+    async def _reconcile(self) -> None:
+        for queue in self._queues:
+            try:
+                await reconcile(
+                    self._schedules, self._declarations, [queue], self._by, self._tell_problem
+                )
+            except StoreUnreachableError:
+                raise
+            except TorilError as error:  # this queue's alone, such as a schedule that never comes
+                log.error("schedules of %s are not as the code declares them: %s", queue, error)
 
     def _tell_problem(self, schedule: ScheduleRecord) -> None:
         """Log that a schedule makes jobs that this worker could not run. Once."""

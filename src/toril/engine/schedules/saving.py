@@ -7,6 +7,7 @@ anew.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from toril.core.errors import BackendError, InvalidOptionError
 from toril.engine.contract.schedules import Schedules
 from toril.engine.schedules.record import ScheduleRecord, iteration
 from toril.engine.schedules.slots import Timing, first_slot, next_slot, settled
+from toril.engine.states import State
 
 TRIES = 50
 """How often a call begins anew: others move the schedule on, or jobs of later slots are there."""
@@ -112,7 +114,7 @@ def planned(
         timing = old.timing
         if old.paused:
             return Next(_as(wanted, timing, old.next_ms, made, count, beside), has_job=False)
-        waits = old.is_pending and old.job_state != "active"
+        waits = old.is_pending and old.job_state is not State.ACTIVE
         if waits and taken_ms is None:
             return Next(_as(wanted, timing, old.next_ms, made, count, beside), has_job=True)
         # The newest runs or is over: the next one is to be made.
@@ -139,13 +141,18 @@ def planned(
 
 def pausing(old: ScheduleRecord | None, now_ms: int, taken_ms: int | None) -> Next | None:
     """Plan that a schedule makes no jobs until it is resumed; its job that waits goes."""
-    del now_ms, taken_ms
+    del taken_ms
     if old is None or old.paused:
         return None
-    waits = old.is_pending and old.job_state != "active"
-    count, made = (old.count - 1, max(0, old.made - 1)) if waits else (old.count, old.made)
+    count, made, slot_ms = old.count, old.made, old.next_ms
+    if old.job_state is State.ACTIVE:
+        # Its worker is about to make the next one: it finds that the schedule has moved on.
+        with suppress(InvalidOptionError):  # somebody else's nonsense has no next slot
+            slot_ms = next_slot(old.timing, max(old.next_ms, now_ms)) or slot_ms
+    elif old.is_pending:
+        count, made = count - 1, max(0, made - 1)
     beside = _replace(old.beside, paused=True)
-    return Next(_as(old, old.timing, old.next_ms, made, count, beside), has_job=False)
+    return Next(_as(old, old.timing, slot_ms, made, count, beside), has_job=False)
 
 
 def resuming(old: ScheduleRecord | None, now_ms: int, taken_ms: int | None) -> Next | None:
