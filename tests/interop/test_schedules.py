@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -99,26 +100,34 @@ async def test_node_works_what_we_have_made(app: App, node: Node) -> None:
     assert (found.made, found.ended) == (4, True)
 
 
-async def test_both_work_one_schedule_and_each_slot_once(app: App, node: Node) -> None:
+async def test_both_work_schedules_and_each_slot_once(app: App, node: Node) -> None:
     ours: list[str] = []
 
     @app.task(queue=Q, name="cars")
     async def cars() -> None:
+        await asyncio.sleep(0.03)  # so that neither can work all of them alone
         ours.append("x")
 
     events = await node.queue_events(Q)
-    theirs = await node.worker(Q, {"returns": 1})
-    await app.schedules.put("tick", app.queue(Q), name="cars", every=0.05, limit=40)
-    async with app.worker():
-        await soon(lambda: len(ours) + len(theirs.named("completed")) >= 40)
+    theirs = await node.worker(Q, {"returns": 1, "sleepMs": 30})
+    many, limit = 8, 10
+    for number in range(many):
+        await app.schedules.put(f"s{number}", app.queue(Q), name="cars", every=0.15, limit=limit)
+    async with app.worker(concurrency=1):
 
         async def ended() -> bool:
-            return (await app.schedules.list())[0].ended
+            return all(one.ended for one in await app.schedules.list())
 
-        await soon(ended)
+        await soon(ended, "all schedules to end")
 
-    completed = [one["jobId"] for one in await events.wait_for("completed", many=40)]
-    assert len(completed) == len(set(completed)) == 40
+        async def done() -> bool:
+            info = await app.queue(Q).info()
+            return info is not None and info.completed == many * limit
+
+        await soon(done, "all jobs to be done")
+
+    completed = [one["jobId"] for one in await events.wait_for("completed", many=many * limit)]
+    assert len(completed) == len(set(completed)) == many * limit
     assert ours, "ours took some"
     assert theirs.named("completed"), "theirs took some"
 
