@@ -34,6 +34,9 @@ from toril.engine.profiles import Profile
 from toril.engine.queue import Queue
 from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.schedules.checking import findings as schedule_findings
+from toril.engine.schedules.fitting import unfit, unreadable
+from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.store_operator import StoreOperator
 from toril.engine.worker import Worker
 from toril.observability.prometheus import exposition, metrics
@@ -41,6 +44,7 @@ from toril.settings import Settings
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.registry import Registry
+from toril.tasks.schedules import Scheduled, Schedules, code_of, template_of
 from toril.tasks.task import Task
 from toril.worker_options import refuse_while_main_is_imported, worker_options
 
@@ -90,6 +94,7 @@ class App(TaskMaker):
         self._clock = clock
         self._create = True
         self._registry = Registry()
+        self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._hooks = Hooks()
         self._middleware: list[Middleware] = []
         self._enqueue_middleware: list[EnqueueMiddleware] = []
@@ -144,6 +149,8 @@ class App(TaskMaker):
         """Register the tasks of a bundle."""
         for task in bundle.tasks:
             self._add(task)
+        for scheduled in bundle.schedules:
+            self._keep(scheduled)
 
     def bound(self, task: Task[P, R]) -> Task[P, R]:
         """Return a bundle's task as this app's, ready to enqueue.
@@ -227,6 +234,11 @@ class App(TaskMaker):
         """
         check = check_existing_queue_name if existing else check_queue_name
         return Queue(self._producer, check(name))
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the store: make, list, run, pause, resume and remove them."""
+        return Schedules(self._producer, self._registry, self.settings.timezone)
 
     def dead_letters(self, queue: str = DEAD_LETTER) -> DeadLetterQueue:
         """Return a dead-letter queue: to list its letters, and to bring their jobs back.
@@ -317,7 +329,15 @@ class App(TaskMaker):
         """
         backend = self.backend()
         health = await backend.lifecycle.check()
-        return Health([*health.findings, *await check_rules(backend)], health.repairs)
+        if not health.ok:
+            return health  # what cannot be used cannot be looked at for rules and schedules either
+        knows = any(True for _ in self._registry)
+        schedules = await schedule_findings(
+            backend.schedules,
+            (lambda one: unfit(one, self._registry)) if knows else unreadable,
+        )
+        found = [*health.findings, *schedules, *await check_rules(backend)]
+        return Health(found, health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.
@@ -393,6 +413,12 @@ class App(TaskMaker):
             hooks=self._hooks,
             middleware=self._middleware,
             enqueue_middleware=self._enqueue_middleware,
+            declarations=[
+                scheduled.declaration(self.settings.timezone)
+                for scheduled in self._scheduled.values()
+            ],
+            code=frozenset(map(code_of, self._registry)),
+            timezone=self.settings.timezone,
         )
 
     async def close(self) -> None:
@@ -410,6 +436,24 @@ class App(TaskMaker):
         if asyncio._get_running_loop() is not None:
             raise InvalidOptionError("close_sync() in asynchronous code: use 'await app.close()'")
         asyncio.run(self.close())
+
+    def _declare(
+        self,
+        schedule_id: str,
+        task: Task[Any, Any],
+        payload: Mapping[str, Any] | None,
+        options: ScheduleOptions,
+    ) -> None:
+        self._keep(Scheduled(schedule_id, task, template_of(task, payload), options))
+
+    def _keep(self, scheduled: Scheduled) -> None:
+        key = (scheduled.template.queue, scheduled.id)
+        if key in self._scheduled:
+            raise InvalidOptionError(
+                f"id={scheduled.id!r}: queue {key[0]!r} has a schedule of this id already; give one"
+                " of them another: @app.schedule(..., id=...)"
+            )
+        self._scheduled[key] = scheduled
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         bound = task.bind(self._producer)

@@ -22,6 +22,7 @@ from toril.core.errors import MissingExtraError as MissingExtraError
 from toril.core.errors import PayloadTooLargeError as PayloadTooLargeError
 from toril.core.errors import ProcessDiedError as ProcessDiedError
 from toril.core.errors import ResultTimeoutError as ResultTimeoutError
+from toril.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
 from toril.core.errors import StoreBusyError as StoreBusyError
 from toril.core.errors import StoreCorruptError as StoreCorruptError
 from toril.core.errors import StoreDeniedError as StoreDeniedError
@@ -66,6 +67,8 @@ from toril.engine.queue import Page as Page
 from toril.engine.queue import Queue as Queue
 from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
+from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo
+from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
@@ -73,4 +76,5 @@ from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided
 from toril.tasks.parameters import WholePayload as WholePayload
+from toril.tasks.schedules import Schedules as Schedules
 from toril.tasks.task import Task as Task

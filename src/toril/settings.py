@@ -43,6 +43,8 @@ class Settings:
     answer_timeout_s: float = 15.0
     """After how long without any answer a connection to a Redis server is given up, in seconds. The
     option of that name in a URL goes before. `TORIL_ANSWER_TIMEOUT`."""
+    timezone: str = "UTC"
+    """Whose local time the expressions of schedules mean that do not say. `TORIL_TIMEZONE`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -78,6 +80,7 @@ VARIABLES = {
     "TORIL_CONCURRENCY": "concurrency",
     "TORIL_SHUTDOWN": "shutdown_s",
     "TORIL_MAX_STALLED": "max_stalled",
+    "TORIL_TIMEZONE": "timezone",
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
     "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
@@ -142,6 +145,12 @@ def _some_time(source: str, value: object) -> float:
     return seconds
 
 
+def _timezone(source: str, value: object) -> str:
+    from toril.engine.schedules.cron import zone  # not needed by most commands
+
+    return zone(value, option=source).key
+
+
 def _profile(source: str, value: object) -> Profile | None:
     if value == "all":
         return None
@@ -160,5 +169,6 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "shutdown_s": _duration,
     "profile": _profile,
     "answer_timeout_s": _some_time,
+    "timezone": _timezone,
     "log_level": _word("debug", "info", "warning", "error"),
 }

@@ -29,6 +29,7 @@ HOSTILE = (
 QUEUE = "mail"
 BAD_QUEUE = f"other{HOSTILE}"
 JOB = f"seven{HOSTILE}"
+SCHEDULE = f"nightly{HOSTILE}"
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
@@ -50,16 +51,25 @@ LOOKS: list[list[str]] = [
     ["top", "--once"],
     ["doctor"],
     ["limit", QUEUE],
+    ["schedules", "list"],
+    ["schedules", "list", QUEUE],
+    ["schedules", "show", SCHEDULE],
     # What is not there is named in the error.
     ["queue", f"no{HOSTILE}"],
     ["jobs", "show", QUEUE, f"no{HOSTILE}"],
     ["jobs", "list", QUEUE, "--after", f"no{HOSTILE}"],
     ["jobs", "list", QUEUE, "--state", f"no{HOSTILE}"],
+    ["schedules", "show", f"no{HOSTILE}"],
+    ["schedules", "next", f"no{HOSTILE}"],
+    ["schedules", "next", "@daily", "--timezone", f"no{HOSTILE}"],
     [f"no{HOSTILE}"],
     ["worker", f"no{HOSTILE}"],
 ]
 ACTS: list[list[str]] = [
     ["limit", QUEUE, "--rate", "5/s"],
+    ["schedules", "run", SCHEDULE],
+    ["schedules", "pause", SCHEDULE],
+    ["schedules", "remove", SCHEDULE],
     ["events", QUEUE, "--set", "outcomes"],
     ["jobs", "retry", QUEUE, "2"],
     ["jobs", "cancel", QUEUE, JOB, "--reason", HOSTILE],
@@ -99,6 +109,8 @@ def store(terminal: Terminal) -> Terminal:
     terminal.add("mail", "send", {"to": "jo"}, job_id="seven", priority=4, delay_s=3600.0)
     terminal.work_off()
     terminal.add("other", "send")
+    put = ("schedules", "put", "nightly", "mail", "send", '{"to": "jo"}', "--cron", "@daily")
+    assert terminal.here(*put).code == 0
     with sqlite3.connect(terminal.folder / "toril.db") as database:
         database.execute("INSERT INTO logs VALUES (3, 1, 'a line')")
         database.execute("UPDATE jobs SET progress = '\"half\"', cancel_reason = 'mine'")

@@ -20,8 +20,11 @@ from tests.support.contract import (
 from tests.support.waiting import wait_until
 
 from toril.engine.contract import Backend
+from toril.engine.contract.schedules import MissedSlots
 from toril.engine.deduplication import DeduplicationRule
 from toril.engine.events import EventName, EventRecord, EventsTold
+from toril.engine.schedules.record import ScheduleRecord
+from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
@@ -251,6 +254,13 @@ async def live(
     await backend.bulk.clean(queue, State.DELAYED, older_than_ms=0, limit=10)
     ids.append(await add_one(backend, queue))
     await worker.end(await worker.claim_one(queue), "completed")
+    # A schedule that has ended, and of whose slot nobody took the job in time.
+    hourly = ScheduleRecord(
+        queue=queue, id="s", name="cars", data=None, next_ms=1, timing=Timing(every_ms=3_600_000)
+    )
+    assert await backend.schedules.put(hourly, None, seen_ms=None) == "ok"
+    missed = MissedSlots("own", {"schedule": "s", "count": "1"})
+    assert await backend.schedules.advance(hourly, None, slot_ms=1, missed=missed) == "ok"
     return [
         (event.name, None if event.job_id is None else ids.index(event.job_id))
         for event in await log(backend, queue)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from tests.support.contract import HandWorker, card, check_counts, job, line, outcome, told
 from tests.support.redis_servers import RedisServer
@@ -21,6 +22,9 @@ from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.job import WholeJob
 from toril.engine.migration import MOVABLE, QueueMove, move
 from toril.engine.operator import CHUNK
+from toril.engine.schedules.record import Beside, Declared, ScheduleRecord
+from toril.engine.schedules.saving import change, pausing, save
+from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 
 Q = "paint"
@@ -460,7 +464,7 @@ async def test_unknown_queue_is_refused_with_the_nearest(stores: Stores) -> None
 
 TIES = (
     '{"parent":{"id":"1","queue":"bull:flows"}}',
-    '{"repeat":{"every":1000,"count":2},"repeatJobKey":"tick"}',
+    '{"parent":{"id":"2","queue":"bull:flows"},"attempts":2}',
 )
 
 
@@ -635,3 +639,75 @@ async def test_app_moves_to_another_app(tmp_path: Path) -> None:
         there = await new.queue("mail").info()
         assert there is not None
         assert (there.rate_limit, there.rate_window_s, there.paused) == (10, 60.0, False)
+
+
+async def test_schedules_move_each_with_its_next_job(stores: Stores) -> None:
+    async def put(schedule_id: str, **more: Any) -> ScheduleRecord:
+        wanted = ScheduleRecord(
+            queue=Q, id=schedule_id, name="cars", data='{"n":1}', next_ms=0,
+            timing=Timing(every_ms=3_600_000), declared=Declared("shop", "x", 7), **more,
+        )  # fmt: skip
+        due = schedule_id == "due"
+        return await save(stores.source.schedules, wanted, immediately=due)
+
+    made = [
+        await put("later", limit=5, beside=Beside(missed="all", jitter_ms=9)),
+        await put("due", opts='{"priority":4}'),
+        await put("paused"),
+    ]
+    assert await change(stores.source.schedules, Q, "paused", pausing) is not None
+    await stores.source.jobs.add([job(Q)])
+    before = await stores.source.schedules.read(Q, [one.id for one in made])
+
+    (moved,) = await move_all(stores)
+
+    assert (moved.schedules, moved.moved[State.WAIT], moved.tied, moved.taken) == (3, 1, 0, 0)
+    after = await stores.target.schedules.read(Q, [one.id for one in made])
+    assert after.schedules == before.schedules
+    assert await stores.source.schedules.ids(Q) == []
+    left = await stores.source.counts.queue(Q)
+    assert left is not None
+    assert not any(left.counts.values())
+    assert len(await line(stores.target, State.DELAYED, Q)) == 1
+    assert await line(stores.target, State.PRIORITIZED, Q) == [made[1].job_id]
+    (again,) = await move_all(stores)
+    assert (again.schedules, again.moved[State.WAIT]) == (0, 0)
+
+
+async def test_move_of_schedules_that_was_cut_short_goes_on(stores: Stores) -> None:
+    wanted = ScheduleRecord(
+        queue=Q, id="s", name="cars", data=None, next_ms=0, timing=Timing(pattern="0 6 * * *")
+    )
+    saved = await save(stores.source.schedules, wanted)
+    await save(stores.target.schedules, wanted)  # and then it was killed
+
+    (moved,) = await move_all(stores)
+
+    assert moved.schedules == 1
+    assert await line(stores.target, State.DELAYED, Q) == [saved.job_id]
+    assert await line(stores.source, State.DELAYED, Q) == []
+
+
+async def test_another_schedule_of_that_id_is_not_overwritten(stores: Stores) -> None:
+    wanted = ScheduleRecord(
+        queue=Q, id="s", name="cars", data=None, next_ms=0, timing=Timing(pattern="0 6 * * *")
+    )
+    await save(stores.source.schedules, wanted)
+    await save(stores.target.schedules, msgspec.structs.replace(wanted, name="vans"))
+
+    with pytest.raises(MigrationError, match="another schedule 's'"):
+        await move_all(stores)
+
+    assert await stores.source.schedules.ids(Q) == ["s"]
+
+
+async def test_jobs_that_a_schedule_has_made_before_move_like_any_other(stores: Stores) -> None:
+    opts = '{"repeat":{"every":1000,"count":2},"repeatJobKey":"tick"}'
+    await stores.source.jobs.add([job(Q, job_id="repeat:tick:1000", opts=opts)])
+    worker = HandWorker(stores.source)
+    await worker.end(await worker.claim_one(Q), "failed", reason="boom")
+
+    (moved,) = await move_all(stores)
+
+    assert (moved.moved[State.FAILED], moved.tied) == (1, 0)
+    assert await line(stores.target, State.FAILED, Q) == ["repeat:tick:1000"]

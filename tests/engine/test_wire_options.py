@@ -188,13 +188,13 @@ def test_options_that_nobody_can_mean_are_read_as_far_as_they_can_be(text: str) 
     ("text", "tied"),
     [
         ('{"parent":{"id":"1"}}', True),
-        ('{"repeat":{}}', True),
+        ('{"repeat":{}}', False),
         ('{"jobId":"parent"}', False),
         ('["parent"]', False),
         ('{"parent":' + "[" * 1_100 + "]" * 1_100 + "}", False),
     ],
 )
-def test_job_is_tied_by_a_parent_or_a_scheduler(text: str, tied: bool) -> None:
+def test_job_is_tied_by_a_parent(text: str, tied: bool) -> None:
     assert is_tied(text) == tied
 
 

@@ -43,6 +43,9 @@ async def use() -> None:
 
 app.enqueue_middleware(slow)  # E
 app.task(queues="mail")  # E
+app.schedule(crn="@daily")  # E
+app.schedule("@daily", missed="some")  # E
+app.schedule(5)  # E
 app.task(run_in="cloud")  # E
 app.task(timeout="1h")  # E
 app.on("fialed")  # E

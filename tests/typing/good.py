@@ -19,6 +19,7 @@ from toril import (
     Priority,
     QueueInfo,
     RetryPolicy,
+    ScheduleInfo,
     Snooze,
     Task,
     TaskBundle,
@@ -91,7 +92,22 @@ def mark(job: JobDraft) -> None:
     job.options = replace(job.options, priority=Priority.HIGH)
 
 
+@app.schedule("0 6 * * *", timezone="Europe/Berlin", missed="skip")
+@app.schedule(every=timedelta(hours=1), id="hourly", payload={"n": 1}, jitter=5)
+@app.task(queue="reports")
+async def report_daily(n: int = 0) -> str:
+    return str(n)
+
+
 async def use() -> None:
+    assert_type(await (await report_daily.enqueue(n=3)).result(), str)
+    schedules = app.schedules
+    put = await schedules.put("s", add.with_options(priority=5), {"a": 1}, every=timedelta(hours=1))
+    assert_type(put, ScheduleInfo)
+    assert_type(await schedules.put("q", app.queue("q"), name="x", cron="@daily"), ScheduleInfo)
+    assert_type(await schedules.list(), list[ScheduleInfo])
+    assert_type(await schedules.get("s", queue="default"), ScheduleInfo | None)
+    assert_type((await schedules.run("s")).id, str)
     job = await add.enqueue(1, b=3)
     assert_type(job, Job[int])
     assert_type(await job.result(timeout_s=10), int)
@@ -121,6 +137,7 @@ async def test() -> None:
     async with MemoryApp() as memory, in_memory(app) as bench:
         assert_type(await memory.run_until_idle(), Ran)
         assert_type(await bench.run_until_idle(advance=True), Ran)
+        assert_type(await bench.run_for(timedelta(days=1)), Ran)
 
 
 def takes(task: Task[[int, int], int]) -> None:

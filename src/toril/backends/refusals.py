@@ -56,3 +56,12 @@ def has_running_jobs(queue: str) -> JobError:
 
 def _refused_queue(queue: str, problem: str) -> JobError:
     return WrongStateError(f"queue {queue!r} {problem}", job_id="", queue=queue)
+
+
+def of_schedule(queue: str, job_id: str) -> WrongStateError:
+    """Return the error for a job that only its schedule may remove."""
+    return WrongStateError(
+        f"job {job_id!r} of queue {queue!r} is the next one of its schedule; remove the schedule",
+        job_id=job_id,
+        queue=queue,
+    )

@@ -61,7 +61,7 @@ def add(
         if deduplication_id is None
         else Deduplication(deduplication_id, ttl_s=ttl),
     )
-    payload = _payload(data)
+    payload = payload_of(data)
     job = ask(url, lambda app: app.queue(queue).add(name, payload, options), create=True)
     sentence = f"Job {job.id} added to {queue}."
     if job.duplicate:
@@ -72,7 +72,12 @@ def add(
     Output(as_json=as_json).done(facts, sentence)
 
 
-def _payload(text: str) -> Any:
+def payload_of(text: str) -> Any:
+    """Return the payload that an argument says: JSON, `-` for stdin, or @FILE.
+
+    Raises:
+        UsageError: It is no JSON.
+    """
     source = "JSON"
     if text == "-":
         source, text = "stdin", sys.stdin.read()

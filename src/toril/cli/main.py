@@ -30,6 +30,7 @@ COMMANDS = {
     "workers": ("workers:workers", "List the workers that are alive."),
     "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
+    "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),
     "pause": ("queue:pause", "Let no job of a queue start; those that run go on."),
     "resume": ("queue:resume", "Let the jobs of a paused queue start again."),
     "limit": ("queue:limit", "Show or set a queue's rate and concurrency, over all workers."),

@@ -101,6 +101,7 @@ def _facts(
             {
                 "queue": move.queue,
                 "moved": {str(state): move.moved[state] for state in MOVABLE},
+                "schedules": move.schedules,
                 "running": move.moved[State.ACTIVE],
                 "tied": move.tied,
                 "tied_id": move.tied_id,
@@ -131,7 +132,7 @@ def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: flo
         if move.tied:
             output.say(
                 f"{move.queue}: {plural(move.tied, 'job')} stayed, such as {move.tied_id}, tied by"
-                " BullMQ to a flow or a scheduler.",
+                " BullMQ to a flow.",
                 WARN,
             )
         if move.taken:
@@ -140,6 +141,8 @@ def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: flo
                 " target has another one of the same id.",
                 WARN,
             )
+    if schedules := sum(move.schedules for move in moves):
+        output.say(f"{plural(schedules, 'schedule')} moved, each with its next job.")
     total = sum(map(_moved, moves))
     output.say(
         f"{plural(total, 'job')} moved in {duration_s:.1f} s ({total / duration_s:,.0f} jobs/s),"

@@ -6,6 +6,7 @@ TorilError
 ├── InvalidPayloadError         a payload does not fit its task
 │   └── PayloadTooLargeError
 ├── UnknownTaskError            no task is bound to this queue and name
+├── ScheduleNotFoundError       no such schedule
 ├── JobError                    about one job, which `job_id` and `queue` name
 │   ├── JobNotFoundError
 │   ├── WrongStateError         the job is not in a state that allows this
@@ -65,6 +66,10 @@ class PayloadTooLargeError(InvalidPayloadError):
 
 class UnknownTaskError(TorilError, LookupError):
     """No task is bound to this queue and job name."""
+
+
+class ScheduleNotFoundError(TorilError, LookupError):
+    """No such schedule: a wrong id or queue, or it was removed."""
 
 
 class JobError(TorilError):

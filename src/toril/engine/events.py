@@ -49,6 +49,10 @@ class EventName(StrEnum):
     """Jobs start again."""
     CLEANED = "cleaned"
     """Old jobs were removed. `count`."""
+    MISSED = "missed"
+    """Slots of a schedule were not taken in time. `jobId`: the job of the first; `schedule`,
+    `count`, `dropped` (how many of them do not run), `policy`, `from` and `until` (slots, epoch
+    ms). BullMQ has no such event."""
 
 
 EventsTold = Literal["all", "outcomes", "none"]

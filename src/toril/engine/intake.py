@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from toril.core.errors import BackendError
 from toril.engine.contract.dispatch import Dispatch, Hold
 from toril.engine.executor import Executor
 from toril.engine.job import Claimed, Finished
 from toril.engine.outbox import Outbox
+from toril.engine.schedules.keeper import ScheduleKeeper
+from toril.engine.schedules.record import PREFIX
 from toril.engine.stopping import Stopping
 
 
@@ -25,23 +29,49 @@ class Intake:
         worker_id: str,
         lease_ms: int,
         stopping: Stopping,
+        schedules: ScheduleKeeper,
+        removed: Callable[[Finished], None],
     ) -> None:
+        """Make it.
+
+        Parameters:
+            removed: Takes outcomes whose jobs were removed meanwhile: the store will refuse them.
+        """
         self._dispatch = dispatch
         self._executor = executor
         self._outbox = outbox
         self._worker_id = worker_id
         self._lease_ms = lease_ms
         self._stopping = stopping
-        self._renewing: set[asyncio.Task[None]] = set()
+        self._schedules = schedules
+        self._removed = removed
+        self._waiting: set[asyncio.Task[None]] = set()
+        """What is done before attempts begin."""
 
     def start(self, claimed: Claimed) -> None:
         """Begin an attempt; or give the job back, if its claim was answered while we stop."""
         if self._stopping.begun:
-            self._outbox.add(Finished.given_back(claimed, self._worker_id))
+            self._give_back(claimed)
+        elif claimed.id.startswith(PREFIX):
+            self._later(self._move_on_and_start(claimed))
         elif claimed.attempts_started > claimed.attempts_made + 1:
-            renewing = asyncio.create_task(self._renew_and_start(claimed))
-            self._renewing.add(renewing)
-            renewing.add_done_callback(self._renewing.discard)
+            self._later(self._renew_and_start(claimed))
+        else:
+            self._executor.start(claimed, self._lease_ms)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _move_on_and_start(self, claimed: Claimed) -> None:
+        """Have the schedule of a job make its next one, then begin the attempt, if it is to run."""
+        if not await self._schedules.took(claimed, self._hold(claimed), self._stopping.requested):
+            self._removed(self._give_back(claimed))
+        elif claimed.attempts_started > claimed.attempts_made + 1:
+            await self._renew_and_start(claimed)
+        elif self._stopping.begun:
+            self._give_back(claimed)
         else:
             self._executor.start(claimed, self._lease_ms)
 
@@ -51,12 +81,19 @@ class Intake:
         Such a job may have lost its worker. If it loses this one too, the store must know that the
         attempt had begun, and a renewed lease says so. Other jobs need no extra call.
         """
-        hold = Hold(
-            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
-        )
         with suppress(BackendError):  # renewed or not: what was claimed is run
-            await asyncio.to_thread(self._dispatch.renew, self._worker_id, [hold])
+            await asyncio.to_thread(self._dispatch.renew, self._worker_id, [self._hold(claimed)])
         if self._stopping.begun:
-            self._outbox.add(Finished.given_back(claimed, self._worker_id))
+            self._give_back(claimed)
         else:
             self._executor.start(claimed, self._lease_ms)
+
+    def _give_back(self, claimed: Claimed) -> Finished:
+        outcome = Finished.given_back(claimed, self._worker_id)
+        self._outbox.add(outcome)
+        return outcome
+
+    def _hold(self, claimed: Claimed) -> Hold:
+        return Hold(
+            claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
+        )

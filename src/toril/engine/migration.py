@@ -19,6 +19,7 @@ from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.jobs import JobPage
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.operator import CHUNK, Progress
+from toril.engine.schedules.moving import move_schedules
 from toril.engine.states import READY, State
 from toril.engine.sweeper import HEARTBEAT_S, take_back
 from toril.engine.wire_options import is_tied
@@ -41,9 +42,10 @@ class QueueMove:
     queue: str
     moved: dict[State, int]
     """Jobs that left the source, by the state that they have in the target."""
+    schedules: int
+    """Schedules that left the source, each with the job that waits for its moment."""
     tied: int
-    """Jobs that stayed behind: they belong to a flow or a scheduler of BullMQ, which a move would
-    cut."""
+    """Jobs that stayed behind: they belong to a flow of BullMQ, which a move would cut."""
     tied_id: str | None
     """One of these."""
     taken: int
@@ -61,6 +63,7 @@ async def plan(source: Backend, queues: Sequence[str] | None) -> list[QueueMove]
         QueueMove(
             queue=record.name,
             moved={**record.counts, State.WAITING_CHILDREN: 0},
+            schedules=len(await source.schedules.ids(record.name)),
             tied=record.counts[State.WAITING_CHILDREN],
             tied_id=None,
             taken=0,
@@ -163,15 +166,20 @@ class _QueueMover:
         self._tied_id: str | None = None
         self._taken_id: str | None = None
         self._many = FIRST_CHUNK
+        self._schedules = 0
 
     async def run(self) -> QueueMove:
         """Move the queue, or go on with a move that was cut short."""
         begun_s = asyncio.get_running_loop().time()
         before, there = await self._source_record(), await self._target.counts.queue(self._name)
         stays_paused = before.paused and not before.moving
-        if there is not None and not there.moving and before.paused and not _jobs(before):
+        is_empty = not _jobs(before) and not await self._source.schedules.ids(self._name)
+        if there is not None and not there.moving and before.paused and is_empty:
             return self._result(there.paused, begun_s)  # an earlier run has done all of it
         await self._close(before, there)
+        self._schedules = await move_schedules(
+            self._source.schedules, self._target.schedules, self._name
+        )
         self._expected.update((await self._target_record()).counts)
         while await self._move_states():
             pass  # until nothing is found any more: something may have been added meanwhile
@@ -323,6 +331,7 @@ class _QueueMover:
         return QueueMove(
             queue=self._name,
             moved={state: self._moved[state] for state in State},
+            schedules=self._schedules,
             tied=self._tied,
             tied_id=self._tied_id,
             taken=self._taken,

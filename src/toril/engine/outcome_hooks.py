@@ -28,6 +28,7 @@ class OutcomeHooks:
         self._hooks = hooks
         self._outbox = outbox
         self._letters = letters
+        self._expected_lost: set[tuple[str, int | str]] = set()
 
     def finished(self, attempt: Attempt, outcome: Finished) -> None:
         """Send an outcome, with the facts of its attempt if a hook wants them."""
@@ -40,6 +41,10 @@ class OutcomeHooks:
             self._letters.finish(outcome, lambda failed: self._outbox.add(failed, facts))
         else:
             self._outbox.add(outcome, facts)
+
+    def expect_lost(self, outcome: Finished) -> None:
+        """Say nothing when the store refuses an outcome: its job was removed on purpose."""
+        self._expected_lost.add((outcome.token, outcome.number))
 
     def delivered(self, batch: Batch, words: Sequence[Word]) -> None:
         """Tell the hooks, now that the store has applied these outcomes, or refused them."""
@@ -55,6 +60,9 @@ class OutcomeHooks:
                 self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)
 
     def _lost(self, outcome: Finished) -> None:
+        if (outcome.token, outcome.number) in self._expected_lost:
+            self._expected_lost.discard((outcome.token, outcome.number))
+            return
         log.warning(
             "job %s of %s was given to somebody else meanwhile; its late outcome (%s) was dropped",
             outcome.job_id,

@@ -37,6 +37,10 @@ from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
 from toril.engine.outcome_hooks import OutcomeHooks
 from toril.engine.registration import Registration
+from toril.engine.schedules.declaring import Declaration
+from toril.engine.schedules.fitting import unfit
+from toril.engine.schedules.keeper import ScheduleKeeper
+from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
 from toril.engine.worker_options import WorkerOptions
@@ -56,6 +60,9 @@ class Worker:
         hooks: Hooks | None = None,
         middleware: Sequence[Middleware] = (),
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
+        declarations: Sequence[Declaration] = (),
+        code: frozenset[str] = frozenset(),
+        timezone: str = "UTC",
     ) -> None:
         self.id = new_worker_id()
         self.options = options
@@ -71,6 +78,15 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._schedule_keeper = ScheduleKeeper(backend.schedules, timezone=timezone)
+        self._schedules = ScheduleLoop(
+            backend.schedules,
+            self._schedule_keeper,
+            queues=options.queues,
+            declarations=declarations,
+            by=code,
+            problem=lambda schedule: unfit(schedule, handlers),
+        )
 
     @property
     def busy(self) -> int:
@@ -188,6 +204,8 @@ class Worker:
             worker_id=self.id,
             lease_ms=lease_ms,
             stopping=self._stopping,
+            schedules=self._schedule_keeper,
+            removed=outcome_hooks.expect_lost,
         )
         fetcher = self._fetcher = Fetcher(
             dispatch,
@@ -224,14 +242,14 @@ class Worker:
         if self._quiet:
             self.quiet()
         keeper.start()
-        fetching = asyncio.create_task(fetcher.run(), name="toril-fetcher")
+        fetching = asyncio.create_task(self._fetch(fetcher), name="toril-fetcher")
         watching = fetcher.outage.watch(options.stale_after_s, self._give_up)
         helpers = [
+            asyncio.create_task(self._schedules.run(), name="toril-schedules"),
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
             asyncio.create_task(letter_keeper.run(), name="toril-letters"),
             asyncio.create_task(watching, name="toril-watchdog"),
         ]
-        self._ready.set()
         try:
             try:
                 await self._stopping.until_requested(fetching)
@@ -254,6 +272,18 @@ class Worker:
             await registration.end(
                 may_hold_jobs=fetcher.busy > 0 or fetcher.awaits_reply or fetcher.unanswered
             )
+
+    async def _fetch(self, fetcher: Fetcher) -> None:
+        """Bring schedules in line with what the code declares, then take jobs."""
+        looking = asyncio.create_task(self._schedules.look(), name="toril-schedules")
+        stopping = asyncio.create_task(self._stopping.requested.wait())
+        try:
+            await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            looking.cancel()
+            stopping.cancel()
+        self._ready.set()
+        await fetcher.run()
 
     def _give_up(self, error: BackendError) -> None:
         """End the worker: the store has not answered for too long."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from toril.core.checks import require
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
@@ -19,12 +20,15 @@ from toril.engine.options import (
     RunIn,
 )
 from toril.engine.profiles import Profile
+from toril.engine.schedules.options import ScheduleOptions, check_schedule_id
+from toril.engine.schedules.turn import MissedPolicy
 from toril.tasks.options import TaskOptions
 from toril.tasks.signature import Rename
 from toril.tasks.task import Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=Task[..., Any])
 
 
 class TaskDecorator(Protocol):
@@ -49,6 +53,67 @@ class TaskMaker(ABC):
     @abstractmethod
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         """Take a new task and return it as its owner has it."""
+
+    @abstractmethod
+    def _declare(
+        self,
+        schedule_id: str,
+        task: Task[Any, Any],
+        payload: Mapping[str, Any] | None,
+        options: ScheduleOptions,
+    ) -> None:
+        """Keep a schedule that was declared above a task."""
+
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        id: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        every: float | timedelta | None = None,
+        timezone: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int | None = None,
+        offset: float | timedelta | None = None,
+        immediately: bool = False,
+        jitter: float | timedelta = 0.0,
+        missed: MissedPolicy = "one",
+    ) -> Callable[[T], T]:
+        """Run a task by a schedule: `@app.schedule("0 6 * * *")` above `@app.task()`.
+
+        Workers bring it to the store when they start, and remove it some minutes after the last
+        worker whose code has it has ended. Several may stand above one task, each with an id.
+
+        Parameters:
+            cron: Five fields, six with seconds first, or `@daily` and its kin.
+            id: What it is called in its queue. Default: the task's name.
+            payload: Each job's. Default: none, so the task's own defaults.
+            every: A span in place of `cron`: seconds, or a timedelta.
+            timezone: Whose local time `cron` means. Default: the settings', else UTC.
+            start: No job before this moment.
+            end: No job after it.
+            limit: Jobs in all.
+            offset: With `every`: so long after each full span, counted from 1970.
+            immediately: The first job is due as soon as there is a worker.
+            jitter: Put each job off by up to so long.
+            missed: What becomes of slots that no worker took in time: `skip`, `one` or `all`.
+
+        Raises:
+            InvalidOptionError: An option makes no sense; the message says which.
+            InvalidPayloadError: The payload does not fit the task.
+        """
+        options = ScheduleOptions(
+            cron=cron, every=every, timezone=timezone, start=start, end=end, limit=limit,
+            offset=offset, immediately=immediately, jitter=jitter, missed=missed,
+        )  # fmt: skip
+
+        def decorate(task: T) -> T:
+            require(isinstance(task, Task), "task", task, "a task: put it above @app.task()")
+            self._declare(check_schedule_id(id or task.name), task, payload, options)
+            return task
+
+        return decorate
 
     def task(
         self,

@@ -259,6 +259,10 @@ class Task(Generic[P, R]):
         self.signature.check_text(data)
         return self._blueprint.job(data)
 
+    def job_of_values(self, payload: Mapping[str, Any]) -> NewJob:
+        """Return a job of named values, checked as `enqueue` checks a call; nothing is added."""
+        return self._blueprint.job(self.signature.check(payload))
+
     @property
     def max_payload_bytes(self) -> int:
         """Largest payload as JSON."""

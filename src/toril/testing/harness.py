@@ -7,14 +7,17 @@ still until the test moves it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 
 from toril.app import App
-from toril.core.clock import moment
+from toril.core.clock import epoch_ms, moment
+from toril.core.durations import seconds
 from toril.core.errors import JobFailedError, TorilError
 from toril.engine.hooks import HookEvent
+from toril.engine.schedules.record import slot_of
 from toril.engine.states import State
 from toril.engine.worker import Worker
 from toril.settings import Settings
@@ -78,7 +81,8 @@ class Bench:
         Jobs that wait for a moment are left, as are those of paused and limited queues.
 
         Parameters:
-            advance: Move the clock to the next delayed job again and again, until none is left.
+            advance: Move the clock to the next delayed job again and again, until none is left but
+                those of schedules, which have no end: `run_for` runs these.
             concurrency: Jobs at once. With 1 (the default) they run in order, one after the other.
             timeout_s: Longest run, in real seconds.
             max_attempts: Attempts in all before this is taken for a loop.
@@ -86,13 +90,59 @@ class Bench:
         Raises:
             StillRunningError: It took too long, or does not come to an end.
         """
+        return await self._run(
+            self._skip_to_next if advance else _stay, concurrency, timeout_s, max_attempts
+        )
+
+    async def run_for(
+        self,
+        duration: float | timedelta,
+        *,
+        concurrency: int = 1,
+        timeout_s: float = 30.0,
+        max_attempts: int = 10_000,
+    ) -> Ran:
+        """Let time pass, and run everything that comes due meanwhile, schedules included.
+
+        The clock goes from one delayed job to the next, so that each runs at its moment.
+
+        Parameters:
+            duration: How long, by the app's clock, in seconds or as a timedelta.
+            concurrency: Jobs at once.
+            timeout_s: Longest run, in real seconds.
+            max_attempts: Attempts in all before this is taken for a loop.
+
+        Raises:
+            StillRunningError: It took too long, or does not come to an end.
+        """
+        until_ms = self.clock.now_ms() + round(seconds(duration, "duration") * 1000)
+
+        async def skip() -> bool:
+            due = await self._next_due(schedules=True)
+            if due is None or epoch_ms(due) > until_ms:
+                return False
+            self.clock.advance(max(0, epoch_ms(due) - self.clock.now_ms()) / 1000)
+            return True
+
+        ran = await self._run(skip, concurrency, timeout_s, max_attempts)
+        self.clock.advance(max(0, until_ms - self.clock.now_ms()) / 1000)
+        return ran
+
+    async def _run(
+        self,
+        skip: Callable[[], Awaitable[bool]],
+        concurrency: int,
+        timeout_s: float,
+        max_attempts: int,
+    ) -> Ran:
+        """Run until idle, and again for as long as `skip` finds something to do."""
         run = _Run(self.app, concurrency, max_attempts)
         hooks = self.app._hooks
         try:
             with hooks.listening("active", run.began), hooks.listening("completed", run.completed):
                 with hooks.listening("failed", run.failed), hooks.listening("retried", run.retried):
                     async with asyncio.timeout(timeout_s):
-                        while await run.once() or (advance and await self._skip_to_next()):
+                        while await run.once() or await skip():
                             continue
         except StillRunningError:
             raise
@@ -129,13 +179,24 @@ class Bench:
             self.clock.advance(max(0.0, wait_s))
         return due is not None
 
-    async def _next_due(self) -> datetime | None:
+    async def _next_due(self, *, schedules: bool = False) -> datetime | None:
+        """Return when the next delayed job is due; those of schedules only if asked."""
         served = {task.queue for task in self.app.tasks()}
         moments: list[datetime] = []
         for queue in await self.app.queues():
             if queue.name in served and queue.delayed and not queue.paused:
-                page = await self.app.queue(queue.name).jobs(State.DELAYED, limit=1)
-                moments += [job.run_at for job in page.jobs if job.run_at is not None]
+                after: str | None = None
+                while True:
+                    page = await self.app.queue(queue.name).jobs(State.DELAYED, after=after)
+                    found = [
+                        job.run_at
+                        for job in page.jobs
+                        if job.run_at is not None and (schedules or slot_of(job.id) is None)
+                    ]
+                    moments += found[:1]
+                    if found or page.next is None:
+                        break
+                    after = page.next
         return min(moments, default=None)
 
 
@@ -199,6 +260,11 @@ class in_memory:  # noqa: N801 - used like a function
         self._own = (self._app.url, self._app._clock)
         self._app.url, self._app._clock = MEMORY, self._clock
         return Bench(self._app, self._clock)
+
+
+async def _stay() -> bool:
+    """Leave what is delayed."""
+    return False
 
 
 class _Run:

@@ -16,6 +16,7 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
 from toril.engine.info import QueueInfo
 from toril.engine.options import JobOptions
+from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 from toril.observability.prometheus import bullmq_metrics, exposition
 
@@ -171,6 +172,27 @@ DIFFERENT = {
 """Steps after which our state or answer is not BullMQ's, why, and where."""
 
 _FLOWS = "The contract adds no flows; those of Node's producers are released all the same."
+
+_TOLD = "Slots that nobody took in time are told, by the event `missed`."
+_NOT_DRAINED = (
+    "A queue with delayed jobs is not drained: the schedule's next one is there.",
+    ("bull:q1:events is", "new in bull:q1:events"),
+)
+DIFFERENT |= {
+    ("13-scheduler-every", "change every to 10000"): Different(
+        "The offset follows from the first slot, so that all later ones keep their distance to it;"
+        " BullMQ keeps the one of the span before.",
+        ("bull:q1:repeat:sch is offset",),
+    ),
+    ("13-scheduler-every", "complete"): Different(*_NOT_DRAINED),
+    ("14-scheduler-cron", "complete it"): Different(*_NOT_DRAINED),
+    ("14-scheduler-cron", "next midnight: take twice"): Different(
+        f"{_TOLD} {_NOT_DRAINED[0]}", ("new in bull:q1:events",)
+    ),
+    ("14-scheduler-cron", "next midnight again"): Different(
+        f"{_TOLD} {_NOT_DRAINED[0]}", ("new in bull:q1:events",)
+    ),
+}
 
 WITHOUT_COUNTERPART = {
     ("10-flow", "add flow"): _FLOWS,
@@ -1449,3 +1471,112 @@ async def take_priority_away(we: Replay) -> Any:
     first = (await we.ids(State.WAIT))[0]
     await we.backend.jobs.change_priority(Q, first, priority=0, lifo=True)
     return UNSPOKEN
+
+
+_EVERY = "13-scheduler-every"
+_TICK: dict[str, Any] = {"name": "tick", "opts": {"attempts": 2, "priority": 4}}
+_MINUTE = Timing(every_ms=60_000)
+
+
+@step(_EVERY, "upsert every 60000")
+async def upsert_every(we: Replay) -> Any:
+    return await we.upsert("sch", timing=_MINUTE, data={"a": 1}, immediately=True, **_TICK)
+
+
+@step(_EVERY, "upsert again, same")
+async def upsert_again(we: Replay) -> Any:
+    return await we.upsert("sch", timing=_MINUTE, data={"a": 2}, immediately=True, **_TICK)
+
+
+@step(_EVERY, "take: schedules the next iteration")
+async def take_iteration(we: Replay) -> Any:
+    return await we.take()
+
+
+@step(_EVERY, "complete")
+async def complete_iteration(we: Replay) -> Any:
+    return await we.complete((await we.ids(State.ACTIVE))[0], 1)
+
+
+@step(_EVERY, "getJobSchedulers")
+async def list_schedulers(we: Replay) -> Any:
+    return await we.schedulers()
+
+
+@step(_EVERY, "change every to 10000")
+async def change_every(we: Replay) -> Any:
+    return await we.upsert("sch", timing=Timing(every_ms=10_000), name="tick", immediately=True)
+
+
+@step(_EVERY, "removing the scheduled job directly")
+async def remove_iteration(we: Replay) -> Any:
+    return await we.refused(we.backend.jobs.remove(Q, (await we.ids(State.WAIT))[0]))
+
+
+@step(_EVERY, "remove scheduler", "remove scheduler again")
+async def remove_scheduler(we: Replay) -> Any:
+    return await we.backend.schedules.remove(Q, "sch")
+
+
+@step(_EVERY, "with offset")
+async def upsert_with_offset(we: Replay) -> Any:
+    timing = Timing(every_ms=60_000, offset_ms=5000)
+    return await we.upsert("off", timing=timing, name="o")
+
+
+@step(_EVERY, "with startDate, limit, endDate")
+async def upsert_with_bounds(we: Replay) -> Any:
+    begin_ms = we.clock.now_ms() - 10
+    timing = Timing(every_ms=1000, start_ms=begin_ms + 5000, end_ms=begin_ms + 99_000)
+    return await we.upsert("lim", timing=timing, limit=2, name="l")
+
+
+_CRON = "14-scheduler-cron"
+
+
+@step(_CRON, "cron every 15 minutes")
+async def upsert_cron(we: Replay) -> Any:
+    timing = Timing(pattern="0 */15 * * * *", timezone="UTC")
+    return await we.upsert(
+        "cr", timing=timing, name="c", data={"z": 1}, opts={"removeOnComplete": 5}
+    )
+
+
+@step(_CRON, "immediately")
+async def upsert_immediately(we: Replay) -> Any:
+    timing = Timing(pattern="0 0 * * *", timezone="UTC")
+    return await we.upsert("im", timing=timing, limit=2, name="im", immediately=True)
+
+
+@step(_CRON, "take immediate one")
+async def take_immediate(we: Replay) -> Any:
+    return await we.take()
+
+
+@step(_CRON, "complete it")
+async def complete_immediate(we: Replay) -> Any:
+    return await we.complete((await we.ids(State.ACTIVE))[0], 1)
+
+
+async def _take_and_complete(we: Replay, times: int) -> list[str | None]:
+    taken = []
+    for _ in range(times):
+        taken.append(await we.take_id())
+        if taken[-1] is not None:
+            await we.complete(taken[-1], 1, keep_count=5 if ":cr:" in taken[-1] else None)
+    return taken
+
+
+@step(_CRON, "next midnight: take twice")
+async def take_twice(we: Replay) -> Any:
+    return await _take_and_complete(we, 2)
+
+
+@step(_CRON, "next midnight again")
+async def take_thrice(we: Replay) -> Any:
+    return await _take_and_complete(we, 3)
+
+
+@step(_CRON, "getJobScheduler")
+async def get_scheduler(we: Replay) -> Any:
+    return (await we.schedulers("cr"))[0]

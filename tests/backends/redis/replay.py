@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,12 @@ from tests.support.redis_servers import RedisServer
 GOLDEN = Path(__file__).parent / "golden"
 SHIFT_MS = REDIS_START_MS - 1_800_000_000_000
 """What lies between the clock of the recordings and ours."""
+
+DAY_MS = 86_400_000
+WHOLE_DAYS_MS = -(-SHIFT_MS // DAY_MS) * DAY_MS
+"""The same for schedules: a slot of theirs stays one by whole days only."""
+_OF_SCHEDULES = ("13-scheduler-every", "14-scheduler-cron")
+_MOMENT = re.compile(r"\b18\d{11}\b")
 
 _TIMES = {"timestamp", "processedOn", "finishedOn", "prevTS"}
 _JSON = {"opts", "parent", "data", "returnvalue", "progress", "stacktrace"}
@@ -56,7 +63,10 @@ def recorded() -> tuple[Step, ...]:
 
 
 def _steps(path: Path) -> list[Step]:
-    whole = json.loads(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    if path.stem in _OF_SCHEDULES:
+        return _steps_of_schedules(json.loads(_MOMENT.sub(_whole_days_later, text)))
+    whole = json.loads(text)
     before = _new_queues(whole["steps"][0]["keys"])
     before_ms = whole["clockStart"]
     steps = []
@@ -80,6 +90,39 @@ def _steps(path: Path) -> list[Step]:
         )
         before, before_ms = after, one["at"]
     return steps
+
+
+def _whole_days_later(found: re.Match[str]) -> str:
+    return str(int(found[0]) + WHOLE_DAYS_MS)
+
+
+def _steps_of_schedules(whole: dict[str, Any]) -> list[Step]:
+    """Return steps whose moments are in ids, options and results, and were moved as text."""
+    before, before_ms = _new_queues(whole["steps"][0]["keys"]), whole["clockStart"]
+    steps = []
+    for one in whole["steps"]:
+        after = {key: {**entry, **_scores(key, entry)} for key, entry in one["keys"].items()}
+        steps.append(
+            Step(
+                file=whole["scenario"],
+                title=one["title"],
+                at_ms=one["at"],
+                result=one["result"],
+                before=before,
+                before_ms=before_ms,
+                after=after,
+                events=one["newEvents"],
+            )
+        )
+        before, before_ms = after, one["at"]
+    return steps
+
+
+def _scores(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    if entry["type"] != "zset":
+        return {}
+    later = WHOLE_DAYS_MS * 4096 if key.endswith(":delayed") else 0
+    return {"value": [[one, float(score) + later] for one, score in entry["value"]]}
 
 
 def _new_queues(first: Keys) -> Keys:

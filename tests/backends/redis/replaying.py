@@ -19,6 +19,10 @@ from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold,
 from toril.engine.contract.dispatch import Speech
 from toril.engine.deduplication import DeduplicationRule
 from toril.engine.job import Claimed, Finished, JobRecord, NewJob, OutcomeKind
+from toril.engine.schedules.keeper import ScheduleKeeper
+from toril.engine.schedules.record import ScheduleRecord
+from toril.engine.schedules.saving import save
+from toril.engine.schedules.slots import Timing
 from toril.engine.states import State
 
 Q = "q1"
@@ -119,7 +123,40 @@ class Replay:
         )
         for job in reply.claimed:
             assert self.lock(job.id, job.queue) == job.token
+            hold = Hold(job.queue, job.number, job.token, LEASE_MS, job.attempts_started)
+            assert await ScheduleKeeper(self.backend.schedules).took(job, hold)
         return reply
+
+    async def upsert(
+        self,
+        schedule_id: str,
+        *,
+        name: str,
+        timing: Timing,
+        data: object = None,
+        opts: dict[str, Any] | None = None,
+        limit: int | None = None,
+        immediately: bool = False,
+    ) -> str:
+        """Make or change a schedule; return the id of its job."""
+        wanted = ScheduleRecord(
+            queue=Q,
+            id=schedule_id,
+            name=name,
+            data=None if data is None else _text(data),
+            opts=json.dumps(opts or {}),
+            timing=timing,
+            limit=limit,
+            next_ms=0,
+        )
+        saved = await save(self.backend.schedules, wanted, immediately=immediately)
+        return saved.job_id
+
+    async def schedulers(self, *ids: str) -> list[dict[str, Any]]:
+        """Return what BullMQ says of some schedules. None given: of all."""
+        wanted = ids or await self.backend.schedules.ids(Q)
+        reading = await self.backend.schedules.read(Q, wanted)
+        return [_scheduler(one) for one in reading.schedules if one is not None]
 
     async def take(self, queue: str = Q) -> dict[str, Any] | None:
         """Take the next job and return what BullMQ says of one that was taken."""
@@ -295,6 +332,22 @@ def _rule(said: dict[str, Any] | None) -> DeduplicationRule | None:
     )
 
 
+def _scheduler(one: ScheduleRecord) -> dict[str, Any]:
+    timing = one.timing
+    view: dict[str, Any] = {
+        "key": one.id,
+        "name": one.name,
+        "next": one.next_ms,
+        "iterationCount": one.made,
+        "every": timing.every_ms,
+        "tz": timing.timezone,
+        "pattern": timing.pattern,
+        "offset": timing.offset_ms,
+        "template": {"data": json.loads(one.data or "{}"), "opts": json.loads(one.opts)},
+    }
+    return {name: value for name, value in view.items() if value is not None}
+
+
 def _text(value: object) -> str:
     """Return JSON text as Node writes it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
@@ -307,7 +360,7 @@ def _view(job: Claimed, record: JobRecord) -> dict[str, Any]:
         "data": json.loads(job.data),
         "attemptsMade": job.attempts_made,
         "attemptsStarted": job.attempts_started,
-        "processedOn": job.started_ms - SHIFT_MS,
+        "processedOn": job.started_ms - (0 if record.id.startswith("repeat:") else SHIFT_MS),
         "priority": record.priority,
         "stalledCounter": record.stalled,
     }

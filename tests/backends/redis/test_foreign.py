@@ -119,17 +119,6 @@ def test_command_line_shows_waiting_parents(redis_url: str, parent: str, tmp_pat
     assert (removed.code, cleaned.code) == (STATE, USAGE)
 
 
-async def test_queue_with_schedulers_of_node_is_not_worked(
-    backend: Backend, redis_server: RedisServer, redis_prefix: str
-) -> None:
-    """The schedule ended with the first job that was taken."""
-    redis_server.command("ZADD", f"{redis_prefix}:{Q}:repeat", 1, "nightly")
-    await backend.jobs.add([job()])
-
-    with pytest.raises(StoreForeignError, match="job schedulers of BullMQ"):
-        await HandWorker(backend).claim()
-
-
 async def test_queue_that_version_5_has_paused_is_refused_until_resumed(
     backend: Backend, redis_server: RedisServer, redis_prefix: str
 ) -> None:

@@ -17,6 +17,10 @@ job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it stopp
 `toril:runAt` (no sooner than when, ms), `toril:holder` (the job for which). They go when the queue
 or the job goes, whoever removes it. An empty part, as in `<prefix>::toril`, no queue can have.
 
+`<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
+with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
+`<prefix>:<queue>:toril:declared` likewise says which code declares it.
+
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
 there, and which a repair has renamed.
 """

@@ -100,8 +100,7 @@ class QueueRegister:
         """Make sure that a worker may take the jobs of a queue.
 
         Raises:
-            StoreForeignError: As `use`; or it has schedules of BullMQ, whose next job has to be
-                made by the worker that takes the one before, which ours does not do.
+            StoreForeignError: As `use`.
         """
         now_s = time.monotonic()
         if self._served_until_s.get(queue, 0.0) > now_s:
@@ -123,19 +122,11 @@ class QueueRegister:
         if not await self._client.call("EXISTS", self._keys.of(queue, "paused"), schedules):
             return
         await self.use(queue)
-        match await self._client.call("TYPE", schedules):
-            case "none":
-                return
-            case "zset":
-                raise StoreForeignError(
-                    f"{self._client.address.shown}: queue {queue!r} has job schedulers of BullMQ,"
-                    " which would end with the first job that is worked here. Let Node's workers"
-                    " serve this queue, or have the schedulers add to a queue of their own"
-                )
-            case kind:
-                self._problems.report(
-                    queue, f"its key '…:{queue}:repeat' is a {kind} and no zset of schedules"
-                )
+        kind = await self._client.call("TYPE", schedules)
+        if kind not in ("none", "zset"):
+            self._problems.report(
+                queue, f"its key '…:{queue}:repeat' is a {kind} and no zset of schedules"
+            )
 
     async def enlist(self, queues: Collection[str]) -> None:
         """Put queues that this process uses, or has found, on the register."""

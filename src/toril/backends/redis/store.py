@@ -25,6 +25,7 @@ from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
+from toril.backends.redis.schedules import RedisSchedules
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -83,6 +84,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         counts=counts,
         limits=RedisLimits(scripts, known),
         dead_letters=RedisDeadLetters(client, keys, moments),
+        schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes", "foreign_queues"}),

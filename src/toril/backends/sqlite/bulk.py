@@ -11,6 +11,7 @@ from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.lookup import Place, places
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.schedules import next_jobs
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName
@@ -53,7 +54,8 @@ class SqliteBulk:
     async def drain(self, queue: str, *, delayed: bool, limit: int) -> int:
         def transition(transaction: Transaction, row: QueueRow) -> int:
             states = [State.WAIT, State.PRIORITIZED, *([State.DELAYED] if delayed else [])]
-            return sum(_remove_some(transaction, row, states, limit))
+            kept = next_jobs(transaction, row)
+            return sum(_remove_some(transaction, row, states, limit, kept))
 
         return await self._chunk(queue, transition)
 
@@ -83,7 +85,12 @@ class SqliteBulk:
                 return 0, []
             seen = places(transaction, row.id, state, limit=LOOK_CHUNK, after=after)
             until_ms = transaction.now_ms - older_than_ms
-            old = [job.number for job in seen if job.timestamp_ms <= until_ms]
+            kept = next_jobs(transaction, row)
+            old = [
+                job.number
+                for job in seen
+                if job.timestamp_ms <= until_ms and job.number not in kept
+            ]
             return _clean_away(transaction, row, state, old[: limit - removed]), seen
 
         while True:
@@ -130,15 +137,21 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
 
 
 def _remove_some(
-    transaction: Transaction, row: QueueRow, states: Sequence[State], limit: int
+    transaction: Transaction,
+    row: QueueRow,
+    states: Sequence[State],
+    limit: int,
+    kept: frozenset[int] = frozenset(),
 ) -> list[int]:
+    """Remove up to `limit` jobs, but for the `kept` ones: the next ones of their schedules."""
     removed: list[int] = []
     for state in states:
         room = limit - sum(removed)
         if room > 0 and row.counts[state] > 0:
-            found = places(transaction, row.id, state, limit=room)
-            remove_jobs(transaction, row, state, [job.number for job in found])
-            removed.append(len(found))
+            found = places(transaction, row.id, state, limit=room + len(kept))
+            numbers = [job.number for job in found if job.number not in kept][:room]
+            remove_jobs(transaction, row, state, numbers)
+            removed.append(len(numbers))
     return removed
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from toril.backends.cursors import cursor, no_cursor, split_cursor
 from toril.backends.pending import Gathering, Pending
+from toril.backends.refusals import of_schedule
 from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.lookup import (
@@ -26,6 +27,7 @@ from toril.backends.sqlite.moves import Move, move
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.schedules import is_next
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -131,6 +133,8 @@ class SqliteJobs:
             if row is None or find(transaction, row.id, job_id) is None:
                 return None
             row, found = require_job(transaction, queue, job_id, "remove")
+            if is_next(transaction, row, found.id):
+                raise of_schedule(queue, found.id)
             remove_jobs(transaction, row, found.state, [found.number])
             row.say(EventName.REMOVED, found.id, {"prev": found.state.value})
             return found.state

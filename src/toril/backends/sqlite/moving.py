@@ -12,6 +12,7 @@ from toril.backends.sqlite.deduplication import adopt_hold, held_by
 from toril.backends.sqlite.lookup import find_many, number_of, queue_id
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.schedules import next_jobs
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -64,7 +65,12 @@ class SqliteMoving:
             if row is None:
                 return [False] * len(job_ids)
             found = find_many(transaction, row.id, job_ids)
-            numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
+            kept = next_jobs(transaction, row)
+            numbers = dict.fromkeys(
+                job[0]
+                for job in found
+                if job is not None and job[1] is state and job[0] not in kept
+            )
             remove_jobs(transaction, row, state, list(numbers))
             # An id that was given twice goes once.
             return [job is not None and numbers.pop(job[0], True) is None for job in found]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.calendar import believed_ms
 from toril.backends.sqlite.moves import Move, move
+from toril.backends.sqlite.schedules import is_of_schedule
 from toril.backends.sqlite.settling import trim_oldest
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
@@ -87,7 +88,11 @@ def _put_back(transaction: Transaction, lapsed: Sequence[Lapsed], max_stalled: i
             error=STOPPED if job.counts else NOT_BEGUN,
         )
         deferred = job.cancel_reason  # nobody wants it to run again
-        if deferred is None and job.stalled + job.counts > max_stalled:
+        if (
+            deferred is None
+            and job.stalled + job.counts > max_stalled
+            and not is_of_schedule(transaction, row, job.id)
+        ):
             deferred = STALLED_REASON
         if deferred is not None:
             quarantined.append((job.queue, job.id))

@@ -21,6 +21,7 @@ from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.moving import SqliteMoving
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
+from toril.backends.sqlite.schedules import SqliteSchedules
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
@@ -78,6 +79,7 @@ def open_sqlite(
         counts=SqliteCounts(writer, reader, clock),
         limits=SqliteLimits(writer),
         dead_letters=SqliteDeadLetters(writer, reader),
+        schedules=SqliteSchedules(writer, reader, clock),
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),

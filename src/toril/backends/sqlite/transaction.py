@@ -123,6 +123,7 @@ class Transaction:
         if queue.deduplicates:
             self.run("deduplications_forget", queue.id)
         self.run("dead_letter_forget", queue.id)
+        self.run("schedules_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:

@@ -29,6 +29,7 @@ from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
+from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.workers import Workers
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Moving",
     "Redrive",
     "Repair",
+    "Schedules",
     "Standing",
     "Workers",
 ]
@@ -75,6 +77,7 @@ class Backend:
     counts: Counts
     limits: Limits
     dead_letters: DeadLetters
+    schedules: Schedules
     workers: Workers
     lifecycle: Lifecycle
     capabilities: frozenset[str] = frozenset()

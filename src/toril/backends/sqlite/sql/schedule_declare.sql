@@ -1,0 +1,11 @@
+-- schedule_declare: write which code declares one schedule.
+--
+-- PARAMS
+--   declared  text  JSON
+--   queue_id  int
+--   id        text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+UPDATE schedules SET declared = :declared WHERE queue_id = :queue_id AND id = :id;
