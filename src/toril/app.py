@@ -246,7 +246,8 @@ class App(TaskMaker):
         Raises:
             InvalidOptionError: A queue cannot have this name.
         """
-        return DeadLetterQueue(self._producer, self._registry, check_queue_name(queue))
+        name = check_existing_queue_name(queue)
+        return DeadLetterQueue(self._producer, self._registry, name)
 
     async def queues(self, *, search: bool = False) -> list[QueueInfo]:
         """Return all queues that the store has on its list, by name.

@@ -30,6 +30,7 @@ QUEUE = "mail"
 BAD_QUEUE = f"other{HOSTILE}"
 JOB = f"seven{HOSTILE}"
 SCHEDULE = f"nightly{HOSTILE}"
+LETTERS = f"dead-letter{HOSTILE}"
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
@@ -51,6 +52,8 @@ LOOKS: list[list[str]] = [
     ["top", "--once"],
     ["doctor"],
     ["limit", QUEUE],
+    ["dead", "list", "--letters", LETTERS],
+    ["dead", "show", f"no{HOSTILE}", "--letters", LETTERS],
     ["schedules", "list"],
     ["schedules", "list", QUEUE],
     ["schedules", "show", SCHEDULE],
@@ -67,6 +70,9 @@ LOOKS: list[list[str]] = [
 ]
 ACTS: list[list[str]] = [
     ["limit", QUEUE, "--rate", "5/s"],
+    ["dead", "set", QUEUE, "--letters", BAD_QUEUE],
+    ["dead", "redrive", "--all", "--letters", LETTERS],
+    ["dead", "remove", "--all", "--yes", "--letters", LETTERS],
     ["schedules", "run", SCHEDULE],
     ["schedules", "pause", SCHEDULE],
     ["schedules", "remove", SCHEDULE],
@@ -103,6 +109,7 @@ def spoilt(value: Any) -> Any:
 def store(terminal: Terminal) -> Terminal:
     """A store with a job of every kind, all its texts hostile."""
     terminal.add("mail", "send", {"to": "jo"})
+    assert terminal.here("dead", "set", "mail").code == 0
     terminal.add("mail", "broken", {"to": "jo"})
     terminal.add("mail", "send", {"to": "jo"})
     terminal.add("mail", "send", {"to": "jo"}, delay_s=3600.0)

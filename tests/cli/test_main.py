@@ -191,7 +191,7 @@ def test_ctrl_c_is_quiet(terminal: Terminal) -> None:
 def test_an_unexpected_error_is_a_sentence_too(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def explode(self: object) -> None:
+    async def explode(self: object, **_: object) -> None:
         raise KeyError("surprise")
 
     monkeypatch.setattr("toril.app.App.queues", explode)

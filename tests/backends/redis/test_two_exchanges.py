@@ -101,7 +101,7 @@ async def app(proxy: Proxy) -> AsyncIterator[App]:
 @pytest.fixture
 def watched(app: App, monkeypatch: pytest.MonkeyPatch) -> Watched:
     watched = Watched(app.backend().dispatch)
-    monkeypatch.setattr(app, "_backend", replace(app.backend(), dispatch=watched))
+    monkeypatch.setattr(app._store, "_backend", replace(app.backend(), dispatch=watched))
     return watched
 
 
