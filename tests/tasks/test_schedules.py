@@ -17,12 +17,14 @@ from tests.support.waiting import wait_until
 
 from toril import (
     App,
+    HookEvent,
     InvalidOptionError,
     InvalidPayloadError,
     JobOptions,
     ScheduleNotFoundError,
     State,
     TaskBundle,
+    acting,
 )
 from toril.core.clock import moment
 from toril.engine.schedules.declaring import FRESH_MS, SAY_AGAIN_MS, reconcile
@@ -563,3 +565,26 @@ async def test_worker_asks_no_more_of_schedules_for_many_jobs_than_for_one(app: 
 
     assert counts[0] == counts[1]
     assert counts[0].keys() <= {"ids", "overdue"}
+
+
+async def test_who_changes_a_schedule_is_told(toril_app: MemoryApp) -> None:
+    told: list[tuple[str | None, str | None, str | None, object]] = []
+
+    @toril_app.on("operated")
+    def note(event: HookEvent) -> None:
+        told.append((event.verb, event.actor, event.queue, event.arguments))
+
+    mail = toril_app.queue("mail")
+    with acting("jo@example.com"):
+        await toril_app.schedules.put("nightly", mail, name="send", cron="@daily")
+        await toril_app.schedules.pause("nightly")
+        await toril_app.schedules.resume("nightly")
+        await toril_app.schedules.run("nightly")
+        assert await toril_app.schedules.remove("nightly")
+        assert not await toril_app.schedules.remove("nightly")
+
+    given = {"schedule": "nightly"}
+    assert told == [
+        (f"schedules.{verb}", "jo@example.com", "mail", given)
+        for verb in ("put", "pause", "resume", "run", "remove")
+    ]

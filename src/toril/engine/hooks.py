@@ -49,7 +49,7 @@ class HookEvent:
     error: BaseException | None = None
     """`operated`: what cut it short, after `count` jobs."""
     verb: str | None = None
-    """`operated`: the method that was called, such as `retry_all`."""
+    """`operated`: the method that was called, such as `retry_all` or `schedules.pause`."""
     actor: str | None = None
     """`operated`: who did it; see `acting`."""
     arguments: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from toril.engine.contract.schedules import Schedules as Role
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint, payload_text
+from toril.engine.operations import Operation
 from toril.engine.options import MAX_PRIORITY, JobOptions
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
@@ -142,7 +144,8 @@ class Schedules:
         (before,) = (await role.read(record.queue, [id])).schedules
         if before is not None:  # the code's own, changed by hand: until the code changes
             record = msgspec.structs.replace(record, declared=before.declared)
-        saved = await save(role, record, immediately=immediately)
+        async with self._doing("put", record.queue, id):
+            saved = await save(role, record, immediately=immediately)
         return (await self.get(id, queue=saved.queue)) or self._info(saved)
 
     async def list(self, queue: str | None = None) -> list[ScheduleInfo]:
@@ -188,7 +191,8 @@ class Schedules:
             opts=record.opts,
             priority=_priority(record.opts),
         )
-        (answer,) = await self._producer.add_many([job])
+        async with self._doing("run", record.queue, id):
+            (answer,) = await self._producer.add_many([job])
         task = self._registry.find(record.queue, record.name)
         decode = None if task is None else task.decode
         return Job(self._producer, record.queue, answer.job_id, answer.duplicate, decode)
@@ -204,7 +208,7 @@ class Schedules:
             ScheduleNotFoundError: There is none.
             InvalidOptionError: Several queues have one; say which.
         """
-        await self._change(id, queue, pausing)
+        await self._change("pause", id, queue, pausing)
 
     async def resume(self, id: str, *, queue: str | None = None) -> None:
         """Let a schedule go on, with its next moment from now. What passed was not missed.
@@ -217,7 +221,7 @@ class Schedules:
             ScheduleNotFoundError: There is none.
             InvalidOptionError: Several queues have one; say which.
         """
-        await self._change(id, queue, resuming)
+        await self._change("resume", id, queue, resuming)
 
     async def remove(self, id: str, *, queue: str | None = None) -> bool:
         """Remove a schedule; return whether there was one. Its job in line, if any, still runs.
@@ -232,12 +236,23 @@ class Schedules:
             InvalidOptionError: Several queues have one; say which.
         """
         record = await self._find(id, queue)
-        return record is not None and await self._role().remove(record.queue, id)
+        if record is None:
+            return False
+        async with self._doing("remove", record.queue, id) as doing:
+            doing.changed = await self._role().remove(record.queue, id)
+        return doing.changed
 
-    async def _change(self, schedule_id: str, queue: str | None, plan: Plan) -> None:
+    async def _change(self, verb: str, schedule_id: str, queue: str | None, plan: Plan) -> None:
         record = await self._there(schedule_id, queue)
-        if await change(self._role(), record.queue, schedule_id, plan) is None:
-            raise _not_found(schedule_id, queue)
+        async with self._doing(verb, record.queue, schedule_id):
+            if await change(self._role(), record.queue, schedule_id, plan) is None:
+                raise _not_found(schedule_id, queue)
+
+    def _doing(
+        self, verb: str, queue: str, schedule_id: str
+    ) -> AbstractAsyncContextManager[Operation]:
+        """Tell who does what to a schedule, once it is done."""
+        return self._producer.operations.doing(f"schedules.{verb}", queue, schedule=schedule_id)
 
     async def _there(self, schedule_id: str, queue: str | None) -> ScheduleRecord:
         record = await self._find(schedule_id, queue)
