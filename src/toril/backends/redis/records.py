@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toril.backends.redis import traces
+from toril.backends.redis import flow_records, traces
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import MAX_HISTORY, Attempt, Claimed, JobRecord
@@ -39,7 +39,7 @@ def claimed(
 
 def job(row: Sequence[Any], queue: str) -> JobRecord:
     """Return a job from a row of `read_job.lua` or `page.lua`."""
-    state = State(row[20])
+    state = State(row[21])
     processed_ms = None if row[12] is None else whole(row[12])
     finished_ms = None if row[13] is None else whole(row[13])
     started = whole(row[7])
@@ -61,7 +61,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
         )
         del attempts[:-MAX_HISTORY]
     return JobRecord(
-        id=row[19],
+        id=row[20],
         queue=queue,
         name=row[0],
         state=state,
@@ -70,7 +70,7 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
         priority=whole(row[3]),
         timestamp_ms=whole(row[4]),
         delay_ms=whole(row[5]),
-        run_at_ms=None if row[21] is None else whole(row[21]),
+        run_at_ms=None if row[22] is None else whole(row[22]),
         attempts_made=whole(row[6]),
         attempts_started=started,
         stalled=whole(row[8]),
@@ -80,11 +80,12 @@ def job(row: Sequence[Any], queue: str) -> JobRecord:
         processed_on_ms=processed_ms,
         finished_on_ms=finished_ms,
         worker_id=row[14],
-        lease_remaining_ms=None if row[22] is None else whole(row[22]),
+        lease_remaining_ms=None if row[23] is None else whole(row[23]),
         deferred_failure=row[15],
         cancel_reason=row[16],
         attempts=attempts,
         data_bytes=len((row[1] or "{}").encode()),
+        parent=None if row[19] is None else flow_records.parent(row[19]),
     )
 
 

@@ -9,6 +9,7 @@ from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
 from toril.backends.redis.exchanging import Exchanging
+from toril.backends.redis.flows import RedisFlows
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
@@ -69,5 +70,6 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         limits=RedisLimits(client, keys, moments),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
+        flows=RedisFlows(client, keys, moments, known, workers),
         capabilities=frozenset({"shared_processes"}),
     )

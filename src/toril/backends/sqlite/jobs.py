@@ -27,6 +27,7 @@ from toril.backends.sqlite.lookup import (
 )
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.ties import read_ties, tell_failed, wait_again
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -167,6 +168,10 @@ class SqliteJobs(Bulk):
             )
             place = (found.number, transaction.tickets(1))
             transaction.run("revive", int(reset_attempts), msgspec.json.encode([place]).decode())
+            if row.flows and wait_again(transaction, row, [found.number]):
+                row.moved(found.state, State.WAITING_CHILDREN)
+                row.say(EventName.WAITING_CHILDREN, found.id, {"prev": found.state.value})
+                return
             _lined_up(transaction, row, found)
 
         await self._writer.run(transition)
@@ -231,7 +236,7 @@ class SqliteJobs(Bulk):
                 transaction,
                 queue,
                 job_id,
-                states=[*READY, State.DELAYED, State.ACTIVE],
+                states=[*READY, State.DELAYED, State.WAITING_CHILDREN, State.ACTIVE],
                 verb="cancelled",
             )
             if found.state is State.ACTIVE:
@@ -245,6 +250,9 @@ class SqliteJobs(Bulk):
             transaction.run("move", msgspec.json.encode([move]).decode())
             row.moved(found.state, State.FAILED)
             row.failed_total += 1
+            if row.flows:
+                for tie in read_ties(transaction, [found.number]).values():
+                    tell_failed(transaction, queue, tie, reason)
             let_go(transaction, row, found.number)
             row.say(
                 EventName.FAILED,

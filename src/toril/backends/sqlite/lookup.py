@@ -14,6 +14,7 @@ from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.core.clock import Clock
 from toril.core.errors import WrongStateError
+from toril.engine.flow import ParentRef
 from toril.engine.job import MAX_HISTORY, Attempt, JobRecord
 from toril.engine.states import State
 
@@ -126,7 +127,7 @@ def places(
                 low = after or low
             rows = view.run(f"list_line{back}", queue_id, *low, *high, limit)
         case State.WAITING_CHILDREN:
-            rows = []  # this store knows no flows
+            rows = view.run(f"list_parents{back}", queue_id, *start, limit)
     return [Place(*row) for row in rows]
 
 
@@ -142,6 +143,14 @@ def _history(text: str | None) -> list[Attempt]:
         return [] if text is None else msgspec.json.decode(text, type=list[Attempt])
     except (ValueError, RecursionError):
         return []
+
+
+def read_parent(text: str | None) -> ParentRef | None:
+    """Return the parent that a row names. Nonsense, which none of ours has written, is none."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=ParentRef)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _run_at_ms(row: tuple[Any, ...], clock: Clock) -> int | None:
@@ -197,4 +206,5 @@ def _record(queue: str, row: tuple[Any, ...], clock: Clock) -> JobRecord:
         cancel_reason=row[21],
         attempts=attempts,
         data_bytes=row[23],
+        parent=read_parent(row[26]),
     )

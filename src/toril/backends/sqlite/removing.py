@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from toril.backends.sqlite.ties import read_ties, tell_gone
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.engine.states import State
 
@@ -24,8 +25,13 @@ def remove_jobs(
     is held for goes on when its job has finished.
     """
     listing = msgspec.json.encode(numbers).decode()
+    ties = read_ties(transaction, numbers) if row.flows else {}
     transaction.run("logs_remove", listing)
     transaction.run("remove", listing)
     if row.deduplicates and not evicted:
         transaction.run("deduplications_drop", listing, row.id)
     row.moved(state, None, len(numbers))
+    if ties:  # at last: a parent that goes on may be one of those that went
+        transaction.run("children_forget", listing)
+        for tie in ties.values():
+            tell_gone(transaction, row.name, tie)

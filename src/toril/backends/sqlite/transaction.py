@@ -29,6 +29,7 @@ _COUNTED = (
     State.WAIT,
     State.PRIORITIZED,
     State.DELAYED,
+    State.WAITING_CHILDREN,
     State.ACTIVE,
     State.COMPLETED,
     State.FAILED,
@@ -50,6 +51,7 @@ class QueueRow:
         "event_last",
         "events",
         "failed_total",
+        "flows",
         "held_from_ms",
         "held_until_ms",
         "id",
@@ -86,6 +88,8 @@ class QueueRow:
     told: EventsTold
     deduplicates: int
     """Whether a job of it holds a de-duplication id, or once did."""
+    flows: int
+    """Whether a job of it has a parent or children, or once had."""
     untold: frozenset[EventName]
 
     def __init__(self, row: tuple[Any, ...]) -> None:
@@ -108,10 +112,10 @@ class QueueRow:
             self.keep_failed_age_ms,
             told,
             self.deduplicates,
-        ) = row[:18]
+            self.flows,
+        ) = row[:19]
         self.choose(told)
-        self.counts: dict[State, int] = dict(zip(_COUNTED, row[18:], strict=True))
-        """Of the states that this store has: it knows no flows."""
+        self.counts: dict[State, int] = dict(zip(_COUNTED, row[19:], strict=True))
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
         self.saved = self.settings()
         """The same as the file has them."""
@@ -157,6 +161,7 @@ class QueueRow:
             self.keep_failed_age_ms,
             self.told,
             self.deduplicates,
+            self.flows,
             *self.counts.values(),
             self.id,
         )

@@ -20,6 +20,7 @@ from toril.engine.contract.dispatch import (
     Standing,
 )
 from toril.engine.contract.events import Events
+from toril.engine.contract.flows import Flows, NewNode
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
@@ -33,12 +34,14 @@ __all__ = [
     "Events",
     "Exchange",
     "ExchangeReply",
+    "Flows",
     "Health",
     "Hold",
     "JobFilter",
     "Jobs",
     "Lifecycle",
     "Limits",
+    "NewNode",
     "Repair",
     "Standing",
     "Workers",
@@ -59,6 +62,7 @@ class Backend:
     limits: Limits
     workers: Workers
     lifecycle: Lifecycle
+    flows: Flows
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter)."""

@@ -15,7 +15,7 @@
 --   defa, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
---   deduplicated removed
+--   deduplicated removed waiting-children
 -- COST
 --   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
 -- @include lib/blame
@@ -28,11 +28,11 @@
 -- @include lib/wake
 -- @include lib/finish_in_order
 -- @include lib/forget_jobs
--- @include lib/keep_finished
 -- @include lib/count_finished
 -- @include lib/holders
 -- @include lib/leave_active
 -- @include lib/read_claimed
+-- @include lib/keep_finished
 -- @include lib/decoded rarely
 -- @include lib/wake_at rarely
 -- @include lib/line_up rarely
@@ -50,6 +50,7 @@
 -- @include lib/add_new rarely
 -- @include lib/remember_attempt rarely
 -- @include lib/remember_trace rarely
+-- @include lib/wait_for_children rarely
 -- @include lib/settle_rarely rarely
 -- @include lib/give_back rarely
 -- @include lib/check_id rarely

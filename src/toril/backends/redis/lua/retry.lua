@@ -9,7 +9,7 @@
 -- RETURNS
 --   {'ok', state} | {'missing'} | {'wrong', state}
 -- EMITS
---   waiting
+--   waiting waiting-children
 -- COST
 --   O(log N)
 -- @include lib/blame

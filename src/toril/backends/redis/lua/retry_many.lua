@@ -11,7 +11,7 @@
 -- RETURNS
 --   how many
 -- EMITS
---   waiting
+--   waiting waiting-children
 -- COST
 --   about 6 commands a job
 -- @include lib/blame

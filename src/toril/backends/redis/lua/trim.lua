@@ -8,15 +8,23 @@
 -- RETURNS
 --   how many went
 -- EMITS
---   nothing
+--   waiting delayed, of parents that went back in line
 -- COST
 --   2 commands a job
 -- @include lib/blame
 -- @include lib/number_of
 -- @include lib/open_queue
 -- @include lib/in_parts
+-- @include lib/emit
+-- @include lib/wake
 -- @include lib/finish_in_order
 -- @include lib/forget_jobs
+-- @include lib/decoded rarely
+-- @include lib/wake_at rarely
+-- @include lib/line_up rarely
+-- @include lib/put_off rarely
+-- @include lib/release_parent rarely
+-- @include lib/tell_parent rarely
 -- @include lib/keep_finished
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, removed = tonumber(ARGV[2]), 0
