@@ -56,13 +56,17 @@ if TYPE_CHECKING:
     from toril.engine.context import Context
     from toril.engine.deduplication import Deduplication
     from toril.engine.events import EventName, EventRecord
+    from toril.engine.flow_stuck import StuckFlow
+    from toril.engine.flow_tree import FlowNode, FlowProgress
+    from toril.engine.flows import Flow, Flows
     from toril.engine.handle import Job
     from toril.engine.hooks import HookEvent
     from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
     from toril.engine.middleware import Call
     from toril.engine.migration import QueueMove
+    from toril.engine.node import Node, chain, group
     from toril.engine.options import JobOptions, KeepPolicy, Priority, RateLimit, RetryPolicy
-    from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze
+    from toril.engine.outcomes import Cancel, Fail, Outcome, Retry, Snooze, WaitForChildren
     from toril.engine.profiles import Profile
     from toril.engine.queue import Page, Queue
     from toril.engine.runners.interpreter import freeze_support
@@ -89,6 +93,10 @@ __all__ = [
     "EventName",
     "EventRecord",
     "Fail",
+    "Flow",
+    "FlowNode",
+    "FlowProgress",
+    "Flows",
     "HookEvent",
     "InvalidOptionError",
     "InvalidPayloadError",
@@ -103,6 +111,7 @@ __all__ = [
     "LeaseLostError",
     "MigrationError",
     "MissingExtraError",
+    "Node",
     "Outcome",
     "Page",
     "PayloadTooLargeError",
@@ -129,17 +138,21 @@ __all__ = [
     "StoreLostError",
     "StoreReadOnlyError",
     "StoreUnreachableError",
+    "StuckFlow",
     "Task",
     "TaskBundle",
     "TorilError",
     "UnknownTaskError",
+    "WaitForChildren",
     "WholePayload",
     "Worker",
     "WorkerInfo",
     "WorkerOptions",
     "WrongStateError",
     "__version__",
+    "chain",
     "freeze_support",
+    "group",
     "provided",
 ]
 
@@ -181,6 +194,9 @@ _HOMES = {
         "EventName",
         "EventRecord",
     ),
+    "toril.engine.flow_stuck": ("StuckFlow",),
+    "toril.engine.flow_tree": ("FlowNode", "FlowProgress"),
+    "toril.engine.flows": ("Flow", "Flows"),
     "toril.engine.handle": ("Job",),
     "toril.engine.hooks": ("HookEvent",),
     "toril.engine.info": (
@@ -191,6 +207,7 @@ _HOMES = {
     ),
     "toril.engine.middleware": ("Call",),
     "toril.engine.migration": ("QueueMove",),
+    "toril.engine.node": ("Node", "chain", "group"),
     "toril.engine.options": (
         "JobOptions",
         "KeepPolicy",
@@ -204,6 +221,7 @@ _HOMES = {
         "Outcome",
         "Retry",
         "Snooze",
+        "WaitForChildren",
     ),
     "toril.engine.profiles": ("Profile",),
     "toril.engine.queue": (

@@ -22,6 +22,8 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
 from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
+from toril.engine.flow_stuck import flow_findings
+from toril.engine.flows import Flows
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.middleware import Middleware
@@ -95,6 +97,8 @@ class App(TaskMaker):
         self._backend: Backend | None = None
         self._pid = os.getpid()
         self._producer = Producer(self.backend, self.url)
+        self.flows = Flows(self._producer)
+        """Trees of jobs in which a parent waits for its children."""
         _APPS.add(self)
 
     def __repr__(self) -> str:
@@ -288,7 +292,10 @@ class App(TaskMaker):
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
-        return await self.backend().lifecycle.check()
+        health = await self.backend().lifecycle.check()
+        if not health.ok:  # what is damaged may not be looked at
+            return health
+        return Health([*health.findings, *await flow_findings(self.backend())], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.

@@ -17,6 +17,7 @@ from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.context import Context, Facts
 from toril.engine.endings import Endings, options_of
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.follow_ups import FollowUpMaker, FollowUps
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hearing import Hearing
@@ -67,6 +68,7 @@ class Executor:
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
         speaker: Speaker,
+        asking: FlowAsking,
         ending: Callable[[], bool],
     ) -> None:
         """Make an executor.
@@ -75,6 +77,7 @@ class Executor:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             speaker: Takes progress and log lines.
+            asking: Answers what tasks ask of their jobs' children.
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
         """
         self._handlers = handlers
@@ -85,7 +88,9 @@ class Executor:
         self._finished = finished
         self._endings = Endings(worker_id, ending)
         self._loop = asyncio.get_running_loop()
-        self._hearing = Hearing(self._loop, speaker, hooks, FollowUpMaker(handlers, together))
+        self._hearing = Hearing(
+            self._loop, speaker, hooks, FollowUpMaker(handlers, together), asking
+        )
         self._surroundings = Surroundings()
         self._threads = ThreadSlots(self._loop)
         self._lineage = forks.lineage

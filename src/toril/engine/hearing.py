@@ -7,11 +7,16 @@ refused, it does so in the call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
 
 from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, Said
+from toril.engine.context_flows import FlowAsked
 from toril.engine.contract.dispatch import Speech
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
 from toril.engine.new_jobs import checked
@@ -24,27 +29,43 @@ class Hearing:
     """Receives the messages of one worker's attempts."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, speaker: Speaker, hooks: Hooks, maker: FollowUpMaker
+        self,
+        loop: asyncio.AbstractEventLoop,
+        speaker: Speaker,
+        hooks: Hooks,
+        maker: FollowUpMaker,
+        asking: FlowAsking,
     ) -> None:
         self._loop = loop
         self._speaker = speaker
         self._hooks = hooks
         self._maker = maker
+        self._asking = asking
 
     @property
     def is_full(self) -> bool:
         """Whether children should pause before they send more."""
         return self._speaker.is_full
 
-    def hear(self, attempt: Attempt, said: Said) -> None:
+    def hear(
+        self, attempt: Attempt, said: Said | FlowAsked
+    ) -> Coroutine[Any, Any, bytes] | Future[bytes] | None:
         """Take a message of a task in this process, from any thread.
+
+        Returns:
+            What will be the answer to a question: on the loop a coroutine, elsewhere a future.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: The follow-up job cannot be added.
         """
         if isinstance(said, FollowUp | NamedFollowUp):
             self._follow(attempt, said)
-            return
+            return None
+        if not isinstance(said, ProgressMade | LineLogged):
+            answer = self._asking.answer(attempt.claimed, said, trusted=True)
+            if asyncio._get_running_loop() is self._loop:
+                return answer
+            return asyncio.run_coroutine_threadsafe(answer, self._loop)
         speech = _speech(attempt, said)
         if asyncio._get_running_loop() is self._loop:
             if not attempt.settled:
@@ -52,13 +73,19 @@ class Hearing:
                 self._tell(attempt, said)
         elif self._speaker.wait_for_room(speech, lambda: attempt.stop_kind is not None):
             self._loop.call_soon_threadsafe(self._say, attempt, said, speech)
+        return None
 
-    def hear_child(self, attempt: Attempt, said: Said) -> None:
+    def hear_child(
+        self, attempt: Attempt, said: Said | FlowAsked
+    ) -> Coroutine[Any, Any, bytes] | None:
         """Check and take a message of a child process, which need not come from our code.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: As `hear`.
             ValueError: It is not JSON.
+
+        Returns:
+            What will be the answer to a question.
         """
         match said:
             case FollowUp(job):
@@ -69,6 +96,9 @@ class Hearing:
                 self._take(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
             case ProgressMade(value):
                 self._take(attempt, ProgressMade(encode_text(decode(value))))
+            case _:
+                return self._asking.answer(attempt.claimed, said, trusted=False)
+        return None
 
     def _take(self, attempt: Attempt, said: ProgressMade | LineLogged) -> None:
         speech = _speech(attempt, said)

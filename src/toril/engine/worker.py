@@ -27,6 +27,7 @@ from toril.engine.contract.workers import WorkerRecord
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.handler import Handlers
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Claimed, Finished
@@ -236,6 +237,7 @@ class Worker:
             together=dispatch.together,
             finished=self._attempt_finished,
             speaker=speaker,
+            asking=FlowAsking(self._backend.flows),
             ending=lambda: running is not None and running.cancelling() > 0,
         )
         fetcher = self._fetcher = Fetcher(

@@ -56,7 +56,6 @@ async def test_waiting_parent_is_refused_and_left_alone(
     """It was failed, and an error raised on top."""
     jobs = backend.jobs
     for refused in (
-        jobs.cancel(Q, parent, reason="no"),
         jobs.remove(Q, parent),
         jobs.retry(Q, parent, reset_attempts=True),
         jobs.promote(Q, parent),

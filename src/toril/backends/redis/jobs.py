@@ -248,10 +248,10 @@ def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
     if state == "scheduled":
         text = "is the next one of its schedule; remove the schedule"
     elif state == State.WAITING_CHILDREN:
-        text = (
-            f"is {state}; only BullMQ can remove or change a flow as a whole, and once the children"
-            " are done the job is in line like any other"
-        )
+        allowed = _ALLOWED.get(verb, "jobs that wait for no children")
+        text = f"is {state}; only {allowed} can be {verb}"
+        if verb not in _ALLOWED:
+            text += ", or its whole flow removed"
     else:
         allowed = _ALLOWED.get(verb, "jobs that no worker holds")
         text = f"is {state}; only {allowed} can be {verb}"

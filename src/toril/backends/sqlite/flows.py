@@ -17,7 +17,7 @@ from toril.engine.contract.flows import MAX_BELOW, NewNode
 from toril.engine.events import EventName
 from toril.engine.flow import ChildPage, ChildRecord, Fate
 from toril.engine.flow_refusals import held_below, no_parent, too_many
-from toril.engine.job import Added
+from toril.engine.job import Added, JobRecord
 from toril.engine.states import State
 
 
@@ -72,7 +72,7 @@ class SqliteFlows:
             value=None if fate in ("pending", "failed") else value,
             name=None if record is None else record.name,
             state=None if record is None or brief else record.state,
-            failed_reason=_reason(fate, value, None if record is None else record.failed_reason),
+            failed_reason=_reason(fate, value, record),
             is_parent=is_parent,
         )
 
@@ -194,5 +194,7 @@ def _find(view: View, queue: str, job_id: str) -> Found | None:
     return find(view, rows[0][0], job_id) if rows else None
 
 
-def _reason(fate: Fate, value: str | None, failed_reason: str | None) -> str | None:
-    return value if fate in ("failed", "ignored") else failed_reason
+def _reason(fate: Fate, value: str | None, record: JobRecord | None) -> str | None:
+    if fate in ("failed", "ignored"):
+        return value
+    return record.failed_reason if record is not None and record.state is State.FAILED else None

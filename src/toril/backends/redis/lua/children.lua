@@ -36,7 +36,12 @@ local function row(name, key, value)
   local job = try('HMGET', key, 'name', 'failedReason') or {}
   local found = { key, name, value, job[1] or false, false, false, 0 }
   if brief or not job[1] then
-    if name == 'unsuccessful' then found[6] = job[2] or false end
+    local failed = name == 'unsuccessful'
+    if name == 'dependencies' and job[2] then  -- of an attempt, unless it has failed for good
+      local base, child_id = string.match(key, '^(.*:)([^:]*)$')
+      failed = base and try('ZSCORE', base .. 'failed', child_id)
+    end
+    if failed then found[6] = job[2] or false end
     return found
   end
   local base, child_id = string.match(key, '^(.*:)([^:]*)$')

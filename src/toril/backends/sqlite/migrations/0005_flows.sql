@@ -18,5 +18,5 @@ CREATE TABLE children (
   PRIMARY KEY (parent_number, queue, job_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX children_pending ON children (parent_number) WHERE fate = 'pending';
+CREATE INDEX children_fate ON children (parent_number, fate, place);
 CREATE INDEX children_place ON children (parent_number, place);

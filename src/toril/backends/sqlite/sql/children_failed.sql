@@ -5,7 +5,7 @@
 -- RETURNS
 --   one row (queue, job_id), or none
 -- COST
---   O(children of the parent)
+--   one probe of children_fate
 SELECT queue, job_id
   FROM children
  WHERE parent_number = :parent_number AND fate = 'failed'

@@ -5,5 +5,5 @@
 -- RETURNS
 --   one row (0 or 1)
 -- COST
---   one probe of children_pending
+--   one probe of children_fate
 SELECT EXISTS (SELECT 1 FROM children WHERE parent_number = :parent_number AND fate = 'pending');
