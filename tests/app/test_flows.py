@@ -306,7 +306,7 @@ async def test_result_of_a_flow_that_waits_for_ever_times_out(app: App) -> None:
 
 
 async def test_nodes_by_queue_and_name(app: App) -> None:
-    tree = Node(
+    tree: Node[Any] = Node(
         "parents",
         "read_on_loop",
         children=[

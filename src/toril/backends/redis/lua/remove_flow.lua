@@ -89,8 +89,9 @@ local looked = 0
 
 -- Remove what a job waits for, each child after what is below it. Returns how many, or nil.
 local function remove_waited(key, act)
-  local many = 0
-  for _, child in ipairs(try('SMEMBERS', key .. ':dependencies') or {}) do
+  local many, children = 0, try('SMEMBERS', key .. ':dependencies') or {}
+  table.sort(children, function(one, other) return one > other end)  -- a set has no order
+  for _, child in ipairs(children) do
     looked = looked + 1
     if looked > most then return nil end
     local below = remove_waited(child, act)
