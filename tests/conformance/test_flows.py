@@ -549,7 +549,7 @@ async def test_waiting_parent_is_cancelled(backend: Backend, worker: HandWorker)
     assert await state(backend, "P", PARENTS) is State.FAILED
 
 
-@pytest.mark.parametrize("how", ["remove", "drain", "obliterate", "remove_many"])
+@pytest.mark.parametrize("how", ["remove", "drain", "obliterate", "clean"])
 async def test_parent_does_not_wait_for_removed_children(backend: Backend, how: str) -> None:
     await plant(backend, parent(Tree("C1"), Tree("C2")))
 
@@ -563,8 +563,8 @@ async def test_parent_does_not_wait_for_removed_children(backend: Backend, how: 
             await backend.limits.pause(KIDS)
             while await backend.jobs.obliterate(KIDS, force=False, limit=10):
                 pass
-        case "remove_many":
-            await backend.jobs.remove_many(KIDS, State.WAIT, ["C1", "C2"])
+        case "clean":
+            await backend.jobs.clean(KIDS, State.WAIT, older_than_ms=0, limit=10)
 
     assert await state(backend, "P", PARENTS) is State.WAIT
     assert await fates(backend) == {}

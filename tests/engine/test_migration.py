@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from tests.support.contract import HandWorker, card, check_counts, job, line, outcome, told
+from tests.support.flows import KIDS, PARENTS, Tree, children, fail, fates, finish, plant
 from tests.support.redis_servers import RedisServer
 
 from toril import App, JobOptions, RateLimit, Settings
@@ -18,8 +19,9 @@ from toril.core.errors import InvalidOptionError, MigrationError, WrongStateErro
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.jobs import JobPage
 from toril.engine.deduplication import DeduplicationRule, HeldId
+from toril.engine.flow import ParentRef
 from toril.engine.job import WholeJob
-from toril.engine.migration import MOVABLE, QueueMove, move
+from toril.engine.migration import MOVABLE, QueueMove, move, plan
 from toril.engine.operator import CHUNK
 from toril.engine.states import State
 
@@ -457,7 +459,7 @@ async def test_unknown_queue_is_refused_with_the_nearest(stores: Stores) -> None
 
 
 TIES = (
-    '{"parent":{"id":"1","queue":"bull:flows"}}',
+    '{"repeat":{"pattern":"0 6 * * *"},"repeatJobKey":"tock"}',
     '{"repeat":{"every":1000,"count":2},"repeatJobKey":"tick"}',
 )
 
@@ -633,3 +635,98 @@ async def test_app_moves_to_another_app(tmp_path: Path) -> None:
         there = await new.queue("mail").info()
         assert there is not None
         assert (there.rate_limit, there.rate_window_s, there.paused) == (10, 60.0, False)
+
+
+# Flows
+
+
+async def plant_flow(backend: Backend) -> None:
+    """Add a tree of three levels over three queues; two of its jobs have ended."""
+    middle = Tree("M", "middle", [Tree("L1"), Tree("L2")], on_failure="ignore")
+    root = Tree("G", PARENTS, [middle, Tree("N", on_failure="ignore"), Tree("O")])
+    await plant(backend, root)
+    worker = HandWorker(backend)
+    await finish(worker, "L1", value='"first"')
+    await finish(worker, "L2")
+    await fail(worker, "N", reason="no luck")
+
+
+async def test_flow_moves_whole_and_goes_on_in_the_target(stores: Stores) -> None:
+    await plant_flow(stores.source)
+
+    moves = {each.queue: each for each in await move_all(stores)}
+
+    assert sum(each.tied + each.taken for each in moves.values()) == 0
+    assert moves[PARENTS].moved[State.WAITING_CHILDREN] == 1
+    assert await fates(stores.target, "G") == {"M": "pending", "N": "ignored", "O": "pending"}
+    found = {child.job_id: child for child in await children(stores.target, "M", "middle")}
+    assert (found["L1"].fate, found["L1"].value) == ("completed", '"first"')
+    there = await stores.target.jobs.get("middle", "M")
+    assert there is not None
+    assert there.parent == ParentRef(PARENTS, "G", "ignore")
+    worker = HandWorker(stores.target)
+    await finish(worker, "O")
+    await finish(worker, "M", "middle")
+    await finish(worker, "G", PARENTS)
+    for queue in (KIDS, "middle", PARENTS):
+        record = await stores.source.counts.queue(queue)
+        assert record is not None
+        assert not any(record.counts.values())
+
+
+async def test_move_that_would_cut_a_flow_leaves_it_whole(stores: Stores) -> None:
+    await plant_flow(stores.source)
+    await plant(stores.source, Tree("P", PARENTS, [Tree("C", PARENTS)]))
+
+    (found,) = await move(stores.source, stores.target, [PARENTS])
+
+    assert (found.tied, found.tied_id) == (1, "G")
+    assert await line(stores.target, State.WAITING_CHILDREN, PARENTS) == ["P"]
+    assert await line(stores.source, State.WAITING_CHILDREN, PARENTS) == ["G"]
+    assert await fates(stores.source, "G") == {"M": "pending", "N": "ignored", "O": "pending"}
+    await finish(HandWorker(stores.target), "C", PARENTS)
+    await finish(HandWorker(stores.target), "P", PARENTS)
+
+
+async def test_plan_says_which_flows_would_be_cut(stores: Stores) -> None:
+    await plant_flow(stores.source)
+
+    (part,) = await plan(stores.source, [PARENTS])
+    whole = await plan(stores.source, None)
+
+    assert (part.tied, part.tied_id, part.moved[State.WAITING_CHILDREN]) == (1, "G", 0)
+    assert [each.tied for each in whole] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("calls", range(1, 6))
+async def test_move_of_flows_that_was_cut_short_is_ended_by_another(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    await plant_flow(stores.source)
+    left = calls
+
+    def cut(role: Any, verb: str) -> None:
+        whole = getattr(role, verb)
+
+        async def act(*args: Any, **how: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise RuntimeError("killed")
+            return await whole(*args, **how)
+
+        monkeypatch.setattr(role, verb, act)
+
+    cut(stores.source.jobs, "remove_many")
+    cut(stores.target.jobs, "adopt")
+    with pytest.raises(RuntimeError, match="killed"):
+        await move_all(stores)
+    monkeypatch.undo()
+
+    moves = await move_all(stores)
+
+    assert sum(each.tied + each.taken for each in moves) == 0
+    worker = HandWorker(stores.target)
+    await finish(worker, "O")
+    await finish(worker, "M", "middle")
+    await finish(worker, "G", PARENTS)

@@ -130,7 +130,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *(
         arrow
-        for state in LOOSE
+        for state in (*LOOSE, State.WAITING_CHILDREN)
         for arrow in (
             Transition(None, state, "migrate", None, "it comes from another store"),
             Transition(state, None, "migrate", None, "it goes to another store"),

@@ -27,7 +27,7 @@ needs them; here the task decides them."""
 CACHED_CHARS = 1_000
 """Longer options are read anew each time: those that tasks and producers write are far shorter."""
 
-_TIES = frozenset({"parent", "repeat"})
+_TIES = frozenset({"repeat"})
 
 
 class WireOptions(msgspec.Struct, frozen=True):
@@ -61,10 +61,7 @@ class WireOptions(msgspec.Struct, frozen=True):
 
 
 def is_tied(text: str) -> bool:
-    """Whether a job's stored options tie it to what only BullMQ knows.
-
-    That is a flow's parent, or a scheduler.
-    """
+    """Whether a job's stored options tie it to a scheduler of BullMQ's, which only that knows."""
     if not any(f'"{word}"' in text for word in _TIES):
         return False
     return not _TIES.isdisjoint(read_object(text))

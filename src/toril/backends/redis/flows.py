@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from toril.backends.cursors import no_cursor
 from toril.backends.redis import flow_records
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
-from toril.backends.redis.requests import Places, new_job
+from toril.backends.redis.requests import Places, new_job, tied
 from toril.backends.redis.scripts import script
 from toril.backends.redis.served import served_queues
 from toril.backends.redis.workers import RedisWorkers
 from toril.backends.refusals import not_found
-from toril.core.codec import decode
 from toril.core.errors import BackendError, TorilError
 from toril.engine.contract.flows import MAX_BELOW, NewNode
-from toril.engine.flow import FLAGS, ChildPage, Fate, ParentRef
+from toril.engine.flow import ChildPage, ChildRecord, Fate
 from toril.engine.flow_refusals import (
     claim_lost,
     has_parent,
@@ -83,7 +80,7 @@ class RedisFlows:
     def _node(self, node: NewNode, places: Places) -> Sequence[str]:
         job, opts, parent = node.job, node.job.opts, ""
         if node.parent is not None:
-            opts, parent = self._tied(opts, node.parent)
+            opts, parent = tied(opts, node.parent, self._keys.prefix)
         return (
             job.name,
             job.data,
@@ -92,16 +89,6 @@ class RedisFlows:
             parent,
             "yes" if node.waits else "",
         )
-
-    def _tied(self, opts: str, parent: ParentRef) -> tuple[str, str]:
-        """Return the options of a child and its field `parent`, both as BullMQ writes them."""
-        base = self._keys.of(parent.queue, "").removesuffix(":")
-        wire: dict[str, Any] = {"id": parent.job_id, "queueKey": base}
-        flag = FLAGS.get(parent.on_failure)
-        if flag is not None:
-            wire[flag] = True
-        options = {**decode(opts), "parent": {"id": parent.job_id, "queue": base}}
-        return msgspec.json.encode(options).decode(), msgspec.json.encode(wire).decode()
 
     def _refusal(self, answer: Sequence[Any]) -> TorilError:
         if answer[0] == "damaged":
@@ -139,6 +126,32 @@ class RedisFlows:
         )
         children = [flow_records.child(row) for row in rows]
         return ChildPage(children, f"{behind[0]}.{behind[1]}" if behind else None)
+
+    async def known(self, queue: str, job_ids: Sequence[str]) -> list[list[ChildRecord]]:
+        keys = [
+            [self._keys.of(queue, f"{job_id}:{part}") for part, _, _ in _PARTS]
+            for job_id in job_ids
+        ]
+        found = await self._client.many([["EXISTS", *some] for some in keys])
+        return [
+            await self._known_by(some) if many else []
+            for some, many in zip(keys, found, strict=True)
+        ]
+
+    async def _known_by(self, keys: Sequence[str]) -> list[ChildRecord]:
+        pending, processed, ignored, unsuccessful = await self._client.many(
+            [
+                ["SMEMBERS", keys[0]],
+                ["HGETALL", keys[1]],
+                ["HGETALL", keys[2]],
+                ["ZRANGE", keys[3], 0, -1],
+            ]
+        )
+        rows: list[tuple[str, str, str | None]] = [(key, "dependencies", None) for key in pending]
+        rows += [(key, "unsuccessful", None) for key in unsuccessful]
+        for part, flat in (("processed", processed), ("failed", ignored)):
+            rows += [(key, part, value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
+        return [flow_records.child((*row, None, None, None, 0)) for row in rows]
 
     async def outline(self, queue: str, job_id: str) -> dict[Fate, int]:
         key = self._keys.of(queue, job_id)

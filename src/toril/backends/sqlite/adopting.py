@@ -12,6 +12,7 @@ from toril.backends.sqlite.deduplicating import adopt_hold
 from toril.backends.sqlite.lookup import find_many, number_of
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.deduplication import HeldId
+from toril.engine.flow import ChildRecord
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.states import FINISHED, READY, State
 
@@ -41,6 +42,7 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
     rows: list[tuple[Any, ...]] = []
     lines: list[tuple[int, int, str]] = []
     held: list[tuple[int, str, HeldId]] = []
+    children: list[tuple[int, str, str, int, str, str | None]] = []
     for index, (job, number) in enumerate(zip(jobs, numbers, strict=True)):
         record = job.record
         answers.append(there[index] is None and record.id not in seen)
@@ -51,11 +53,18 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
         if number is None or number in taken:
             number, custom_id = spare + index, record.id
         state = ready_state(record.priority) if record.state in READY else record.state
-        rows.append((number, row.id, custom_id, state.value, ticket + index, *_columns(record)))
+        columns = _columns(record, transaction.now_ms)
+        rows.append((number, row.id, custom_id, state.value, ticket + index, *columns))
         lines += [(number, place, line) for place, line in enumerate(job.log, start=1)]
         if job.held is not None:
             held.append((number, record.id, job.held))
         row.moved(None, state)
+        if record.parent is not None or job.children:
+            row.flows = 1
+        children += [
+            (number, child.queue, child.job_id, place, child.fate, _value(child))
+            for place, child in enumerate(job.children, start=1)
+        ]
         row.completed_total += state is State.COMPLETED
         row.failed_total += state is State.FAILED
         transaction.readied = transaction.readied or state not in FINISHED
@@ -63,6 +72,8 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
         transaction.run("jobs_adopt", msgspec.json.encode(rows).decode())
     if lines:
         transaction.run("logs_add", msgspec.json.encode(lines).decode())
+    if children:
+        transaction.run("children_add", msgspec.json.encode(children).decode())
     for number, job_id, one in held:
         adopt_hold(transaction, row, number, job_id, one)
     return answers
@@ -73,13 +84,15 @@ def _own_number(job_id: str) -> int | None:
     return number if number is not None and number <= LARGEST_NUMBER else None
 
 
-def _columns(record: JobRecord) -> tuple[Any, ...]:
+def _columns(record: JobRecord, now_ms: int) -> tuple[Any, ...]:
     """Return the rest of a row for `jobs_adopt.sql`."""
     due_ms = finished_ms = None
     if record.state is State.DELAYED:
         due_ms = record.run_at_ms
         if due_ms is None:
             due_ms = record.timestamp_ms + record.delay_ms
+    elif record.state is State.WAITING_CHILDREN:
+        due_ms = now_ms
     elif record.state in FINISHED:
         # Without a moment it would have no place among those that have finished.
         finished_ms = record.finished_on_ms
@@ -92,4 +105,9 @@ def _columns(record: JobRecord) -> tuple[Any, ...]:
         record.stalled, record.processed_on_ms, record.worker_id,
         None if record.progress == "0" else record.progress, record.deferred_failure,
         record.cancel_reason, record.failed_reason, record.result, history,
+        None if record.parent is None else msgspec.json.encode(record.parent).decode(),
     )  # fmt: skip
+
+
+def _value(child: ChildRecord) -> str | None:
+    return child.value if child.fate == "completed" else child.failed_reason

@@ -120,7 +120,7 @@ class Bulk:
                 return [False] * len(job_ids)
             found = find_many(transaction, row.id, job_ids)
             numbers = dict.fromkeys(job[0] for job in found if job is not None and job[1] is state)
-            remove_jobs(transaction, row, state, list(numbers))
+            remove_jobs(transaction, row, state, list(numbers), moved=True)
             # An id that was given twice goes once.
             return [job is not None and numbers.pop(job[0], True) is None for job in found]
 

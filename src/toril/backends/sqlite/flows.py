@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toril.backends.cursors import no_cursor
-from toril.backends.sqlite.lookup import Found, find, read, read_parent, require_job
+from toril.backends.sqlite.lookup import Found, find, find_many, read, read_parent, require_job
 from toril.backends.sqlite.planting import add_nodes
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
@@ -19,6 +19,8 @@ from toril.engine.flow import ChildPage, ChildRecord, Fate
 from toril.engine.flow_refusals import held_below, no_parent, too_many
 from toril.engine.job import Added, JobRecord
 from toril.engine.states import State
+
+NO_LIMIT = 2**62
 
 
 class SqliteFlows:
@@ -75,6 +77,16 @@ class SqliteFlows:
             failed_reason=_reason(fate, value, record),
             is_parent=is_parent,
         )
+
+    async def known(self, queue: str, job_ids: Sequence[str]) -> list[list[ChildRecord]]:
+        def question(view: View) -> list[list[ChildRecord]]:
+            rows = view.run("queue_get", queue)
+            if not rows or not QueueRow(rows[0]).flows:
+                return [[] for _ in job_ids]
+            jobs = find_many(view, rows[0][0], job_ids)
+            return [[] if job is None else _known(view, job[0]) for job in jobs]
+
+        return await self._reader.ask(question)
 
     async def outline(self, queue: str, job_id: str) -> dict[Fate, int]:
         def question(view: View) -> dict[Fate, int]:
@@ -187,6 +199,20 @@ def _remove(transaction: Transaction, row: QueueRow, job_id: str) -> None:
     if found is not None:
         remove_jobs(transaction, row, found.state, [found.number])
         row.say(EventName.REMOVED, found.id, {"prev": found.state.value})
+
+
+def _known(view: View, number: int) -> list[ChildRecord]:
+    return [
+        ChildRecord(
+            key=child_key(queue, job_id),
+            queue=queue,
+            job_id=job_id,
+            fate=fate,
+            value=value if fate == "completed" else None,
+            failed_reason=value if fate in ("failed", "ignored") else None,
+        )
+        for queue, job_id, _, fate, value in view.run("children_read", number, 0, NO_LIMIT)
+    ]
 
 
 def _find(view: View, queue: str, job_id: str) -> Found | None:

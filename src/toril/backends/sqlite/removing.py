@@ -18,11 +18,13 @@ def remove_jobs(
     numbers: Sequence[int],
     *,
     evicted: bool = False,
+    moved: bool = False,
 ) -> None:
     """Remove jobs of one state, with their logs. No event.
 
     They let go of their de-duplication ids; not if `evicted` by a keep policy, as a time that an id
-    is held for goes on when its job has finished.
+    is held for goes on when its job has finished. Their parents are told; not if they have `moved`
+    to another store.
     """
     listing = msgspec.json.encode(numbers).decode()
     ties = read_ties(transaction, numbers) if row.flows else {}
@@ -33,5 +35,5 @@ def remove_jobs(
     row.moved(state, None, len(numbers))
     if ties:  # at last: a parent that goes on may be one of those that went
         transaction.run("children_forget", listing)
-        for tie in ties.values():
+        for tie in () if moved else ties.values():
             tell_gone(transaction, row.name, tie)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from toril.engine.flow import ChildPage, Fate, ParentRef
+from toril.engine.flow import ChildPage, ChildRecord, Fate, ParentRef
 from toril.engine.job import Added, NewJob
 
 MAX_NODES = 2000
@@ -75,6 +75,13 @@ class Flows(Protocol):
 
         Raises:
             InvalidOptionError: `after` is not the `next` of a page.
+        """
+        ...
+
+    async def known(self, queue: str, job_ids: Sequence[str]) -> list[list[ChildRecord]]:
+        """Return all that each job knows of its children, as it is moved to another store.
+
+        Of one that has none, or is not there: nothing. Names and states are left out.
         """
         ...
 

@@ -207,8 +207,9 @@ class Jobs(Protocol):
         end of the line that their priority says, in the order given, delayed ones behind those due
         in the same millisecond; finished ones add to the queue's totals. Numbers that the queue
         gives to new jobs go on above those of the jobs. Why a job was cancelled is told of active
-        ones only and may be dropped; what is not `LOOSE` is refused by the caller. A
-        de-duplication id is theirs here too, unless another job holds it. No events.
+        ones only and may be dropped; what is neither `LOOSE` nor a parent that waits is refused by
+        the caller. Parents and children know each other again. A de-duplication id is theirs here
+        too, unless another job holds it. No events.
 
         Returns:
             False: a job of that id is there; it was not touched.
@@ -216,9 +217,10 @@ class Jobs(Protocol):
         ...
 
     async def remove_many(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
-        """Remove jobs, if they are in that state; one answer each, in order. No events.
+        """Remove jobs that live on in another store, if they are in that state. No events.
 
-        All or none; cheapest in the order in which the state's jobs stand. A state that is not
-        `LOOSE` is refused by the caller.
+        All or none; one answer each, in order. Their parents are not told. Cheapest in the order in
+        which the state's jobs stand. A state that is neither `LOOSE` nor `waiting-children` is
+        refused by the caller.
         """
         ...
