@@ -37,9 +37,9 @@ def test_migrate_moves_and_says_what(terminal: Terminal) -> None:
     assert (result.code, result.err) == (DONE, "")
     head, mail, reports, summary = result.out.splitlines()
     assert head.split() == [
-        "QUEUE", "WAITING", "PRIO", "DELAYED", "FAILED", "DONE", "LEFT", "THEN",
+        "QUEUE", "WAITING", "PRIO", "DELAYED", "CHILDREN", "FAILED", "DONE", "LEFT", "THEN",
     ]  # fmt: skip
-    assert mail.split() == ["mail", "1", "1", "0", "1", "3", "0", "goes", "on"]
+    assert mail.split() == ["mail", "1", "1", "0", "0", "1", "3", "0", "goes", "on"]
     assert reports.split() == ["reports", "0", "0", "1", "0", "0", "0", "goes", "on"]
     assert summary.startswith("7 jobs moved in ")
     assert "jobs/s), counted in both stores." in summary
@@ -63,7 +63,8 @@ def test_migrate_says_it_as_json(terminal: Terminal) -> None:
     assert facts["jobs_per_s"] > 0
     (mail,) = facts["queues"]
     assert mail["moved"] == {
-        "wait": 1, "prioritized": 1, "delayed": 0, "failed": 1, "completed": 3,
+        "wait": 1, "prioritized": 1, "delayed": 0, "waiting-children": 0, "failed": 1,
+            "completed": 3,
     }  # fmt: skip
     assert (mail["queue"], mail["paused"], mail["tied"], mail["taken"]) == ("mail", False, 0, 0)
 
@@ -76,7 +77,7 @@ def test_dry_run_changes_nothing(terminal: Terminal) -> None:
     table, document = terminal.here(*words), terminal.here(*words, "--json").json
 
     assert table.code == DONE
-    assert table.out.splitlines()[1].split()[:6] == ["mail", "1", "1", "0", "1", "3"]
+    assert table.out.splitlines()[1].split()[:7] == ["mail", "1", "1", "0", "0", "1", "3"]
     assert (
         table.out.splitlines()[-1] == f"7 jobs of {terminal.url} would move; nothing was changed."
     )
@@ -114,7 +115,7 @@ def test_migrate_refuses_a_queue_that_a_worker_serves(terminal: Terminal) -> Non
 
 
 def test_jobs_that_stay_are_told_and_no_success(terminal: Terminal) -> None:
-    tied, taken = '{"parent":{"id":"1","queue":"bull:flows"}}', '"another"'
+    tied, taken = '{"repeat":{"every":1000}}', '"another"'
 
     async def prepare(app: App) -> None:
         await app.backend().jobs.add(
@@ -135,8 +136,8 @@ def test_jobs_that_stay_are_told_and_no_success(terminal: Terminal) -> None:
 
     assert result.code == STATE
     lines = result.out.splitlines()
-    assert lines[1].split() == ["mail", "1", "0", "0", "0", "0", "2", "goes", "on"]
-    assert lines[2].startswith("mail: 1 job stayed, such as first, tied by BullMQ to a flow")
+    assert lines[1].split() == ["mail", "1", "0", "0", "0", "0", "0", "2", "goes", "on"]
+    assert lines[2].startswith("mail: 1 job stayed, such as first, tied to a flow in queues")
     assert lines[3].startswith("mail: 1 job stayed, such as second, as the target has another")
     assert lines[4].startswith("1 job moved in")
 

@@ -86,7 +86,7 @@ class Job(Generic[R]):
 
         Raises:
             JobNotFoundError: It is gone.
-            WrongStateError: It has finished, or waits for children of BullMQ's.
+            WrongStateError: It has finished.
         """
         await self._producer.backend().jobs.cancel(self.queue, self.id, reason=beginning(reason))
 
@@ -94,7 +94,8 @@ class Job(Generic[R]):
         """Remove it; return whether it was there.
 
         Raises:
-            WrongStateError: It runs, so cancel it first; or it waits for children of BullMQ's.
+            WrongStateError: It runs, or it waits for its children: cancel it first, or remove the
+                whole flow (`app.flows.get(...).remove()`).
         """
         return await self._producer.backend().jobs.remove(self.queue, self.id) is not None
 

@@ -114,7 +114,7 @@ def test_command_line_shows_waiting_parents(redis_url: str, parent: str, tmp_pat
     assert "waiting-children" in listed
     assert "until its children are done" in listed
     assert shown.startswith("ship  paint P  WAITING-CHILDREN\n")
-    assert "only BullMQ can remove" in removed.err
+    assert "cancel it first, or remove its whole flow" in removed.err
     assert (removed.code, cleaned.code) == (STATE, USAGE)
 
 

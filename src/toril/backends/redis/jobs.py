@@ -249,9 +249,9 @@ def _refusal(state: str, queue: str, job_id: str, verb: str) -> JobError:
         text = "is the next one of its schedule; remove the schedule"
     elif state == State.WAITING_CHILDREN:
         allowed = _ALLOWED.get(verb, "jobs that wait for no children")
-        text = f"is {state}; only {allowed} can be {verb}"
+        text = f"is {state}; only {allowed} can be {verb.partition(';')[0]}"
         if verb not in _ALLOWED:
-            text += ", or its whole flow removed"
+            text += "; cancel it first, or remove its whole flow"
     else:
         allowed = _ALLOWED.get(verb, "jobs that no worker holds")
         text = f"is {state}; only {allowed} can be {verb}"

@@ -128,13 +128,14 @@ class Jobs(Protocol):
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         """Stop a job for good and return the state it was in.
 
-        A job in line or delayed fails at once with `reason`. Of one that runs, its worker is told;
+        A job in line or delayed, or a parent that waits, fails at once with `reason`; its children
+        go on. Of one that runs, its worker is told;
         it fails when the task has ended. Should it come back instead (its worker died, or had not
         heard of it), it carries a deferred failure, so that nobody runs it again.
 
         Raises:
             JobNotFoundError: There is none.
-            WrongStateError: It has finished, or waits for its children.
+            WrongStateError: It has finished.
         """
         ...
 
