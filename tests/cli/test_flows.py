@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from tests.cli.support import Terminal
 
-from toril import App, Node, Settings
+from toril import App, Flow, Node, Settings
 from toril.cli.codes import DONE, STATE, USAGE
 
 
@@ -17,7 +18,7 @@ def plant(terminal: Terminal) -> str:
 
     async def add() -> str:
         async with App(terminal.url, settings=Settings()) as app:
-            flow = await app.flows.add(
+            flow: Flow[Any] = await app.flows.add(
                 Node(
                     "courses",
                     "build",

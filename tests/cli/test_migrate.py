@@ -40,7 +40,7 @@ def test_migrate_moves_and_says_what(terminal: Terminal) -> None:
         "QUEUE", "WAITING", "PRIO", "DELAYED", "CHILDREN", "FAILED", "DONE", "LEFT", "THEN",
     ]  # fmt: skip
     assert mail.split() == ["mail", "1", "1", "0", "0", "1", "3", "0", "goes", "on"]
-    assert reports.split() == ["reports", "0", "0", "1", "0", "0", "0", "goes", "on"]
+    assert reports.split() == ["reports", "0", "0", "1", "0", "0", "0", "0", "goes", "on"]
     assert summary.startswith("7 jobs moved in ")
     assert "jobs/s), counted in both stores." in summary
     there = terminal.here("queues", "--url", to, "--json").json["queues"]

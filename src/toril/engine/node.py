@@ -29,7 +29,7 @@ class Node(Generic[R]):
     __slots__ = ("children", "decode", "job", "on_failure", "store")
 
     def __init__(
-        self,
+        self: Node[Any],  # what a job returns whose task is not known, nobody knows
         queue: str,
         name: str,
         data: Json = None,
