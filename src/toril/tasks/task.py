@@ -114,10 +114,13 @@ class Task(Generic[P, R]):
     def node(
         self,
         *args: Any,
-        children: Sequence[Node[Any]] = (),
+        children: Sequence[Node[Any]],
         on_failure: OnFailure = "wait",
         **kwargs: Any,
     ) -> Node[R]: ...
+
+    @overload
+    def node(self, *args: Any, on_failure: OnFailure, **kwargs: Any) -> Node[R]: ...
 
     def node(self, *args: Any, **kwargs: Any) -> Node[R]:
         """Return a job of this task as a node of a flow; nothing is added. See `app.flows.add`.
