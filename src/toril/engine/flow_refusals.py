@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from toril.core.errors import JobError, WrongStateError
+from collections.abc import Sequence
+
+from toril.core.errors import InvalidOptionError, JobError, WrongStateError
 
 
 def has_parent(queue: str, job_id: str, other_queue: str, other_id: str) -> JobError:
@@ -36,6 +38,15 @@ def claim_lost(queue: str, job_id: str) -> JobError:
     """Return the refusal of a child that an attempt adds which does not hold its job any more."""
     return _wrong(
         queue, job_id, "is not held by this attempt any more, so it adds no children in its name"
+    )
+
+
+def apart(queues: Sequence[str]) -> InvalidOptionError:
+    """Return the refusal of a flow whose queues one transaction does not reach."""
+    return InvalidOptionError(
+        f"queues={list(queues)!r}: a flow cannot span them: in a Redis Cluster one transaction"
+        " reaches one slot only. Give the names of all its queues the same part in braces, such as"
+        " '{shop}orders' and '{shop}mail', or put braces around the prefix, as in ?prefix={jobs}"
     )
 
 

@@ -20,6 +20,7 @@ from toril.core.errors import BackendError, TorilError
 from toril.engine.contract.flows import MAX_BELOW, NewNode
 from toril.engine.flow import ChildPage, ChildRecord, Fate
 from toril.engine.flow_refusals import (
+    apart,
     claim_lost,
     has_parent,
     held_below,
@@ -59,6 +60,9 @@ class RedisFlows:
         queues = list(dict.fromkeys(node.job.queue for node in nodes))
         for queue in queues:
             await self._known.use(queue)
+        above = (node.parent.queue for node in nodes if node.parent is not None)
+        if not self._are_together(names := sorted({*queues, *above})):
+            raise apart(names)
         places = Places()
         arguments = [word for node in nodes for word in self._node(node, places)]
         answer = await self._client.run(
@@ -76,6 +80,11 @@ class RedisFlows:
             Added(node.job.job_id or "", duplicate=new == 0)
             for node, new in zip(nodes, answer[1:], strict=True)
         ]
+
+    def _are_together(self, queues: Sequence[str]) -> bool:
+        if not self._client.clustered:
+            return True
+        return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
 
     def _node(self, node: NewNode, places: Places) -> Sequence[str]:
         job, opts, parent = node.job, node.job.opts, ""

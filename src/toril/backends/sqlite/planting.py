@@ -62,6 +62,7 @@ class _Planting:
         self._parents: dict[Key, tuple[QueueRow, Found]] = {}
         """By their keys: those that are there, and those that were added."""
         self._new: set[Key] = set()
+        self._taken = self._taken_ids()
 
     def run(self) -> list[Added]:
         """Check all, then add all."""
@@ -132,12 +133,27 @@ class _Planting:
             raise parent_finished(parent.queue, parent.job_id, found.state)
         return row, found
 
+    def _taken_ids(self) -> set[tuple[int, str]]:
+        """Return which of the new ids are in use, in one look: mostly none is."""
+        rows = {
+            name: self._transaction.known_queue(name)
+            for name in {node.job.queue for node in self._nodes}
+        }
+        wanted = [
+            (row.id, node.job.job_id)
+            for node in self._nodes
+            if (row := rows[node.job.queue]) is not None
+        ]
+        found = self._transaction.value("jobs_taken", msgspec.json.encode(wanted).decode())
+        return {(queue_id, job_id) for queue_id, job_id in msgspec.json.decode(found)}
+
     def _find(self, queue: str, job_id: str) -> There | None:
         transaction = self._transaction
-        row = transaction.known_queue(queue)
-        found = None if row is None else find(transaction, row.id, job_id)
-        if row is None or found is None:
+        row = transaction.known_queue(queue) if self._taken else None
+        if row is None or (row.id, job_id) not in self._taken:
             return None
+        found = find(transaction, row.id, job_id)
+        assert found is not None  # noqa: S101 - its id is taken
         result, failed_reason, parent, _ = transaction.run("job_outcome", found.number)[0]
         return There(row, found, read_parent(parent), result, failed_reason)
 

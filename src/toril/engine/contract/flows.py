@@ -47,6 +47,7 @@ class Flows(Protocol):
 
         Raises:
             JobNotFoundError: A parent that should be there is not.
+            InvalidOptionError: One transaction does not reach all of the queues.
             WrongStateError: Such a parent has finished, or the claim does not hold it any more; a
                 node's job is there and is the child of another parent that is there; or a node that
                 has children is there.
