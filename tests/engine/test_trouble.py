@@ -18,6 +18,7 @@ from toril import App, HookEvent, InvalidOptionError, State, StoreBusyError
 from toril.backends.sqlite import connection
 from toril.engine.contract import Claim, Exchange
 from toril.engine.executor import Executor
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
 from toril.engine.runners.processes import ProcessOptions
@@ -204,7 +205,8 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
             together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
-            speaker=Speaker(dispatch, lost=lambda speech: None), ending=lambda: False,
+            speaker=Speaker(dispatch, lost=lambda speech: None),
+            asking=FlowAsking(app.backend().flows), ending=lambda: False,
         )  # fmt: skip
         claim = Claim("default", 1, 60_000)
         reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))

@@ -17,8 +17,6 @@ from typing import Any
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import Said
-from toril.engine.context_flows import FlowAsked
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
@@ -95,7 +93,7 @@ class ProcessSlots:
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
         self._closed = False
 
-    async def run(self, call: ProcessCall, emit: Callable[[Said | FlowAsked], Any]) -> bytes:
+    async def run(self, call: ProcessCall, emit: Callable[[Any], Any]) -> bytes:
         """Run one attempt in a child process and return its result, JSON.
 
         When this is cancelled, the child and all that the task started are killed and reaped

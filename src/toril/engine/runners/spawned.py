@@ -17,8 +17,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from toril.core.errors import TorilError
-from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, Said
-from toril.engine.context_flows import FlowAsked
+from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade
 from toril.engine.runners.deaths import died, how
 from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
@@ -79,7 +78,7 @@ class ChildProcess:
         self._reader = FrameReader()
         self._buffer = bytearray(READ_BYTES)
         self._answer: asyncio.Future[Answer] | None = None
-        self._emit: Callable[[Said | FlowAsked], Any] | None = None
+        self._emit: Callable[[Any], Any] | None = None
         self._answering: asyncio.Task[None] | None = None
         self._unsent = memoryview(b"")
         self._kills_before = out_of_memory_kills()
@@ -98,9 +97,7 @@ class ChildProcess:
         """The process's id, and its group's."""
         return self._process.pid
 
-    async def ask(
-        self, call: ProcessCall, frame: bytes, emit: Callable[[Said | FlowAsked], Any]
-    ) -> Answer:
+    async def ask(self, call: ProcessCall, frame: bytes, emit: Callable[[Any], Any]) -> Answer:
         """Have one call run. What the task says goes to `emit` before this returns.
 
         Once this was cancelled, or `emit` raised, the child is good for nothing but `kill`.
