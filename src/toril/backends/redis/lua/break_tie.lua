@@ -27,7 +27,6 @@ local key = queue.base .. id
 local facts = try('HMGET', key, 'name', 'parentKey', 'parent')
 if not facts or not facts[1] then return { 'missing' } end
 if not facts[2] or not facts[3] or redis.call('EXISTS', facts[2]) == 0 then return { 'no_parent' } end
-local waited = redis.call('SISMEMBER', facts[2] .. ':dependencies', key)
-tell_parent_gone(queue, id, facts[3])
+local waited = tell_parent_gone(queue, id, facts[3])
 redis.call('HDEL', key, 'parentKey', 'parent')
-return { 'ok', waited }
+return { 'ok', waited and 1 or 0 }
