@@ -84,6 +84,8 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
         found.append(
             ("waits", "until its children are done: toril flows show " + f"{info.queue} {info.id}")
         )
+    if info.parent_id is not None:
+        found.append(("child of", f"{info.parent_queue} {info.parent_id}"))
     if info.priority:
         found.append(("priority", str(info.priority)))
     if info.deduplication_id is not None:

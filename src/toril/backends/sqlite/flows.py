@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from toril.backends.cursors import no_cursor
-from toril.backends.sqlite.lookup import Found, find, find_many, read, read_parent, require_job
+from toril.backends.sqlite.lookup import Found, find, find_many, read_parent, require_job
 from toril.backends.sqlite.planting import add_nodes
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.ties import child_key, read_ties, tell_gone
 from toril.backends.sqlite.transaction import QueueRow, Transaction
 from toril.backends.sqlite.writer import Writer
-from toril.core.clock import Clock
 from toril.engine.contract.flows import MAX_BELOW, NewNode
 from toril.engine.events import EventName
 from toril.engine.flow import ChildPage, ChildRecord, Fate
 from toril.engine.flow_refusals import held_below, no_parent, too_many
-from toril.engine.job import Added, JobRecord
+from toril.engine.job import Added
 from toril.engine.states import State
 
 NO_LIMIT = 2**62
@@ -26,10 +25,9 @@ NO_LIMIT = 2**62
 class SqliteFlows:
     """The role `Flows`."""
 
-    def __init__(self, writer: Writer, reader: Reader, clock: Clock) -> None:
+    def __init__(self, writer: Writer, reader: Reader) -> None:
         self._writer = writer
         self._reader = reader
-        self._clock = clock
 
     async def add(self, nodes: Sequence[NewNode], *, token: str | None = None) -> list[Added]:
         return await self._writer.run(lambda transaction: add_nodes(transaction, nodes, token))
@@ -61,21 +59,22 @@ class SqliteFlows:
     ) -> ChildRecord:
         queue, job_id, _, fate, value = row
         found = _find(view, queue, job_id)
-        records = [] if found is None else read(view, queue, [found.number], self._clock)
-        record = records[0] if records else None
-        is_parent = False
-        if found is not None and not brief:
-            is_parent = bool(view.run("children_last", found.number)[0][0])
+        rows = [] if found is None else view.run("child_facts", found.number)
+        name, state, reason, is_parent = rows[0] if rows else (None, None, None, 0)
+        if fate in ("failed", "ignored"):
+            reason = value
+        elif state != State.FAILED:
+            reason = None  # of an attempt, and not for good
         return ChildRecord(
             key=child_key(queue, job_id),
             queue=queue,
             job_id=job_id,
             fate=fate,
             value=None if fate in ("pending", "failed") else value,
-            name=None if record is None else record.name,
-            state=None if record is None or brief else record.state,
-            failed_reason=_reason(fate, value, record),
-            is_parent=is_parent,
+            name=name,
+            state=None if state is None or brief else State(state),
+            failed_reason=reason,
+            is_parent=bool(is_parent) and not brief,
         )
 
     async def known(self, queue: str, job_ids: Sequence[str]) -> list[list[ChildRecord]]:
@@ -218,9 +217,3 @@ def _known(view: View, number: int) -> list[ChildRecord]:
 def _find(view: View, queue: str, job_id: str) -> Found | None:
     rows = view.run("queue_get", queue)
     return find(view, rows[0][0], job_id) if rows else None
-
-
-def _reason(fate: Fate, value: str | None, record: JobRecord | None) -> str | None:
-    if fate in ("failed", "ignored"):
-        return value
-    return record.failed_reason if record is not None and record.state is State.FAILED else None

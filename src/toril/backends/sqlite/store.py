@@ -71,6 +71,6 @@ def open_sqlite(
         limits=SqliteLimits(writer),
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
-        flows=SqliteFlows(writer, reader, clock),
+        flows=SqliteFlows(writer, reader),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )
