@@ -22,6 +22,8 @@ from toril.core.redact import without_password
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
+from toril.engine.flow_stuck import flow_findings
+from toril.engine.flows import Flows
 from toril.engine.hooks import Hook, HookName, Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.letter_rules import check_rules
@@ -102,6 +104,8 @@ class App(TaskMaker):
         self._producer = Producer(
             self._store.get, self.url, self._hooks, middleware=self._enqueue_middleware
         )
+        self.flows = Flows(self._producer)
+        """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)
         FORKS.tell(self._producer)
 
@@ -330,15 +334,15 @@ class App(TaskMaker):
         """
         backend = self.backend()
         health = await backend.lifecycle.check()
-        if not health.ok:
-            return health  # what cannot be used cannot be looked at for rules and schedules either
+        if not health.ok:  # what is damaged may not be looked at
+            return health
         knows = any(True for _ in self._registry)
         schedules = await schedule_findings(
             backend.schedules,
             (lambda one: unfit(one, self._registry)) if knows else unreadable,
         )
-        found = [*health.findings, *schedules, *await check_rules(backend)]
-        return Health(found, health.repairs)
+        found = [*schedules, *await flow_findings(backend), *await check_rules(backend)]
+        return Health([*health.findings, *found], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:
         """Mend what `check` has found.

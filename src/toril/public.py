@@ -41,6 +41,11 @@ from toril.engine.deduplication import Deduplication as Deduplication
 from toril.engine.drafts import JobDraft as JobDraft
 from toril.engine.events import EventName as EventName
 from toril.engine.events import EventRecord as EventRecord
+from toril.engine.flow_stuck import StuckFlow as StuckFlow
+from toril.engine.flow_tree import FlowNode as FlowNode
+from toril.engine.flow_tree import FlowProgress as FlowProgress
+from toril.engine.flows import Flow as Flow
+from toril.engine.flows import Flows as Flows
 from toril.engine.handle import Job as Job
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo
@@ -51,6 +56,9 @@ from toril.engine.letter_info import LetterInfo as LetterInfo
 from toril.engine.letter_info import LetterPage as LetterPage
 from toril.engine.middleware import Call as Call
 from toril.engine.migration import QueueMove as QueueMove
+from toril.engine.node import Node as Node
+from toril.engine.node import chain as chain
+from toril.engine.node import group as group
 from toril.engine.operations import acting as acting
 from toril.engine.options import JobOptions as JobOptions
 from toril.engine.options import KeepPolicy as KeepPolicy
@@ -62,6 +70,7 @@ from toril.engine.outcomes import Fail as Fail
 from toril.engine.outcomes import Outcome as Outcome
 from toril.engine.outcomes import Retry as Retry
 from toril.engine.outcomes import Snooze as Snooze
+from toril.engine.outcomes import WaitForChildren as WaitForChildren
 from toril.engine.profiles import Profile as Profile
 from toril.engine.queue import Page as Page
 from toril.engine.queue import Queue as Queue

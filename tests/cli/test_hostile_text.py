@@ -50,6 +50,9 @@ LOOKS: list[list[str]] = [
     ["events", QUEUE, "--from-start"],
     ["metrics"],
     ["top", "--once"],
+    ["flows", "list"],
+    ["flows", "list", "--stuck"],
+    ["flows", "show", QUEUE, JOB],
     ["doctor"],
     ["limit", QUEUE],
     ["dead", "list", "--letters", LETTERS],
@@ -127,6 +130,17 @@ def store(terminal: Terminal) -> Terminal:
         )
         database.execute(
             "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0)"
+        )
+        database.execute(
+            "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="
+            " (SELECT id FROM queues WHERE name = 'other')"
+        )
+        database.execute(
+            "UPDATE queues SET n_wait = 0, n_waiting_children = 1, flows = 1 WHERE name = 'other'"
+        )
+        database.execute(
+            "INSERT INTO children SELECT number, 'mail', 'gone', 1, 'pending', NULL FROM jobs"
+            " WHERE state = 'waiting-children'"
         )
         _spoil(database)
     database.close()

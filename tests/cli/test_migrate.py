@@ -8,7 +8,7 @@ import pytest
 from tests.cli.support import Terminal
 from tests.support.contract import card
 
-from toril import App
+from toril import App, JobOptions, Node
 from toril.cli.codes import DONE, STATE, STORE, USAGE
 from toril.engine.job import NewJob
 
@@ -37,10 +37,10 @@ def test_migrate_moves_and_says_what(terminal: Terminal) -> None:
     assert (result.code, result.err) == (DONE, "")
     head, mail, reports, summary = result.out.splitlines()
     assert head.split() == [
-        "QUEUE", "WAITING", "PRIO", "DELAYED", "FAILED", "DONE", "LEFT", "THEN",
+        "QUEUE", "WAITING", "PRIO", "DELAYED", "CHILDREN", "FAILED", "DONE", "LEFT", "THEN",
     ]  # fmt: skip
-    assert mail.split() == ["mail", "1", "1", "0", "1", "3", "0", "goes", "on"]
-    assert reports.split() == ["reports", "0", "0", "1", "0", "0", "0", "goes", "on"]
+    assert mail.split() == ["mail", "1", "1", "0", "0", "1", "3", "0", "goes", "on"]
+    assert reports.split() == ["reports", "0", "0", "1", "0", "0", "0", "0", "goes", "on"]
     assert summary.startswith("7 jobs moved in ")
     assert "jobs/s), counted in both stores." in summary
     there = terminal.here("queues", "--url", to, "--json").json["queues"]
@@ -63,7 +63,8 @@ def test_migrate_says_it_as_json(terminal: Terminal) -> None:
     assert facts["jobs_per_s"] > 0
     (mail,) = facts["queues"]
     assert mail["moved"] == {
-        "wait": 1, "prioritized": 1, "delayed": 0, "failed": 1, "completed": 3,
+        "wait": 1, "prioritized": 1, "delayed": 0, "waiting-children": 0, "failed": 1,
+            "completed": 3,
     }  # fmt: skip
     assert (mail["queue"], mail["paused"], mail["tied"], mail["taken"]) == ("mail", False, 0, 0)
 
@@ -76,7 +77,7 @@ def test_dry_run_changes_nothing(terminal: Terminal) -> None:
     table, document = terminal.here(*words), terminal.here(*words, "--json").json
 
     assert table.code == DONE
-    assert table.out.splitlines()[1].split()[:6] == ["mail", "1", "1", "0", "1", "3"]
+    assert table.out.splitlines()[1].split()[:7] == ["mail", "1", "1", "0", "0", "1", "3"]
     assert (
         table.out.splitlines()[-1] == f"7 jobs of {terminal.url} would move; nothing was changed."
     )
@@ -114,12 +115,11 @@ def test_migrate_refuses_a_queue_that_a_worker_serves(terminal: Terminal) -> Non
 
 
 def test_jobs_that_stay_are_told_and_no_success(terminal: Terminal) -> None:
-    tied, taken = '{"parent":{"id":"1","queue":"bull:flows"}}', '"another"'
+    taken = '"another"'
 
     async def prepare(app: App) -> None:
         await app.backend().jobs.add(
             [
-                NewJob(queue="mail", name="send", data="1", opts=tied, job_id="first"),
                 NewJob(queue="mail", name="send", data="1", job_id="second"),
                 NewJob(queue="mail", name="send", data="1"),
             ]
@@ -129,14 +129,18 @@ def test_jobs_that_stay_are_told_and_no_success(terminal: Terminal) -> None:
                 [NewJob(queue="mail", name="send", data=taken, job_id="second")]
             )
 
+        parent = Node("mail", "parent", options=JobOptions(job_id="first"))
+        await app.flows.add(parent.with_children([Node("other", "child")]))
+
     terminal.ask(prepare)
 
-    result = terminal.here("migrate", "--from", terminal.url, "--to", target_of(terminal))
+    words = ("migrate", "--queue", "mail", "--from", terminal.url, "--to", target_of(terminal))
+    result = terminal.here(*words)
 
     assert result.code == STATE
     lines = result.out.splitlines()
-    assert lines[1].split() == ["mail", "1", "0", "0", "0", "0", "2", "goes", "on"]
-    assert lines[2].startswith("mail: 1 job stayed, such as first, tied by BullMQ to a flow")
+    assert lines[1].split() == ["mail", "1", "0", "0", "0", "0", "0", "2", "goes", "on"]
+    assert lines[2].startswith("mail: 1 job stayed, such as first, tied to a flow in queues")
     assert lines[3].startswith("mail: 1 job stayed, such as second, as the target has another")
     assert lines[4].startswith("1 job moved in")
 

@@ -256,7 +256,10 @@ class Model:
         job.deferred = job.cancelled or job.deferred
         if kind != "released":
             job.stalled = 0
-        if kind != "released" and wait_ms and job.cancelled is None:
+        if kind == "waiting_children" and job.cancelled is None:
+            # It has no children, so it goes on at once, as a parent does that is released.
+            self._line_up(job, "release_parent", front=job.priority == 0)
+        elif kind != "released" and wait_ms and job.cancelled is None:
             self._delay(job, now.after(wait_ms), "retry")
         else:
             self._line_up(job, "retry", front=kind == "released")

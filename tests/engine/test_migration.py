@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from tests.support.contract import HandWorker, card, check_counts, job, line, outcome, told
+from tests.support.flows import KIDS, PARENTS, Tree, children, fail, fates, finish, plant
 from tests.support.redis_servers import RedisServer
 
 from toril import App, JobOptions, RateLimit, Settings
@@ -19,8 +20,9 @@ from toril.core.errors import InvalidOptionError, MigrationError, WrongStateErro
 from toril.engine.contract import Backend, DeadLetterRule, JobFilter
 from toril.engine.contract.jobs import JobPage
 from toril.engine.deduplication import DeduplicationRule, HeldId
+from toril.engine.flow import ParentRef
 from toril.engine.job import WholeJob
-from toril.engine.migration import MOVABLE, QueueMove, move
+from toril.engine.migration import MOVABLE, QueueMove, move, plan
 from toril.engine.operator import CHUNK
 from toril.engine.schedules.record import Beside, Declared, ScheduleRecord
 from toril.engine.schedules.saving import change, pausing, save
@@ -463,30 +465,21 @@ async def test_unknown_queue_is_refused_with_the_nearest(stores: Stores) -> None
 
 
 TIES = (
-    '{"parent":{"id":"1","queue":"bull:flows"}}',
+    '{"repeat":{"every":1000,"count":2},"repeatJobKey":"tick"}',
     '{"parent":{"id":"2","queue":"bull:flows"},"attempts":2}',
 )
+"""Options of jobs whose schedule or parent is not there any more."""
 
 
-async def test_jobs_that_bullmq_has_tied_stay_where_they_are(stores: Stores) -> None:
-    for number in range(120):
-        await stores.source.jobs.add(
-            [
-                job(Q, job_id=f"t{number}", opts=TIES[number % 2]),
-                job(Q, job_id=f"free{number}", opts='{"attempts":3}', data='{"parent":1}'),
-                job(Q, job_id=f"p{number}", opts=TIES[number % 2], priority=2),
-            ]
-        )
+async def test_jobs_whose_schedule_or_parent_is_gone_move_like_any_other(stores: Stores) -> None:
+    await stores.source.jobs.add(
+        [job(Q, job_id=f"t{number}", opts=TIES[number % 2]) for number in range(120)]
+    )
 
     (found,) = await move_all(stores)
-    (again,) = await move_all(stores)
 
-    assert (found.moved[State.WAIT], found.moved[State.PRIORITIZED]) == (120, 0)
-    assert (found.tied, found.taken) == (again.tied, again.taken) == (240, 0)
-    assert found.tied_id is not None
-    assert await line(stores.source, State.WAIT, Q) == [f"t{number}" for number in range(120)]
-    assert await line(stores.target, State.WAIT, Q) == [f"free{number}" for number in range(120)]
-    assert not await paused(stores.target)
+    assert (found.moved[State.WAIT], found.tied, found.taken) == (120, 0, 0)
+    assert await line(stores.target, State.WAIT, Q) == [f"t{number}" for number in range(120)]
 
 
 async def test_jobs_keep_their_deduplication_ids(stores: Stores) -> None:
@@ -711,3 +704,98 @@ async def test_jobs_that_a_schedule_has_made_before_move_like_any_other(stores: 
 
     assert (moved.moved[State.FAILED], moved.tied) == (1, 0)
     assert await line(stores.target, State.FAILED, Q) == ["repeat:tick:1000"]
+
+
+# Flows
+
+
+async def plant_flow(backend: Backend) -> None:
+    """Add a tree of three levels over three queues; two of its jobs have ended."""
+    middle = Tree("M", "middle", [Tree("L1"), Tree("L2")], on_failure="ignore")
+    root = Tree("G", PARENTS, [middle, Tree("N", on_failure="ignore"), Tree("O")])
+    await plant(backend, root)
+    worker = HandWorker(backend)
+    await finish(worker, "L1", value='"first"')
+    await finish(worker, "L2")
+    await fail(worker, "N", reason="no luck")
+
+
+async def test_flow_moves_whole_and_goes_on_in_the_target(stores: Stores) -> None:
+    await plant_flow(stores.source)
+
+    moves = {each.queue: each for each in await move_all(stores)}
+
+    assert sum(each.tied + each.taken for each in moves.values()) == 0
+    assert moves[PARENTS].moved[State.WAITING_CHILDREN] == 1
+    assert await fates(stores.target, "G") == {"M": "pending", "N": "ignored", "O": "pending"}
+    found = {child.job_id: child for child in await children(stores.target, "M", "middle")}
+    assert (found["L1"].fate, found["L1"].value) == ("completed", '"first"')
+    there = await stores.target.jobs.get("middle", "M")
+    assert there is not None
+    assert there.parent == ParentRef(PARENTS, "G", "ignore")
+    worker = HandWorker(stores.target)
+    await finish(worker, "O")
+    await finish(worker, "M", "middle")
+    await finish(worker, "G", PARENTS)
+    for queue in (KIDS, "middle", PARENTS):
+        record = await stores.source.counts.queue(queue)
+        assert record is not None
+        assert not any(record.counts.values())
+
+
+async def test_move_that_would_cut_a_flow_leaves_it_whole(stores: Stores) -> None:
+    await plant_flow(stores.source)
+    await plant(stores.source, Tree("P", PARENTS, [Tree("C", PARENTS)]))
+
+    (found,) = await move(stores.source, stores.target, [PARENTS])
+
+    assert (found.tied, found.tied_id) == (1, "G")
+    assert await line(stores.target, State.WAITING_CHILDREN, PARENTS) == ["P"]
+    assert await line(stores.source, State.WAITING_CHILDREN, PARENTS) == ["G"]
+    assert await fates(stores.source, "G") == {"M": "pending", "N": "ignored", "O": "pending"}
+    await finish(HandWorker(stores.target), "C", PARENTS)
+    await finish(HandWorker(stores.target), "P", PARENTS)
+
+
+async def test_plan_says_which_flows_would_be_cut(stores: Stores) -> None:
+    await plant_flow(stores.source)
+
+    (part,) = await plan(stores.source, [PARENTS])
+    whole = await plan(stores.source, None)
+
+    assert (part.tied, part.tied_id, part.moved[State.WAITING_CHILDREN]) == (1, "G", 0)
+    assert [each.tied for each in whole] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("calls", range(1, 6))
+async def test_move_of_flows_that_was_cut_short_is_ended_by_another(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    await plant_flow(stores.source)
+    left = calls
+
+    def cut(role: Any, verb: str) -> None:
+        whole = getattr(role, verb)
+
+        async def act(*args: Any, **how: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                raise RuntimeError("killed")
+            return await whole(*args, **how)
+
+        monkeypatch.setattr(role, verb, act)
+
+    cut(stores.source.moving, "remove")
+    cut(stores.target.moving, "adopt")
+    with pytest.raises(RuntimeError, match="killed"):
+        await move_all(stores)
+    monkeypatch.undo()
+
+    moves = await move_all(stores)
+
+    assert sum(each.tied + each.taken for each in moves) == 0
+    worker = HandWorker(stores.target)
+    await finish(worker, "O")
+    await finish(worker, "M", "middle")
+    await finish(worker, "G", PARENTS)

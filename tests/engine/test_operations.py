@@ -19,7 +19,9 @@ from toril import (
     InvalidOptionError,
     JobNotFoundError,
     JobOptions,
+    Node,
     RetryPolicy,
+    State,
     acting,
 )
 from toril.engine.handle import Job
@@ -141,6 +143,17 @@ async def test_what_is_done_to_a_job_is_told_once(
     assert (event.actor, event.reason, event.error) == ("program", None, None)
 
 
+async def test_untying_a_job_from_its_parent_is_told(toril_app: MemoryApp, told: Told) -> None:
+    flow = await toril_app.flows.add(Node("mail", "parent", children=[Node("mail", "child")]))
+    (node,) = (await flow.tree()).children
+    job = toril_app.queue("mail").job(node.id)
+
+    assert await job.leave_flow()
+
+    assert [(event.verb, event.job_id) for event in told] == [("leave_flow", node.id)]
+    assert await toril_app.queue("mail").job(flow.id).state() is State.WAIT
+
+
 async def test_retrying_a_job_is_told(toril_app: MemoryApp, told: Told) -> None:
     @toril_app.task(queue="mail")
     async def send() -> None: ...
@@ -158,7 +171,7 @@ async def test_retrying_a_job_is_told(toril_app: MemoryApp, told: Told) -> None:
 
 def test_no_verb_is_left_out_of_these_tests() -> None:
     assert {verb for verb, *_ in QUEUE_VERBS} == verbs(Operator)
-    assert {verb for verb, *_ in JOB_VERBS} | {"retry"} == verbs(JobOperator)
+    assert {verb for verb, *_ in JOB_VERBS} | {"retry", "leave_flow"} == verbs(JobOperator)
 
 
 def test_handles_operate_by_no_other_way() -> None:

@@ -42,9 +42,9 @@ def test_a_job_that_runs_goes_only_with_its_whole_queue() -> None:
     assert all(may(State.ACTIVE, state) for state in FINISHED)
 
 
-def test_what_waits_for_its_children_goes_only_with_its_whole_queue() -> None:
+def test_what_waits_for_its_children_goes_only_with_its_whole_flow_or_queue() -> None:
     gone = [a.verb for a in TRANSITIONS if (a.before, a.after) == (State.WAITING_CHILDREN, None)]
-    assert gone == ["obliterate"]
+    assert gone == ["remove", "obliterate", "migrate"]
 
 
 def test_nothing_holds_a_loose_job() -> None:

@@ -17,6 +17,7 @@ from toril import App, HookEvent, InvalidOptionError, State, StoreBusyError
 from toril.backends.sqlite import connection
 from toril.engine.contract import Claim, Exchange
 from toril.engine.executor import Executor
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
 from toril.engine.message_sender import MessageSender
@@ -196,7 +197,8 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
             together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
-            sender=MessageSender(dispatch, refused=lambda message: None), ending=lambda: False,
+            sender=MessageSender(dispatch, refused=lambda message: None),
+            asking=FlowAsking(app.backend().flows), ending=lambda: False,
         )  # fmt: skip
         claim = Claim("default", 1, 60_000)
         reply = await app.backend().dispatch.exchange(Exchange("w", (), [claim], 1))

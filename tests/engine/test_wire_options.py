@@ -19,7 +19,6 @@ from toril.engine.wire_options import (
     KEEP_LOGS,
     WireOptions,
     from_wire,
-    is_tied,
     to_wire,
 )
 
@@ -179,23 +178,8 @@ def test_options_that_nobody_can_mean_are_read_as_far_as_they_can_be(text: str) 
     read = from_wire(text)
 
     read.retry(RetryPolicy())
-    is_tied(text)
     id_in(text)
     assert isinstance(read.keep_logs, int)
-
-
-@pytest.mark.parametrize(
-    ("text", "tied"),
-    [
-        ('{"parent":{"id":"1"}}', True),
-        ('{"repeat":{}}', False),
-        ('{"jobId":"parent"}', False),
-        ('["parent"]', False),
-        ('{"parent":' + "[" * 1_100 + "]" * 1_100 + "}", False),
-    ],
-)
-def test_job_is_tied_by_a_parent(text: str, tied: bool) -> None:
-    assert is_tied(text) == tied
 
 
 def test_long_numbers_are_cut_and_not_passed_over() -> None:

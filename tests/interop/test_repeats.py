@@ -78,7 +78,7 @@ async def test_repeat_goes_on_with_its_data(
     assert len(digest) == 32
     fields = redis_server.command("HGETALL", f"{redis_prefix}:{Q}:repeat:{digest}")
     assert fields[::2] == ["name", "pattern"], "as that version writes it"
-    (before,) = await app.schedules.list()
+    (before,) = await app.schedules.list(Q)
     assert (before.id, before.cron, before.data) == (
         digest,
         "* * * * * *",
@@ -88,7 +88,7 @@ async def test_repeat_goes_on_with_its_data(
     seen = await ran(app, 3)
 
     assert seen[:3] == [(True, 5)] * 3
-    (after,) = await app.schedules.list()
+    (after,) = await app.schedules.list(Q)
     assert (after.data, after.problem) == ({"scheduled": True, "n": 5}, None)
     jobs = (await app.queue(Q).jobs(State.DELAYED)).jobs
     assert [job.options["removeOnComplete"] for job in jobs] == [10]
@@ -103,7 +103,7 @@ async def test_repeat_of_a_span_goes_on(app: App, five: Five) -> None:
     seen = await ran(app, 3)
 
     assert seen[:3] == [(True, 0)] * 3
-    (found,) = await app.schedules.list()
+    (found,) = await app.schedules.list(Q)
     assert found.every_s == 0.3
 
 
@@ -112,7 +112,7 @@ async def test_limit_of_a_repeat_holds(app: App, five: Five) -> None:
 
     seen = await ran(app, 3)
 
-    (found,) = await app.schedules.list()
+    (found,) = await app.schedules.list(Q)
     assert (found.ended, found.limit) == (True, 3)
     assert len(seen) == 3
 
@@ -121,11 +121,11 @@ async def test_repeat_is_paused_resumed_and_removed_like_a_schedule(app: App, fi
     job_id = await five.add("daily", {"scheduled": True, "n": 2}, repeat={"pattern": "0 6 * * *"})
     digest = job_id.split(":")[1]
 
-    await app.schedules.pause(digest)
+    await app.schedules.pause(digest, queue=Q)
     assert (await app.queue(Q).jobs(State.DELAYED)).jobs == []
-    await app.schedules.resume(digest)
+    await app.schedules.resume(digest, queue=Q)
 
     (job,) = (await app.queue(Q).jobs(State.DELAYED)).jobs
     assert (job.name, job.data) == ("daily", {"scheduled": True, "n": 2})
-    assert await app.schedules.remove(digest)
+    assert await app.schedules.remove(digest, queue=Q)
     assert (await app.queue(Q).jobs(State.DELAYED)).jobs == []

@@ -52,7 +52,7 @@ async def test_node_lists_our_schedules(app: App, node: Node) -> None:
     assert (daily["limit"], daily["endDate"]) == (9, epoch_ms(end))
     assert daily["template"]["data"] == {"n": 1}
     assert (hourly["every"], hourly["iterationCount"]) == (HOUR_MS, 1)
-    mine = {one.id: one for one in await app.schedules.list()}
+    mine = {one.id: one for one in await app.schedules.list(Q)}
     for theirs in (hourly, daily):
         next_at = mine[theirs["key"]].next_at
         assert next_at is not None
@@ -71,14 +71,14 @@ async def test_we_list_and_run_what_node_has_made(app: App, node: Node) -> None:
     template = {"name": "cars", "data": {"n": 7}, "opts": {"priority": 3}}
     await node.upsert_scheduler(Q, "tick", {"every": 100, "limit": 5}, template)
 
-    (found,) = await app.schedules.list()
+    (found,) = await app.schedules.list(Q)
     assert (found.id, found.every_s, found.limit, found.data) == ("tick", 0.1, 5, {"n": 7})
     assert found.options == {"priority": 3}
     async with app.worker():
         await soon(lambda: len(ran) == 5)
 
         async def ended() -> bool:
-            return (await app.schedules.list())[0].ended
+            return (await app.schedules.list(Q))[0].ended
 
         await soon(ended)
     assert ran == [7] * 5
@@ -95,7 +95,7 @@ async def test_node_works_what_we_have_made(app: App, node: Node) -> None:
     await app.schedules.put("tick", app.queue(Q), {"n": 1}, name="cars", every=0.1, limit=4)
 
     await worker.wait_for("completed", many=4, deadline_s=PATIENCE_S)
-    found = await app.schedules.get("tick")
+    found = await app.schedules.get("tick", queue=Q)
     assert found is not None
     assert (found.made, found.ended) == (4, True)
 
@@ -116,7 +116,7 @@ async def test_both_work_schedules_and_each_slot_once(app: App, node: Node) -> N
     async with app.worker(concurrency=1):
 
         async def ended() -> bool:
-            return all(one.ended for one in await app.schedules.list())
+            return all(one.ended for one in await app.schedules.list(Q))
 
         await soon(ended, "all schedules to end")
 
@@ -139,14 +139,14 @@ async def test_node_edits_and_removes_ours(app: App, node: Node) -> None:
 
     await node.upsert_scheduler(Q, "tick", {"pattern": "0 6 * * *", "tz": "UTC"}, {"name": "vans"})
 
-    found = await app.schedules.get("tick")
+    found = await app.schedules.get("tick", queue=Q)
     assert found is not None
     assert (found.name, found.cron, found.every_s, found.data) == ("vans", "0 6 * * *", None, {})
     assert (found.missed, found.jitter_s) == ("all", 5.0)  # what it cannot say stays
     assert len((await app.queue(Q).jobs(State.DELAYED)).jobs) == 1
 
     assert await node.call(Q, "removeJobScheduler", "tick") is True
-    assert await app.schedules.list() == []
+    assert await app.schedules.list(Q) == []
     assert (await app.queue(Q).jobs(State.DELAYED)).jobs == []
 
 
@@ -163,7 +163,7 @@ async def test_we_edit_and_remove_theirs(app: App, node: Node) -> None:
     )
     assert "every" not in seen
     assert (await node.counts(Q, "delayed", "wait")) == {"delayed": 1, "wait": 0}
-    assert await app.schedules.remove("tick")
+    assert await app.schedules.remove("tick", queue=Q)
     assert await node.call(Q, "getJobSchedulers") == []
     assert (await node.counts(Q, "delayed")) == {"delayed": 0}
 
@@ -172,12 +172,12 @@ async def test_paused_schedule_makes_nothing_until_node_gives_it_a_job(
     app: App, node: Node
 ) -> None:
     await app.schedules.put("tick", app.queue(Q), name="cars", every=3600.0)
-    await app.schedules.pause("tick")
+    await app.schedules.pause("tick", queue=Q)
     assert (await node.counts(Q, "delayed", "wait")) == {"delayed": 0, "wait": 0}
 
     await node.upsert_scheduler(Q, "tick", {"every": 100}, {"name": "cars"})
 
-    found = await app.schedules.get("tick")
+    found = await app.schedules.get("tick", queue=Q)
     assert found is not None
     assert not found.paused
     ran: list[str] = []
@@ -203,7 +203,7 @@ async def test_both_find_the_same_moments(app: App, node: Node) -> None:
         await app.schedules.put(
             schedule_id, app.queue(Q), name="x", cron=cron, timezone="Asia/Tokyo"
         )
-    ours = {one.id: one.next_at for one in await app.schedules.list()}
+    ours = {one.id: one.next_at for one in await app.schedules.list(Q)}
     for schedule_id, cron in expressions.items():
         template = {"name": "x"}
         repeat = {"pattern": cron, "tz": "Asia/Tokyo"}
@@ -221,7 +221,7 @@ async def test_both_find_the_same_moments(app: App, node: Node) -> None:
 async def test_schedule_of_node_need_not_say_its_zone(app: App, node: Node) -> None:
     await node.upsert_scheduler(Q, "tick", {"pattern": "0 6 * * *"}, {"name": "cars"})
 
-    (found,) = await app.schedules.list()
+    (found,) = await app.schedules.list(Q)
 
     assert (found.cron, found.timezone, found.problem) == ("0 6 * * *", None, None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toril import App, Context, JobFailedError, RetryPolicy, Settings, Snooze, State
+from toril import App, Context, JobFailedError, Node, RetryPolicy, Settings, Snooze, State
 from toril.testing import ManualClock, MemoryApp, StillRunningError, in_memory
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
@@ -198,3 +198,30 @@ def test_the_clock_moves_both_ways_and_forward_only() -> None:
     assert (clock.now_ms(), clock.steady_ms()) == (500, 1505)
     with pytest.raises(ValueError, match=r"^seconds=-1"):
         clock.advance(-1)
+
+
+async def test_flows_run_to_their_end_with_the_clock_that_the_test_moves() -> None:
+    async with MemoryApp() as app:
+
+        @app.task(queue="kids")
+        async def child(n: int) -> int:
+            return n
+
+        @app.task(queue="parents")
+        async def parent(context: Context) -> int:
+            if not await context.children_results(child):
+                await context.add_children([child.with_options(delay=3600).node(1)])
+            await context.wait_for_children()
+            return sum((await context.children_results(child)).values())
+
+        top = Node("tops", "none", children=[parent.node()])
+        flow = await app.flows.add(top)
+
+        await app.run_until_idle()
+        (waiting,) = (await flow.tree()).children
+        assert waiting.state is State.WAITING_CHILDREN
+        ran = await app.run_until_idle(advance=True)
+
+        assert [event.task for event in ran.completed] == ["child", "parent"]
+        assert (await flow.tree()).children[0].result == 1
+        assert await flow.state() is State.WAIT

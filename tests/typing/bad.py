@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toril import App, Context, Job, JobDraft, JobOptions, RetryPolicy
+from toril import App, Context, Job, JobDraft, JobOptions, Node, RetryPolicy
 
 app = App()
 
@@ -39,6 +39,12 @@ async def use() -> None:
     other: Job[str] = await add.enqueue(1)  # E
     await app.queue("mail").add("send", object())  # E
     print(text, other)
+    add.node("one")  # E
+    add.node(1, children=[1])  # E
+    add.node(1, children=[], on_failure="explode")  # E
+    wrong: Node[str] = add.node(1)  # E
+    await app.flows.add(add)  # E
+    print(wrong)
 
 
 app.enqueue_middleware(slow)  # E

@@ -11,19 +11,26 @@ from toril import (
     Call,
     Cancel,
     Context,
+    Flow,
+    FlowNode,
+    FlowProgress,
     HookEvent,
     Job,
     JobDraft,
     JobInfo,
     KeepPolicy,
+    Node,
     Priority,
     QueueInfo,
     RetryPolicy,
     ScheduleInfo,
     Snooze,
+    StuckFlow,
     Task,
     TaskBundle,
     WholePayload,
+    chain,
+    group,
     provided,
 )
 from toril.testing import MemoryApp, Ran, in_memory
@@ -131,6 +138,33 @@ async def use() -> None:
     worker = app.worker(queues={"mail": 3, "default": 1}, concurrency=5)
     worker.stop()
     await worker.run(until_idle=True)
+
+
+async def use_flows() -> None:
+    leaf = add.node(1, b=2)
+    assert_type(leaf, Node[int])
+    tree = send.node("jo@example.com", name="Jo", children=[leaf, nothing.node()])
+    assert_type(tree, Node[str])
+    assert_type(add.node(1).with_children([leaf]).when_failed("ignore"), Node[int])
+    flow = await app.flows.add(tree)
+    assert_type(flow, Flow[str])
+    assert_type(await flow.result(timeout_s=1), str)
+    assert_type(await flow.progress(), FlowProgress)
+    assert_type(await flow.tree(), FlowNode)
+    assert_type(app.flows.add_sync(leaf), Flow[int])
+    assert_type(group(leaf, leaf, then=tree), Node[str])
+    assert_type(await app.flows.stuck(), list[StuckFlow])
+    named = Node("mail", "send", {"to": "x"}, children=[leaf], on_failure="remove")
+    await app.flows.add(chain(named, leaf))
+
+
+@app.task()
+async def parent(context: Context) -> int:
+    assert_type(await context.children_results(add), dict[str, int])
+    assert_type(await context.children_failures(), dict[str, str])
+    await context.add_children([add.node(1), send.node("x")])
+    await context.wait_for_children()
+    return sum(context.children_results_sync(add).values())
 
 
 async def test() -> None:

@@ -27,13 +27,14 @@ def not_found(queue: str, job_id: str) -> JobNotFoundError:
 
 def wrong_state(queue: str, job_id: str, state: State, verb: Verb) -> WrongStateError:
     """Return the error for a verb that is not allowed in the state of the job."""
-    if state is State.WAITING_CHILDREN:
+    unheld = set(ALLOWED[verb]) >= set(LOOSE)
+    if unheld and state is State.WAITING_CHILDREN:
+        done = _DONE[verb].partition(";")[0]
         text = (
-            f"is {state}; only BullMQ can remove or change a flow as a whole, and once the children"
-            " are done the job is in line like any other"
+            f"is {state}; only jobs that wait for no children can be {done}; cancel it first, or"
+            " remove its whole flow"
         )
     else:
-        unheld = set(ALLOWED[verb]) >= set(LOOSE)
         which = "jobs that no worker holds" if unheld else f"{' or '.join(ALLOWED[verb])} jobs"
         text = f"is {state}; only {which} can be {_DONE[verb]}"
     return refused(queue, job_id, text)

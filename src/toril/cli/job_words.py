@@ -81,7 +81,11 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     if info.run_at is not None:
         found.append(("due", moment_text(info.run_at)))
     if info.state is State.WAITING_CHILDREN:
-        found.append(("waits", "until its children are done; BullMQ shows and removes its flow"))
+        found.append(
+            ("waits", "until its children are done: toril flows show " + f"{info.queue} {info.id}")
+        )
+    if info.parent_id is not None:
+        found.append(("child of", f"{info.parent_queue} {info.parent_id}"))
     if info.priority:
         found.append(("priority", str(info.priority)))
     if info.deduplication_id is not None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
     "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),
+    "flows": ("flows:flows", "List flows that wait or are stuck; show one as a tree."),
     "pause": ("queue:pause", "Let no job of a queue start; those that run go on."),
     "resume": ("queue:resume", "Let the jobs of a paused queue start again."),
     "limit": ("queue:limit", "Show or set a queue's rate and concurrency, over all workers."),

@@ -23,6 +23,7 @@ COLUMNS = (
     Column("WAITING", right=True),
     Column("PRIO", right=True),
     Column("DELAYED", right=True),
+    Column("CHILDREN", right=True),
     Column("FAILED", right=True),
     Column("DONE", right=True),
     Column("LEFT", right=True),
@@ -123,16 +124,20 @@ def _tell_plan(output: Output, here: str, moves: Sequence[QueueMove]) -> None:
             what = plural(running, "running job")
             output.say(f"{move.queue} has {what}: its workers have to be stopped first.", WARN)
         if move.tied:
-            what = plural(move.tied, "parent of BullMQ's flows", "parents of BullMQ's flows")
-            output.say(f"{move.queue}: {what} would stay, as the children are not done.", WARN)
+            what = plural(move.tied, "waiting parent")
+            output.say(
+                f"{move.queue}: {what} would stay, such as {move.tied_id}: the flow reaches into"
+                " queues that do not move.",
+                WARN,
+            )
 
 
 def _tell(output: Output, here: str, moves: Sequence[QueueMove], duration_s: float) -> None:
     for move in moves:
         if move.tied:
             output.say(
-                f"{move.queue}: {plural(move.tied, 'job')} stayed, such as {move.tied_id}, tied by"
-                " BullMQ to a flow.",
+                f"{move.queue}: {plural(move.tied, 'job')} stayed, such as {move.tied_id}, tied to"
+                " a flow in queues that did not move.",
                 WARN,
             )
         if move.taken:

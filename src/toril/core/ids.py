@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import uuid
 from typing import NewType
 
 from toril.core.checks import check_text, require
@@ -77,6 +78,11 @@ def check_job_id(job_id: str) -> JobId:
     integer = _INTEGER.fullmatch(job_id) is not None
     require(not integer, "job_id", job_id, "an id that is not an integer; those are the queue's")
     return JobId(job_id)
+
+
+def new_job_id() -> JobId:
+    """Return a job id that no other job has: random, as BullMQ gives it to the jobs of flows."""
+    return JobId(str(uuid.uuid4()))
 
 
 def new_worker_id() -> WorkerId:

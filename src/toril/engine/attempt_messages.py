@@ -7,11 +7,16 @@ refused, it does so in the call.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
 
 from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, TaskMessage
+from toril.engine.context_flows import FlowAsked
 from toril.engine.contract.dispatch import Speech
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
 from toril.engine.judging import describe
@@ -31,26 +36,38 @@ class AttemptMessages:
         sender: MessageSender,
         hooks: Hooks,
         maker: FollowUpMaker,
+        asking: FlowAsking,
     ) -> None:
         self._loop = loop
         self._sender = sender
         self._hooks = hooks
         self._maker = maker
+        self._asking = asking
 
     @property
     def is_full(self) -> bool:
         """Whether children should pause before they send more."""
         return self._sender.is_full
 
-    def receive(self, attempt: Attempt, message: TaskMessage) -> None:
+    def receive(
+        self, attempt: Attempt, message: TaskMessage | FlowAsked
+    ) -> Coroutine[Any, Any, bytes] | Future[bytes] | None:
         """Take a message of a task in this process, from any thread.
+
+        Returns:
+            The answer to a question, once there is one: a coroutine on the loop, else a future.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: The follow-up job cannot be added.
         """
         if isinstance(message, FollowUp | NamedFollowUp):
             self._add_follow_up(attempt, message)
-            return
+            return None
+        if not isinstance(message, ProgressMade | LineLogged):
+            answer = self._asking.answer(attempt.claimed, message, trusted=True)
+            if asyncio._get_running_loop() is self._loop:
+                return answer
+            return asyncio.run_coroutine_threadsafe(answer, self._loop)
         stored = _as_stored(attempt, message)
         if asyncio._get_running_loop() is self._loop:
             if not attempt.settled:
@@ -58,9 +75,15 @@ class AttemptMessages:
                 self._tell_hooks(attempt, message)
         elif self._sender.wait_for_room(stored, lambda: attempt.stop_kind is not None):
             self._loop.call_soon_threadsafe(self._send, attempt, message, stored)
+        return None
 
-    def receive_from_child(self, attempt: Attempt, message: TaskMessage) -> None:
+    def receive_from_child(
+        self, attempt: Attempt, message: TaskMessage | FlowAsked
+    ) -> Coroutine[Any, Any, bytes] | None:
         """Check and take a message of a child process, which need not come from our code.
+
+        Returns:
+            The answer to a question, once there is one.
 
         Raises:
             InvalidOptionError, InvalidPayloadError: As `receive`.
@@ -75,6 +98,9 @@ class AttemptMessages:
                 self._reserve_and_send(attempt, LineLogged(beginning(line, MAX_LINE_BYTES)))
             case ProgressMade(value):
                 self._reserve_and_send(attempt, ProgressMade(encode_text(decode(value))))
+            case _:
+                return self._asking.answer(attempt.claimed, message, trusted=False)
+        return None
 
     def _reserve_and_send(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
         stored = _as_stored(attempt, message)

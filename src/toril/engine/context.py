@@ -17,6 +17,7 @@ import msgspec
 from toril.core.clock import moment
 from toril.core.codec import Json, decode, encode_text
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.engine.context_flows import FlowAsked, FlowContext
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
@@ -91,7 +92,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
 
 
-class Context:
+class Context(FlowContext):
     """One attempt, as its task sees it."""
 
     __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "_store", "facts")
@@ -99,7 +100,7 @@ class Context:
     def __init__(
         self,
         facts: Facts,
-        emit: Callable[[TaskMessage], None],
+        emit: Callable[[TaskMessage | FlowAsked], Any],
         data: str | bytes,
         *,
         store: object = None,
@@ -108,7 +109,7 @@ class Context:
 
         Parameters:
             facts: What is known of the attempt.
-            emit: Takes what the task says; raises where that is refused.
+            emit: Takes messages of the task, and answers its questions. It raises if it refuses.
             data: The stored payload.
             store: Where the task's app has its jobs.
         """

@@ -131,7 +131,7 @@ class Endings:
         outcome.wait_ms = round(verdict.wait_s * 1000)
         outcome.until_ms = verdict.until_ms
         outcome.exhausted = verdict.exhausted
-        if verdict.kind == "failed":
+        if verdict.kind in ("failed", "waiting_children"):  # a failed child fails the latter
             handler = attempt.handler
             keep = from_wire(attempt.claimed.opts).keep_failed
             keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)

@@ -15,6 +15,7 @@ from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.deadlines import Deadlines
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.endings import Endings
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.handler import Handlers
 from toril.engine.hooks import Hooks
@@ -45,6 +46,7 @@ class Executor:
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
         sender: MessageSender,
+        asking: FlowAsking,
         ending: Callable[[], bool],
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
     ) -> None:
@@ -54,6 +56,7 @@ class Executor:
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             sender: Takes progress and log lines.
+            asking: Answers questions of tasks about the children of their jobs.
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
             enqueue_middleware: What sees each follow-up job first.
         """
@@ -68,7 +71,7 @@ class Executor:
             worker_id=worker_id,
             middleware=middleware,
             hooks=hooks,
-            messages=AttemptMessages(self._loop, sender, hooks, maker),
+            messages=AttemptMessages(self._loop, sender, hooks, maker, asking),
             processes=processes,
         )
         self._deadlines = Deadlines(

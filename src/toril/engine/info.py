@@ -26,7 +26,7 @@ class AttemptInfo:
     ended_at: datetime
     worker_id: str
     outcome: str
-    """`completed`, `failed`, `retried`, `snoozed`, `released` or `stalled`."""
+    """`completed`, `failed`, `retried`, `snoozed`, `released`, `waiting_children` or `stalled`."""
     error: str | None
     traceback: str | None
 
@@ -75,6 +75,9 @@ class JobInfo:
     """`active`: why somebody has cancelled it. None: nobody has."""
     attempts: list[AttemptInfo]
     """Oldest first, the newest 50."""
+    parent_queue: str | None = None
+    parent_id: str | None = None
+    """Of a job of a flow: the queue and the id of its parent. None: it has none."""
 
     @classmethod
     def from_record(cls, record: JobRecord) -> JobInfo:
@@ -117,6 +120,8 @@ class JobInfo:
                 )
                 for attempt in record.attempts
             ],
+            parent_queue=None if record.parent is None else record.parent.queue,
+            parent_id=None if record.parent is None else record.parent.job_id,
         )
 
 

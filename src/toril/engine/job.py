@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from toril.engine.deduplication import DeduplicationRule, HeldId, id_in
+from toril.engine.flow import ChildRecord, ParentRef
 from toril.engine.states import State
 
 MAX_HISTORY = 50
@@ -76,7 +77,7 @@ class Claimed(msgspec.Struct, array_like=True, gc=False):
     started_ms: int = 0
 
 
-OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released"]
+OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released", "waiting_children"]
 
 
 class Finished(msgspec.Struct, kw_only=True, gc=False):
@@ -148,7 +149,7 @@ class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     ended_ms: int
     worker_id: str
     outcome: str
-    """`completed`, `failed`, `retried`, `snoozed`, `released` or `stalled`."""
+    """`completed`, `failed`, `retried`, `snoozed`, `released`, `waiting_children` or `stalled`."""
     error: str | None = None
     traceback: str | None = None
 
@@ -203,6 +204,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
     attempts: list[Attempt]
     """Oldest first, the newest `MAX_HISTORY`."""
     data_bytes: int
+    parent: ParentRef | None = None
+    """Whose child it is."""
 
     @property
     def deduplication_id(self) -> str | None:
@@ -241,3 +244,5 @@ class WholeJob(msgspec.Struct, frozen=True):
     """Oldest line first."""
     held: HeldId | None = None
     """The de-duplication id that it holds."""
+    children: list[ChildRecord] = []
+    """What it knows of its children."""

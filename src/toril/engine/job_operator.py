@@ -112,6 +112,19 @@ class JobOperator:
         async with self._doing("update_data"):
             await self._producer.backend().jobs.update_data(self.queue, self.id, data=text)
 
+    async def leave_flow(self) -> bool:
+        """Untie a job from its parent, which waits for it no longer; the job itself stays.
+
+        Returns:
+            Whether the parent was waiting for this job.
+
+        Raises:
+            JobNotFoundError: It is gone.
+            WrongStateError: It has no parent, or its parent is gone.
+        """
+        async with self._doing("leave_flow"):
+            return await self._producer.backend().flows.break_tie(self.queue, self.id)
+
     async def add_log(self, line: str) -> int:
         """Add a log line from outside; return how many there are.
 

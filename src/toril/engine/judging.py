@@ -10,7 +10,7 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError, InvalidPayloadError, UnknownTaskError
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
-from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
+from toril.engine.outcomes import Cancel, Fail, Retry, Snooze, WaitForChildren
 from toril.engine.stand_ins import is_one_of
 from toril.engine.texts import MAX_TEXT_BYTES, beginning, text_of
 
@@ -20,7 +20,7 @@ _MAX_KIND_BYTES = 512
 class Verdict(NamedTuple):
     """What happens next."""
 
-    kind: Literal["failed", "retried", "snoozed"]
+    kind: Literal["failed", "retried", "snoozed", "waiting_children"]
     reason: str | None
     wait_s: float = 0.0
     until: datetime | None = None
@@ -47,6 +47,8 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
     match error:
         case Snooze():
             return Verdict("snoozed", None, error.after_s or 0.0, error.until, counts=False)
+        case WaitForChildren():
+            return Verdict("waiting_children", None, counts=False)
         case Cancel() | Fail():
             return Verdict("failed", str(error.reason))
         case InvalidPayloadError() | InvalidOptionError() | UnknownTaskError():

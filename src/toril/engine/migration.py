@@ -17,19 +17,27 @@ from toril.core.errors import InvalidOptionError, MigrationError, WrongStateErro
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.jobs import JobPage
+from toril.engine.flow import ChildRecord
+from toril.engine.flow_ties import FlowTies
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.operator import CHUNK, Progress
 from toril.engine.schedules.moving import move_schedules
 from toril.engine.states import READY, State
 from toril.engine.sweeper import HEARTBEAT_S, take_back
-from toril.engine.wire_options import is_tied
 
 FIRST_CHUNK = 50
 """Jobs of the first chunk, whose size is not known."""
 CHUNK_BYTES = 4_000_000
 """About what a chunk weighs at most: large jobs travel in smaller company."""
 
-MOVABLE = (State.WAIT, State.PRIORITIZED, State.DELAYED, State.FAILED, State.COMPLETED)
+MOVABLE = (
+    State.WAIT,
+    State.PRIORITIZED,
+    State.DELAYED,
+    State.WAITING_CHILDREN,
+    State.FAILED,
+    State.COMPLETED,
+)
 
 _FOREVER = 1_000_000_000
 """Stalls that a job survives here: it lost its worker to the move, so that is held against none."""
@@ -45,7 +53,8 @@ class QueueMove:
     schedules: int
     """Schedules that left the source, each with the job that waits for its moment."""
     tied: int
-    """Jobs that stayed behind: they belong to a flow of BullMQ, which a move would cut."""
+    """Jobs that stayed behind: they belong to a flow that reaches into queues that were not moved.
+    A move would cut it."""
     tied_id: str | None
     """One of these."""
     taken: int
@@ -59,19 +68,26 @@ class QueueMove:
 
 async def plan(source: Backend, queues: Sequence[str] | None) -> list[QueueMove]:
     """Return what a move would find, as if it had been done. Changes nothing."""
+    records = await _records(source, queues)
+    ties = FlowTies(source, [record.name for record in records])
+    tied = {record.name: await ties.tied_parents(record) for record in records}
     return [
         QueueMove(
             queue=record.name,
-            moved={**record.counts, State.WAITING_CHILDREN: 0},
+            moved={
+                **record.counts,
+                State.WAITING_CHILDREN: record.counts[State.WAITING_CHILDREN]
+                - len(tied[record.name]),
+            },
             schedules=len(await source.schedules.ids(record.name)),
-            tied=record.counts[State.WAITING_CHILDREN],
-            tied_id=None,
+            tied=len(tied[record.name]),
+            tied_id=next(iter(tied[record.name]), None),
             taken=0,
             taken_id=None,
             paused=record.paused and not record.moving,
             duration_s=0.0,
         )
-        for record in await _records(source, queues)
+        for record in records
     ]
 
 
@@ -116,7 +132,21 @@ async def move(
         if progress is not None:
             progress(done)
 
-    return [await _QueueMover(source, target, name, count).run() for name in names]
+    ties = FlowTies(source, names)
+    movers = [_QueueMover(source, target, name, count, ties) for name in names]
+    if not any(record.counts[State.WAITING_CHILDREN] for record in await _records(source, names)):
+        return [await mover.run() for mover in movers]
+    # A flow goes on in none of its queues before it has moved in all of them.
+    for place, mover in enumerate(movers):
+        try:
+            await mover.close()
+        except WrongStateError:
+            for earlier in movers[:place]:
+                await earlier.give_up()
+            raise
+    for mover in movers:
+        await mover.move()
+    return [await mover.end() for mover in movers]
 
 
 async def _records(store: Backend, queues: Sequence[str] | None) -> list[QueueRecord]:
@@ -152,11 +182,20 @@ def _refuse_running(store: Backend, record: QueueRecord) -> None:
 class _QueueMover:
     """The move of one queue."""
 
-    def __init__(self, source: Backend, target: Backend, name: str, count: Progress) -> None:
+    def __init__(
+        self, source: Backend, target: Backend, name: str, count: Progress, ties: FlowTies
+    ) -> None:
         self._source = source
         self._target = target
         self._name = name
         self._count = count
+        self._ties = ties
+        self._begun_s = 0.0
+        self._was_done = False
+        """An earlier run has done all of it."""
+        self._stays_paused = False
+        self._give_up: list[Backend] = []
+        """Stores in which it has to be resumed if nothing is moved after all."""
         self._moved: Counter[State] = Counter()
         self._expected: Counter[State] = Counter()
         """What the target has to count."""
@@ -170,22 +209,47 @@ class _QueueMover:
 
     async def run(self) -> QueueMove:
         """Move the queue, or go on with a move that was cut short."""
-        begun_s = asyncio.get_running_loop().time()
+        await self.close()
+        await self.move()
+        return await self.end()
+
+    async def close(self) -> None:
+        """Pause the queue in both stores."""
+        self._begun_s = asyncio.get_running_loop().time()
         before, there = await self._source_record(), await self._target.counts.queue(self._name)
-        stays_paused = before.paused and not before.moving
+        self._stays_paused = before.paused and not before.moving
         is_empty = not _jobs(before) and not await self._source.schedules.ids(self._name)
         if there is not None and not there.moving and before.paused and is_empty:
-            return self._result(there.paused, begun_s)  # an earlier run has done all of it
+            self._was_done = True
+            return
+        if not before.paused:
+            self._give_up.append(self._source)
+        if there is None or not there.paused:
+            self._give_up.append(self._target)
         await self._close(before, there)
+
+    async def give_up(self) -> None:
+        """Let the queue go on where it did, as nothing is moved after all."""
+        for store in self._give_up:
+            await store.limits.resume(self._name)
+
+    async def move(self) -> None:
+        """Move its schedules and its jobs."""
+        if self._was_done:
+            return
         self._schedules = await move_schedules(
             self._source.schedules, self._target.schedules, self._name
         )
         self._expected.update((await self._target_record()).counts)
         while await self._move_states():
             pass  # until nothing is found any more: something may have been added meanwhile
-        await self._verify()
-        await self._open(stays_paused)
-        return self._result((await self._target_record()).paused, begun_s)
+
+    async def end(self) -> QueueMove:
+        """Compare what was counted, let the queue go on, and say what became of it."""
+        if not self._was_done:
+            await self._verify()
+            await self._open(self._stays_paused)
+        return self._result((await self._target_record()).paused, self._begun_s)
 
     async def _close(self, before: QueueRecord, there: QueueRecord | None) -> None:
         """Pause the queue in both stores, and bring its settings over."""
@@ -226,17 +290,7 @@ class _QueueMover:
         """Move what is there; return how many jobs."""
         self._tied = self._taken = 0
         self._left.clear()
-        moved = sum([await self._move_state(state) for state in MOVABLE])
-        await self._note_waiting_parents()
-        return moved
-
-    async def _note_waiting_parents(self) -> None:
-        """Count the parents of flows that wait for their children: they stay where these are."""
-        many = (await self._source_record()).counts[State.WAITING_CHILDREN]
-        if many:
-            self._tied += many
-            first = await self._page(State.WAITING_CHILDREN, None, 1)
-            self._tied_id = first.jobs[0].id if first.jobs else self._tied_id
+        return sum([await self._move_state(state) for state in MOVABLE])
 
     async def _move_state(self, state: State) -> int:
         """Move the jobs of one state, from its first one on: what was moved is gone from there."""
@@ -262,17 +316,20 @@ class _QueueMover:
     async def _move_jobs(self, state: State, found: Sequence[JobRecord]) -> int:
         """Move jobs of one state; return how many."""
         jobs: list[JobRecord] = []
-        for job in found:
-            if state is not State.COMPLETED and is_tied(job.opts):
+        known: list[list[ChildRecord]] = []
+        all_known = await self._source.flows.known(self._name, [job.id for job in found])
+        for job, children in zip(found, all_known, strict=True):
+            if await self._ties.hold(job, children):
                 self._tied, self._tied_id = self._tied + 1, job.id
                 self._left[state] += 1
             else:
                 jobs.append(job)
+                known.append(children)
         if not jobs:
             return 0
         logs = await self._source.moving.logs(self._name, [job.id for job in jobs])
         held = await self._source.moving.held_ids(self._name, [job.id for job in jobs])
-        whole = [WholeJob(*parts) for parts in zip(jobs, logs, held, strict=True)]
+        whole = [WholeJob(*parts) for parts in zip(jobs, logs, held, known, strict=True)]
         self._fit_chunk(whole)
         answers = await self._target.moving.adopt(self._name, whole)
         safe: list[JobRecord] = []
@@ -292,9 +349,15 @@ class _QueueMover:
     async def _is_there(self, job: JobRecord) -> bool:
         """Whether the target's job of this id is this one, from a run that was cut short."""
         other = await self._target.jobs.get(self._name, job.id)
-        return other is not None and (
-            (other.name, other.timestamp_ms, other.opts, other.data)
-            == (job.name, job.timestamp_ms, job.opts, job.data)
+        if other is None:
+            return False
+        if job.parent is not None and job.parent == other.parent:
+            other.opts = job.opts  # each store names the parent there in its own way
+        return (other.name, other.timestamp_ms, other.opts, other.data) == (
+            job.name,
+            job.timestamp_ms,
+            job.opts,
+            job.data,
         )
 
     def _fit_chunk(self, jobs: Sequence[WholeJob]) -> None:

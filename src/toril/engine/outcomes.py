@@ -47,6 +47,20 @@ class Snooze(Outcome):
         return _rebuild, (type(self), None, {"after_s": self.after_s, "until": self.until})
 
 
+class WaitForChildren(Outcome):
+    """End this attempt until the job's children have ended, without counting it.
+
+    The job then runs again, from its beginning. `Context.wait_for_children` raises it if there is
+    anything to wait for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("waits for its children")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()
+
+
 class Cancel(Outcome):
     """Stop for good because the work is no longer wanted. Failed, with `reason`, no retry."""
 

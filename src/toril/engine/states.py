@@ -20,7 +20,7 @@ class State(StrEnum):
     DELAYED = "delayed"
     """Ready at a later moment."""
     WAITING_CHILDREN = "waiting-children"
-    """A parent of BullMQ's flows, on Redis: in line once its children are done."""
+    """A parent of a flow: in line once its children are done."""
     ACTIVE = "active"
     """Held by a worker under a lease."""
     COMPLETED = "completed"
@@ -56,14 +56,14 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_ready(None, "add", "a producer adds it"),
     Transition(None, State.DELAYED, "add", "delayed", "a producer adds it for later"),
     Transition(
-        None, State.WAITING_CHILDREN, "add", "waiting-children", "BullMQ adds it with children"
+        None, State.WAITING_CHILDREN, "add", "waiting-children", "a producer adds it with children"
     ),
     Transition(
         State.ACTIVE,
         State.WAITING_CHILDREN,
         "wait_children",
         "waiting-children",
-        "a worker of BullMQ has it wait for children that it added",
+        "the task waits for children that it added",
     ),
     *_ready(State.WAITING_CHILDREN, "release_parent", "its children are done, or one let it go"),
     Transition(
@@ -99,12 +99,25 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *_ready(State.FAILED, "retry_finished", "an operator tries it again"),
     *_ready(State.COMPLETED, "retry_finished", "an operator runs it again"),
+    *(
+        Transition(
+            state,
+            State.WAITING_CHILDREN,
+            "retry_finished",
+            "waiting-children",
+            "an operator tries it again, and children of it have not finished",
+        )
+        for state in FINISHED
+    ),
     Transition(State.WAIT, State.PRIORITIZED, "change_priority", None, "an operator re-orders"),
     Transition(State.PRIORITIZED, State.WAIT, "change_priority", None, "an operator re-orders"),
     *(Transition(state, None, "remove", "removed", "an operator removes it") for state in LOOSE),
     *(
         Transition(state, State.FAILED, "cancel", "failed", "somebody cancels it")
-        for state in (State.WAIT, State.PRIORITIZED, State.DELAYED)
+        for state in (State.WAIT, State.PRIORITIZED, State.DELAYED, State.WAITING_CHILDREN)
+    ),
+    Transition(
+        State.WAITING_CHILDREN, None, "remove_flow", "removed", "an operator removes the whole flow"
     ),
     *(
         Transition(state, None, "drain", None, "an operator empties the line")
@@ -120,7 +133,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     *(
         arrow
-        for state in LOOSE
+        for state in (*LOOSE, State.WAITING_CHILDREN)
         for arrow in (
             Transition(None, state, "migrate", None, "it comes from another store"),
             Transition(state, None, "migrate", None, "it goes to another store"),

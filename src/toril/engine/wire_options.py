@@ -27,8 +27,6 @@ needs them; here the task decides them."""
 CACHED_CHARS = 1_000
 """Longer options are read anew each time: those that tasks and producers write are far shorter."""
 
-_TIES = frozenset({"parent"})
-
 
 class WireOptions(msgspec.Struct, frozen=True):
     """What a worker needs of a job's stored options. None: the task's own."""
@@ -58,13 +56,6 @@ class WireOptions(msgspec.Struct, frozen=True):
             retry_on=policy.retry_on,
             give_up_on=policy.give_up_on,
         )
-
-
-def is_tied(text: str) -> bool:
-    """Whether a job's stored options tie it to what only BullMQ knows: a flow's parent."""
-    if not any(f'"{word}"' in text for word in _TIES):
-        return False
-    return not _TIES.isdisjoint(read_object(text))
 
 
 def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:

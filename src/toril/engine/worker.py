@@ -23,6 +23,7 @@ from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.executor import Executor
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.fetcher import Fetcher
+from toril.engine.flow_asking import FlowAsking
 from toril.engine.handler import Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.intake import Intake
@@ -193,6 +194,7 @@ class Worker:
             together=dispatch.together,
             finished=outcome_hooks.finished,
             sender=sender,
+            asking=FlowAsking(self._backend.flows),
             ending=lambda: running is not None and running.cancelling() > 0,
             enqueue_middleware=self._enqueue_middleware,
         )

@@ -58,6 +58,11 @@ class Signature:
         else:
             self._decoder, self._door = self._decoders(taken, kinds)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return self._fields
+
     def bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
         """Return the payload of a call, as JSON text.
 

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
 from toril.engine.deduplication import Deduplication
 from toril.engine.drafts import EnqueueMiddleware, through
+from toril.engine.flow import OnFailure
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint
+from toril.engine.node import Node
 from toril.engine.options import (
     Backoff,
     JobOptions,
@@ -118,6 +120,45 @@ class Task(Generic[P, R]):
             InvalidPayloadError: As `enqueue`.
         """
         return self._blueprint.job(self.signature.bind(args, kwargs))
+
+    @overload
+    def node(self, *args: P.args, **kwargs: P.kwargs) -> Node[R]: ...
+
+    @overload
+    def node(
+        self,
+        *args: Any,
+        children: Sequence[Node[Any]],
+        on_failure: OnFailure = "wait",
+        **kwargs: Any,
+    ) -> Node[R]: ...
+
+    @overload
+    def node(self, *args: Any, on_failure: OnFailure, **kwargs: Any) -> Node[R]: ...
+
+    def node(self, *args: Any, **kwargs: Any) -> Node[R]:
+        """Return a job of this task as a node of a flow; nothing is added. See `app.flows.add`.
+
+        The parameters are the function's own, and two more. Where the function has one of that name
+        itself, it is the function's: use `Node.with_children` and `Node.when_failed` then, which
+        type checkers see through as well.
+
+        Parameters:
+            children: The nodes that this one waits for.
+            on_failure: What its parent does once this job has failed for good: `wait` until
+                somebody retries or removes it, `fail_parent`, `continue` at once without the other
+                children, `ignore` (counts as done, and is noted) or `remove` (counts as done).
+
+        Raises:
+            InvalidPayloadError: The parameters do not fit.
+            InvalidOptionError: The task has a de-duplication id, or `children` are no nodes.
+        """
+        how: dict[str, Any] = {}
+        for name in ("children", "on_failure"):
+            if name in kwargs and name not in self.signature.fields:
+                how[name] = kwargs.pop(name)
+        job = self._blueprint.job(self.signature.bind(args, kwargs))
+        return Node.of(job, decode_result=self.decode, store=self.store, **how)
 
     def enqueue_many_sync(self, payloads: Iterable[Mapping[str, Any]]) -> list[Job[R]]:
         """The same for plain code."""
@@ -276,6 +317,14 @@ class Task(Generic[P, R]):
     def decode(self, text: str) -> Any:
         """Return a result from its JSON text, in the type that the function's annotation says."""
         return self._result.decode(text)
+
+    def read_result(self, text: str) -> R:
+        """Return a result from its JSON text, as the function returned it.
+
+        Raises:
+            InvalidPayloadError: It is of another type.
+        """
+        return cast("R", self.decode(text))
 
     def target(self) -> str:
         """Return where a child process finds this task."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from tests.backends.redis.replaying import NO_LIMIT, UNSPOKEN, Q, Refused, Replay
+from tests.backends.redis.replaying import NO_LIMIT, UNSPOKEN, Q, Refused, Replay, Tree
 
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_queue_name
+from toril.engine.flow import ParentRef
+from toril.engine.flow_tree import read_tree
 from toril.engine.info import QueueInfo
 from toril.engine.options import JobOptions
 from toril.engine.schedules.slots import Timing
@@ -88,6 +90,19 @@ DIFFERENT = {
             "bull:parents:failed",
             "bull:parents:events is",
             "new in bull:parents:events",
+            "answer",
+        ),
+    ),
+    ("19-bulk-moves", "completed child C1 attached to a new parent"): Different(
+        "We refuse a tree whose child belongs to another parent that is there. BullMQ adds it, and"
+        " its parent waits for ever.",
+        (
+            "bull:q1:P3",
+            "bull:q1:events is",
+            "bull:q1:id is",
+            "bull:q1:waiting-children",
+            "bull:q2:id is",
+            "new in bull:q1:events",
             "answer",
         ),
     ),
@@ -171,8 +186,6 @@ DIFFERENT = {
 }
 """Steps after which our state or answer is not BullMQ's, why, and where."""
 
-_FLOWS = "The contract adds no flows; those of Node's producers are released all the same."
-
 _TOLD = "Slots that nobody took in time are told, by the event `missed`."
 _NOT_DRAINED = (
     "A queue with delayed jobs is not drained: the schedule's next one is there.",
@@ -194,24 +207,8 @@ DIFFERENT |= {
     ),
 }
 
-WITHOUT_COUNTERPART = {
-    ("10-flow", "add flow"): _FLOWS,
-    ("10-flow", "child added while parent is active"): _FLOWS,
-    ("10-flow", "moveToWaitingChildren"): _FLOWS,
-    ("10-flow", "add child of unknown parent"): _FLOWS,
-    **{
-        (f"11-flow-{mode}", "add flow"): _FLOWS
-        for mode in ("continue", "default", "fail-parent", "ignore", "remove")
-    },
-    ("19-bulk-moves", "removeChildDependency C3"): _FLOWS,
-    ("19-bulk-moves", "completed child C1 attached to a new parent"): _FLOWS,
-    ("19-bulk-moves", "three level tree"): _FLOWS,
-    ("19-bulk-moves", "removeUnprocessedChildren of M"): _FLOWS,
-    ("19-bulk-moves", "remove G with its children"): _FLOWS,
-    ("20-getters", "dependencies page"): _FLOWS,
-    ("20-getters", "flow tree"): _FLOWS,
-}
-"""Steps that cannot be said in the words of the contract, and why."""
+WITHOUT_COUNTERPART: dict[tuple[str, str], str] = {}
+"""Steps that cannot be said in the words of the contract, and why. None are left."""
 
 
 def step(file: str, *titles: str) -> Callable[[Driver], Driver]:
@@ -689,7 +686,29 @@ async def complete_without_lock(we: Replay) -> Any:
     return await we.complete("2", 1, token=token)
 
 
-# 10, 11: flows that Node has added
+# 10, 11: flows
+
+
+@step("10-flow", "add flow")
+async def add_flow(we: Replay) -> Any:
+    kids = (Tree("kids", "C1", "c1", {"k": 1}), Tree("kids", "C2", "c2", {"k": 2}))
+    return await we.flow(Tree("parents", "P", "p", {"p": 1}, kids))
+
+
+@step("10-flow", "child added while parent is active")
+async def add_child(we: Replay) -> Any:
+    await we.flow(Tree("kids", "C3", "late"), ParentRef("parents", "P"))
+    return "C3"
+
+
+@step("10-flow", "moveToWaitingChildren")
+async def wait_for_children(we: Replay) -> Any:
+    return await we.end("waiting_children", "P", queue="parents") is UNSPOKEN
+
+
+@step("10-flow", "add child of unknown parent")
+async def add_child_of_nobody(we: Replay) -> Any:
+    return await we.flow(Tree("kids", "x", "x"), ParentRef("parents", "nope"))
 
 
 @step("10-flow", "child 1 completes")
@@ -707,7 +726,15 @@ async def complete_second_child(we: Replay) -> Any:
 @step("10-flow", "children values / dependencies")
 async def take_parent(we: Replay) -> Any:
     await we.take("parents")
-    return UNSPOKEN
+    deps = await we.dependencies("P", "parents")
+    outline = await we.backend.flows.outline("parents", "P")
+    counts = {
+        "processed": outline.get("completed", 0),
+        "unprocessed": outline.get("pending", 0),
+        "ignored": outline.get("ignored", 0),
+        "failed": outline.get("failed", 0),
+    }
+    return {"values": deps["processed"], "deps": deps, "counts": counts}
 
 
 @step("10-flow", "completing the parent with pending children")
@@ -720,9 +747,26 @@ async def remove_last_child(we: Replay) -> Any:
     return await we.refused(we.backend.jobs.remove("kids", "C3"))
 
 
+CHILD_OPTIONS = {
+    "continue": "continueParentOnFailure",
+    "default": None,
+    "fail-parent": "failParentOnFailure",
+    "ignore": "ignoreDependencyOnFailure",
+    "remove": "removeDependencyOnFailure",
+}
+
+
 def child_fails(mode: str) -> None:
     """Say how we do the steps of one mode of failing children."""
     file = f"11-flow-{mode}"
+    option = CHILD_OPTIONS[mode]
+
+    @step(file, "add flow")
+    async def add_flow(we: Replay) -> Any:
+        said = {} if option is None else {option: True}
+        kids = tuple(Tree("kids", job_id, job_id.lower(), options=said) for job_id in ("C1", "C2"))
+        await we.flow(Tree("parents", "P", "p", children=kids))
+        return UNSPOKEN
 
     @step(file, "first child fails")
     async def fail_child(we: Replay) -> Any:
@@ -752,10 +796,10 @@ def child_fails(mode: str) -> None:
             await we.complete("P", "ran", queue="parents")
         else:
             await we.fail("P", reason, kind="UnrecoverableError", queue="parents")
-        return UNSPOKEN
+        return {"deps": await we.dependencies("P", "parents")}
 
 
-for mode in ("continue", "default", "fail-parent", "ignore", "remove"):
+for mode in CHILD_OPTIONS:
     child_fails(mode)
 
 
@@ -1077,9 +1121,42 @@ async def promote_prioritized(we: Replay) -> Any:
 @step("19-bulk-moves", "parent with delay released by its child")
 async def release_delayed_parent(we: Replay) -> Any:
     await drain(we)
-    we.seed_flow("P", ["C1"], name="p", child_name="c", delay=3000)
+    await we.flow(Tree("q1", "P", "p", children=(Tree("q2", "C1", "c"),), options={"delay": 3000}))
     await we.take("q2")
     return await we.complete("C1", 1, queue="q2")
+
+
+@step("19-bulk-moves", "removeChildDependency C3")
+async def break_tie(we: Replay) -> Any:
+    kids = (Tree("q2", "C2", "c"), Tree("q2", "C3", "c"))
+    await we.flow(Tree("q1", "P2", "p", children=kids, options={"priority": 6}))
+    return await we.backend.flows.break_tie("q2", "C3")
+
+
+@step("19-bulk-moves", "completed child C1 attached to a new parent")
+async def attach_child_of_another(we: Replay) -> Any:
+    return await we.flow(Tree("q1", "P3", "p", children=(Tree("q2", "C1", "c"),)))
+
+
+@step("19-bulk-moves", "three level tree")
+async def add_deep_tree(we: Replay) -> Any:
+    leaves = (
+        Tree("q2", "L1", "l", options={"failParentOnFailure": True}),
+        Tree("q2", "L2", "l"),
+    )
+    await we.flow(Tree("q1", "G", "g", children=(Tree("q1", "M", "m", children=leaves),)))
+    return UNSPOKEN
+
+
+@step("19-bulk-moves", "removeUnprocessedChildren of M")
+async def remove_waited_children(we: Replay) -> Any:
+    await we.backend.flows.remove_children("q1", "M")
+    return UNSPOKEN
+
+
+@step("19-bulk-moves", "remove G with its children")
+async def remove_flow(we: Replay) -> Any:
+    return 1 if await we.backend.flows.remove("q1", "G") == 2 else 0
 
 
 @step("19-bulk-moves", "remove C2: releases the priority parent")
@@ -1111,7 +1188,8 @@ async def populate(we: Replay) -> Any:
         await we.add("p", priority=priority)
     for delay in (9000, 3000):
         await we.add("d", delay=delay)
-    we.seed_flow("P", ["K1", "K2", "K3"], name="par", child_name="k")
+    kids = tuple(Tree("q2", f"K{number}", "k") for number in (1, 2, 3))
+    await we.flow(Tree("q1", "P", "par", children=kids))
     return UNSPOKEN
 
 
@@ -1155,6 +1233,22 @@ async def read_states(we: Replay) -> Any:
 def _word(state: State) -> str:
     """Return what BullMQ's getters call a state."""
     return "waiting" if state is State.WAIT else state.value
+
+
+@step("20-getters", "dependencies page")
+async def read_children(we: Replay) -> Any:
+    """BullMQ's page has the size that is asked for, or more; ours has about that many."""
+    outline = await we.backend.flows.outline(Q, "P")
+    page = await we.backend.flows.children(Q, "P", limit=2)
+    names = [child.name for child in page.children[:2]]
+    return {"total": outline["pending"], "n": len(names), "jobs": names.count("k")}
+
+
+@step("20-getters", "flow tree")
+async def read_flow(we: Replay) -> Any:
+    tree = await read_tree(we.backend, Q, "P", max_nodes=10)
+    assert tree is not None
+    return {"id": tree.id, "kids": sorted(child.id for child in tree.children)}
 
 
 @step("20-getters", "logs")
@@ -1430,7 +1524,7 @@ async def stall_beside_others_of_its_priority(we: Replay) -> Any:
 @step("23-places", "parent released beside waiting ones")
 async def release_parent_beside_others(we: Replay) -> Any:
     await drain(we)
-    we.seed_flow("P", ["C1"], name="p", child_name="c")
+    await we.flow(Tree("q1", "P", "p", children=(Tree("q2", "C1", "c"),)))
     await we.add("x")
     await we.add("y")
     await we.take("q2")
@@ -1439,7 +1533,7 @@ async def release_parent_beside_others(we: Replay) -> Any:
 
 @step("23-places", "parent released beside others of its priority")
 async def release_parent_beside_others_of_its_priority(we: Replay) -> Any:
-    we.seed_flow("P2", ["C2"], name="p", child_name="c", priority=5)
+    await we.flow(Tree("q1", "P2", "p", children=(Tree("q2", "C2", "c"),), options={"priority": 5}))
     await we.add("z", priority=5)
     await we.take("q2")
     return await we.complete("C2", 1, queue="q2")

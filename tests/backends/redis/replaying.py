@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from tests.backends.redis.replay import SHIFT_MS
 from tests.support.redis_clock import RedisClock
@@ -13,11 +13,17 @@ from tests.support.redis_servers import RedisServer
 
 from toril.backends.redis.dispatch import RedisDispatch
 from toril.backends.redis.jobs import RedisJobs
-from toril.core.errors import InvalidOptionError, StoreForeignError, WrongStateError
+from toril.core.errors import (
+    InvalidOptionError,
+    JobNotFoundError,
+    StoreForeignError,
+    WrongStateError,
+)
 from toril.core.ids import check_job_id
-from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
+from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter, NewNode
 from toril.engine.contract.dispatch import Speech
 from toril.engine.deduplication import DeduplicationRule
+from toril.engine.flow import FLAGS, Fate, OnFailure, ParentRef
 from toril.engine.job import Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.record import ScheduleRecord
@@ -37,6 +43,18 @@ _SHORT_NAMES = {
     "removeDependencyOnFailure": "rdof",
     "keepLogs": "kl",
 }
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A node of a flow as Node's producers write it."""
+
+    queue: str
+    job_id: str
+    name: str
+    data: object = None
+    children: tuple[Tree, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class Unspoken:
@@ -280,43 +298,44 @@ class Replay:
         found: str | None = self.server.command("GET", f"bull:{queue}:{job_id}:lock")
         return found
 
-    def seed_flow(
-        self, parent: str, children: Sequence[str], *, name: str, child_name: str, **options: Any
-    ) -> None:
-        """Add a flow of `q1` with its children in `q2`, by plain commands: we have no flows."""
-        now_ms = self.clock.now_ms()
+    async def flow(self, tree: Tree, parent: ParentRef | None = None) -> dict[str, Any] | Refused:
+        """Add a tree as Node's flow producer adds it; return the ids."""
+        try:
+            await self.backend.flows.add(_nodes(tree, parent))
+        except (WrongStateError, JobNotFoundError) as error:
+            return Refused(type(error).__name__)
+        return {"id": tree.job_id, "kids": [child.job_id for child in tree.children]}
 
-        def put(queue: str, job_id: str, name: str, opts: dict[str, Any], *more: str) -> None:
-            self.server.command("INCR", f"bull:{queue}:id")
-            fields = {
-                "name": name,
-                "data": "{}",
-                "opts": json.dumps({"attempts": 0, "jobId": job_id, **opts}),
-                "timestamp": now_ms,
-                "delay": opts.get("delay", 0),
-                "priority": opts.get("priority", 0),
-            }
-            flat = [part for pair in fields.items() for part in pair]
-            self.server.command("HSET", f"bull:{queue}:{job_id}", *flat, *more)
-            tell(queue, "added", job_id, "name", name)
+    async def dependencies(self, job_id: str, queue: str) -> dict[str, Any]:
+        """Return what a parent knows of its children, as Node's `getDependencies` does."""
+        page = await self.backend.flows.children(queue, job_id, limit=100)
+        of = {fate: [one for one in page.children if one.fate == fate] for fate in get_args(Fate)}
+        return {
+            "processed": {one.key: json.loads(one.value or "null") for one in of["completed"]},
+            "unprocessed": [one.key for one in of["pending"]],
+            "failed": [one.key for one in of["failed"]],
+            "ignored": {one.key: one.value for one in of["ignored"]},
+        }
 
-        def tell(queue: str, event: str, job_id: str, *more: str) -> None:
-            stream = f"bull:{queue}:events"
-            self.server.command(
-                "XADD", stream, f"{now_ms}-*", "event", event, "jobId", job_id, *more
-            )
 
-        put("q1", parent, name, options)
-        self.server.command("ZADD", "bull:q1:waiting-children", now_ms, parent)
-        tell("q1", "waiting-children", parent)
-        for child in children:
-            origin = json.dumps({"id": parent, "queueKey": "bull:q1"})
-            link = {"parent": {"id": parent, "queue": "bull:q1"}}
-            put("q2", child, child_name, link, "parent", origin, "parentKey", f"bull:q1:{parent}")
-            self.server.command("LPUSH", "bull:q2:wait", child)
-            self.server.command("ZADD", "bull:q2:marker", 0, "0")
-            tell("q2", "waiting", child)
-            self.server.command("SADD", f"bull:q1:{parent}:dependencies", f"bull:q2:{child}")
+def _nodes(tree: Tree, parent: ParentRef | None) -> list[NewNode]:
+    wire = {"attempts": 0, "jobId": tree.job_id}
+    wire |= {_SHORT_NAMES.get(name, name): value for name, value in tree.options.items()}
+    job = NewJob(
+        queue=tree.queue,
+        name=tree.name,
+        data=_text({} if tree.data is None else tree.data),
+        opts=json.dumps(wire),
+        job_id=tree.job_id,
+        delay_ms=tree.options.get("delay", 0),
+        priority=tree.options.get("priority", 0),
+    )
+    found = [NewNode(job=job, parent=parent, waits=bool(tree.children))]
+    for child in tree.children:
+        said = {_SHORT_NAMES.get(name, name) for name in child.options}
+        policy: OnFailure = next((known for known, flag in FLAGS.items() if flag in said), "wait")
+        found += _nodes(child, ParentRef(tree.queue, tree.job_id, policy))
+    return found
 
 
 def _rule(said: dict[str, Any] | None) -> DeduplicationRule | None:

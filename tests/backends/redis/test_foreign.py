@@ -56,7 +56,6 @@ async def test_waiting_parent_is_refused_and_left_alone(
     """It was failed, and an error raised on top."""
     jobs = backend.jobs
     for refused in (
-        jobs.cancel(Q, parent, reason="no"),
         jobs.remove(Q, parent),
         jobs.retry(Q, parent, reset_attempts=True),
         jobs.promote(Q, parent),
@@ -115,7 +114,7 @@ def test_command_line_shows_waiting_parents(redis_url: str, parent: str, tmp_pat
     assert "waiting-children" in listed
     assert "until its children are done" in listed
     assert shown.startswith("ship  paint P  WAITING-CHILDREN\n")
-    assert "only BullMQ can remove" in removed.err
+    assert "cancel it first, or remove its whole flow" in removed.err
     assert (removed.code, cleaned.code) == (STATE, USAGE)
 
 

@@ -32,7 +32,7 @@ from toril.backends import open_backend
 
 DRIVEN = [step for step in recorded() if (step.file, step.title) in DRIVERS]
 
-_CODES = {-2: "lease_lost", -6: "lease_lost", -3: "WrongStateError"}
+_CODES = {-2: "lease_lost", -6: "lease_lost", -3: "WrongStateError", -5: "JobNotFoundError"}
 """BullMQ's codes and our words for them. Errors without a code are those of its clients."""
 
 

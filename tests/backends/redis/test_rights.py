@@ -87,7 +87,7 @@ class Everything:
 
         self.work = work
 
-    async def use(self) -> None:
+    async def use(self, *, flows: bool = True) -> None:
         """Do all that a program and an operator do."""
         app, queue = self.app, self.app.queue("work")
         async with app.worker(concurrency=4, sweep=0.2):
@@ -100,6 +100,8 @@ class Everything:
             for priority in (1, 5):
                 first = await self.work.with_options(priority=priority).enqueue(number=5)
                 assert await first.result(timeout_s=20) == 5
+            if flows:
+                await self._use_flows()
         await queue.set_rate(RateLimit(limit=5))
         await queue.set_concurrency(5)
         await queue.set_events("all")
@@ -123,6 +125,17 @@ class Everything:
         await app.repair(health.repairs)
         await queue.pause()
         await queue.obliterate(force=True)
+
+    async def _use_flows(self) -> None:
+        app, node = self.app, self.work.node(number=7)
+        flow = await app.flows.add(node.with_children([self.work.node(number=8), node]))
+        assert await flow.result(timeout_s=20) == 7
+        assert (await flow.progress()).completed == 3
+        assert await app.flows.stuck() == []
+        later = self.work.with_options(delay=3600).node(number=9)
+        kept = await app.flows.add(node.with_children([later]))
+        assert await app.backend().flows.outline(kept.queue, kept.id) == {"pending": 1}
+        assert await kept.remove() == 2
 
 
 @pytest.fixture
@@ -179,7 +192,7 @@ async def test_all_goes_on_without_what_is_only_comfort(
     own.command("ACL", "SETUSER", USER, *without)
     caplog.set_level(logging.WARNING, "toril")
 
-    await everything.use()
+    await everything.use(flows=False)
 
     assert [record.message for record in caplog.records] == []
     lacking = await finding(everything.app)

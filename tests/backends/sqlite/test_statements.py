@@ -113,7 +113,7 @@ def test_no_sql_is_put_together_from_pieces() -> None:
 
 CLAIMED = Claimed.__struct_fields__[: Claimed.__struct_fields__.index("queue")]
 """What a store reads of a claimed job; the rest it knows."""
-QUEUE = ("id", "name", *SETTINGS, *(f"n_{state}" for state in COUNTED))
+QUEUE = ("id", "name", *SETTINGS, *(f"n_{state}".replace("-", "_") for state in COUNTED))
 READ_BY_PLACE: dict[str, tuple[str, ...]] = {
     "claim_one": (*CLAIMED, "priority"),
     "jobs_read": JobRow._fields,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.faults.programs.movable_clock import MovableClock
 
-from toril import App, Context, RetryPolicy
+from toril import App, Context, Fail, JobOptions, Node, RetryPolicy
 from toril.core.clock import Clock
 
 TIMEOUT_S = 0.5
@@ -166,3 +166,25 @@ def want_too_much_memory() -> int:
 def work_beside_crashes(duration_s: float) -> int:
     time.sleep(duration_s)
     return os.getpid()
+
+
+@app.task(queue="sums", retry=often)
+async def count_children(ctx: Context) -> int:
+    """Return how many children have completed."""
+    return len(await ctx.children_results())
+
+
+@app.task(queue="grow", retry=often)
+async def grow_children(ctx: Context, many: int) -> int:
+    """Add children while running, wait for them, and count them: the same in each attempt."""
+    ids = [f"{ctx.job_id}-{number}" for number in range(many)]
+    await ctx.add_children(
+        [Node("loop", "mark_on_loop", options=JobOptions(job_id=job_id)) for job_id in ids]
+    )
+    await ctx.wait_for_children()
+    return len(await ctx.children_results())
+
+
+@app.task(queue="loop", retry=once)
+async def fail_at_once() -> None:
+    raise Fail("as it was told to")

@@ -65,7 +65,7 @@ class RedisDeadLetters:
             record.id,
             wanted.data or "",
             record.priority,
-            *hash_words(record),
+            *hash_words(record, self._keys.prefix),
         )
         word, state = (*answer, None)[:2]
         return word, None if state is None else State(state)

@@ -50,7 +50,7 @@ class RedisMoving:
 
     async def adopt(self, queue: str, jobs: Sequence[WholeJob]) -> list[bool]:
         await self._known.use(queue)
-        arguments = [word for job in jobs for word in whole_job(job)]
+        arguments = [word for job in jobs for word in whole_job(job, self._keys.prefix)]
         answers = await self._scripts.run("adopt", queue, *arguments)
         await self._known.announce(queue)
         return [answer == 1 for answer in answers]

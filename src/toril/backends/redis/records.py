@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from toril.backends.redis import traces
+from toril.backends.redis import flow_records, traces
 from toril.core.reading import read_object, whole
 from toril.engine.deduplication import Aside, HeldId
 from toril.engine.job import Attempt, Claimed, JobRecord, with_last_attempt
@@ -36,6 +36,7 @@ class JobRow(NamedTuple):
     cancel_reason: str | None
     history: str | None
     traces: str | None
+    parent: str | None
     id: str
     state: str
     run_at_ms: Any
@@ -112,6 +113,7 @@ def job(values: Sequence[Any], queue: str) -> JobRecord:
         cancel_reason=row.cancel_reason,
         attempts=attempts,
         data_bytes=len((row.data or "{}").encode()),
+        parent=None if row.parent is None else flow_records.parent(row.parent),
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from toril.backends.redis import traces
+from toril.core.reading import read_object
 from toril.engine.contract.dispatch import Claim, Exchange
 from toril.engine.deduplication import DeduplicationRule, HeldId
+from toril.engine.flow import FLAGS, ChildRecord, ParentRef
 from toril.engine.job import Attempt, Finished, JobRecord, NewJob, WholeJob
 from toril.engine.states import FINISHED, State
 
@@ -181,23 +183,28 @@ def _placing(job: NewJob, place: int) -> _Placing:
     )
 
 
-def whole_job(job: WholeJob) -> list[str | int]:
-    """Return the arguments of a job that is adopted."""
+def whole_job(job: WholeJob, prefix: str) -> list[str | int]:
+    """Return the arguments of a job that is adopted by the queues under a prefix."""
     record = job.record
     moment_ms: str | int = ""
     if record.state is State.DELAYED:
         moment_ms = record.due_ms
+    elif record.state is State.WAITING_CHILDREN:
+        moment_ms = record.timestamp_ms
     elif record.state in FINISHED:
         moment_ms = record.ended_ms
-    words = hash_words(record, finished_on_ms=moment_ms if record.state in FINISHED else None)
+    ended_ms = moment_ms if record.state in FINISHED else None
+    words = hash_words(record, prefix, finished_on_ms=ended_ms)
     return [
-        record.id, record.state, record.priority, moment_ms, _hold(job.held), len(words),
-        len(job.log),
+        record.id, record.state, record.priority, moment_ms, _hold(job.held),
+        _children(job.children, prefix), len(words), len(job.log),
         *words, *job.log,
     ]  # fmt: skip
 
 
-def hash_words(record: JobRecord, *, finished_on_ms: str | int | None = None) -> list[str | int]:
+def hash_words(
+    record: JobRecord, prefix: str, *, finished_on_ms: str | int | None = None
+) -> list[str | int]:
     """Return the fields of a job's hash, each with its value."""
     history = record.history
     kept = [attempt.traceback for attempt in history if attempt.traceback is not None]
@@ -223,11 +230,39 @@ def hash_words(record: JobRecord, *, finished_on_ms: str | int | None = None) ->
         "stacktrace": _encode(kept).decode() if kept else None,
         "deid": record.deduplication_id,
     }
+    if record.parent is not None:
+        fields["opts"], fields["parent"] = tied(record.opts, record.parent, prefix)
+        fields["parentKey"] = f"{prefix}:{record.parent.queue}:{record.parent.job_id}"
     words: list[str | int] = []
     for name, value in fields.items():
         if value is not None:
             words += (name, value)
     return words
+
+
+def tied(opts: str, parent: ParentRef, prefix: str) -> tuple[str, str]:
+    """Return the options of a child and its field `parent`, both as BullMQ writes them."""
+    base = f"{prefix}:{parent.queue}"
+    wire: dict[str, Any] = {"id": parent.job_id, "queueKey": base}
+    flag = FLAGS.get(parent.on_failure)
+    if flag is not None:
+        wire[flag] = True
+    options = {**read_object(opts), "parent": {"id": parent.job_id, "queue": base}}
+    return _encode(options).decode(), _encode(wire).decode()
+
+
+def _children(children: Sequence[ChildRecord], prefix: str) -> str:
+    if not children:
+        return ""
+    known = [
+        (
+            f"{prefix}:{child.queue}:{child.job_id}",
+            child.fate,
+            (child.value if child.fate == "completed" else child.failed_reason) or "null",
+        )
+        for child in children
+    ]
+    return _encode(known).decode()
 
 
 def _hold(held: HeldId | None) -> str:

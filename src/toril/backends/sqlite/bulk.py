@@ -12,6 +12,7 @@ from toril.backends.sqlite.lookup import Place, places
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.schedules import next_jobs
+from toril.backends.sqlite.ties import wait_again
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.events import EventName
@@ -41,7 +42,9 @@ class SqliteBulk:
             )
             places = _places(transaction, found)
             transaction.run("revive", int(reset_attempts), places)
-            return _lined_up(transaction, row, found, state)
+            rest = _not_parked(transaction, row, found, state) if row.flows else found
+            _lined_up(transaction, row, rest, state)
+            return len(found)
 
         return await self._chunk(queue, transition)
 
@@ -134,6 +137,18 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
         transaction.run("line_up", _places(transaction, found))
         _lined_up(transaction, row, found, State.DELAYED)
     return len(found)
+
+
+def _not_parked(
+    transaction: Transaction, row: QueueRow, found: Sequence[_Row], before: State
+) -> list[_Row]:
+    """Mend the ties of jobs that are back in line; return those that wait for no children."""
+    parked = wait_again(transaction, row, [number for number, _, _ in found])
+    for number, job_id, _ in found:
+        if number in parked:
+            row.moved(before, State.WAITING_CHILDREN)
+            row.say(EventName.WAITING_CHILDREN, job_id, {"prev": before.value})
+    return [job for job in found if job[0] not in parked]
 
 
 def _remove_some(

@@ -28,6 +28,7 @@ from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.schedules import is_next
+from toril.backends.sqlite.ties import read_ties, tell_failed, wait_again
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
@@ -146,6 +147,10 @@ class SqliteJobs:
             row, found = require_job(transaction, queue, job_id, "retry")
             place = (found.number, transaction.tickets(1))
             transaction.run("revive", int(reset_attempts), msgspec.json.encode([place]).decode())
+            if row.flows and wait_again(transaction, row, [found.number]):
+                row.moved(found.state, State.WAITING_CHILDREN)
+                row.say(EventName.WAITING_CHILDREN, found.id, {"prev": found.state.value})
+                return
             _lined_up(transaction, row, found)
 
         await self._writer.run(transition)
@@ -212,6 +217,9 @@ class SqliteJobs:
             move(transaction, [failed])
             row.moved(found.state, State.FAILED)
             row.failed_total += 1
+            if row.flows:
+                for tie in read_ties(transaction, [found.number]).values():
+                    tell_failed(transaction, queue, tie, reason)
             let_go(transaction, row, found.number)
             row.say(
                 EventName.FAILED,

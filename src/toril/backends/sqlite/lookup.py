@@ -15,6 +15,7 @@ from toril.backends.sqlite.reader import View
 from toril.backends.sqlite.transaction import Transaction
 from toril.core.clock import Clock
 from toril.core.errors import WrongStateError
+from toril.engine.flow import ParentRef
 from toril.engine.job import Attempt, JobRecord, with_last_attempt
 from toril.engine.states import ALLOWED, State, Verb
 
@@ -64,6 +65,7 @@ class JobRow(NamedTuple):
     data_bytes: int
     boot: int | None
     due_steady_ms: int | None
+    parent: str | None
 
 
 class Place(NamedTuple):
@@ -180,7 +182,7 @@ def places(
                 low = after or low
             rows = view.run(f"list_line{back}", queue_id, *low, *high, limit)
         case State.WAITING_CHILDREN:
-            rows = []  # this store knows no flows
+            rows = view.run(f"list_parents{back}", queue_id, *start, limit)
     return [Place(*row) for row in rows]
 
 
@@ -196,6 +198,14 @@ def _history(text: str | None) -> list[Attempt]:
         return [] if text is None else msgspec.json.decode(text, type=list[Attempt])
     except (ValueError, RecursionError):
         return []
+
+
+def read_parent(text: str | None) -> ParentRef | None:
+    """Return the parent that a row names. Nonsense, which none of ours has written, is none."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=ParentRef)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _run_at_ms(row: JobRow, clock: Clock) -> int | None:
@@ -249,4 +259,5 @@ def _record(queue: str, row: JobRow, clock: Clock) -> JobRecord:
         cancel_reason=row.cancel_reason,
         attempts=attempts,
         data_bytes=row.data_bytes,
+        parent=read_parent(row.parent),
     )

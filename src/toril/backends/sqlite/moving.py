@@ -17,6 +17,7 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.engine.deduplication import HeldId
+from toril.engine.flow import ChildRecord
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.states import FINISHED, READY, State
 
@@ -71,7 +72,7 @@ class SqliteMoving:
                 for job in found
                 if job is not None and job[1] is state and job[0] not in kept
             )
-            remove_jobs(transaction, row, state, list(numbers))
+            remove_jobs(transaction, row, state, list(numbers), moved=True)
             # An id that was given twice goes once.
             return [job is not None and numbers.pop(job[0], True) is None for job in found]
 
@@ -100,6 +101,7 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
     rows: list[dict[str, Any]] = []
     lines: list[tuple[int, int, str]] = []
     held: list[tuple[int, str, HeldId]] = []
+    children: list[tuple[int, str, str, int, str, str | None]] = []
     for index, (job, number) in enumerate(zip(jobs, numbers, strict=True)):
         record = job.record
         answers.append(there[index] is None and record.id not in seen)
@@ -117,11 +119,17 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
             "state": state,
             "position": ticket + index,
         }
-        rows.append(place | _columns(record))
-        lines += [(number, place, line) for place, line in enumerate(job.log, start=1)]
+        rows.append(place | _columns(record, transaction.now_ms))
+        lines += [(number, index, line) for index, line in enumerate(job.log, start=1)]
         if job.held is not None:
             held.append((number, record.id, job.held))
         row.moved(None, state)
+        if record.parent is not None or job.children:
+            row.flows = 1
+        children += [
+            (number, child.queue, child.job_id, rank, child.fate, _value(child))
+            for rank, child in enumerate(job.children, start=1)
+        ]
         row.completed_total += state is State.COMPLETED
         row.failed_total += state is State.FAILED
         transaction.readied = transaction.readied or state not in FINISHED
@@ -129,6 +137,8 @@ def adopt_jobs(transaction: Transaction, queue: str, jobs: Sequence[WholeJob]) -
         transaction.run("jobs_adopt", msgspec.json.encode(rows).decode())
     if lines:
         transaction.run("logs_add", msgspec.json.encode(lines).decode())
+    if children:
+        transaction.run("children_add", msgspec.json.encode(children).decode())
     for number, job_id, one in held:
         adopt_hold(transaction, row, number, job_id, one)
     return answers
@@ -139,11 +149,15 @@ def _own_number(job_id: str) -> int | None:
     return number if number is not None and number <= LARGEST_NUMBER else None
 
 
-def _columns(record: JobRecord) -> dict[str, Any]:
+def _columns(record: JobRecord, now_ms: int) -> dict[str, Any]:
     """Return the columns of `jobs_adopt.sql` that a job's record says."""
     history = msgspec.json.encode(record.history).decode() if record.history else None
+    due_ms = record.due_ms if record.state is State.DELAYED else None
+    if record.state is State.WAITING_CHILDREN:
+        due_ms = now_ms
+    parent = record.parent
     return {
-        "due_ms": record.due_ms if record.state is State.DELAYED else None,
+        "due_ms": due_ms,
         "finished_ms": record.ended_ms if record.state in FINISHED else None,
         "name": record.name,
         "data": record.data,
@@ -162,4 +176,9 @@ def _columns(record: JobRecord) -> dict[str, Any]:
         "failed_reason": record.failed_reason,
         "result": record.result,
         "history": history,
+        "parent": None if parent is None else msgspec.json.encode(parent).decode(),
     }
+
+
+def _value(child: ChildRecord) -> str | None:
+    return child.value if child.fate == "completed" else child.failed_reason

@@ -19,11 +19,12 @@ COUNTED = (
     State.WAIT,
     State.PRIORITIZED,
     State.DELAYED,
+    State.WAITING_CHILDREN,
     State.ACTIVE,
     State.COMPLETED,
     State.FAILED,
 )
-"""The states that this store has: it knows no flows."""
+"""The states that are counted: in the order of `queue_get.sql` and `queue_save.sql`."""
 
 SETTINGS = (
     "paused",
@@ -42,6 +43,7 @@ SETTINGS = (
     "keep_failed_age_ms",
     "told",
     "deduplicates",
+    "flows",
 )
 """Columns that a transaction may change, in the order of `queue_get.sql` and `queue_save.sql`."""
 
@@ -74,6 +76,8 @@ class QueueRow:
     told: EventsTold
     deduplicates: int
     """Whether one of its jobs holds, or has ever held, a de-duplication id."""
+    flows: int
+    """Whether one of its jobs has a parent or children, or once had."""
     untold: frozenset[EventName]
     """Events that the queue does not emit: the other side of `told`."""
 

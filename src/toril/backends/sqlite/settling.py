@@ -11,12 +11,22 @@ from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.calendar import believed_ms
 from toril.backends.sqlite.holders import Holder, holders
+from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.moves import Move, move
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.ties import (
+    Tie,
+    hindrance,
+    read_ties,
+    release_if_done,
+    tell_done,
+    tell_failed,
+)
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Word
 from toril.engine.events import EventName
+from toril.engine.flow import CHILDREN_PENDING
 from toril.engine.job import Attempt, Finished
 from toril.engine.states import State
 
@@ -35,7 +45,9 @@ def settle(
     if not outcomes:
         return [], []
     if len(outcomes) == 1 and outcomes[0].kind == "completed":
-        return _settle_one(transaction, outcomes[0])
+        only = transaction.known_queue(outcomes[0].queue)
+        if only is not None and not only.flows:
+            return _settle_one(transaction, only, outcomes[0])
     held = holders(transaction, [outcome.number for outcome in outcomes])
     words: list[Word] = []
     done: list[tuple[Any, ...]] = []
@@ -43,6 +55,8 @@ def settle(
     keeps: dict[tuple[str, State], Finished] = {}
     gone: dict[tuple[str, State], list[int]] = {}
     rows: dict[str, QueueRow] = {}
+    ties: dict[int, Tie] | None = None
+    tied = cast("list[int]", list(held))
     for outcome in outcomes:
         number: Any = outcome.number
         holder = held.get(number)
@@ -56,6 +70,12 @@ def settle(
             row = rows[outcome.queue] = transaction.queue(outcome.queue)
         if row.deduplicates and outcome.kind in ("completed", "failed"):
             let_go(transaction, row, number)
+        if row.flows:
+            if ties is None:
+                ties = read_ties(transaction, tied)
+            if (tie := ties.get(number)) is not None:
+                _write(transaction, done, moves)  # what parents and children are is read
+                outcome = _settle_tied(transaction, tie, outcome)
         if outcome.kind == "completed":
             done.append((number, outcome.attempts_made, outcome.value))
             if any(job.deduplication for job in outcome.follow_ups or ()):
@@ -65,6 +85,11 @@ def settle(
             moves.append(_move(transaction, row, outcome, holder))
             if outcome.follow_ups:  # its dead letter
                 add_jobs(transaction, outcome.follow_ups)
+            if outcome.kind == "waiting_children":
+                _write(transaction, done, moves)
+                found = find(transaction, row.id, outcome.job_id)
+                if found is not None:
+                    release_if_done(transaction, row, found)
         if outcome.kind in ("completed", "failed"):
             state = State(outcome.kind)
             keeps[outcome.queue, state] = outcome
@@ -89,13 +114,33 @@ def _write(transaction: Transaction, done: list[tuple[Any, ...]], moves: list[Mo
     moves.clear()
 
 
-def _settle_one(transaction: Transaction, outcome: Finished) -> tuple[list[Word], list[QueueRow]]:
+def _settle_tied(transaction: Transaction, tie: Tie, outcome: Finished) -> Finished:
+    """Tell a parent of its child's end, and return how it ends: not well before its children."""
+    queue = outcome.queue
+    if outcome.kind == "completed":
+        why = hindrance(transaction, tie.number)
+        if why is None:
+            tell_done(transaction, queue, tie, outcome.value)
+            return outcome
+        outcome = msgspec.structs.replace(outcome, kind="failed", reason=why, follow_ups=None)
+    elif outcome.kind == "waiting_children":
+        why = hindrance(transaction, tie.number)
+        if why is None or why == CHILDREN_PENDING:
+            return outcome
+        outcome = msgspec.structs.replace(outcome, kind="failed", reason=why)
+    if outcome.kind == "failed":
+        tell_failed(transaction, queue, tie, outcome.reason or "null")
+    return outcome
+
+
+def _settle_one(
+    transaction: Transaction, row: QueueRow, outcome: Finished
+) -> tuple[list[Word], list[QueueRow]]:
     """The same for a single success, in one statement: what a worker of one slot brings."""
     made, value, number = outcome.attempts_made, outcome.value, outcome.number
     now_ms = transaction.now_ms
     if not transaction.changed("complete_one", now_ms, made, value, number, outcome.token):
         return ["lease_lost"], []
-    row = transaction.queue(outcome.queue)
     if row.deduplicates:
         let_go(transaction, row, cast("int", number))
     _complete(transaction, row, outcome)
@@ -145,7 +190,10 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Ho
         position = transaction.tickets(1)
         transaction.readied = True
         # Cancelled, but its worker did not hear of it in time: the next one fails it, at once.
-        if until_ms > now_ms and cancelled is None:
+        if outcome.kind == "waiting_children" and cancelled is None:
+            state, due_ms = State.WAITING_CHILDREN, now_ms
+            row.say(EventName.WAITING_CHILDREN, outcome.job_id, {"prev": "active"})
+        elif until_ms > now_ms and cancelled is None:
             state, due_ms, delay_ms = State.DELAYED, until_ms, until_ms - now_ms
             if outcome.until_ms is None:  # a duration, which a change of the calendar cannot move
                 boot, due_steady_ms = transaction.boot, transaction.steady_ms + delay_ms
@@ -157,7 +205,7 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Ho
                 position = -position
     row.moved(State.ACTIVE, state)
     # Losses of its workers count within one attempt, which has ended.
-    stalled = None if outcome.kind in ("retried", "snoozed") else 0
+    stalled = None if outcome.kind in ("retried", "snoozed", "waiting_children") else 0
     return Move(
         number=cast("int", outcome.number),
         state=state,

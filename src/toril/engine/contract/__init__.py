@@ -24,6 +24,7 @@ from toril.engine.contract.dispatch import (
     Standing,
 )
 from toril.engine.contract.events import Events
+from toril.engine.contract.flows import Flows, NewNode
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
@@ -44,6 +45,7 @@ __all__ = [
     "Events",
     "Exchange",
     "ExchangeReply",
+    "Flows",
     "Health",
     "Hold",
     "JobFilter",
@@ -52,6 +54,7 @@ __all__ = [
     "Limits",
     "Logs",
     "Moving",
+    "NewNode",
     "Redrive",
     "Repair",
     "Schedules",
@@ -80,6 +83,7 @@ class Backend:
     schedules: Schedules
     workers: Workers
     lifecycle: Lifecycle
+    flows: Flows
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

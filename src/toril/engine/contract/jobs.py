@@ -120,13 +120,14 @@ class Jobs(Protocol):
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         """Stop a job for good. Return the state it was in.
 
-        A job in line or delayed fails at once with `reason`. A running job gets a deferred failure,
-        and its worker learns of the cancellation with its next renewal; the job fails when the task
-        has ended. If the job comes back in line instead, because its worker died or had not heard,
-        the next worker fails it without running it.
+        A job in line or delayed, or a parent that waits for its children, fails at once with
+        `reason`; the children go on. A running job gets a deferred failure, and its worker learns
+        of the cancellation with its next renewal; the job fails when the task has ended. If the job
+        comes back in line instead, because its worker died or had not heard, the next worker fails
+        it without running it.
 
         Raises:
             JobNotFoundError: The job does not exist.
-            WrongStateError: The job has finished, or waits for its children.
+            WrongStateError: The job has finished.
         """
         ...

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from toril.core.errors import TorilError
 from toril.engine.context import TaskMessage
+from toril.engine.context_flows import FlowAsked
 from toril.engine.runners.frames import HEADER_BYTES, frame_of, length_of
 
 EXIT_UNHEARD = 76
@@ -57,7 +58,7 @@ class Channel:
             if self._running and attempt == self._attempt:
                 self.send(frame)
 
-    def ask(self, attempt: int, said: TaskMessage) -> bytes:
+    def ask(self, attempt: int, said: TaskMessage | FlowAsked) -> bytes:
         """Send what a task asks for, and return the message that the worker answers.
 
         Raises:

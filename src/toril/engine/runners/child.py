@@ -17,7 +17,8 @@ from typing import Protocol, cast
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
-from toril.engine.context import Context, FollowUp, NamedFollowUp, TaskMessage
+from toril.engine.context import Context, LineLogged, ProgressMade, TaskMessage
+from toril.engine.context_flows import FlowAsked
 from toril.engine.runners.channel import Channel
 from toril.engine.runners.errors import error_from, image_of
 from toril.engine.runners.frames import (
@@ -119,14 +120,15 @@ class Server:
             raise PayloadTooLargeError(call.facts.task, "return", problem)
         return frame_of(Returned(result, own_resident_bytes()))
 
-    def _emit(self, attempt: int, said: TaskMessage) -> None:
-        """Say what a task says; what it asks for is granted, or refused here."""
-        if not isinstance(said, FollowUp | NamedFollowUp):
+    def _emit(self, attempt: int, said: TaskMessage | FlowAsked) -> bytes:
+        """Send a message of a task; return the answer to a question. A refusal is raised here."""
+        if isinstance(said, ProgressMade | LineLogged):
             self._channel.say(attempt, said)
-            return
+            return b""
         heard = msgspec.msgpack.decode(self._channel.ask(attempt, said), type=Heard)
         if heard.refusal is not None:
             raise error_from(heard.refusal)
+        return heard.answer
 
     def _given(self) -> Mapping[type, object]:
         if self._provided is None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from toril.engine.context import Facts, FollowUp, LineLogged, NamedFollowUp, ProgressMade
+from toril.engine.context_flows import FlowAsked
 from toril.engine.runners.errors import ErrorImage, error_from
 from toril.engine.runners.references import MainSource
 from toril.engine.texts import end
@@ -64,14 +65,16 @@ class Raised(msgspec.Struct, tag="raised", frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """The worker's answer to a child's request for a follow-up job."""
+    """The worker's answer to a child's request for a follow-up job, or of its job's flow."""
 
     refusal: ErrorImage | None
-    """None: it is added when the attempt completes."""
+    """None: a follow-up is added when the attempt completes."""
+    answer: bytes = b""
+    """What a flow's request is answered with."""
 
 
 FromChild: TypeAlias = (
-    ProgressMade | LineLogged | FollowUp | NamedFollowUp | Ready | Returned | Raised
+    ProgressMade | LineLogged | FollowUp | NamedFollowUp | FlowAsked | Ready | Returned | Raised
 )
 
 

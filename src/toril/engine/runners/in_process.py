@@ -5,12 +5,15 @@ The pool of children is in `processes.py`. It is made for the first attempt that
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from contextvars import copy_context
+from typing import Any
 
 from toril.core.codec import decode
 from toril.engine.attempt import Attempt
 from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.context import Context, TaskMessage
+from toril.engine.context_flows import FlowAsked
 from toril.engine.handler import Handler, Handlers
 from toril.engine.outcomes import Fail
 from toril.engine.runners.frames import ProcessCall
@@ -40,10 +43,10 @@ class ProcessRunner:
         call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
         surroundings = copy_context()
 
-        def hear(message: TaskMessage) -> None:
+        def hear(message: TaskMessage | FlowAsked) -> Coroutine[Any, Any, bytes] | None:
             # On the loop, and in the attempt's own context: enqueue middleware reads what
             # middleware around the attempt has set.
-            surroundings.run(self._messages.receive_from_child, attempt, message)
+            return surroundings.run(self._messages.receive_from_child, attempt, message)
 
         return _json(await self._slots.run(call, hear))
 

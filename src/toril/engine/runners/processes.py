@@ -13,10 +13,10 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
-from toril.engine.context import TaskMessage
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
@@ -93,7 +93,7 @@ class ProcessSlots:
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
         self._closed = False
 
-    async def run(self, call: ProcessCall, emit: Callable[[TaskMessage], None]) -> bytes:
+    async def run(self, call: ProcessCall, emit: Callable[[Any], Any]) -> bytes:
         """Run one attempt in a child process and return its result, JSON.
 
         When this is cancelled, the child and all that the task started are killed and reaped
@@ -101,7 +101,8 @@ class ProcessSlots:
 
         Parameters:
             call: The attempt.
-            emit: Gets what the task says, in order, before this returns.
+            emit: Gets the messages of the task, in order, before this returns. For a question it
+                returns an awaitable of the answer.
 
         Raises:
             ProcessDiedError: The child ended: killed, crashed, left, or closed by `close`.

@@ -12,12 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from toril.core.errors import TorilError
-from toril.engine.context import FollowUp, NamedFollowUp, TaskMessage
+from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade
 from toril.engine.runners.deaths import died, how
 from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
@@ -78,7 +78,8 @@ class ChildProcess:
         self._reader = FrameReader()
         self._buffer = bytearray(READ_BYTES)
         self._answer: asyncio.Future[Answer] | None = None
-        self._emit: Callable[[TaskMessage], None] | None = None
+        self._emit: Callable[[Any], Any] | None = None
+        self._answering: asyncio.Task[None] | None = None
         self._unsent = memoryview(b"")
         self._kills_before = out_of_memory_kills()
         self.call: ProcessCall | None = None
@@ -96,9 +97,7 @@ class ChildProcess:
         """The process's id, and its group's."""
         return self._process.pid
 
-    async def ask(
-        self, call: ProcessCall, frame: bytes, emit: Callable[[TaskMessage], None]
-    ) -> Answer:
+    async def ask(self, call: ProcessCall, frame: bytes, emit: Callable[[Any], Any]) -> Answer:
         """Have one call run. What the task says goes to `emit` before this returns.
 
         Once this was cancelled, or `emit` raised, the child is good for nothing but `kill`.
@@ -231,17 +230,28 @@ class ChildProcess:
             self._answer.set_result(message)
             return
         try:
-            self._emit(message)
+            reply = self._emit(message)
         except Exception as error:
-            if not isinstance(message, FollowUp | NamedFollowUp):
+            if isinstance(message, ProgressMade | LineLogged):
                 self._answer.set_exception(error)  # the caller's; the call ends with it
                 return
             self._send(frame_of(Heard(image_of(error))))  # the task learns it where it asked
             return
-        if isinstance(message, FollowUp | NamedFollowUp):
+        if reply is not None:
+            self._answering = self._loop.create_task(self._reply(reply))
+        elif isinstance(message, FollowUp | NamedFollowUp):
             self._send(frame_of(Heard(None)))
         elif self._is_full():
             self._pause()
+
+    async def _reply(self, answer: Awaitable[bytes]) -> None:
+        """Send the answer to a question. The child reads nothing else until it has it."""
+        try:
+            heard = Heard(None, await answer)
+        except Exception as error:
+            heard = Heard(image_of(error))
+        if not self.lost:
+            self._send(frame_of(heard))
 
     def _pause(self) -> None:
         """Read no more until there is room for what it says: its task waits meanwhile."""

@@ -16,7 +16,7 @@ from tests.support.contract import HandWorker, outcome
 from tests.support.redis_servers import SOFTWARE, Cluster, RedisServer
 from tests.support.waiting import wait_until
 
-from toril import App, Context, RetryPolicy, Settings, State
+from toril import App, Context, Node, RetryPolicy, Settings, State
 from toril.backends import open_backend
 from toril.backends.redis.client.cluster import (
     first_key,
@@ -499,3 +499,24 @@ async def test_follow_ups_stay_in_the_slot_of_their_own_job(cluster: Cluster) ->
         for queue, waiting in (("{mail}", None), ("{shop}mail", 1), ("{shop}else", 1)):
             info = await app.queue(queue).info()
             assert (None if info is None else info.waiting) == waiting
+
+
+async def test_flow_stays_within_one_slot(cluster: Cluster) -> None:
+    async with App(cluster.url, settings=Settings()) as app:
+
+        @app.task(queue="{shop}kids")
+        async def child(n: int) -> int:
+            return n
+
+        @app.task(queue="{shop}parents")
+        async def parent(context: Context) -> int:
+            return sum((await context.children_results(child)).values())
+
+        apart = Node("{mail}parents", "other", children=[child.node(1)])
+        with pytest.raises(InvalidOptionError, match="a flow cannot span them") as refused:
+            await app.flows.add(apart)
+        assert "'{mail}parents', '{shop}kids'" in str(refused.value)
+        assert await app.queues() == []
+        flow = await app.flows.add(parent.node(children=[child.node(1), child.node(2)]))
+        async with app.worker():
+            assert await flow.result(timeout_s=20) == 3

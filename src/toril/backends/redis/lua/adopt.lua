@@ -5,10 +5,11 @@
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 --   jobs...    string  for each: id, state, priority, moment_ms (when a delayed one is due, or one
---                      has finished; else empty), hold, number of words, number of log lines; then
---                      the words (fields of its hash, each with its value) and the log lines. hold
---                      is empty, or of the de-duplication id that the job holds [id, left_ms or
---                      false, false or [name, data, opts, id, run_at_ms or false] of a job aside]
+--                      has finished; else empty), hold, children, number of words, number of log
+--                      lines; then the words (fields of its hash, each with its value) and the log
+--                      lines. hold is empty, or of the de-duplication id that the job holds [id,
+--                      left_ms or false, false or [name, data, opts, id, run_at_ms or false] of a
+--                      job aside]. children is empty, or a list of [key, fate, value]
 -- RETURNS
 --   1 or, of one that was there already, 0 for each job, in order
 -- EMITS
@@ -21,6 +22,7 @@ settle_meta(queue)
 local counter = number_of(try('GET', queue.base .. 'id')) or 0
 local highest = counter
 local answers, many = {}, { completed = 0, failed = 0, delayed = 0, ready = 0 }
+many['waiting-children'] = 0
 
 -- Its place comes first: if that cannot be had, nothing of the job has been written.
 local function place(id, state, priority, moment_ms)
@@ -28,6 +30,8 @@ local function place(id, state, priority, moment_ms)
     put_off(queue, id, moment_ms)
   elseif state == 'completed' or state == 'failed' then
     finish_in_order(queue, state, { id }, moment_ms)
+  elseif state == 'waiting-children' then
+    redis.call('ZADD', queue.base .. state, moment_ms, id)
   else
     line_up(queue, id, priority, false)
     state = 'ready'
@@ -50,13 +54,23 @@ local function hold(id, text)
   end
 end
 
+local function know(key, text)
+  for _, child in ipairs(cjson.decode(text)) do
+    local of, fate, value = child[1], child[2], child[3]
+    if fate == 'pending' then redis.call('SADD', key .. ':dependencies', of)
+    elseif fate == 'completed' then redis.call('HSET', key .. ':processed', of, value)
+    elseif fate == 'ignored' then redis.call('HSET', key .. ':failed', of, value)
+    else redis.call('ZADD', key .. ':unsuccessful', queue.now, of) end
+  end
+end
+
 local index = 2
 while index <= #ARGV do
   local id, state = ARGV[index], ARGV[index + 1]
   local priority, moment_ms = tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
-  local first_word = index + 7
-  local first_line = first_word + tonumber(ARGV[index + 5])
-  local behind = first_line + tonumber(ARGV[index + 6])
+  local first_word = index + 8
+  local first_line = first_word + tonumber(ARGV[index + 6])
+  local behind = first_line + tonumber(ARGV[index + 7])
   local key = queue.base .. id
   -- Above 10^15 it was no queue's number: those of new jobs do not go on from there.
   if #id <= 15 and string.find(id, '^[1-9]%d*$') then highest = math.max(highest, tonumber(id)) end
@@ -71,6 +85,7 @@ while index <= #ARGV do
       in_parts(lines, function(...) redis.call('RPUSH', key .. ':logs', ...) end)
     end
     if ARGV[index + 4] ~= '' then hold(id, ARGV[index + 4]) end
+    if ARGV[index + 5] ~= '' then know(key, ARGV[index + 5]) end
   end
   answers[#answers + 1] = is_new and 1 or 0
   index = behind

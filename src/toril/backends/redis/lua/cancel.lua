@@ -20,7 +20,7 @@ local queue, id, reason = open_queue(KEYS[1], ARGV[1]), ARGV[2], ARGV[3]
 local key = queue.base .. id
 local state = state_of(queue, id)
 if not state then return { 'missing' } end
-if state == 'completed' or state == 'failed' or state == 'waiting-children' then
+if state == 'completed' or state == 'failed' then
   return { 'wrong', state }
 end
 if state == 'active' then

@@ -14,7 +14,7 @@
 --   defa, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
---   deduplicated removed
+--   deduplicated removed waiting-children
 -- COST
 --   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])

@@ -9,7 +9,7 @@
 -- RETURNS
 --   {'ok', state} | {'missing'} | {'wrong', state}
 -- EMITS
---   waiting
+--   waiting waiting-children
 -- COST
 --   O(log N)
 local queue, id = open_queue(KEYS[1], ARGV[1]), ARGV[2]

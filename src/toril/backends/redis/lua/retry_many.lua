@@ -11,7 +11,7 @@
 -- RETURNS
 --   how many
 -- EMITS
---   waiting
+--   waiting waiting-children
 -- COST
 --   about 6 commands a job
 local queue, state = open_queue(KEYS[1], ARGV[1]), ARGV[2]

@@ -8,7 +8,7 @@
 -- RETURNS
 --   how many went
 -- EMITS
---   nothing
+--   waiting delayed, of parents that went back in line
 -- COST
 --   2 commands a job
 local queue = open_queue(KEYS[1], ARGV[1])

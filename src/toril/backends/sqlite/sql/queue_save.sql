@@ -17,9 +17,11 @@
 --   keep_failed_age_ms     int
 --   told                   text
 --   deduplicates           int
+--   flows                  int
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
+--   n_waiting_children     int
 --   n_active               int
 --   n_completed            int
 --   n_failed               int
@@ -45,9 +47,11 @@ UPDATE queues
        keep_failed_age_ms = :keep_failed_age_ms,
        told = :told,
        deduplicates = :deduplicates,
+       flows = :flows,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,
+       n_waiting_children = :n_waiting_children,
        n_active = :n_active,
        n_completed = :n_completed,
        n_failed = :n_failed

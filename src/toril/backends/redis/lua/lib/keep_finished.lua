@@ -6,9 +6,9 @@ local function drop_finished(queue, state, ids)
   if #ids == 0 then return 0 end
   if state == 'failed' then
     for _, id in ipairs(ids) do
-      local parent_key = try('HGET', queue.base .. id, 'parentKey')
-      -- It may say anything; a parent that cannot be reached does not wait for it.
-      if parent_key then redis.pcall('SREM', parent_key .. ':dependencies', queue.base .. id) end
+      local parent = try('HGET', queue.base .. id, 'parent')
+      -- Its parent would wait for ever. One that cannot be told does not keep the job.
+      if parent then despite_damage(rarely().tell_parent_gone, queue, id, parent) end
     end
   end
   redis.call('ZREMRANGEBYRANK', queue.base .. state, 0, #ids - 1)

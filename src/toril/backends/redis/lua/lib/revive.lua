@@ -14,7 +14,9 @@ local function revive(queue, id, state, reset_attempts)
       workerId = facts[5] or '', outcome = 'completed',
     }), number_of(facts[6]) or queue.now_ms)
   end
-  line_up(queue, id, priority_of(facts[1]), false)
+  local waits = (try('SCARD', key .. ':dependencies') or 0) > 0
+  if waits then redis.call('ZADD', queue.base .. 'waiting-children', queue.now, id)
+  else line_up(queue, id, priority_of(facts[1]), false) end
   redis.call('ZREM', queue.base .. state, id)
   redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa', 'toril:cancel',
     'stc')
@@ -27,5 +29,5 @@ local function revive(queue, id, state, reset_attempts)
     was_told = redis.pcall('HDEL', parent .. ':processed', child) == 1 or was_told
     if was_told then redis.pcall('SADD', parent .. ':dependencies', child) end
   end
-  emit(queue, 'waiting', 'jobId', id, 'prev', state)
+  emit(queue, waits and 'waiting-children' or 'waiting', 'jobId', id, 'prev', state)
 end

@@ -88,8 +88,9 @@ local function settle_one(round, job)
       rarely().promote_due(queue)
       round.promoted = true
     end
-    rarely().go_on_later(queue, job, facts)
-    return true
+    local why = rarely().go_on_later(queue, job, facts)
+    if not why then return true end
+    kind, reason = 'failed', why
   end
   settle_meta(queue)
   if facts[3] then rarely().free_deduplication(queue, job.id, facts[3]) end

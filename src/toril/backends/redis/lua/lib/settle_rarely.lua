@@ -30,8 +30,11 @@ local function note_letter(queue, id, keep_count)
   if began then redis.call('HSET', key, 'toril:letter', began) end
 end
 
+-- Returns why the job fails instead, if it does.
 local function go_on_later(queue, job, facts)
   local more, key = job.more, job.key
+  -- Cancelled, it goes back in line: whoever takes it next fails it.
+  if more.kind == 'waiting_children' and not facts[5] then return wait_for_children(queue, job) end
   if more.kind == 'retried' then
     redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
     if more.trace then remember_trace(queue, job.id, more.trace) end

@@ -40,12 +40,13 @@ local function tell_parent_failed(queue, id, parent_text, reason)
   end
 end
 
--- tell_parent_gone: a child was removed; the parent need not wait for it any more.
+-- tell_parent_gone: a child was removed; the parent need not wait for it any more. Whether it did.
 local function tell_parent_gone(queue, id, parent_text)
   local parent, home = parent_of(queue, parent_text)
   local key, child = home.base .. parent.id, queue.base .. id
-  if redis.call('SREM', key .. ':dependencies', child) == 0 then return end
+  if redis.call('SREM', key .. ':dependencies', child) == 0 then return false end
   if redis.call('SCARD', key .. ':dependencies') == 0 then
     release_waiting_parent(home, parent.id)
   end
+  return true
 end
