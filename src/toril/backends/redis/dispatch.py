@@ -126,7 +126,7 @@ class RedisDispatch:
         return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
 
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
-        await self._wake_ups.wait(queues, seen, timeout_s)
+        await self._wake_ups.wait(queues, seen, self._known.poll_s(queues, timeout_s))
 
     def wake(self) -> None:
         self._wake_ups.wake()

@@ -79,6 +79,7 @@ class RedisStanding:
         ]
         line = self._line
         stands_s = self._stands_s if line.can_unblock else min(self._stands_s, SHORT_S)
+        stands_s = self._known.poll_s((claim.queue for claim in exchange.claims), stands_s)
         block: list[Word] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
         self._stands = True
         try:
@@ -93,6 +94,9 @@ class RedisStanding:
             reply = await self._exchanging.send(self._exchanging.call(exchange))
         else:
             reply = call.read(answer)
+            if blocked is None:
+                for job in reply.claimed:  # nobody had written the marker for it
+                    self._known.note_silent(job.queue)
         if isinstance(blocked, ReplyError) and not reply.claimed:
             await asyncio.sleep(TROUBLE_S)
         return reply

@@ -42,7 +42,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     client.on_first_connect = admit
     keys = Keys(address.prefix)
     moments = Moments(clock)
-    known = KnownQueues(client, keys)
+    known = KnownQueues(client, keys, moments)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
     exchanging = Exchanging(client, keys, moments, lost, metrics_points=metrics_points)

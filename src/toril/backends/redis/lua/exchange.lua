@@ -52,6 +52,7 @@
 -- @include lib/remember_trace rarely
 -- @include lib/settle_rarely rarely
 -- @include lib/give_back rarely
+-- @include lib/adopt_from_bull rarely
 -- @include lib/check_id rarely
 -- @include lib/window_aside rarely
 -- @include lib/count_starts rarely

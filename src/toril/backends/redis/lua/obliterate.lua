@@ -61,6 +61,7 @@ if removed == 0 then
   redis.call('DEL', base .. 'events', base .. 'id', base .. 'pc', base .. 'marker',
     base .. 'stalled', base .. 'stalled-check', base .. 'limiter', base .. 'repeat',
     base .. 'metrics:completed', base .. 'metrics:completed:data',
-    base .. 'metrics:failed', base .. 'metrics:failed:data', base .. 'meta')
+    base .. 'metrics:failed', base .. 'metrics:failed:data', base .. 'meta',
+    base .. 'meta-paused', base .. 'priority')  -- the last two are Bull 4's
 end
 return { 'ok', removed }

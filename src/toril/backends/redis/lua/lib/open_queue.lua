@@ -3,11 +3,23 @@
 -- `frozen_ms` is empty except in tests: then it is the time, and the server's own is not asked.
 -- `now` is the time as text: a number that a command is given is formatted each time, which costs as
 -- much as a small command. Settings that cannot be read are as good as none.
+--
+-- `line` is where ready jobs wait: the list `wait`, or `paused` while Bull 4 or BullMQ 5 has paused
+-- the queue. Their resume renames `paused` to `wait`, over what lies there: nothing may. `bull` is set
+-- while Bull 4 is seen on the queue (`look_for_bull`).
 local server_ms
+
+local function line_while_paused(base, meta_key)
+  if redis.call('EXISTS', base .. 'paused', base .. 'meta-paused') > 0 then return 'paused' end
+  local version = redis.call('HGET', meta_key, 'version')
+  local is_old = version and string.find(version, '^bullmq:[1-5]%.')
+  return is_old and redis.call('EXISTS', base .. 'wait') == 0 and 'paused' or 'wait'
+end
 
 local function open_queue(meta_key, frozen_ms)
   local settings = redis.pcall('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:window')
+    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:window',
+    'toril:bull')
   if settings.err then
     blame(settings)
     settings = { [5] = '10000' }
@@ -25,7 +37,10 @@ local function open_queue(meta_key, frozen_ms)
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
     window = settings[9],
+    bull = settings[10],
+    line = 'wait',
   }
+  if queue.paused then queue.line = line_while_paused(queue.base, meta_key) end
   if queue.rate_limit and queue.rate_limit < 1 then queue.rate_limit = nil end
   if frozen_ms == '' then
     if not server_ms then

@@ -3,8 +3,9 @@ local function read_job(queue, id, state)
   local key = queue.base .. id
   local job = try('HMGET', key, 'name', 'data', 'opts', 'priority', 'timestamp', 'delay',
     'atm', 'ats', 'stc', 'progress', 'returnvalue', 'failedReason', 'processedOn', 'finishedOn',
-    'pb', 'defa', 'toril:cancel', 'toril:history', 'stacktrace')
+    'pb', 'defa', 'toril:cancel', 'toril:history', 'stacktrace', 'attemptsMade')
   if not job or not job[1] then return false end
+  job[7] = job[7] or job[20]  -- Bull 4 counts in a field of its own
   job[20], job[21], job[22], job[23] = id, state, false, false
   if state == 'delayed' then
     local score = try('ZSCORE', queue.base .. 'delayed', id)

@@ -10,6 +10,7 @@ local function finish_failed(queue, job, reason, facts)
   local key = job.key
   redis.call('HSET', key, 'atm', job.more.made, 'failedReason', reason,
     'finishedOn', queue.now)
+  if queue.bull then redis.call('HSET', key, 'attemptsMade', job.more.made) end
   if job.more.trace then remember_trace(queue, job.id, job.more.trace) end
   redis.call('HDEL', key, 'defa', 'toril:cancel')
   if facts[2] then
@@ -26,6 +27,7 @@ local function go_on_later(queue, job, facts)
   local more, key = job.more, job.key
   if more.kind == 'retried' then
     redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
+    if queue.bull then redis.call('HSET', key, 'attemptsMade', more.made) end
     if more.trace then remember_trace(queue, job.id, more.trace) end
   end
   -- Losses of its workers count within one attempt, which has ended.
