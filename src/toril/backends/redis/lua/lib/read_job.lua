@@ -5,7 +5,8 @@ local function read_job(queue, id, state)
     'atm', 'ats', 'stc', 'progress', 'returnvalue', 'failedReason', 'processedOn', 'finishedOn',
     'pb', 'defa', 'toril:cancel', 'toril:history', 'stacktrace', 'attemptsMade')
   if not job or not job[1] then return false end
-  job[7] = job[7] or job[20]  -- Bull 4 counts in a field of its own
+  -- Bull 4 counts in a field of its own.
+  if job[20] and (number_of(job[20]) or 0) > (number_of(job[7]) or 0) then job[7] = job[20] end
   job[20], job[21], job[22], job[23] = id, state, false, false
   if state == 'delayed' then
     local score = try('ZSCORE', queue.base .. 'delayed', id)
