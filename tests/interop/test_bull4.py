@@ -26,6 +26,7 @@ from tests.support.relatives import Bull4
 
 from toril import App, Context, JobOptions, RetryPolicy, State, WholePayload
 from toril.engine.contract.dispatch import Recovery
+from toril.engine.contract.lifecycle import Finding
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
 
@@ -396,3 +397,41 @@ async def test_jobs_as_programs_add_them_reach_a_task_whole(
         await until_completed(app, queue, len(wanted))
 
     assert got == wanted
+
+
+async def test_doctor_says_what_bull_on_a_queue_means(app: App, bull: Bull4) -> None:
+    await bull.worker(Q, {"waits": True})
+    await bull.add(Q, NAMELESS, {"n": 1})
+
+    found = await company(app)
+    assert found.grade == "ok"
+    assert found.text.startswith("used by Bull 4; Bull wakes nobody")
+
+    await app.queue(Q).add(NAMELESS, {"n": 2}, JobOptions(priority=1))
+    found = await company(app)
+    assert found.grade == "warning"
+    assert found.text.startswith("used by Bull 4, Toril;")
+    assert "jobs with a priority, which no worker here will take: 1." in found.text
+
+    async with app.worker(queues=[Q]):
+        found = await company(app)
+        assert found.grade == "ok"
+
+
+async def company(app: App) -> Finding:
+    """Return what doctor says of those who use the queue."""
+    findings = (await app.check()).findings
+    (found,) = [one for one in findings if one.subject == f"company of {Q}"]
+    assert not [one for one in findings if one.subject == f"queue {Q}"], "somebody serves it"
+    return found
+
+
+async def test_queue_that_only_bull_has_used_is_found(app: App, bull: Bull4) -> None:
+    await bull.add(Q, NAMELESS, {"n": 1})
+
+    (found,) = await app.queues(search=True)
+    info = await app.queue(Q).info()
+
+    assert (found.name, found.waiting) == (Q, 1)
+    assert info is not None
+    assert info.waiting == 1

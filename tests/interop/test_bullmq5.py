@@ -18,10 +18,12 @@ from tests.interop.watching import (
     until_completed,
     until_in,
 )
+from tests.support.node import Node
 from tests.support.redis_server import RedisServer
 from tests.support.relatives import BullMQ5
 
 from toril import App, Context, InvalidOptionError, JobOptions, RetryPolicy, State, WholePayload
+from toril.engine.contract.lifecycle import Finding
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
 
@@ -242,3 +244,55 @@ async def test_a_limit_counts_only_the_workers_that_set_one(
 
     assert redis_server.command("GET", f"{redis_prefix}:{Q}:limiter") == "2", "ours did not count"
     assert len(limited.named("completed")) == 2
+
+
+async def test_doctor_names_the_versions_of_bullmq(app: App, node5: BullMQ5, node: Node) -> None:
+    await app.queue(Q).add("work", {})
+    assert f"company of {Q}" not in await findings(app), "only Toril"
+
+    await node5.worker(Q, {"waits": True})
+    await node5.add(Q, "work", {})
+    found = (await findings(app))[f"company of {Q}"]
+    assert found.text.startswith("used by BullMQ")
+    await node5.add("five", "work", {})
+    await node.add("six", "work", {})
+    await app.queues(search=True)
+    found = (await findings(app))["company of five"]
+    assert found.text.startswith("used by BullMQ 5; BullMQ 5 sets jobs aside when it pauses")
+    assert (await findings(app))["company of six"].text == "used by BullMQ 6"
+
+
+async def test_doctor_compares_databases(
+    app: App, redis_server: RedisServer, redis_prefix: str
+) -> None:
+    """Worked in database 1, added in database 0."""
+    await app.queue(Q).add("work", {})
+    async with await BullMQ5.start(f"{redis_server.url}/1?prefix={redis_prefix}") as elsewhere:
+        await elsewhere.worker(Q, {"echo": True})
+
+        found = (await findings(app))[f"address of {Q}"]
+
+    assert found.grade == "warning"
+    assert f"workers of a queue of this name are at database 1 under '{redis_prefix}'" in found.text
+
+
+async def test_doctor_compares_prefixes(
+    app: App, redis_server: RedisServer, redis_prefix: str
+) -> None:
+    """Added under one prefix, worked under another."""
+    other = f"{redis_prefix}x"
+    async with await BullMQ5.start(f"{redis_server.url}?prefix={other}") as elsewhere:
+        await elsewhere.add(Q, "work", {})
+    try:
+        async with app.worker(queues=[Q]):
+            found = (await findings(app))[f"address of {Q}"]
+    finally:
+        redis_server.remove_keys(other)
+
+    assert found.grade == "warning"
+    assert f"jobs of a queue of this name lie under '{other}' of this database" in found.text
+
+
+async def findings(app: App) -> dict[str, Finding]:
+    """Return what doctor finds, by its subject."""
+    return {one.subject: one for one in (await app.check()).findings}

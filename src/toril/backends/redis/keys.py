@@ -78,14 +78,17 @@ class Keys:
         """Return a pattern for SCAN that finds the keys of all queues, and others."""
         return f"{_escaped(self.prefix)}:*"
 
-    def metas_pattern(self) -> str:
-        """Return a pattern for SCAN that finds the settings of all queues."""
-        return f"{_escaped(self.prefix)}:*:meta"
+    def queues_pattern(self) -> str:
+        """Return a pattern for SCAN that finds a key or two of all queues, and others."""
+        return f"{_escaped(self.prefix)}:*:[mi][ed]*"
 
-    def queue_of_meta(self, key: str) -> str | None:
-        """Return the queue whose settings a key holds; None if it is no such key."""
-        name = key[len(self.prefix) + 1 : -len(":meta")]
-        return name if name and ":" not in name else None
+    def queue_of(self, key: str) -> str | None:
+        """Return the queue whose settings or counter of ids a key holds; None: it is neither.
+
+        Bull 4 writes no settings.
+        """
+        name, _, suffix = key[len(self.prefix) + 1 :].partition(":")
+        return name if name and suffix in ("meta", "id") else None
 
     def client_name(self, queue: str, worker_id: str) -> str:
         """Return the connection name by which BullMQ lists a worker (spec, section 5.4)."""

@@ -91,10 +91,10 @@ class KnownQueues:
 
     async def _is_silent(self, queue: str) -> bool:
         """Note whether jobs may come to a queue without a wake-up, and return it."""
-        bull, signed = await self._client.run(
-            script("look_for_bull"), [self._keys.meta(queue)], self._moments.frozen()
+        bull, version = await self._client.run(
+            script("look_for_bull"), [self._keys.meta(queue)], self._moments.frozen(), "yes"
         )
-        if bull or not signed:
+        if bull or version is None:
             self._note_silent(queue, 2 * SILENT_AGAIN_S)
         return self._silent_until_s.get(queue, 0.0) > time.monotonic()
 

@@ -16,6 +16,7 @@ from toril.backends.redis.lifecycle import RedisLifecycle
 from toril.backends.redis.limits import RedisLimits
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.relatives import Relatives
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
@@ -50,7 +51,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     events = RedisEvents(client, keys, moments, known)
     counts = RedisCounts(client, keys, moments, known)
     survey = Survey(client, keys, Strays(client, keys, moments))
-    doctor = Doctor(client, keys, moments, counts, workers, survey)
+    relatives = Relatives(client, keys, moments)
+    doctor = Doctor(client, keys, moments, counts, workers, survey, relatives)
     repairs = Repairs(client, keys, moments)
 
     async def close() -> None:

@@ -9,8 +9,10 @@
 --   meta       hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
+--   remember   string  'yes' or 'no': only look
 -- RETURNS
---   {1 if Bull 4 was seen within a day, 1 if some producer of BullMQ or of ours has signed the queue}
+--   {1 if Bull 4 was seen within a day, else 0; the version of BullMQ or Toril that has signed the
+--   queue, if one has}
 -- EMITS
 --   nothing
 -- COST
@@ -50,12 +52,13 @@ local function is_here()
   return false
 end
 
+local remember = ARGV[2] == 'yes'
 local seen_ms = number_of(queue.bull)
 if is_here() then
   seen_ms = queue.now_ms
-  redis.call('HSET', queue.meta, 'toril:bull', queue.now)
+  if remember then redis.call('HSET', queue.meta, 'toril:bull', queue.now) end
 elseif seen_ms and queue.now_ms - seen_ms > DAY_MS then
-  redis.call('HDEL', queue.meta, 'toril:bull')
+  if remember then redis.call('HDEL', queue.meta, 'toril:bull') end
   seen_ms = nil
 end
-return { seen_ms and 1 or 0, try('HEXISTS', queue.meta, 'version') or 0 }
+return { seen_ms and 1 or 0, try('HGET', queue.meta, 'version') or false }

@@ -19,7 +19,7 @@
 -- @include lib/remaining
 -- @include lib/window_aside
 -- @include lib/damage_of
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+if redis.call('EXISTS', KEYS[1], string.sub(KEYS[1], 1, -5) .. 'id') == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
 local function many(command, name) return try(command, base .. name) or 0 end
