@@ -40,7 +40,7 @@ local function is_here()
   if redis.call('EXISTS', base .. 'meta-paused', base .. 'priority') > 0 then return true end
   local newest = number_of(try('GET', base .. 'id'))
   if newest and is_bulls(string.format('%.0f', newest)) then return true end
-  for _, list in ipairs({ queue.line, 'active' }) do
+  for _, list in ipairs({ queue.line or 'wait', 'active' }) do
     if is_bulls(try('LINDEX', base .. list, 0)) or is_bulls(try('LINDEX', base .. list, -1)) then
       return true
     end

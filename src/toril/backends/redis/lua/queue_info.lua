@@ -25,7 +25,7 @@ local base = queue.base
 local function many(command, name) return try(command, base .. name) or 0 end
 
 local waiting = many('LLEN', 'wait')
-local next_id = try('LINDEX', base .. queue.line, -1)
+local next_id = try('LINDEX', base .. (queue.line or 'wait'), -1)
   or (try('ZRANGE', base .. 'prioritized', 0, 0) or {})[1]
 local age_ms = false
 if next_id then

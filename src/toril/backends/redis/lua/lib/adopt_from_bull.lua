@@ -5,12 +5,10 @@
 -- are in a field of its own, `attemptsMade`.
 local function adopt_from_bull(queue, id, job)
   try('ZREM', queue.base .. 'priority', id)
-  local made = number_of(try('HGET', queue.base .. id, 'attemptsMade'))
-  if not made then return end
-  local text = string.format('%.0f', made)
-  if (number_of(job[4]) or 0) < made then job[4] = text end
-  if (number_of(job[5]) or 0) < made then
-    job[5] = text
-    redis.call('HSET', queue.base .. id, 'atm', text)
+  local made = number_of(try('HGET', queue.base .. id, 'attemptsMade')) or 0
+  if made > (number_of(job[4]) or 0) then job[4] = made end
+  if made > (number_of(job[5]) or 0) then
+    job[5] = made
+    redis.call('HSET', queue.base .. id, 'atm', made)
   end
 end

@@ -4,22 +4,14 @@
 -- `now` is the time as text: a number that a command is given is formatted each time, which costs as
 -- much as a small command. Settings that cannot be read are as good as none.
 --
--- `line` is where ready jobs wait: the list `wait`, or `paused` while Bull 4 or BullMQ 5 has paused
--- the queue. Their resume renames `paused` to `wait`, over what lies there: nothing may. `bull` is set
--- while Bull 4 is seen on the queue (`look_for_bull`).
+-- `line` is the list where ready jobs wait, if it is not `wait`: `paused` while Bull 4 or BullMQ 5 has
+-- paused the queue. Their resume renames `paused` to `wait`, over what lies there: nothing may. `bull`
+-- is set while Bull 4 is seen on the queue (`look_for_bull`).
 local server_ms
-
-local function line_while_paused(base, meta_key)
-  if redis.call('EXISTS', base .. 'paused', base .. 'meta-paused') > 0 then return 'paused' end
-  local version = redis.call('HGET', meta_key, 'version')
-  local is_old = version and string.find(version, '^bullmq:[1-5]%.')
-  return is_old and redis.call('EXISTS', base .. 'wait') == 0 and 'paused' or 'wait'
-end
 
 local function open_queue(meta_key, frozen_ms)
   local settings = redis.pcall('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:window',
-    'toril:bull')
+    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:bull')
   if settings.err then
     blame(settings)
     settings = { [5] = '10000' }
@@ -36,11 +28,16 @@ local function open_queue(meta_key, frozen_ms)
     max_events = settings[5],
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
-    window = settings[9],
-    bull = settings[10],
-    line = 'wait',
+    bull = settings[9],
   }
-  if queue.paused then queue.line = line_while_paused(queue.base, meta_key) end
+  if queue.paused then
+    local version = redis.call('HGET', meta_key, 'version')
+    local is_old = version and string.find(version, '^bullmq:[1-5]%.')
+    if redis.call('EXISTS', queue.base .. 'paused', queue.base .. 'meta-paused') > 0
+      or is_old and redis.call('EXISTS', queue.base .. 'wait') == 0 then
+      queue.line = 'paused'
+    end
+  end
   if queue.rate_limit and queue.rate_limit < 1 then queue.rate_limit = nil end
   if frozen_ms == '' then
     if not server_ms then

@@ -18,7 +18,7 @@ local function allowed(queue, claim, limit, plain)
       used = 0
     end
   end
-  if rate and used == 0 and queue.window then
+  if rate and used == 0 and try('HEXISTS', queue.meta, 'toril:window') == 1 then
     used = rarely().reopen_window(queue)
     if used >= rate then return 0, remaining(queue, key) end
   end
