@@ -90,8 +90,9 @@ async def test_jobs_that_bull_added_are_worked_as_they_lie(app: App, bull: Bull4
     assert await bull.state(Q, own_id) == "completed"
 
 
+@pytest.mark.parametrize("lease_s", [30.0, 0.9])  # with the second no claim stands
 async def test_idle_worker_sees_jobs_of_bull_within_a_second_or_so(
-    app: App, bull: Bull4, lines: Lines
+    app: App, bull: Bull4, lines: Lines, lease_s: float
 ) -> None:
     """Nobody wakes it: it began after 3 to 9 s."""
     started: list[float] = []
@@ -100,7 +101,7 @@ async def test_idle_worker_sees_jobs_of_bull_within_a_second_or_so(
     async def paint(n: int) -> None:
         started.append(time.monotonic())
 
-    async with app.worker(queues=[Q]):
+    async with app.worker(queues=[Q], lease=lease_s):
         for n in range(3):  # the first when the queue has no keys yet
             await until(lambda: lines.run("EXISTS", "active") == 0, "the worker to be idle")
             added_s = time.monotonic()
@@ -133,6 +134,21 @@ async def test_idle_worker_sees_them_on_a_queue_that_others_signed(
         await bull.add(Q, NAMELESS, {"n": 3}, removeOnComplete=True)
         await until(lambda: 3 in started, "the third to run")
         assert time.monotonic() - added_s < POLLED_S
+
+
+async def test_task_for_any_name_takes_them(app: App, bull: Bull4) -> None:
+    seen: list[str] = []
+
+    @app.task(queue=Q, any_name=True)
+    async def whatever(ctx: Context, n: int) -> None:
+        seen.append(ctx.task)
+
+    await bull.add(Q, NAMELESS, {"n": 1})
+    await bull.add(Q, "named:so", {"n": 2})
+    async with app.worker(queues=[Q]):
+        await until_completed(app, Q, 2)
+
+    assert len(seen) == 2
 
 
 async def test_jobs_of_ours_are_worked_by_bull(app: App, bull: Bull4) -> None:

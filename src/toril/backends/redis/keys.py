@@ -9,11 +9,12 @@
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
-are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
-a move only), `toril:window` (the rate window that goes on behind a hold); in a job: `toril:history`
-(its attempts), `toril:cancel` (why somebody wants it stopped); in a job that was put aside (`dn:`):
-`toril:runAt` (no sooner than when, ms). They go when the queue or the job goes, whoever removes it.
-An empty part, as in `<prefix>::toril`, no queue can have.
+are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
+`toril:keepFailed` (ages in ms), `toril:moving` (it is paused for a move only), `toril:window` (the
+rate window that goes on behind a hold); in a job: `toril:history` (its attempts), `toril:cancel`
+(why somebody wants it stopped); in a job that was put aside (`dn:`): `toril:runAt` (no sooner than
+when, ms). They go when the queue or the job goes, whoever removes it. An empty part, as in
+`<prefix>::toril`, no queue can have.
 
 `<prefix>:<queue>:toril:stalled` are, during a sweep, the marks of the one before, where Bull 4 is.
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
