@@ -421,7 +421,7 @@ async def test_doctor_says_what_bull_on_a_queue_means(app: App, bull: Bull4) -> 
 
     found = await company(app)
     assert found.grade == "ok"
-    assert found.text.startswith("used by Bull 4; Bull wakes nobody")
+    assert found.text.startswith("used by Bull 4; Bull 4 wakes nobody")
 
     await app.queue(Q).add(NAMELESS, {"n": 2}, JobOptions(priority=1))
     found = await company(app)

@@ -442,7 +442,7 @@ async def test_queue_whose_settings_do_not_say_that_it_is_paused_is_an_error(sto
     found = (await store.findings())[f"version of {Q}"]
 
     assert found.grade == "error"
-    assert "nothing is added or worked here" in found.text
+    assert "nothing is added, worked or mended here" in found.text
 
 
 async def test_large_payloads_are_found_wherever_they_are(store: Store) -> None:

@@ -81,14 +81,14 @@ class Damage:
             found.append(Finding(f"{what} of {self.queue}", grade, text))
 
         if self.aside:
-            stop = ""
-            if self.aside_unsaid:
-                stop = "; until they are back, nothing is added or worked here"
+            stop = (
+                "nothing is added, worked or mended here" if self.aside_unsaid else "none is mended"
+            )
             say(
                 "version",
                 f"Bull 4 or a BullMQ before 6 has paused the queue and set {self.aside:,} of its"
-                f" jobs aside{stop}; until then nothing is mended. Resume it there, or let nothing"
-                f" of that version pause it any more and run: toril resume {self.queue}",
+                f" jobs aside; until they are back, {stop}. Resume it there, or let nothing of that"
+                f" version pause it any more and run: toril resume {self.queue}",
                 "error" if self.aside_unsaid else "warning",
             )
         for name, problem in sorted(self.keys.items()):

@@ -123,8 +123,8 @@ class Relatives:
         texts = [f"used by {', '.join(names)}"]
         if is_bull:
             texts.append(
-                "Bull wakes nobody: idle workers of Toril look every second; its workers take no"
-                " job that was added here with a priority"
+                "Bull 4 wakes nobody, so idle workers of Toril look every second; workers of Bull 4"
+                " never see a job that Toril or BullMQ added with a priority"
             )
         if 0 < major < 6:
             texts.append(

@@ -56,9 +56,10 @@ local remember = ARGV[2] == 'yes'
 local seen_ms = number_of(queue.bull)
 if is_here() then
   seen_ms = queue.now_ms
-  if remember then redis.call('HSET', queue.meta, 'toril:bull', queue.now) end
+  -- Whatever is in the way, such as a full memory: it is remembered next time.
+  if remember then redis.pcall('HSET', queue.meta, 'toril:bull', queue.now) end
 elseif seen_ms and queue.now_ms - seen_ms > DAY_MS then
-  if remember then redis.call('HDEL', queue.meta, 'toril:bull') end
+  if remember then redis.pcall('HDEL', queue.meta, 'toril:bull') end
   seen_ms = nil
 end
 return { seen_ms and 1 or 0, try('HGET', queue.meta, 'version') or false }
