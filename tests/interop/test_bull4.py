@@ -32,8 +32,9 @@ pytestmark = pytest.mark.timeout(300)  # the first one installs
 
 NAMELESS = "__default__"
 Q = "paint"
-POLLED_S = 3.0
-"""Within this a job starts that nobody was woken for: a second, and what a busy machine adds."""
+POLLED_S = 5.0
+"""Within this a job starts that nobody was woken for: a second, and what a busy machine adds. A
+worker that does not poll sleeps for 12 s."""
 
 
 @pytest.fixture
@@ -242,10 +243,11 @@ async def test_attempts_of_ours_count_for_bull(app: App, bull: Bull4) -> None:
     async def paint(n: int) -> None:
         raise ValueError("no paint")
 
-    job_id = await bull.add(Q, NAMELESS, {"n": 1}, attempts=2, backoff=500)
+    job_id = await bull.add(Q, NAMELESS, {"n": 1}, attempts=2, backoff=3_600_000)
     async with app.worker(queues=[Q]):
         await until_in(app, job_id, State.DELAYED)
     theirs = await bull.worker(Q, {"throws": "no brush"})
+    await bull.promote(Q, job_id)
     await theirs.wait_for("failed")
 
     assert await bull.state(Q, job_id) == "failed", "its second and last attempt"
