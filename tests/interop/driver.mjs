@@ -9,10 +9,13 @@
 import readline from 'node:readline';
 import { createRequire } from 'node:module';
 
-const { places, cluster, db, prefix } = JSON.parse(process.argv[2]);
+// Arguments: the package, if it is not `bullmq`; where the store is (JSON).
+const { places, cluster, db, prefix } = JSON.parse(process.argv.at(-1));
+const packageName = process.argv.length > 3 ? process.argv[2] : 'bullmq';
 const require = createRequire(import.meta.url); // loads them in half the time that `import` takes
-const bullmq = require('bullmq');
-const { Redis: IORedis, Cluster } = require('ioredis');
+const bullmq = require(packageName);
+// An older one brings an ioredis of its own.
+const { Redis: IORedis, Cluster } = createRequire(require.resolve(packageName))('ioredis');
 const { Job, Queue, QueueEvents, FlowProducer, Worker } = bullmq;
 
 const say = what => process.stdout.write(JSON.stringify(what) + '\n');
@@ -99,11 +102,15 @@ const OF_WORKERS = ['active', 'progress', 'completed', 'failed', 'stalled', 'dra
 
 // ---- the verbs ------------------------------------------------------------------------------
 const verbs = {
-  version: async () => require('bullmq/package.json').version,
+  version: async () => require(`${packageName}/package.json`).version,
   // Any method of a queue, of a job, of a worker or event reader.
   queue: ({ queue: name, method, args }) => queue(name)[method](...args),
   job: async ({ queue: name, job, method, args }) => (await found(name, job))[method](...args),
   handle: ({ handle, method, args }) => handles.get(handle)[method](...args),
+
+  // What JSON from Python cannot say: a Buffer, and a member that is undefined.
+  addBuffer: ({ queue: name, job, field, text, options }) =>
+    queue(name).add(job, { [field]: Buffer.from(text), nothing: undefined }, options),
 
   get: async ({ queue: name, job }) => (await queue(name).getJob(job)) ?? null,
   flow: ({ tree }) => flow().add(tree),

@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
+from toril.core.buffers import decode_with_buffers
 from toril.core.checks import nearest
 from toril.core.codec import TooDeepError, decode, decode_with, decoder_of, encode_as_is
 from toril.core.differences import difference, short
@@ -142,7 +144,7 @@ class Signature:
         return {name: getattr(payload, name) for name in self._fields}
 
     def _read_again(self, text: str) -> Any:
-        """Read what JavaScript has written: `null` for nothing, and halves of characters."""
+        """Read what JavaScript writes: `null` for nothing, Buffers, and halves of characters."""
         if text.strip() == "null":
             if self._whole is None:
                 text = "{}"
@@ -151,6 +153,8 @@ class Signature:
         try:
             return decode_with(self._decoder, text)
         except msgspec.ValidationError as error:
+            with suppress(ValueError):
+                return decode_with_buffers(self._decoder, text)
             raise self._invalid(_loose(text), error) from None
         except ValueError as error:
             raise self._unread(error) from None

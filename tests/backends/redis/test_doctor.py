@@ -253,7 +253,7 @@ async def test_place_that_a_lost_job_held_becomes_free(store: Store) -> None:
 
 
 async def test_queue_whose_settings_are_gone_too_is_mended(store: Store) -> None:
-    store.do("DEL", "meta", store.key("wait"))
+    store.do("DEL", "meta", store.key("wait"), store.key("id"))
     assert await store.backend.counts.queue(Q) is None
 
     await store.repair()
@@ -425,7 +425,7 @@ async def test_queue_that_version_5_has_paused_is_said_and_not_touched(store: St
 
     found = await store.findings()
 
-    assert found[f"version of {Q}"].grade == "error"
+    assert found[f"version of {Q}"].grade == "warning"
     assert "2 of its jobs" in found[f"version of {Q}"].text
     assert f"toril resume {Q}" in found[f"version of {Q}"].text
     assert await store.plan() == []
@@ -433,6 +433,16 @@ async def test_queue_that_version_5_has_paused_is_said_and_not_touched(store: St
     await store.backend.limits.resume(Q)
     assert await store.repair() == [lost]
     assert await line(store.backend, State.WAIT) == ["1", "2", "lost"]
+
+
+async def test_queue_whose_settings_do_not_say_that_it_is_paused_is_an_error(store: Store) -> None:
+    """As a Bull before 4.16 leaves it: nothing may be added to such a queue."""
+    store.do("RENAME", "wait", store.key("paused"))
+
+    found = (await store.findings())[f"version of {Q}"]
+
+    assert found.grade == "error"
+    assert "nothing is added, worked or mended here" in found.text
 
 
 async def test_large_payloads_are_found_wherever_they_are(store: Store) -> None:

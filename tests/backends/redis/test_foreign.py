@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.support import Terminal
-from tests.support.contract import HandWorker, Q, counts, job, line, record
+from tests.support.contract import HandWorker, Q, add, counts, job, line, record
 from tests.support.redis_servers import RedisServer
 
 from toril import App
@@ -131,6 +131,67 @@ async def test_queue_that_version_5_has_paused_is_refused_until_resumed(
     await backend.limits.resume(Q)
     await backend.jobs.add([job()])
     assert redis_server.command("LLEN", f"{redis_prefix}:{Q}:wait") == 2
+
+
+@pytest.mark.parametrize(
+    "signs",
+    [
+        {"meta": "bullmq:5.58.9", "paused": None},  # no job was in line
+        {"meta": None, "paused": "other"},
+        {"meta": None, "meta-paused": "1"},  # Bull 4: the same
+    ],
+)
+async def test_everything_goes_beside_the_jobs_that_were_set_aside(
+    backend: Backend,
+    redis_server: RedisServer,
+    redis_prefix: str,
+    signs: dict[str, str | None],
+) -> None:
+    """The resume of Bull 4 and BullMQ 5 renames `paused` to `wait`, over what lies there."""
+    base = f"{redis_prefix}:{Q}"
+    worker = HandWorker(backend)
+    failed, retried, given_back, late = await add(backend, *(job() for _ in range(4)))
+    claimed = {one.id: one for one in await worker.claim(limit=4)}
+    await worker.end(claimed[failed], "failed")
+    await worker.end(claimed[late], "snoozed", wait_ms=60_000)
+    redis_server.command("HSET", f"{base}:meta", "paused", 1)
+    if signs["meta"]:
+        redis_server.command("HSET", f"{base}:meta", "version", signs["meta"])
+    if signs.get("paused"):
+        redis_server.command("HSET", f"{base}:other", "name", "cars", "data", "{}", "opts", "{}")
+        redis_server.command("LPUSH", f"{base}:paused", "other")
+    if signs.get("meta-paused"):
+        redis_server.command("SET", f"{base}:meta-paused", 1)
+
+    (added,) = await add(backend, job())
+    await worker.end(claimed[retried], "retried", wait_ms=0)
+    await worker.end(claimed[given_back], "released", wait_ms=0)
+    await backend.jobs.retry(Q, failed, reset_attempts=False)
+    await backend.jobs.promote(Q, late)
+
+    wanted = {added, retried, given_back, failed, late, *(["other"] if signs.get("paused") else [])}
+    assert redis_server.command("EXISTS", f"{base}:wait") == 0
+    assert set(redis_server.command("LRANGE", f"{base}:paused", 0, -1)) == wanted
+    assert set(await line(backend, State.WAIT)) == wanted
+    assert (await counts(backend))[State.WAIT] == len(wanted)
+    assert await worker.claim(limit=9) == []
+
+    await backend.limits.resume(Q)
+    assert {one.id for one in await worker.claim(limit=9)} == wanted
+
+
+async def test_pause_of_version_6_leaves_the_line_where_it_is(
+    backend: Backend, redis_server: RedisServer, redis_prefix: str
+) -> None:
+    base = f"{redis_prefix}:{Q}"
+    redis_server.command("HSET", f"{base}:meta", "version", "bullmq:5.58.9")
+    await add(backend, job())
+    await backend.limits.pause(Q)
+
+    await add(backend, job())
+
+    assert redis_server.command("LLEN", f"{base}:wait") == 2
+    assert redis_server.command("EXISTS", f"{base}:paused", f"{base}:meta-paused") == 0
 
 
 async def test_job_whose_hash_is_gone_is_passed_over(

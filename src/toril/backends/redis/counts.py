@@ -56,9 +56,9 @@ class RedisCounts:
                 cursor = "0"
                 while True:
                     cursor, keys = await node.call(
-                        "SCAN", cursor, "MATCH", self._keys.metas_pattern(), "COUNT", SCAN_COUNT
+                        "SCAN", cursor, "MATCH", self._keys.queues_pattern(), "COUNT", SCAN_COUNT
                     )
-                    names.update(filter(None, map(self._keys.queue_of_meta, keys)))
+                    names.update(filter(None, map(self._keys.queue_of, keys)))
                     if cursor == "0":
                         break
         return sorted(names)

@@ -53,7 +53,9 @@ class Damage:
         self.keys: dict[str, str] = {}
         """Keys of the queue's own that hold what does not belong there, and what is wrong."""
         self.aside = 0
-        """Jobs that a BullMQ before 6 has set aside when it paused the queue."""
+        """Jobs that Bull 4 or a BullMQ before 6 has set aside when it paused the queue."""
+        self.aside_unsaid = False
+        """`meta` does not say that it is paused, as it is with a Bull before 4.16."""
         self.unlocked = Ids()
         """Active ones that no lock holds."""
         self.large = Ids()
@@ -81,13 +83,15 @@ class Damage:
             found.append(Finding(f"{what} of {self.queue}", grade, text))
 
         if self.aside:
+            stop = (
+                "nothing is added, worked or mended here" if self.aside_unsaid else "none is mended"
+            )
             say(
                 "version",
-                f"a BullMQ before 6 has paused the queue and set {self.aside:,} of its jobs aside;"
-                " until they are back, nothing is added, worked or mended here. Stop what still"
-                f" uses that version; toril resume {self.queue} then brings them back and lets jobs"
-                " start",
-                "error",
+                f"Bull 4 or a BullMQ before 6 has paused the queue and set {self.aside:,} of its"
+                f" jobs aside; until they are back, {stop}. Resume it there, or let nothing of that"
+                f" version pause it any more and run: toril resume {self.queue}",
+                "error" if self.aside_unsaid else "warning",
             )
         for name, problem in sorted(self.keys.items()):
             found.append(

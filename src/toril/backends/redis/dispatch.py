@@ -103,7 +103,7 @@ class RedisDispatch:
     async def wait(self, queues: Sequence[str], seen: int, *, timeout_s: float) -> None:
         if any(map(self._known.is_refused, queues)):  # its markers are for Node's workers
             queues = [queue for queue in queues if not self._known.is_refused(queue)]
-        await self._wake_ups.wait(queues, seen, timeout_s)
+        await self._wake_ups.wait(queues, seen, self._known.poll_s(queues, timeout_s))
 
     def standing(self, *, lease_ms: int) -> RedisStanding | None:
         # A Cluster's queues may lie on several nodes, of which one connection reaches one. A test's

@@ -16,9 +16,10 @@ from toril.backends.redis.counts import RedisCounts
 from toril.backends.redis.damage import leases
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.relatives import Relatives, connections
 from toril.backends.redis.survey import Survey
 from toril.backends.redis.workers import RedisWorkers
-from toril.core.errors import BackendError, StoreDeniedError
+from toril.core.errors import StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.lifecycle import Finding, Health
 from toril.engine.states import READY
@@ -40,6 +41,7 @@ class Doctor:
         counts: RedisCounts,
         workers: RedisWorkers,
         survey: Survey,
+        relatives: Relatives,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -47,6 +49,7 @@ class Doctor:
         self._counts = counts
         self._workers = workers
         self._survey = survey
+        self._relatives = relatives
 
     async def health(self) -> Health:
         """Return everything that is to be said, and what can be mended; `Lifecycle.check`."""
@@ -74,7 +77,9 @@ class Doctor:
         found.append(leases(damages))
         for damage in damages:
             found += damage.findings()
-        found += await self._unserved([await self._counts.queue(name) for name in names])
+        records = [await self._counts.queue(name) for name in names]
+        queues = [record for record in records if record is not None]
+        found += await self._served(queues)
         return Health(found, [repair for damage in damages for repair in damage.repairs()])
 
     async def _rights(self) -> list[Finding]:
@@ -149,25 +154,24 @@ class Doctor:
             return [Finding("clock", "warning", text)]
         return [Finding("clock", "ok", f"{apart_ms} ms from the server's")]
 
-    async def _unserved(self, queues: Sequence[QueueRecord | None]) -> list[Finding]:
+    async def _served(self, queues: Sequence[QueueRecord]) -> list[Finding]:
+        """Say who uses each queue beside us, and which have jobs in line and no worker."""
+        served: dict[str, set[str]] = {}
+        for worker in await self._workers.list():
+            for queue in worker.queues:
+                served.setdefault(queue, set()).add(worker.id)
+        shown = await connections(self._client)
+        found = await self._relatives.findings(queues, shown or [], served)
+        prefix, db = self._keys.prefix, self._client.address.db
+        theirs = {one.queue for one in shown or [] if (one.prefix, one.db) == (prefix, db)}
+        return found + self._unserved(queues, served.keys() | theirs)
+
+    def _unserved(self, queues: Sequence[QueueRecord], served: Collection[str]) -> list[Finding]:
         """Queues that have jobs in line, and no worker: neither ours nor Node's."""
-        served = {queue for worker in await self._workers.list() for queue in worker.queues}
-        names: set[str] = set()
-        try:
-            for node in await self._client.nodes():
-                clients = await node.call("CLIENT", "LIST")
-                names |= {word for word in clients.split() if word.startswith("name=")}
-        except BackendError:  # not every user may ask
-            names = set()
         found = []
         for queue in queues:
-            if queue is None or queue.paused:
-                continue
             waiting = sum(queue.counts[state] for state in READY)
-            node_name = f"name={self._keys.client_name(queue.name, '')}".removesuffix(":w:")
-            if not waiting or queue.name in served:
-                continue
-            if any(name == node_name or name.startswith(f"{node_name}:w:") for name in names):
+            if queue.paused or not waiting or queue.name in served:
                 continue
             found.append(findings.unserved(queue.name, waiting))
         return found

@@ -9,18 +9,20 @@
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
-are told), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
-a move only), `toril:window` (the rate window that goes on behind a hold), `toril:dead` (where
-failures leave letters), `toril:deadSeen` (up to when failures of other clients have theirs); in a
-job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it stopped), `toril:letter`
-(when the attempt began whose failure has a letter); in a job that was put aside (`dn:`):
-`toril:runAt` (no sooner than when, ms), `toril:holder` (the job for which). They go when the queue
-or the job goes, whoever removes it. An empty part, as in `<prefix>::toril`, no queue can have.
+are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
+`toril:keepFailed` (ages in ms), `toril:moving` (it is paused for a move only), `toril:window` (the
+rate window that goes on behind a hold), `toril:dead` (where failures leave letters),
+`toril:deadSeen` (up to when failures of other clients have theirs); in a job: `toril:history` (its
+attempts), `toril:cancel` (why somebody wants it stopped), `toril:letter` (when the attempt began
+whose failure has a letter); in a job that was put aside (`dn:`): `toril:runAt` (no sooner than
+when, ms), `toril:holder` (the job for which). They go when the queue or the job goes, whoever
+removes it. An empty part, as in `<prefix>::toril`, no queue can have.
 
 `<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
 with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 `<prefix>:<queue>:toril:declared` likewise says which code declares it.
 
+`<prefix>:<queue>:toril:stalled` are, during a sweep, the marks of the one before, where Bull 4 is.
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
 there, and which a repair has renamed.
 """
@@ -84,14 +86,17 @@ class Keys:
         """Return a pattern for SCAN that finds the keys of all queues, and others."""
         return f"{_escaped(self.prefix)}:*"
 
-    def metas_pattern(self) -> str:
-        """Return a pattern for SCAN that finds the settings of all queues."""
-        return f"{_escaped(self.prefix)}:*:meta"
+    def queues_pattern(self) -> str:
+        """Return a pattern for SCAN that finds a key or two of all queues, and others."""
+        return f"{_escaped(self.prefix)}:*:[mi][ed]*"
 
-    def queue_of_meta(self, key: str) -> str | None:
-        """Return the queue whose settings a key holds; None if it is no such key."""
-        name = key[len(self.prefix) + 1 : -len(":meta")]
-        return name if name and ":" not in name else None
+    def queue_of(self, key: str) -> str | None:
+        """Return the queue whose settings or counter of ids a key holds; None: it is neither.
+
+        Bull 4 writes no settings.
+        """
+        name, _, suffix = key[len(self.prefix) + 1 :].partition(":")
+        return name if name and suffix in ("meta", "id") else None
 
     def client_name(self, queue: str, worker_id: str) -> str:
         """Return the connection name by which BullMQ lists a worker (spec, section 5.4)."""

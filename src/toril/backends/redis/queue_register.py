@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
+from toril.backends.redis.moments import Moments
 from toril.backends.redis.problems import Problems
+from toril.backends.redis.scripts import script
 from toril.core.errors import BackendError, StoreForeignError
 from toril.engine.contract.dispatch import Claim
 from toril.version import VERSION
@@ -17,20 +19,28 @@ AGAIN_S = 60.0
 """The register may have been emptied (FLUSHALL): each queue is put on it again after so long."""
 REFUSED_AGAIN_S = 1.0
 """A queue that was refused beside others is looked at again after so long."""
+POLL_S = 1.0
+"""Longest sleep of a worker beside producers that write no marker: Bull 4."""
+SILENT_AGAIN_S = 10.0
+"""A queue whose producers may write no marker is looked at again after so long."""
+SILENT_HOLD_S = 3600.0
+"""For how long a queue is polled to which a job came that woke nobody."""
 
 
 class QueueRegister:
     """Checks a queue when it is first used, and now and then again."""
 
-    def __init__(self, client: Client, keys: Keys, problems: Problems) -> None:
+    def __init__(self, client: Client, keys: Keys, moments: Moments, problems: Problems) -> None:
         self._client = client
         self._keys = keys
+        self._moments = moments
         self._problems = problems
         self._refused: dict[str, tuple[float, StoreForeignError]] = {}
         """Until when it is not looked at again, and why it was refused."""
         self._fit_until_s: dict[str, float] = {}
         self._served_until_s: dict[str, float] = {}
         self._announced_until_s: dict[str, float] = {}
+        self._silent_until_s: dict[str, float] = {}
         self._names: set[str] = set()
         self._names_read_s = float("-inf")
 
@@ -38,19 +48,22 @@ class QueueRegister:
         """Make sure that a queue may be added to.
 
         Raises:
-            StoreForeignError: BullMQ 5 has set jobs of it aside, which its resume would lose.
+            StoreForeignError: An old Bull has set jobs of it aside and does not say in `meta` that
+                the queue is paused. Its resume would lose what is added meanwhile.
         """
         if self._fit_until_s.get(queue, 0.0) > time.monotonic():
             return
         keys = self._keys
         if await self._client.call("TYPE", keys.of(queue, "paused")) == "list":
-            version = await self._client.call("HGET", keys.meta(queue), "version")
-            raise StoreForeignError(
-                f"{self._client.address.shown}: queue {queue!r} was paused by"
-                f" {version or 'a version of BullMQ before 6'}, which has set its jobs aside; with"
-                " its own resume they would overwrite what is added now. Stop what still uses that"
-                f" version, then run: toril resume {queue}"
-            )
+            meta = keys.meta(queue)
+            version, paused = await self._client.call("HMGET", meta, "version", "paused")
+            if paused is None:  # else what is added is set aside too (`open_queue.lua`)
+                raise StoreForeignError(
+                    f"{self._client.address.shown}: queue {queue!r} was paused by"
+                    f" {version or 'a Bull before 4.16'}, which has set its jobs aside; with its"
+                    " own resume they would overwrite what is added now. Stop what still uses that"
+                    f" version, then run: toril resume {queue}"
+                )
         self._fit_until_s[queue] = time.monotonic() + AGAIN_S
 
     def is_ready(self, queue: str) -> bool:
@@ -115,7 +128,33 @@ class QueueRegister:
             self._refused[queue] = until_s, error
             raise
         await self.enlist([queue])
-        self._served_until_s[queue] = time.monotonic() + AGAIN_S
+        again_s = SILENT_AGAIN_S if await self._is_silent(queue) else AGAIN_S
+        self._served_until_s[queue] = time.monotonic() + again_s
+
+    async def _is_silent(self, queue: str) -> bool:
+        """Note whether jobs may come to a queue without a wake-up, and return it."""
+        bull, version = await self._client.run(
+            script("look_for_bull"), [self._keys.meta(queue)], self._moments.frozen(), "yes"
+        )
+        if bull or version is None:
+            self._note_silent(queue, 2 * SILENT_AGAIN_S)
+        return self._silent_until_s.get(queue, 0.0) > time.monotonic()
+
+    def poll_s(self, queues: Iterable[str], sleep_s: float) -> float:
+        """Return how long a worker of these queues may sleep before it looks."""
+        if not self._silent_until_s:
+            return sleep_s
+        now_s = time.monotonic()
+        polls = any(self._silent_until_s.get(queue, 0.0) > now_s for queue in queues)
+        return min(sleep_s, POLL_S) if polls else sleep_s
+
+    def note_silent(self, queue: str) -> None:
+        """Note that a job came to a queue and woke nobody."""
+        self._note_silent(queue, SILENT_HOLD_S)
+
+    def _note_silent(self, queue: str, hold_s: float) -> None:
+        until_s = time.monotonic() + hold_s
+        self._silent_until_s[queue] = max(until_s, self._silent_until_s.get(queue, 0.0))
 
     async def _look(self, queue: str) -> None:
         schedules = self._keys.of(queue, "repeat")
@@ -162,5 +201,6 @@ class QueueRegister:
         self._served_until_s.pop(queue, None)
         self._refused.pop(queue, None)
         self._announced_until_s.pop(queue, None)
+        self._silent_until_s.pop(queue, None)
         self._names.discard(queue)
         await self._client.call("SREM", self._keys.queues, queue)

@@ -81,6 +81,7 @@ class RedisStanding:
         ]
         connection = self._connection
         stands_s = self._stands_s if connection.can_unblock else min(self._stands_s, SHORT_S)
+        stands_s = self._known.poll_s((claim.queue for claim in exchange.claims), stands_s)
         block: list[Argument] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
         self._stands = True
         try:
@@ -95,6 +96,9 @@ class RedisStanding:
             reply = await self._exchanging.send(self._exchanging.call(exchange))
         else:
             reply = call.read(answer)
+            if blocked is None:
+                for job in reply.claimed:  # nobody had written the marker for it
+                    self._known.note_silent(job.queue)
         if isinstance(blocked, ReplyError) and not reply.claimed:
             await asyncio.sleep(TROUBLE_S)
         return reply

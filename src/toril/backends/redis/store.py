@@ -24,6 +24,7 @@ from toril.backends.redis.moving import RedisMoving
 from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
+from toril.backends.redis.relatives import Relatives
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules
@@ -55,7 +56,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     moments = Moments(clock)
     scripts = QueueScripts(client, keys, moments)
     problems = Problems()
-    known = QueueRegister(client, keys, problems)
+    known = QueueRegister(client, keys, moments, problems)
     wake_ups = WakeUps(client, keys)
     lost = LostExchanges()
     exchanging = Exchanging(client, keys, moments, lost, problems, metrics_points=metrics_points)
@@ -63,7 +64,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     events = RedisEvents(client, keys, moments, known)
     counts = RedisCounts(client, keys, moments, known)
     survey = Survey(client, keys, Strays(client, keys, moments))
-    doctor = Doctor(client, keys, moments, counts, workers, survey)
+    relatives = Relatives(client, keys, moments)
+    doctor = Doctor(client, keys, moments, counts, workers, survey, relatives)
     repairs = Repairs(client, keys, moments)
 
     async def close() -> None:

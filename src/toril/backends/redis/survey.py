@@ -25,7 +25,7 @@ OWN_KEYS = (
 )  # fmt: skip
 """Keys that a queue has beside its jobs: `lib/damage_of.lua` knows what each holds."""
 SET_ASIDE = "paused"
-"""Where a BullMQ before version 6 puts the jobs of a queue that it pauses."""
+"""Where Bull 4, and a BullMQ before version 6, puts the jobs of a queue that it pauses."""
 
 
 class Survey:
@@ -54,6 +54,9 @@ class Survey:
         )
         if SET_ASIDE not in damage.keys:
             damage.aside = await self._client.call("LLEN", self._keys.of(queue, SET_ASIDE))
+            damage.aside_unsaid = "meta" in damage.keys or not await self._client.call(
+                "HEXISTS", self._keys.meta(queue), "paused"
+            )
         for state in (*map(str, State), SET_ASIDE):
             start, looked = 0, LOOK_CHUNK
             while looked == LOOK_CHUNK:

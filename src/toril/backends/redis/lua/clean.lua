@@ -20,7 +20,7 @@
 local queue, state = open_queue(KEYS[1], ARGV[1]), ARGV[2]
 local until_ms, limit = queue.now_ms - tonumber(ARGV[3]), tonumber(ARGV[4])
 local start, look = tonumber(ARGV[5]), tonumber(ARGV[6])
-local key, removed, next_start = queue.base .. state, 0, -1
+local key, removed, next_start = queue.base .. (state == 'wait' and queue.line or state), 0, -1
 
 if state == 'completed' or state == 'failed' then
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', ended_by(until_ms), 'LIMIT', 0, limit)) do

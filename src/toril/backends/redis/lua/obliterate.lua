@@ -47,6 +47,7 @@ if removed == 0 then
     base .. 'stalled', base .. 'stalled-check', base .. 'limiter', base .. 'repeat',
     base .. 'toril:schedules', base .. 'toril:declared',
     base .. 'metrics:completed', base .. 'metrics:completed:data',
-    base .. 'metrics:failed', base .. 'metrics:failed:data', base .. 'meta')
+    base .. 'metrics:failed', base .. 'metrics:failed:data', base .. 'meta',
+    base .. 'meta-paused', base .. 'priority')  -- the last two are Bull 4's
 end
 return { 'ok', removed }

@@ -50,7 +50,7 @@ end
 
 -- Where to begin in a state, and the ids from there on: one more than there is room for, if there is.
 local function look(state, room)
-  local key, ids, scores, start = queue.base .. state, {}, {}, 0
+  local key, ids, scores, start = queue.base .. (state == 'wait' and queue.line or state), {}, {}, 0
   if state == 'wait' or state == 'active' then
     if last ~= '' then start = start_in_list(key) end
     if newest_first then return start, try('LRANGE', key, start, start + room) or {}, scores end

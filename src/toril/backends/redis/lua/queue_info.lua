@@ -13,13 +13,13 @@
 --   nothing
 -- COST
 --   O(1)
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+if redis.call('EXISTS', KEYS[1], string.sub(KEYS[1], 1, -5) .. 'id') == 0 then return false end
 local queue = open_queue(KEYS[1], ARGV[1])
 local base = queue.base
 local function many(command, name) return try(command, base .. name) or 0 end
 
 local waiting = many('LLEN', 'wait')
-local next_id = try('LINDEX', base .. 'wait', -1)
+local next_id = try('LINDEX', base .. (queue.line or 'wait'), -1)
   or (try('ZRANGE', base .. 'prioritized', 0, 0) or {})[1]
 local age_ms = false
 if next_id then

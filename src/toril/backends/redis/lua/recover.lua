@@ -4,6 +4,9 @@
 -- lock, and in the same pass those that were not marked yet; the rest is marked for the next check,
 -- which may be that of a Node worker. `stalled-check` tells Node that somebody has looked.
 --
+-- Workers of Bull 4 take a job in two steps, and lock it in the second. Where they are seen, a job
+-- without a lock is taken back only if the check before has marked it too.
+--
 -- A dead worker's job that was never begun is not counted: its lease was not renewed (`renew`).
 --
 -- KEYS
@@ -31,9 +34,15 @@ if interval_ms > 0 and start == 0 then
   local last_ms = tonumber(try('GET', check))
   if last_ms and math.abs(queue.now_ms - last_ms) < interval_ms then return { -1, {} } end
 end
+local marked_before = queue.base .. 'toril:stalled'
 if start == 0 then
   -- The removal first: after it a server whose memory is full takes the rest, too.
-  redis.call('DEL', queue.base .. 'stalled')
+  if queue.bull and redis.call('EXISTS', queue.base .. 'stalled') == 1 then
+    redis.call('RENAME', queue.base .. 'stalled', marked_before)
+    redis.call('PEXPIRE', marked_before, 60000)  -- should nobody come back for the next piece
+  else
+    redis.call('DEL', queue.base .. 'stalled', marked_before)
+  end
   if interval_ms > 0 then redis.call('SET', check, queue.now_ms, 'PXAT', queue.now_ms + interval_ms) end
 end
 
@@ -52,6 +61,10 @@ local function is_dead(lock)
     if string.sub(lock, 1, #holder) == holder then return true end
   end
   return false
+end
+
+local function may_be_locked_soon(id)
+  return queue.bull and try('SREM', marked_before, id) ~= 1
 end
 
 local function is_from_scheduler(id)
@@ -101,7 +114,7 @@ for index, id in ipairs(ids) do
   if #taken >= limit then break end
   looked = index
   local lock = locks[index]
-  if lock and not is_dead(lock) then
+  if (lock and not is_dead(lock)) or (not lock and may_be_locked_soon(id)) then
     marked[#marked + 1] = id
   else
     local fate = note_problem(queue, take_back, id, not lock or has_begun(keys[index]))

@@ -13,7 +13,7 @@
 -- COST
 --   about 5 commands a job; in `wait` O(1) in the order of the line, else O(N)
 local queue, state, answers = open_queue(KEYS[1], ARGV[1]), ARGV[2], {}
-local key = queue.base .. state
+local key = queue.base .. (state == 'wait' and queue.line or state)
 for index = 3, #ARGV do
   local id, gone = ARGV[index], 0
   if not is_scheduled(queue, id) then

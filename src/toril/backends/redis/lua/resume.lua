@@ -1,11 +1,11 @@
--- resume: let jobs start again; jobs that version 5 has set aside come back into the line.
+-- resume: let jobs start again; jobs that Bull 4 or version 5 has set aside come back into the line.
 --
 -- KEYS
 --   meta       hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 -- RETURNS
---   how many jobs of version 5 are still set aside: call again
+--   how many jobs are still set aside: call again
 -- EMITS
 --   resumed, in the last call
 -- COST
@@ -14,7 +14,7 @@ local queue = open_queue(KEYS[1], ARGV[1])
 local wait, aside = queue.base .. 'wait', queue.base .. 'paused'
 settle_meta(queue)
 redis.call('HDEL', queue.meta, 'paused', 'toril:moving')
-queue.paused = false
+queue.paused, queue.line = false, nil
 if redis.call('EXISTS', aside) == 1 then
   if redis.call('EXISTS', wait) == 0 then
     redis.call('RENAME', aside, wait)
@@ -25,6 +25,7 @@ if redis.call('EXISTS', aside) == 1 then
     if left > 0 then return left end
   end
 end
+redis.call('DEL', queue.base .. 'meta-paused')
 if redis.call('EXISTS', wait, queue.base .. 'prioritized') > 0 then
   wake(queue)
 else

@@ -9,7 +9,7 @@ local function add_plain(queue, words, first, more, answers)
   local before = redis.call('INCRBY', queue.base .. 'id', more + 1) - more - 1
   local ids = {}
   for index = 1, more + 1 do ids[index] = string.format('%.0f', before + index) end
-  in_parts(ids, function(...) redis.call('LPUSH', queue.base .. 'wait', ...) end)
+  in_parts(ids, function(...) redis.call('LPUSH', queue.base .. (queue.line or 'wait'), ...) end)
   settle_meta(queue)
   for index = 1, more + 1 do
     local id = ids[index]
@@ -18,7 +18,7 @@ local function add_plain(queue, words, first, more, answers)
     if stored ~= 6 and type(stored) == 'table' then
       -- A key that is no job's lies there: the job gets another id.
       blame(stored)
-      redis.call('LREM', queue.base .. 'wait', 1, id)
+      redis.call('LREM', queue.base .. (queue.line or 'wait'), 1, id)
       local job = { name = name, data = data, opts = opts, delay_ms = 0, priority = 0 }
       id = rarely().add_new(queue, job)
     else

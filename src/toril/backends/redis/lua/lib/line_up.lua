@@ -43,7 +43,7 @@ end
 
 local function line_up(queue, id, priority, in_front)
   if priority == 0 then
-    redis.call(in_front and 'RPUSH' or 'LPUSH', queue.base .. 'wait', id)
+    redis.call(in_front and 'RPUSH' or 'LPUSH', queue.base .. (queue.line or 'wait'), id)
   elseif in_front then
     in_front_of_priority(queue, priority, id)
   else

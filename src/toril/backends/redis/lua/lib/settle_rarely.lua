@@ -10,6 +10,7 @@ local function finish_failed(queue, job, reason, facts)
   local key = job.key
   redis.call('HSET', key, 'atm', job.more.made, 'failedReason', reason,
     'finishedOn', queue.now)
+  if queue.bull then redis.call('HSET', key, 'attemptsMade', job.more.made) end
   if job.more.trace then remember_trace(queue, job.id, job.more.trace) end
   redis.call('HDEL', key, 'defa', 'toril:cancel')
   if facts[2] then
@@ -37,6 +38,7 @@ local function go_on_later(queue, job, facts)
   if more.kind == 'waiting_children' and not facts[5] then return wait_for_children(queue, job) end
   if more.kind == 'retried' then
     redis.call('HSET', key, 'atm', more.made, 'failedReason', job.text)
+    if queue.bull then redis.call('HSET', key, 'attemptsMade', more.made) end
     if more.trace then remember_trace(queue, job.id, more.trace) end
   end
   -- Losses of its workers count within one attempt, which has ended.

@@ -18,7 +18,7 @@ local function allowed(queue, claim, limit, plain)
       used = 0
     end
   end
-  if rate and used == 0 and queue.window then
+  if rate and used == 0 and try('HEXISTS', queue.meta, 'toril:window') == 1 then
     used = rarely().reopen_window(queue)
     if used >= rate then return 0, remaining(queue, key) end
   end
@@ -53,6 +53,7 @@ local function start(queue, id, token, lease_end, worker)
   local job = read_claimed(queue, id)
   if not job[1] then return nil end
   if string.find(id, '[\128-\255]') then rarely().check_id(id) end
+  if queue.bull then rarely().adopt_from_bull(queue, id, job) end
   local attempt = job[4] and string.format('%.0f', (number_of(job[4]) or 0) + 1) or '1'
   redis.call('SET', key .. ':lock', token, 'PXAT', lease_end)
   if worker == '' then

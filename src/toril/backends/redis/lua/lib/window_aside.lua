@@ -13,7 +13,8 @@ local function put_window_aside(queue)
 end
 
 local function window_aside(queue)
-  local starts, ends_ms = string.match(queue.window or '', '^(%d+) (%d+)$')
+  local starts, ends_ms = string.match(try('HGET', queue.meta, 'toril:window') or '',
+    '^(%d+) (%d+)$')
   starts, ends_ms = number_of(starts), number_of(ends_ms)
   if starts and ends_ms and ends_ms > queue.now_ms then return starts, ends_ms end
   return 0, 0
@@ -23,7 +24,6 @@ end
 local function reopen_window(queue)
   local starts, ends_ms = window_aside(queue)
   redis.call('HDEL', queue.meta, 'toril:window')
-  queue.window = nil
   if starts > 0 then
     redis.call('SET', queue.base .. 'limiter', string.format('%.0f', starts), 'PXAT', ends_ms)
   end
