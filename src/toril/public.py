@@ -39,6 +39,9 @@ from toril.engine.deduplication import Deduplication as Deduplication
 from toril.engine.drafts import JobDraft as JobDraft
 from toril.engine.events import EventName as EventName
 from toril.engine.events import EventRecord as EventRecord
+from toril.engine.explanation import Explanation as Explanation
+from toril.engine.explanation import Reason as Reason
+from toril.engine.explanation import ReasonKind as ReasonKind
 from toril.engine.handle import Job as Job
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo

@@ -28,7 +28,7 @@ COMMANDS = {
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
-    "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
+    "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
     "pause": ("queue:pause", "Let no job of a queue start; those that run go on."),
     "resume": ("queue:resume", "Let the jobs of a paused queue start again."),
     "limit": ("queue:limit", "Show or set a queue's rate and concurrency, over all workers."),

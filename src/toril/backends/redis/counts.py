@@ -16,11 +16,13 @@ from toril.backends.redis.known import KnownQueues
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError
-from toril.engine.contract.counts import QueueRecord
+from toril.engine.contract.counts import ChildRef, JobPlace, QueueRecord
 from toril.engine.states import State
 
 TOGETHER = 100
 """Queues whose figures are asked for at the same time."""
+MOST_CHILDREN = 10
+"""Of a parent: those that it waits for and that are named."""
 SCAN_COUNT = 1000
 """Keys in one step of a search: well below 1 ms of the server's time."""
 
@@ -99,4 +101,27 @@ class RedisCounts:
             window_starts=row[16],
             window_left_ms=row[17],
             hold_left_ms=row[18],
+        )
+
+    async def place(self, queue: str, job_id: str, *, limit: int) -> JobPlace | None:
+        row = await self._client.run(
+            script("place"),
+            [self._keys.meta(queue)],
+            self._moments.frozen(),
+            job_id,
+            limit,
+            MOST_CHILDREN,
+        )
+        if row is None:
+            return None
+        state, ahead, more, paused_at_ms, children_left, children = row
+        ours = [key for key in children if key.startswith(f"{self._keys.prefix}:")]
+        places = filter(None, map(self._keys.job_of, ours))
+        return JobPlace(
+            state=State(state),
+            ahead=ahead,
+            more=more == 1,
+            paused_at_ms=paused_at_ms,
+            children_left=children_left,
+            children=[ChildRef(*place) for place in places],
         )

@@ -10,7 +10,8 @@
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:keepCompleted`, `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for
-a move only), `toril:window` (the rate window that goes on behind a hold); in a job: `toril:history`
+a move only), `toril:pausedAt` (since when, if we have paused it, ms),
+`toril:window` (the rate window that goes on behind a hold); in a job: `toril:history`
 (its attempts), `toril:cancel` (why somebody wants it stopped); in a job that was put aside (`dn:`):
 `toril:runAt` (no sooner than when, ms). They go when the queue or the job goes, whoever removes it.
 An empty part, as in `<prefix>::toril`, no queue can have.
