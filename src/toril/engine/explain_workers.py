@@ -53,7 +53,7 @@ def _no_worker(facts: Facts) -> Reason:
         )
     known = {queue for one in facts.workers if not is_silent(one) for queue in one.queues}
     close = nearest(facts.queue, sorted(known))
-    hint = f"; one serves {close!r}: is that the queue that is meant?" if close else ""
+    hint = f" (perhaps {close!r} is meant, which one serves)" if close else ""
     if silent:
         verb = "has" if len(silent) == 1 else "have"
         age = span(min(one.beat_age_ms for one in silent))
@@ -89,7 +89,8 @@ def _no_task(facts: Facts, record: JobRecord, serving: Sequence[WorkerRecord]) -
     return reason(
         ReasonKind.NO_TASK,
         f"The queue's live workers ({len(serving):,}) have no task {cut(record.name)!r}{hint}:"
-        f" the one that takes the job fails it{others}; deploy the task, or add the job by its right name.",
+        f" the one that takes the job fails it{others}; deploy the task, or add the job by its"
+        " right name.",
         name=record.name,
         nearest=close,
         other_queues=elsewhere,

@@ -28,7 +28,7 @@ local function length(name) return try('LLEN', base .. name) or 0 end
 
 -- How many of a list start before the job; nil: it is not there, or too far back.
 local function before_in(name)
-  local index = try('LPOS', base .. name, id, 'RANK', -1, 'MAXLEN', limit)
+  local index = try('LPOS', base .. name, id, 'RANK', -1, 'MAXLEN', limit + 1)
   return index and length(name) - 1 - index or nil
 end
 
@@ -44,7 +44,7 @@ local function place_in_line()
   ahead = aside > 0 and before_in('paused') or nil
   if ahead then return ahead, 0 end
   -- It may be behind the last that were looked at: else it is in neither.
-  if length('wait') > limit or aside > limit then return limit, 1 end
+  if length('wait') > limit + 1 or aside > limit + 1 then return limit, 1 end
   return false, 0
 end
 
