@@ -207,6 +207,7 @@ def test_workers_are_listed_while_they_are_alive(terminal: Terminal) -> None:
     assert found["pid"] == worker.pid
     assert found["queues"] == ["mail", "slow"]
     assert found["state"] == "working"
+    assert found["tasks"] == {"mail": ["send", "broken"], "slow": ["hold"]}
     assert found["beat_age_s"] >= 0
     assert found["started_at"].endswith("Z")
     worker.tell(signal.SIGTERM)

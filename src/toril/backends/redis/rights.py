@@ -35,7 +35,7 @@ COMFORT = {
     "CLIENT SETNAME x": "BullMQ's tools do not show the workers",
     "CLIENT ID": "idle workers ask once a second in place of being told",
     "CLIENT UNBLOCK 1": "idle workers ask once a second in place of being told",
-    "CLIENT LIST": "doctor does not see the workers of BullMQ",
+    "CLIENT LIST": "doctor and explain do not see the workers of BullMQ",
     "INFO": "an old server, a replica and a wrong maxmemory-policy are not noticed",
     "ROLE": "a replica is noticed by the first write only",
     "PEXPIRETIME KEY": "jobs that a dead worker had claimed and not begun count as lost",

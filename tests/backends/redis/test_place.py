@@ -1,0 +1,201 @@
+"""A job's place where others have left the keys: BullMQ's pauses, parents, what version 5 left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.support.contract import Q, add, add_one, job
+from tests.support.redis_servers import RedisServer
+
+from toril.backends import open_backend
+from toril.engine.contract import Backend
+from toril.engine.contract.counts import ChildRef, JobPlace
+from toril.engine.states import State
+
+
+class Store:
+    """A store, and hands that do to its keys what others do."""
+
+    def __init__(self, backend: Backend, server: RedisServer, prefix: str) -> None:
+        self.backend = backend
+        self.prefix = prefix
+        self._server = server
+
+    def do(self, verb: str, suffix: str, *words: str | int) -> Any:
+        """Send a command about one key of the queue."""
+        return self._server.command(verb, f"{self.prefix}:{Q}:{suffix}", *words)
+
+    async def place(self, job_id: str, limit: int = 10) -> JobPlace:
+        """Return the place of a job."""
+        found = await self.backend.counts.place(Q, job_id, limit=limit)
+        assert found is not None
+        return found
+
+    def pause_as_bullmq_does(self, at_ms: int) -> None:
+        """Pause without a note of when. The events tell."""
+        self.do("HSET", "meta", "paused", 1)
+        self.do("XADD", "events", f"{at_ms}-1", "event", "paused")
+
+    def resume_as_bullmq_does(self, at_ms: int) -> None:
+        """Resume, and leave what is not BullMQ's."""
+        self.do("HDEL", "meta", "paused")
+        self.do("XADD", "events", f"{at_ms}-1", "event", "resumed")
+
+
+@pytest.fixture
+async def store(
+    redis_server: RedisServer, redis_prefix: str, redis_url: str
+) -> AsyncIterator[Store]:
+    """A store on the common server."""
+    backend = open_backend(redis_url)
+    yield Store(backend, redis_server, redis_prefix)
+    await backend.lifecycle.close()
+
+
+LATER_MS = 4_000_000_000_000
+"""After every event that the server dates by itself."""
+
+
+async def test_job_in_no_line_has_no_place(store: Store) -> None:
+    job_id = await add_one(store.backend)
+    store.do("LREM", "wait", 0, job_id)
+
+    assert await store.place(job_id) == JobPlace(state=State.WAIT)
+
+
+async def test_job_behind_all_that_were_looked_at_is_not_taken_for_lost(store: Store) -> None:
+    ids = await add(store.backend, *(job() for _ in range(20)))
+
+    found = await store.place(ids[-1])
+
+    assert (found.ahead, found.more) == (10, True)
+    assert (await store.place(ids[-1], limit=19)).ahead == 19
+
+
+async def test_line_that_version_5_has_set_aside_goes_first(store: Store) -> None:
+    aside = await add(store.backend, job(), job())
+    store.do("RENAMENX", "wait", f"{store.prefix}:{Q}:paused")
+    waiting = await add(store.backend, job(), job(priority=3))
+
+    places = [await store.place(job_id) for job_id in (*aside, *waiting)]
+
+    assert [place.ahead for place in places] == [0, 1, 2, 3]
+
+
+async def test_pause_of_bullmq_is_dated_by_its_event(store: Store) -> None:
+    job_id = await add_one(store.backend)
+    store.pause_as_bullmq_does(LATER_MS)
+    store.do("XADD", "events", f"{LATER_MS + 5}-1", "event", "added", "jobId", "x")
+
+    assert (await store.place(job_id)).paused_at_ms == LATER_MS
+
+
+async def test_pause_that_nothing_tells_of_is_of_nobody_knows_when(store: Store) -> None:
+    job_id = await add_one(store.backend)
+    store.do("HSET", "meta", "paused", 1)
+
+    assert (await store.place(job_id)).paused_at_ms is None
+
+
+async def test_our_note_does_not_outlive_a_resume_by_bullmq(store: Store) -> None:
+    """It leaves the field, and pauses again without a word of when."""
+    job_id = await add_one(store.backend)
+    await store.backend.limits.pause(Q)
+    ours_ms = (await store.place(job_id)).paused_at_ms
+    store.resume_as_bullmq_does(LATER_MS)
+    assert (await store.place(job_id)).paused_at_ms is None
+
+    store.do("HSET", "meta", "paused", 1)
+    assert ours_ms is not None
+    assert (await store.place(job_id)).paused_at_ms is None
+
+    store.pause_as_bullmq_does(LATER_MS + 9)
+    assert (await store.place(job_id)).paused_at_ms == LATER_MS + 9
+
+    await store.backend.limits.resume(Q)
+    assert store.do("HEXISTS", "meta", "toril:pausedAt") == 0
+
+
+async def test_our_note_serves_where_the_event_is_gone(store: Store) -> None:
+    job_id = await add_one(store.backend)
+    await store.backend.limits.pause(Q)
+    noted_ms = (await store.place(job_id)).paused_at_ms
+    store.do("DEL", "events")
+
+    assert noted_ms is not None
+    assert (await store.place(job_id)).paused_at_ms == noted_ms
+    store.do("HSET", "meta", "toril:pausedAt", "nonsense")
+    assert (await store.place(job_id)).paused_at_ms is None
+
+
+async def test_later_pause_of_bullmq_is_the_latest_moment_that_is_sure(store: Store) -> None:
+    """A resume in between may have been trimmed away."""
+    job_id = await add_one(store.backend)
+    await store.backend.limits.pause(Q)
+    store.do("DEL", "events")
+    store.pause_as_bullmq_does(LATER_MS)
+
+    assert (await store.place(job_id)).paused_at_ms == LATER_MS
+
+
+async def waiting_parent(store: Store, children: list[str]) -> str:
+    """Return a job that waits for children, each given by its whole key."""
+    job_id = await add_one(store.backend)
+    store.do("LREM", "wait", 0, job_id)
+    store.do("ZADD", "waiting-children", 1, job_id)
+    if children:
+        store.do("SADD", f"{job_id}:dependencies", *children)
+    return job_id
+
+
+async def test_parent_names_the_children_that_it_waits_for(store: Store) -> None:
+    keys = [f"{store.prefix}:parts:{number}" for number in (2, 1)]
+    job_id = await waiting_parent(store, [*keys, "other:parts:9"])
+
+    found = await store.place(job_id)
+
+    assert found.state is State.WAITING_CHILDREN
+    assert found.ahead is None
+    assert found.children_left == 3
+    assert found.children == [ChildRef("parts", "1"), ChildRef("parts", "2")]
+
+
+async def test_parent_of_many_names_ten(store: Store) -> None:
+    job_id = await waiting_parent(store, [f"{store.prefix}:parts:c{n}" for n in range(500)])
+
+    found = await store.place(job_id)
+
+    assert (found.children_left, len(found.children)) == (500, 10)
+
+
+async def test_parent_of_very_many_names_none(store: Store) -> None:
+    job_id = await waiting_parent(store, [f"{store.prefix}:parts:c{n}" for n in range(1_001)])
+
+    found = await store.place(job_id)
+
+    assert (found.children_left, found.children) == (1_001, [])
+
+
+@pytest.mark.parametrize("key", ["wait", "prioritized", "events", "paused"])
+async def test_keys_of_another_type_harm_nobody(store: Store, key: str) -> None:
+    job_id = await add_one(store.backend)
+    await store.backend.limits.pause(Q)
+    store.do("DEL", key)
+    store.do("SET", key, "nonsense")
+
+    found = await store.place(job_id)
+
+    assert found.state is State.WAIT
+    assert found.paused_at_ms is not None
+    assert found.ahead == (None if key == "wait" else 0)
+
+
+async def test_children_of_another_type_harm_nobody(store: Store) -> None:
+    job_id = await waiting_parent(store, [])
+    store.do("SET", f"{job_id}:dependencies", "nonsense")
+
+    found = await store.place(job_id)
+
+    assert (found.children_left, found.children) == (0, [])
