@@ -1,5 +1,6 @@
--- place: how far a job is from its start: how many are ahead, since when its queue is paused, and
--- for which children it waits.
+-- place: how far a job is from its start.
+--
+-- That is how many are ahead, since when its queue is paused, and for which children it waits.
 --
 -- KEYS
 --   meta       hash    <prefix>:<queue>:meta
