@@ -372,11 +372,26 @@ def test_delay_before_a_retry_tells_the_failure() -> None:
     [("snoozed", ", as its task asked for it;", "snoozed"), ("stalled", " from now;", None)],
 )
 def test_delay_after_another_outcome(outcome: str, said: str, kept: str | None) -> None:
-    reason = the(ReasonKind.DELAYED, delayed(5_000, attempts=[attempt(outcome)]))
+    reason = the(ReasonKind.DELAYED, delayed(5_000, attempts=[attempt(outcome, "lost")]))
 
     assert said in reason.sentence
     assert "The failure" not in reason.sentence
-    assert reason.values["after_outcome"] == kept
+    assert (reason.values["after_outcome"], reason.values["error"]) == (kept, None)
+
+
+@pytest.mark.parametrize(
+    ("made", "reason", "kept"), [(1, "no", "retried"), (0, "no", None), (1, None, None)]
+)
+def test_delay_after_a_failure_on_node_tells_it_too(
+    made: int, reason: str | None, kept: str | None
+) -> None:
+    known = delayed(5_000, attempts_made=made, failed_reason=reason)
+
+    found = the(ReasonKind.DELAYED, known)
+
+    assert found.values["after_outcome"] == kept
+    assert (", as attempt 1 failed;" in found.sentence) is (kept is not None)
+    assert found.sentence.endswith("The failure: no") is (kept is not None)
 
 
 @pytest.mark.parametrize(("due_ms", "kind"), [(1, "delayed"), (0, "due"), (-3_000, "due")])

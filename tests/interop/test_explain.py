@@ -94,6 +94,7 @@ async def test_job_that_node_works_and_one_behind_it(app: App, node: Node) -> No
     await until_in(app, running, State.DELAYED)
     retry = await first(app, running)
     assert retry.kind is ReasonKind.DELAYED
+    assert (retry.values["after_outcome"], retry.values["error"]) == ("retried", "no")
     await worker.close()
     assert await words(app, behind) == ["paused", "no-worker", "in-line"]
 

@@ -187,22 +187,31 @@ def _closed(facts: Facts) -> Iterator[Reason]:
 
 def _delayed(facts: Facts, record: JobRecord) -> Reason:
     run_at_ms = record.due_ms
-    last = record.attempts[-1] if record.attempts else None
-    why = ""
-    if last is not None and last.outcome == "retried":
-        why = f", as attempt {last.number} failed"
-    elif last is not None and last.outcome == "snoozed":
-        why = ", as its task asked for it"
-    error = f" The failure: {cut(last.error)}" if why and last is not None and last.error else ""
+    outcome, why, error = _cause(record)
+    failure = f" The failure: {cut(error)}" if error else ""
     return reason(
         ReasonKind.DELAYED,
         f"It is delayed until {stamp(run_at_ms)}, {span(run_at_ms - facts.now_ms)} from now{why};"
-        f" {command('jobs', 'promote', facts.queue, record.id)} makes it ready now.{error}",
+        f" {command('jobs', 'promote', facts.queue, record.id)} makes it ready now.{failure}",
         run_at=moment(run_at_ms),
         left_s=(run_at_ms - facts.now_ms) / 1000,
-        after_outcome=last.outcome if why and last is not None else None,
-        error=last.error if why and last is not None else None,
+        after_outcome=outcome,
+        error=error,
     )
+
+
+def _cause(record: JobRecord) -> tuple[str | None, str, str | None]:
+    """Return the outcome that has delayed a job, in words too, and its error; None: its producer."""
+    last = record.attempts[-1] if record.attempts else None
+    if last is None and record.attempts_made > 0 and record.failed_reason:
+        # Workers of BullMQ write no history.
+        why = f", as attempt {record.attempts_made} failed"
+        return "retried", why, record.failed_reason
+    if last is not None and last.outcome == "retried":
+        return "retried", f", as attempt {last.number} failed", last.error
+    if last is not None and last.outcome == "snoozed":
+        return "snoozed", ", as its task asked for it", None
+    return None, "", None
 
 
 def _due(facts: Facts, record: JobRecord) -> Reason:

@@ -77,7 +77,7 @@ def knows(worker: WorkerRecord, queue: str, name: str) -> bool:
 
 
 async def read_facts(backend: Backend, queue: str, job_id: str) -> Facts:
-    """Read what explains one job: four calls at once, and at most 12 more."""
+    """Read what explains one job: four calls at once, and at most 11 more."""
     for _ in range(TRIES):
         record, figures, place, workers = await asyncio.gather(
             backend.jobs.get(queue, job_id),

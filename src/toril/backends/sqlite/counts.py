@@ -68,8 +68,9 @@ class SqliteCounts:
                 return None
             ahead = None
             if found.state in READY:
+                place = view.run("job_place", found.number)[0]
                 # One more tells whether there are more.
-                ahead = int(view.run("ahead_count", row.id, found.number, limit + 1)[0][0])
+                ahead = int(view.run("ahead_count", row.id, *place, limit + 1)[0][0])
             return JobPlace(
                 state=found.state,
                 ahead=None if ahead is None else min(ahead, limit),

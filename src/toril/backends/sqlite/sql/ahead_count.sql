@@ -1,8 +1,12 @@
--- ahead_count: how many jobs in line start before one of them.
+-- ahead_count: how many jobs in line start before a place in it.
+--
+-- The place is given and not looked up here: of one from a subquery only the first column would
+-- bound the walk, which would go through all jobs of that priority.
 --
 -- PARAMS
 --   queue_id  int
---   number    int   of that job
+--   priority  int
+--   position  int
 --   limit     int   count no further
 -- RETURNS
 --   one row (count)
@@ -12,6 +16,5 @@ SELECT count(*)
   FROM (SELECT 1
           FROM jobs
          WHERE queue_id = :queue_id AND state IN ('wait', 'prioritized')
-           AND (priority, position) < (SELECT priority, position FROM jobs WHERE number = :number)
-         ORDER BY priority, position
+           AND (priority, position) < (:priority, :position)
          LIMIT :limit);
