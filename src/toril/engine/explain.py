@@ -201,7 +201,7 @@ def _delayed(facts: Facts, record: JobRecord) -> Reason:
 
 
 def _cause(record: JobRecord) -> tuple[str | None, str, str | None]:
-    """Return the outcome that has delayed a job, in words too, and its error; None: its producer."""
+    """Return the outcome that has delayed a job, in words too, and its error. None: nothing has."""
     last = record.attempts[-1] if record.attempts else None
     if last is None and record.attempts_made > 0 and record.failed_reason:
         # Workers of BullMQ write no history.

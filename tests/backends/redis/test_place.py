@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.contract import Q, add, add_one, job
+from tests.support.contract import HandWorker, Q, add, add_one, job
 from tests.support.redis_servers import RedisServer
 
+from toril import App
 from toril.backends import open_backend
 from toril.engine.contract import Backend
 from toril.engine.contract.counts import ChildRef, JobPlace
@@ -199,3 +201,33 @@ async def test_children_of_another_type_harm_nobody(store: Store) -> None:
     found = await store.place(job_id)
 
     assert (found.children_left, found.children) == (0, [])
+
+
+async def test_explanation_costs_few_calls_however_long_the_line(own_server: RedisServer) -> None:
+    async with App(own_server.url) as app:
+        backend = app.backend()
+        ids = await add(backend, *(job() for _ in range(2_000)))
+        await HandWorker(backend).claim(limit=50)
+        last = app.queue(Q).job(ids[-1])
+        await last.explain()  # connections and scripts are there from now on
+        own_server.command("CONFIG", "RESETSTAT")
+
+        found = await last.explain()
+
+        scripts = calls_of(own_server, "evalsha")
+        kinds = [str(reason.kind) for reason in found.reasons]
+        assert kinds == ["no-worker", "in-line"]
+        assert found.reasons[1].values["ahead"] == 1_949
+        # The job, its queue, its place, the workers; and who holds the slots.
+        assert scripts == 5
+        assert calls_of(own_server, "client|list") == 1
+        assert calls_of(own_server, "lpos") <= 3
+        assert calls_of(own_server, "hmget") < 30
+
+
+def calls_of(server: RedisServer, command: str) -> int:
+    """Return how often a command was run since the statistics began."""
+    found = re.search(
+        rf"cmdstat_{re.escape(command)}:calls=(\d+)", server.command("INFO", "commandstats")
+    )
+    return 0 if found is None else int(found[1])
