@@ -41,6 +41,9 @@ from toril.engine.deduplication import Deduplication as Deduplication
 from toril.engine.drafts import JobDraft as JobDraft
 from toril.engine.events import EventName as EventName
 from toril.engine.events import EventRecord as EventRecord
+from toril.engine.explanation import Explanation as Explanation
+from toril.engine.explanation import Reason as Reason
+from toril.engine.explanation import ReasonKind as ReasonKind
 from toril.engine.flow_stuck import StuckFlow as StuckFlow
 from toril.engine.flow_tree import FlowNode as FlowNode
 from toril.engine.flow_tree import FlowProgress as FlowProgress

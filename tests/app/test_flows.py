@@ -502,3 +502,21 @@ async def test_stuck_flows_say_why(app: App) -> None:
 
 async def _stuck_with(app: App, reason: str) -> bool:
     return any(one.reason == reason for one in await app.flows.stuck())
+
+
+async def test_waiting_parent_explains_which_children_it_waits_for(app: App) -> None:
+    names = ("left", "right", "ends")
+    flow = await app.flows.add(
+        Node("tree", "root", children=[Node("tree", name) for name in names])
+    )
+    by_name = {node.name: node.id for node in (await flow.tree()).children}
+    await app.queue("tree").job(by_name["ends"]).remove()
+
+    explanation = await flow.root.explain()
+    (why,) = [one for one in explanation.reasons if one.kind == "children"]
+
+    assert why.values["left"] == 2
+    assert {one["job_id"] for one in why.values["children"]} == {by_name["left"], by_name["right"]}
+    child = await app.queue("tree").job(by_name["left"]).explain()
+    (above,) = [one for one in child.reasons if one.kind == "parent"]
+    assert above.values == {"queue": "tree", "job_id": flow.id}

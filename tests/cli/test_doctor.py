@@ -201,12 +201,13 @@ def test_workers_are_listed_while_they_are_alive(terminal: Terminal) -> None:
     (found,) = terminal.here("workers", "--json").json["workers"]
 
     assert table.splitlines()[0].split() == [
-        "WORKER", "PID", "STATE", "BUSY", "QUEUES", "UP", "SEEN", "MEMORY",
+        "WORKER", "PID", "STATE", "BUSY", "QUEUES", "TASKS", "UP", "SEEN", "MEMORY",
     ]  # fmt: skip
     assert "0/3" in table
     assert found["pid"] == worker.pid
     assert found["queues"] == ["mail", "slow"]
     assert found["state"] == "working"
+    assert found["tasks"] == {"mail": ["send", "broken"], "slow": ["hold"]}
     assert found["beat_age_s"] >= 0
     assert found["started_at"].endswith("Z")
     worker.tell(signal.SIGTERM)

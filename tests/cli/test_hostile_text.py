@@ -45,6 +45,9 @@ LOOKS: list[list[str]] = [
     ["jobs", "list", QUEUE, "--limit", "1"],
     ["jobs", "list", QUEUE, "--state", "failed"],
     *(["jobs", "show", QUEUE, job_id] for job_id in ("1", "2", "3", "4", JOB)),
+    *(["jobs", "explain", QUEUE, job_id] for job_id in ("1", "2", "3", "4", JOB)),
+    ["jobs", "explain", QUEUE, f"no{HOSTILE}"],
+    ["jobs", "explain", BAD_QUEUE, "7"],
     ["jobs", "logs", QUEUE, "3"],
     ["events"],
     ["events", QUEUE, "--from-start"],
@@ -129,7 +132,8 @@ def store(terminal: Terminal) -> Terminal:
             " lease_ends_ms = 1, processed_ms = timestamp_ms, token = 't' WHERE number = 3"
         )
         database.execute(
-            "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0)"
+            "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0,"
+            ' \'{"mail":["send"]}\')'
         )
         database.execute(
             "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="

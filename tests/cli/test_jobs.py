@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from tests.cli.support import Terminal
 
+from toril import App
 from toril.backends import open_backend
 from toril.cli.codes import DONE, STATE, USAGE
 from toril.cli.jobs import unseen
@@ -330,3 +331,61 @@ def test_job_in_a_state_that_somebody_made_up_is_told_in_a_sentence(terminal: Te
         assert "job '1' is in the state 'done', which is none of wait, " in told.err
         assert "row of that number (1) in its table jobs" in told.err
         assert "unexpected" not in told.err
+
+
+def test_explain_says_why_a_job_waits(terminal: Terminal) -> None:
+    terminal.add("mail", "send", {"to": "jo"})
+    terminal.add("mail", "send", {"to": "flo"})
+    terminal.here("pause", "mail")
+
+    said = terminal.run("jobs", "explain", "mail", "2")
+    document = terminal.here("jobs", "explain", "mail", "2", "--json").json
+
+    assert said.code == DONE
+    head, *reasons = said.out.splitlines()
+    assert head == "mail 2  WAIT"
+    assert [line.split()[0] for line in reasons] == ["paused", "no-worker", "in-line"]
+    assert "`toril resume mail` lets its jobs start." in reasons[0]
+    assert "1 job of the queue is ahead of it" in reasons[2]
+    assert (document["queue"], document["job_id"], document["state"]) == ("mail", "2", "wait")
+    assert [reason["kind"] for reason in document["reasons"]] == ["paused", "no-worker", "in-line"]
+    assert document["reasons"][0]["values"]["since"].endswith("Z")
+    assert document["reasons"][2]["values"] == {"ahead": 1, "exact": True, "priority": 0}
+
+
+def test_explain_tells_of_finished_jobs_and_of_the_delayed(mail: Terminal) -> None:
+    seen = {
+        job_id: mail.here("jobs", "explain", "mail", job_id, "--json").json["reasons"][0]
+        for job_id in ("1", "2", "later")
+    }
+
+    assert [reason["kind"] for reason in seen.values()] == ["completed", "failed", "delayed"]
+    assert seen["2"]["values"]["reason"] == "ValueError: nobody is called flo"
+    assert 0 < seen["later"]["values"]["left_s"] <= 3600
+
+
+def test_explain_of_what_is_not_there_ends_with_4(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+
+    job = terminal.here("jobs", "explain", "mail", "77")
+    queue = terminal.here("jobs", "explain", "mial", "1", "--json")
+
+    assert (job.code, queue.code) == (STATE, STATE)
+    assert job.out.startswith("mail 77  NO SUCH JOB\nmissing")
+    assert queue.json["state"] is None
+    assert [reason["kind"] for reason in queue.json["reasons"]] == ["missing"]
+    assert job.err == ""
+
+
+def test_explain_shows_texts_of_others_without_control_characters(terminal: Terminal) -> None:
+    async def fail(app: App) -> None:
+        await app.queue("mail").job(job_id).cancel("bad\x1b[31m\nnews")
+
+    job_id = terminal.add("mail", "send")
+    terminal.ask(fail)
+
+    said = terminal.here("jobs", "explain", "mail", job_id).out
+
+    assert "\x1b" not in said
+    assert "bad" in said
+    assert "news" in said

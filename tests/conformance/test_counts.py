@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from tests.support.contract import HandWorker, Q, add, add_one, counts, job, outcome
+import pytest
+from tests.support.contract import (
+    REACHED,
+    HandWorker,
+    Q,
+    add,
+    add_one,
+    bring,
+    counts,
+    job,
+    line,
+    outcome,
+)
 
 from toril.engine.contract import Backend
-from toril.engine.states import State
+from toril.engine.contract.counts import JobPlace
+from toril.engine.states import READY, State
 from toril.testing.clock import ManualClock
 
 
@@ -149,3 +162,118 @@ async def test_search_lists_the_same_where_nobody_else_made_queues(backend: Back
 
     assert await backend.counts.queues(search=True) == await backend.counts.queues()
     assert [queue.name for queue in await backend.counts.queues()] == ["a", "b", "c"]
+
+
+async def place(backend: Backend, job_id: str, *, limit: int = 100) -> JobPlace:
+    """Return the place of a job that has to be there."""
+    found = await backend.counts.place(Q, job_id, limit=limit)
+    assert found is not None
+    return found
+
+
+async def test_place_is_how_many_start_before_it(backend: Backend, worker: HandWorker) -> None:
+    """As `claim` then shows: without a priority first, then by number, then by age."""
+    ids = await add(backend, *(job(priority=rank) for rank in (0, 7, 0, 3, 7, 0, 2_097_151)))
+    ids += [await add_one(backend, priority=3, lifo=True), await add_one(backend, lifo=True)]
+    await add(backend, job("other"), job(delay_ms=1_000))
+
+    ahead = {job_id: (await place(backend, job_id)).ahead for job_id in ids}
+
+    starts = [claimed.id for claimed in await worker.claim(limit=20)]
+    assert ahead == {job_id: starts.index(job_id) for job_id in ids}
+
+
+async def test_place_moves_up_with_each_start(backend: Backend, worker: HandWorker) -> None:
+    ids = await add(backend, *(job() for _ in range(4)))
+    seen = []
+    for _ in range(4):
+        seen.append((await place(backend, ids[-1])).ahead)
+        await worker.claim()
+
+    assert seen == [3, 2, 1, 0]
+    assert (await place(backend, ids[-1])).ahead is None
+
+
+@pytest.mark.parametrize(
+    ("many", "ahead", "more"), [(9, 9, False), (10, 10, False), (11, 10, True)]
+)
+async def test_place_is_counted_no_further_than_asked(
+    backend: Backend, many: int, ahead: int, more: bool
+) -> None:
+    """With a limit of 10."""
+    await add(backend, *(job() for _ in range(many)))
+    last = await add_one(backend)
+
+    found = await place(backend, last, limit=10)
+
+    assert (found.ahead, found.more) == (ahead, more)
+
+
+async def test_place_behind_all_without_a_priority_is_at_least_the_limit(backend: Backend) -> None:
+    await add(backend, *(job(priority=rank) for rank in [0] * 8 + [5] * 8))
+    last = await add_one(backend, priority=9)
+
+    found = await place(backend, last, limit=10)
+
+    assert found.ahead is not None
+    assert (found.ahead, found.more) in ((10, True), (16, False))
+
+
+@pytest.mark.parametrize("where", REACHED)
+async def test_place_tells_the_state(backend: Backend, worker: HandWorker, where: State) -> None:
+    job_id = await bring(backend, worker, where)
+
+    assert await place(backend, job_id) == JobPlace(
+        state=where, ahead=0 if where in READY else None
+    )
+
+
+async def test_place_of_what_is_not_there_is_none(backend: Backend) -> None:
+    assert await backend.counts.place(Q, "1", limit=1) is None
+    await add_one(backend)
+
+    assert await backend.counts.place(Q, "2", limit=1) is None
+    assert await backend.counts.place("elsewhere", "1", limit=1) is None
+    assert [queue.name for queue in await backend.counts.queues()] == [Q]
+
+
+async def test_place_tells_since_when_the_queue_is_paused(
+    backend: Backend, clock: ManualClock
+) -> None:
+    job_id = await add_one(backend)
+    assert (await place(backend, job_id)).paused_at_ms is None
+    clock.advance(5)
+    paused_ms = clock.now_ms()
+    await backend.limits.pause(Q)
+    clock.advance(5)
+    assert (await place(backend, job_id)).paused_at_ms == paused_ms
+
+    await backend.limits.pause(Q)  # it is paused already
+    await backend.limits.pause(Q, moving=True)
+    assert (await place(backend, job_id)).paused_at_ms == paused_ms
+
+    await backend.limits.resume(Q)
+    assert (await place(backend, job_id)).paused_at_ms is None
+    clock.advance(5)
+    await backend.limits.pause(Q, moving=True)
+    assert (await place(backend, job_id)).paused_at_ms == clock.now_ms()
+
+
+async def test_pause_is_dated_where_no_events_are_told(
+    backend: Backend, clock: ManualClock
+) -> None:
+    await backend.events.choose(Q, "none")
+    job_id = await add_one(backend)
+    await backend.limits.pause(Q)
+    paused_ms = clock.now_ms()
+    clock.advance(60)
+
+    assert (await place(backend, job_id)).paused_at_ms == paused_ms
+
+
+async def test_line_is_as_it_was_after_asking_for_places(backend: Backend) -> None:
+    ids = await add(backend, *(job() for _ in range(5)))
+    for job_id in ids:
+        await place(backend, job_id, limit=2)
+
+    assert await line(backend, State.WAIT) == ids

@@ -118,3 +118,21 @@ async def test_deregistered_worker_keeps_its_leases(backend: Backend, clock: Man
     assert (await backend.dispatch.recover(max_stalled=1, heartbeat_s=1, limit=10)).recovered == []
     assert await worker.end(claimed, "completed") == "ok"
     assert await worker.claim(Q) == []
+
+
+@pytest.mark.parametrize(
+    "tasks", [None, {}, {"a": [], "b c": ["send", "*"]}, {"a": ["höst", 'a "b"', "x" * 500] * 30}]
+)
+async def test_names_that_a_worker_can_run_are_listed(
+    backend: Backend, tasks: dict[str, list[str]] | None
+) -> None:
+    await backend.workers.register(msgspec.structs.replace(worker_record(), tasks=tasks))
+    backend.workers.beat("w", running=0, quiet=False, resident_bytes=2**33)
+
+    assert [found.tasks for found in await backend.workers.list()] == [tasks]
+
+
+async def test_workers_of_ours_are_not_foreign(backend: Backend) -> None:
+    await backend.workers.register(worker_record())
+
+    assert await backend.workers.foreign("a") == 0

@@ -44,7 +44,7 @@ def test_a_job_that_runs_goes_only_with_its_whole_queue() -> None:
 
 def test_what_waits_for_its_children_goes_only_with_its_whole_flow_or_queue() -> None:
     gone = [a.verb for a in TRANSITIONS if (a.before, a.after) == (State.WAITING_CHILDREN, None)]
-    assert gone == ["remove", "obliterate", "migrate"]
+    assert gone == ["remove_flow", "obliterate", "migrate"]
 
 
 def test_nothing_holds_a_loose_job() -> None:
@@ -61,5 +61,5 @@ def test_verbs_are_allowed_where_their_arrows_begin() -> None:
         "change_delay": {State.DELAYED},
         "change_priority": set(State),
         "update_data": set(State) - {State.ACTIVE},
-        "cancel": {*line, State.DELAYED, State.ACTIVE},
+        "cancel": {*line, State.DELAYED, State.WAITING_CHILDREN, State.ACTIVE},
     }

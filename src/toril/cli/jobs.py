@@ -1,4 +1,4 @@
-"""`toril jobs`: list, show, add, and what an operator does to single jobs or to all of a state."""
+"""`toril jobs`: list, show, explain, add, and what an operator does to some or all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from toril.app import App
 from toril.cli.access import ask, known_queue
-from toril.cli.codes import STATE, RefusedError
+from toril.cli.codes import DONE, STATE, RefusedError
 from toril.cli.job_words import COLUMNS, STYLES, facts, row
 from toril.cli.jobs_add import add, free_id
 from toril.cli.main import SuggestingGroup
@@ -53,7 +53,7 @@ ORDER = (
 @click.group(cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
 def jobs(ctx: click.Context) -> None:
-    """List, show, add, retry, remove, promote and cancel jobs."""
+    """List, show, explain, add, retry, remove, promote and cancel jobs."""
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
 
@@ -132,6 +132,30 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
 
 def _seconds(duration_s: float) -> str:
     return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
+
+
+@jobs.command("explain")
+@click.argument("queue")
+@click.argument("job_id", metavar="ID")
+@store_options
+def explain(queue: str, job_id: str, url: str | None, as_json: bool) -> int:
+    """Say why the job ID of QUEUE is not running, and what can be done.
+
+    The most important reason first, each with a word that scripts can go by.
+
+    Ends with 4 if there is no such job.
+    """
+    found = ask(url, lambda app: app.queue(queue, existing=True).job(job_id).explain())
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document(as_data(found))
+    else:
+        state = "NO SUCH JOB" if found.state is None else found.state.upper()
+        style = HEAD if found.state is None else STYLES.get(found.state, HEAD)
+        output.say([Cell(f"{found.queue} {found.job_id}  ", HEAD), Cell(state, style)])
+        for reason in found.reasons:
+            output.say(f"{reason.kind:<15} {reason.sentence}")
+    return STATE if found.state is None else DONE
 
 
 @jobs.command("logs")

@@ -28,7 +28,7 @@ COMMANDS = {
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
-    "jobs": ("jobs:jobs", "List, show, add, retry, remove, promote and cancel jobs."),
+    "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
     "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),
     "flows": ("flows:flows", "List flows that wait or are stuck; show one as a tree."),

@@ -59,7 +59,7 @@ COLUMNS = (
     Column("OLDEST", right=True),
 )
 WORKER_COLUMNS = tuple(
-    column for column in workers_module.COLUMNS if column.title not in ("PID", "UP")
+    column for column in workers_module.COLUMNS if column.title not in ("PID", "TASKS", "UP")
 )
 FIXED_LINES = 6
 """Lines of a frame that are no rows of a table."""

@@ -28,6 +28,7 @@ COLUMNS = (
     Column("STATE"),
     Column("BUSY", right=True),
     Column("QUEUES", cut=True),
+    Column("TASKS", cut=True),
     Column("UP", right=True),
     Column("SEEN", right=True),
     Column("MEMORY", right=True),
@@ -44,10 +45,17 @@ def row(worker: WorkerInfo) -> list[str]:
         state(worker),
         Cell(busy, "" if worker.running else DIM),
         ", ".join(worker.queues),
+        _tasks(worker),
         ago(worker.started_at),
         Cell(short_duration(beat_s), WARN if beat_s > SILENT_S else ""),
         short_bytes(worker.resident_bytes),
     ]
+
+
+def _tasks(worker: WorkerInfo) -> str:
+    if worker.tasks is None:
+        return "-"
+    return ", ".join(dict.fromkeys(name for names in worker.tasks.values() for name in names))
 
 
 def state(worker: WorkerInfo) -> Cell:
@@ -72,6 +80,7 @@ def as_facts(worker: WorkerInfo) -> dict[str, object]:
         "beat_age_s": worker.beat_age_s,
         "resident_bytes": worker.resident_bytes,
         "version": worker.version,
+        "tasks": worker.tasks,
     }
 
 

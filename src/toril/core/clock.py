@@ -52,6 +52,11 @@ def moment(epoch_ms: int) -> datetime:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
+def moment_or_none(epoch_ms: int | None) -> datetime | None:
+    """The same for an epoch that may not be known."""
+    return None if epoch_ms is None else moment(epoch_ms)
+
+
 def epoch_ms(at: datetime) -> int:
     """Return an aware datetime as milliseconds since 1970 UTC."""
     return round(at.timestamp() * 1000)

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from toril.core.codec import decode
+from toril.engine.explain import explain
+from toril.engine.explain_facts import read_facts
+from toril.engine.explanation import Explanation
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
@@ -77,6 +80,18 @@ class Job(JobOperator, Generic[R]):
     async def state(self) -> State:
         """Return where it is; errors as `info`."""
         return (await self.info()).state
+
+    async def explain(self) -> Explanation:
+        """Return why it does not run: all reasons, the most important first.
+
+        Of one that runs, has finished or is not there too. It costs a few bounded calls of the
+        store, and is for people who ask for one job.
+        """
+        return explain(await read_facts(self._producer.backend(), self.queue, self.id))
+
+    def explain_sync(self) -> Explanation:
+        """The same for plain code."""
+        return self._producer.run_sync(self.explain())
 
     async def logs(self, *, start: int = 0, limit: int = 1000) -> list[str]:
         """Return its log lines, oldest first.

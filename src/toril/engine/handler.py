@@ -133,6 +133,13 @@ class Handlers(Protocol):
         """Return the task of this name, on whatever queue if none is given, or None."""
         ...
 
+    def names(self, queue: str) -> list[str]:
+        """Return the names of the jobs of a queue that there are tasks for.
+
+        With `ANY_NAME` among them if a task of the queue takes jobs of any name.
+        """
+        ...
+
     def provide(self, kind: type) -> object:
         """Return the value that the app provides for a type.
 

@@ -200,6 +200,10 @@ class WorkerInfo:
     """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
+    tasks: dict[str, list[str]] | None
+    """For each queue the names of the jobs that it can run. `*` among them stands for others that
+    are not listed: a task takes jobs of any name, or there are too many. None: not known, as of a
+    worker of an earlier version."""
 
     @classmethod
     def from_record(cls, record: WorkerRecord) -> WorkerInfo:
@@ -216,6 +220,7 @@ class WorkerInfo:
             quiet=record.quiet,
             resident_bytes=record.resident_bytes,
             version=record.version,
+            tasks=record.tasks,
         )
 
 

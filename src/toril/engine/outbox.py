@@ -25,8 +25,9 @@ WORTH_AN_EXCHANGE = 16
 MAX_HOLD_BACK_S = 2.0
 """How long requeued jobs may be held back. Longer than a blocking claim that the server cannot be
 told to end, and well below the time that a stopping worker takes in all."""
-REQUEUES = frozenset({"released", "retried", "snoozed"})
-"""Outcomes that put their job back in line, where a claim can take it."""
+REQUEUES = frozenset({"released", "retried", "snoozed", "waiting_children"})
+"""Outcomes after which a claim can take their job again: a parent whose children are done by now is
+back in line at once."""
 
 Facts = dict[str, Any]
 

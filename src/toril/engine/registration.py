@@ -10,21 +10,28 @@ from contextlib import suppress
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
 from toril.engine.contract import Backend
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import ANY_NAME, WorkerRecord
+from toril.engine.handler import Handlers
 from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.worker_options import WorkerOptions
 from toril.version import VERSION
 
 log = logger("toril.worker")
 
+MAX_NAMES_CHARS = 20_000
+"""Of the names of tasks on a worker's entry: whoever lists workers reads all of them."""
+
 
 class Registration:
     """The entry of one worker."""
 
-    def __init__(self, backend: Backend, worker_id: str, options: WorkerOptions) -> None:
+    def __init__(
+        self, backend: Backend, worker_id: str, options: WorkerOptions, handlers: Handlers
+    ) -> None:
         self._backend = backend
         self._worker_id = worker_id
         self._options = options
+        self._handlers = handlers
         self._announcing: asyncio.Task[None] | None = None
 
     async def announce(self) -> None:
@@ -78,4 +85,23 @@ class Registration:
             quiet=False,
             resident_bytes=own_resident_bytes(),
             version=VERSION,
+            tasks=bounded({queue: self._handlers.names(queue) for queue in self._options.queues}),
         )
+
+
+def bounded(tasks: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the names that a worker can run, `MAX_NAMES_CHARS` of them at most.
+
+    Whatever is left out of a queue's names is told by `ANY_NAME`.
+    """
+    left = MAX_NAMES_CHARS
+    kept: dict[str, list[str]] = {}
+    for queue, names in tasks.items():
+        shown = kept[queue] = []
+        for name in names:
+            left -= len(name)
+            if left < 0 and name != ANY_NAME:
+                shown.append(ANY_NAME)
+                break
+            shown.append(name)
+    return kept

@@ -178,7 +178,7 @@ class Worker:
         dispatch, options = self._backend.dispatch, self.options
         lease_ms = round(options.lease_s * 1000)
         running = asyncio.current_task()
-        registration = Registration(self._backend, self.id, options)
+        registration = Registration(self._backend, self.id, options, self._handlers)
         await registration.announce()
         outbox = Outbox()
         letter_hooks = LetterHooks(self._hooks)

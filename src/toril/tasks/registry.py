@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from toril.core.errors import InvalidOptionError
+from toril.engine.contract.workers import ANY_NAME
 from toril.engine.profiles import Profile
 from toril.tasks.inject import Provisions
 from toril.tasks.task import Task
@@ -53,6 +54,11 @@ class Registry:
         if queue is not None:
             return self.find(queue, name)
         return next((task for task in self if task.name == name), None)
+
+    def names(self, queue: str) -> list[str]:
+        """Return the names of a queue's tasks, with `ANY_NAME` if one of them takes any job."""
+        names = [name for where, name in self._tasks if where == queue]
+        return [*names, ANY_NAME] if queue in self._any_name else names
 
     def queues(self, profile: Profile | None = None) -> list[str]:
         """Return the queues that have tasks, in the order in which they were named.

@@ -16,7 +16,7 @@ from toril.backends.redis.moments import Moments
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError
-from toril.engine.contract.counts import QueueRecord
+from toril.engine.contract.counts import JobPlace, QueueRecord
 from toril.engine.states import State
 
 TOGETHER = 100
@@ -99,4 +99,22 @@ class RedisCounts:
             window_starts=row[16],
             window_left_ms=row[17],
             hold_left_ms=row[18],
+        )
+
+    async def place(self, queue: str, job_id: str, *, limit: int) -> JobPlace | None:
+        row = await self._client.run(
+            script("place"),
+            [self._keys.meta(queue)],
+            self._moments.frozen(),
+            job_id,
+            limit,
+        )
+        if row is None:
+            return None
+        state, ahead, more, paused_at_ms = row
+        return JobPlace(
+            state=State(state),
+            ahead=ahead,
+            more=more == 1,
+            paused_at_ms=paused_at_ms,
         )

@@ -10,13 +10,14 @@
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
-`toril:keepFailed` (ages in ms), `toril:moving` (it is paused for a move only), `toril:window` (the
-rate window that goes on behind a hold), `toril:dead` (where failures leave letters),
-`toril:deadSeen` (up to when failures of other clients have theirs); in a job: `toril:history` (its
-attempts), `toril:cancel` (why somebody wants it stopped), `toril:letter` (when the attempt began
-whose failure has a letter); in a job that was put aside (`dn:`): `toril:runAt` (no sooner than
-when, ms), `toril:holder` (the job for which). They go when the queue or the job goes, whoever
-removes it. An empty part, as in `<prefix>::toril`, no queue can have.
+`toril:keepFailed` (ages in ms), `toril:moving` (it is paused for a move only), `toril:pausedAt`
+(since when, if we have paused it, ms), `toril:window` (the rate window that goes on behind a hold),
+`toril:dead` (where failures leave letters), `toril:deadSeen` (up to when failures of other clients
+have theirs); in a job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it
+stopped), `toril:letter` (when the attempt began whose failure has a letter); in a job that was put
+aside (`dn:`): `toril:runAt` (no sooner than when, ms), `toril:holder` (the job for which). They go
+when the queue or the job goes, whoever removes it. An empty part, as in `<prefix>::toril`, no queue
+can have.
 
 `<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
 with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.

@@ -40,7 +40,7 @@ COMFORT = {
     "HSCAN KEY 0": "children of flows are not found",
     "SSCAN KEY 0": "children of flows are not found",
     "ZSCAN KEY 0": "children of flows are not found",
-    "CLIENT LIST": "doctor does not see the workers of BullMQ",
+    "CLIENT LIST": "doctor and explain do not see the workers of BullMQ",
     "INFO": "an old server, a replica and a wrong maxmemory-policy are not noticed",
     "ROLE": "a replica is noticed by the first write only",
     "PEXPIRETIME KEY": "jobs that a dead worker had claimed and not begun count as lost",

@@ -13,7 +13,7 @@ from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
-from toril.core.errors import StoreFullError
+from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
 from toril.engine.contract.workers import WorkerRecord
 
@@ -99,13 +99,34 @@ class RedisWorkers:
     async def declare_dead(self, worker_id: str) -> None:
         await self._client.call("DEL", self._keys.beat(worker_id))
 
+    async def foreign(self, queue: str) -> int | None:
+        ours = {self._keys.client_name(queue, one) for one in await self._ids()}
+        theirs = self._keys.client_name(queue, "")  # with a name of the worker's own behind it
+        plain = theirs.removesuffix(":w:")
+        found = 0
+        try:
+            for node in await self._client.nodes():
+                words = (await node.call("CLIENT", "LIST")).split()
+                names = [word[len("name=") :] for word in words if word.startswith("name=")]
+                found += sum(
+                    name == plain or (name.startswith(theirs) and name not in ours)
+                    for name in names
+                )
+        except StoreDeniedError:
+            return None
+        return found
+
+    async def _ids(self) -> Sequence[str]:
+        ids: Sequence[str] = await self._client.call("HKEYS", self._keys.workers)
+        return ids
+
     async def look(self, heartbeat_s: float) -> Looked:
         """Find the workers that were silent for longer, or were declared dead.
 
         One small command for each: this is done every few seconds by every worker.
         """
         limit_ms = round(heartbeat_s * 1000)
-        ids = await self._client.call("HKEYS", self._keys.workers)
+        ids = await self._ids()
         ages = await self._beat_ages(ids)
         silent = [
             worker_id

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.queue_row import PAUSED_TO_MOVE, QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
-from toril.engine.contract.counts import QueueRecord
-from toril.engine.states import State
+from toril.engine.contract.counts import JobPlace, QueueRecord
+from toril.engine.states import READY, State
 
 
 class SqliteCounts:
@@ -57,6 +58,27 @@ class SqliteCounts:
             row.failed_total = max(row.failed_total, failed)
 
         await self._writer.run(transition)
+
+    async def place(self, queue: str, job_id: str, *, limit: int) -> JobPlace | None:
+        def question(view: View) -> JobPlace | None:
+            rows = view.run("queue_get", queue)
+            row = QueueRow(rows[0]) if rows else None
+            found = None if row is None else find(view, row.id, job_id)
+            if row is None or found is None:
+                return None
+            ahead = None
+            if found.state in READY:
+                place = view.run("job_place", found.number)[0]
+                # One more tells whether there are more.
+                ahead = int(view.run("ahead_count", row.id, *place, limit + 1)[0][0])
+            return JobPlace(
+                state=found.state,
+                ahead=None if ahead is None else min(ahead, limit),
+                more=ahead is not None and ahead > limit,
+                paused_at_ms=view.run("queue_paused_at", row.id)[0][0] if row.paused else None,
+            )
+
+        return await self._reader.ask(question)
 
     def _record(self, view: View, values: tuple[Any, ...]) -> QueueRecord:
         row = QueueRow(values)

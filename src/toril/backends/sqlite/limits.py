@@ -17,17 +17,20 @@ class SqliteLimits:
         self._writer = writer
 
     async def pause(self, queue: str, *, moving: bool = False) -> None:
-        def change(row: QueueRow, _: Transaction) -> None:
+        def change(row: QueueRow, transaction: Transaction) -> None:
             if moving and row.paused:
                 return
+            if not row.paused:
+                transaction.run("queue_paused", transaction.now_ms, row.id)
             row.paused = PAUSED_TO_MOVE if moving else PAUSED
             row.say(EventName.PAUSED)
 
         await self._change(queue, change)
 
     async def resume(self, queue: str) -> None:
-        def change(row: QueueRow, _: Transaction) -> None:
+        def change(row: QueueRow, transaction: Transaction) -> None:
             row.paused = 0
+            transaction.run("queue_paused", None, row.id)
             row.say(EventName.RESUMED)
 
         await self._change(queue, change)

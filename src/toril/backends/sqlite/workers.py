@@ -35,6 +35,7 @@ class SqliteWorkers:
                 int(worker.quiet),
                 worker.resident_bytes,
                 worker.version,
+                None if worker.tasks is None else msgspec.json.encode(worker.tasks).decode(),
             )
 
         await self._writer.run(transition, durable=False)
@@ -67,6 +68,7 @@ class SqliteWorkers:
                     quiet=bool(row[8]),
                     resident_bytes=row[9],
                     version=row[10],
+                    tasks=_tasks(row[11]),
                 )
                 for row in view.run("worker_list")
             ]
@@ -75,3 +77,14 @@ class SqliteWorkers:
 
     async def declare_dead(self, worker_id: str) -> None:
         await self._writer.run(lambda transaction: transaction.run("worker_dead", worker_id))
+
+    async def foreign(self, queue: str) -> int | None:
+        return 0  # BullMQ does not work on files
+
+
+def _tasks(text: str | None) -> dict[str, list[str]] | None:
+    """Return the names that a row holds. Nonsense, which none of ours has written, is unknown."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=dict[str, list[str]])
+    except (ValueError, RecursionError):
+        return None

@@ -1,4 +1,4 @@
-"""Figures of queues: jobs by state, totals, limits. No call counts jobs one by one."""
+"""Figures of queues: jobs by state, totals, limits. No call counts all jobs one by one."""
 
 from __future__ import annotations
 
@@ -55,8 +55,21 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.hold_left_ms, self.window_left_ms if is_full else 0)
 
 
+class JobPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is from its start, apart from what its record says."""
+
+    state: State
+    ahead: int | None = None
+    """Jobs in line that start before this one. None: it is not in line. In the states of `READY`,
+    None means that it is in no line at all: it was lost from it, and no worker comes to it."""
+    more: bool = False
+    """More than `ahead` are ahead: the store has counted no further."""
+    paused_at_ms: int | None = None
+    """Since when the queue is paused, at the latest. None: it is not, or nobody knows."""
+
+
 class Counts(Protocol):
-    """Figures of queues."""
+    """Figures of queues, and a job's place among the others."""
 
     async def queues(self, *, search: bool = False) -> list[QueueRecord]:
         """Return all queues that the store has a list of, by name. Cost: O(queues).
@@ -81,4 +94,17 @@ class Counts(Protocol):
 
     async def raise_totals(self, name: str, *, completed: int, failed: int) -> None:
         """Raise the totals to these, if they are lower: the queue comes from another store."""
+        ...
+
+    async def place(self, queue: str, job_id: str, *, limit: int) -> JobPlace | None:
+        """Return how far a job is from its start. None: it does not exist.
+
+        Cost: O(limit). It is for people who ask for one job, not for loops.
+
+        Parameters:
+            queue: The job's.
+            job_id: Which.
+            limit: How many jobs ahead of it to count, from 1. If a store can tell the exact number
+                without counting, it may be larger.
+        """
         ...

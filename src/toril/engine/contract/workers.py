@@ -6,6 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+ANY_NAME = "*"
+"""In a worker's list of names: it runs jobs of other names, too."""
+
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One running worker."""
@@ -23,6 +26,9 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
+    tasks: dict[str, list[str]] | None = None
+    """For each queue the names of the jobs that it can run; `ANY_NAME` among them stands for more
+    than these. None: not known, as of a worker of an earlier version."""
 
 
 class Workers(Protocol):
@@ -51,4 +57,11 @@ class Workers(Protocol):
 
     async def declare_dead(self, worker_id: str) -> None:
         """Mark a worker as dead: the next `recover` recovers its jobs without waiting."""
+        ...
+
+    async def foreign(self, queue: str) -> int | None:
+        """Return how many workers of BullMQ serve a queue. They are on no register.
+
+        Cost: O(connections to the server). None: nobody can say, as the user may not list them.
+        """
         ...

@@ -16,6 +16,7 @@
 local queue, moving = open_queue(KEYS[1], ARGV[1]), ARGV[2] == 'yes'
 if moving and queue.paused then return 'ok' end
 settle_meta(queue)
+if not queue.paused then redis.call('HSET', queue.meta, 'toril:pausedAt', queue.now) end
 redis.call('HSET', queue.meta, 'paused', 1)
 if moving then redis.call('HSET', queue.meta, 'toril:moving', 1)
 else redis.call('HDEL', queue.meta, 'toril:moving') end

@@ -13,7 +13,7 @@
 local queue = open_queue(KEYS[1], ARGV[1])
 local wait, aside = queue.base .. 'wait', queue.base .. 'paused'
 settle_meta(queue)
-redis.call('HDEL', queue.meta, 'paused', 'toril:moving')
+redis.call('HDEL', queue.meta, 'paused', 'toril:pausedAt', 'toril:moving')
 queue.paused, queue.line = false, nil
 if redis.call('EXISTS', aside) == 1 then
   if redis.call('EXISTS', wait) == 0 then

@@ -12,10 +12,13 @@
 --   quiet           int
 --   resident_bytes  int
 --   version         text
+--   tasks           text  JSON object: queue to names; or null
 -- RETURNS
 --   nothing
 -- COST
 --   one row
 INSERT OR REPLACE INTO workers
+  (id, host, pid, queues, concurrency, running, started_ms, beat_ms, quiet, resident_bytes, version,
+   tasks)
 VALUES (:id, :host, :pid, :queues, :concurrency, :running, :started_ms, :beat_ms, :quiet,
-        :resident_bytes, :version, 0);
+        :resident_bytes, :version, :tasks);
