@@ -12,7 +12,7 @@ from tests.support.contract import HandWorker, Q, add, add_one, counts, job, lin
 from toril.backends import open_backend
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend, Repair
-from toril.engine.contract.dispatch import Speech
+from toril.engine.contract.dispatch import AttemptMessage
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
@@ -37,7 +37,7 @@ CALLS: dict[str, Callable[[Backend], Awaitable[object]]] = {
     "add_many": lambda backend: backend.jobs.add([job(), job()]),
     "get": lambda backend: backend.jobs.get(Q, "1"),
     "exchange": lambda backend: HandWorker(backend).ask(Q),
-    "speak": lambda backend: backend.dispatch.speak([Speech(Q, 1, "1", "t", line="x")]),
+    "speak": lambda backend: backend.dispatch.speak([AttemptMessage(Q, 1, "1", "t", line="x")]),
     "recover": lambda backend: backend.dispatch.recover(max_stalled=1, heartbeat_s=1, limit=1),
     "pause": lambda backend: backend.limits.pause(Q),
     "queues": lambda backend: backend.counts.queues(),

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from tests.support.waiting import wait_until
 
-from toril.engine.contract.dispatch import Dispatch, Exchange, ExchangeReply, Standing
+from toril.engine.contract.dispatch import BlockingClaim, Dispatch, Exchange, ExchangeReply
 from toril.engine.idling import MAX_SLEEP_S, Idling
 
 SOON_MS = 20
@@ -43,7 +43,7 @@ class Store:
         self.wakes = asyncio.Event()
         self.error: Exception | None = None
 
-    def standing(self, *, lease_ms: int) -> Standing | None:
+    def standing(self, *, lease_ms: int) -> BlockingClaim | None:
         self.leases_ms.append(lease_ms)
         return self.claimer
 
@@ -70,7 +70,7 @@ class Idle:
     def _poll(self) -> None:
         self.polls += 1
 
-    def wait(self, **facts: Any) -> Standing | None:
+    def wait(self, **facts: Any) -> BlockingClaim | None:
         return self.idling.wait(reply(**facts))
 
 

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until, wait_until_sync
 from toril import App, Context, JobFailedError
 from toril.core.errors import StoreBusyError
 from toril.engine import message_sender
-from toril.engine.contract.dispatch import Speech, Word
+from toril.engine.contract.dispatch import AttemptMessage, FenceResult
 from toril.engine.message_sender import MessageSender
 
 FEW = 10
@@ -36,10 +36,10 @@ class SlowStore:
 
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
-        self.calls: list[list[Speech]] = []
+        self.calls: list[list[AttemptMessage]] = []
         self.error: Exception | None = None
 
-    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+    async def speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
         self.calls.append(list(said))
         await self.proceed.wait()
         if self.error is not None:
@@ -51,8 +51,8 @@ class SlowStore:
         return [speech.line for call in self.calls for speech in call]
 
 
-def speech(line: str, *, number: int = 1, token: str = "t") -> Speech:
-    return Speech("q", number, str(number), token, line=line, keep_logs=7)
+def speech(line: str, *, number: int = 1, token: str = "t") -> AttemptMessage:
+    return AttemptMessage("q", number, str(number), token, line=line, keep_logs=7)
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def store() -> SlowStore:
 
 
 @pytest.fixture
-def lost() -> list[Speech]:
+def lost() -> list[AttemptMessage]:
     return []
 
 
 @pytest.fixture
-async def one(store: SlowStore, lost: list[Speech]) -> MessageSender:
+async def one(store: SlowStore, lost: list[AttemptMessage]) -> MessageSender:
     untyped: Any = store
     return MessageSender(untyped, refused=lost.append)
 
@@ -163,7 +163,7 @@ async def test_what_is_flushed_goes_at_once(one: MessageSender, store: SlowStore
 
 @pytest.mark.parametrize("error", [StoreBusyError("busy"), ValueError("of ours")])
 async def test_room_is_given_back_when_the_store_fails(
-    one: MessageSender, store: SlowStore, lost: list[Speech], error: Exception
+    one: MessageSender, store: SlowStore, lost: list[AttemptMessage], error: Exception
 ) -> None:
     store.error = error
     store.proceed.set()
@@ -177,7 +177,7 @@ async def test_room_is_given_back_when_the_store_fails(
 
 
 async def test_late_words_are_told(
-    one: MessageSender, store: SlowStore, lost: list[Speech]
+    one: MessageSender, store: SlowStore, lost: list[AttemptMessage]
 ) -> None:
     store.proceed.set()
     one.send_or_drop(speech("late", token="late"))
@@ -260,7 +260,7 @@ async def test_a_thread_that_waits_for_room_is_stopped_as_any_other(app: App) ->
             ctx.log("line")
             begun.set()
 
-    async def slow(said: Sequence[Speech]) -> list[Word]:
+    async def slow(said: Sequence[AttemptMessage]) -> list[FenceResult]:
         await busy.wait()
         return await speak(said)
 

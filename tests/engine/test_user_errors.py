@@ -89,7 +89,7 @@ async def test_a_hook_that_is_cancelled_from_outside_ends() -> None:
 
     hooks.tell("active")
     await asyncio.sleep(0)
-    await hooks.settle(0)
+    await hooks.finish(0)
     await asyncio.wait_for(ended.wait(), 20)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter
-from toril.engine.contract.dispatch import Renewal, Speech, Word
+from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, HeldJob, JobFilter
+from toril.engine.contract.dispatch import AttemptMessage, FenceResult, Renewal
 from toril.engine.contract.workers import WorkerRecord
 from toril.engine.job import Added, Claimed, Finished, JobRecord, NewJob, OutcomeKind
 from toril.engine.states import State
@@ -93,13 +93,13 @@ class HandWorker:
         (claimed,) = await self.claim(queue)
         return claimed
 
-    async def end(self, claimed: Claimed, kind: OutcomeKind, **fields: Any) -> Word:
+    async def end(self, claimed: Claimed, kind: OutcomeKind, **fields: Any) -> FenceResult:
         """Hand over one outcome and return the store's word."""
         return (await self.ask(outcomes=[outcome(claimed, kind, **fields)])).words[0]
 
-    def hold(self, claimed: Claimed) -> Hold:
+    def hold(self, claimed: Claimed) -> HeldJob:
         """Return what the lease thread keeps of a claim."""
-        return Hold(
+        return HeldJob(
             claimed.queue, claimed.number, claimed.token, self.lease_ms, claimed.attempts_started
         )
 
@@ -126,9 +126,9 @@ async def bring(backend: Backend, worker: HandWorker, where: State, **fields: An
     return job_id
 
 
-def speech(claimed: Claimed, **fields: Any) -> Speech:
+def speech(claimed: Claimed, **fields: Any) -> AttemptMessage:
     """Return something that a running task said."""
-    return Speech(
+    return AttemptMessage(
         claimed.queue,
         claimed.number,
         claimed.id,

@@ -54,7 +54,7 @@ def who() -> str:
     return f"cli:{printable}"[:MAX_ACTOR_CHARS]
 
 
-async def known_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
+async def existing_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
     """Return a queue that the store knows.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from toril.app import App
-from toril.cli.access import ask, known_queue
+from toril.cli.access import ask, existing_queue
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import confirm, duration, store_options, yes_option
 from toril.cli.output import (
@@ -293,7 +293,7 @@ def set_rule(
         raise click.UsageError("--keep goes without --off.")
 
     async def act(app: App) -> None:
-        found, _ = await known_queue(app, queue)
+        found, _ = await existing_queue(app, queue)
         await found.set_dead_letter(None if off else letters, keep=keep)
 
     ask(url, act)

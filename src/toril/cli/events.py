@@ -9,7 +9,7 @@ from typing import get_args
 import click
 
 from toril.app import App
-from toril.cli.access import ask, known_queue
+from toril.cli.access import ask, existing_queue
 from toril.cli.options import store_options
 from toril.cli.output import (
     BAD,
@@ -97,7 +97,7 @@ def events(
             output.say(_line(queue, event))
 
     async def act(app: App) -> None:
-        infos = [(await known_queue(app, name))[1] for name in dict.fromkeys(queues)]
+        infos = [(await existing_queue(app, name))[1] for name in dict.fromkeys(queues)]
         infos = infos or await app.queues()
         names = [info.name for info in infos]
         backend = app.backend()
@@ -125,7 +125,7 @@ def events(
 
 def _choose(queue: str, told: EventsTold, url: str | None, output: Output) -> None:
     async def act(app: App) -> None:
-        await (await known_queue(app, queue))[0].set_events(told)
+        await (await existing_queue(app, queue))[0].set_events(told)
 
     ask(url, act)
     output.done({"queue": queue, "events": told}, f"{queue} {TOLD[told]}.")

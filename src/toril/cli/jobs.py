@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from toril.app import App
-from toril.cli.access import ask, known_queue
+from toril.cli.access import ask, existing_queue
 from toril.cli.codes import DONE, STATE, RefusedError
 from toril.cli.job_words import COLUMNS, STYLES, facts, row
 from toril.cli.jobs_add import add, free_id
@@ -87,7 +87,7 @@ def list_jobs(
     output = Output(as_json=as_json)
 
     async def act(app: App) -> Page:
-        found, _ = await known_queue(app, queue)
+        found, _ = await existing_queue(app, queue)
         return await found.jobs(states or ORDER, limit=limit, after=after, newest_first=newest)
 
     page = ask(url, act)
@@ -327,7 +327,7 @@ def _each_or_all(
     done: list[str] = []
 
     async def act(app: App) -> int:
-        queue, _ = await known_queue(app, name)
+        queue, _ = await existing_queue(app, name)
         if everything and every is not None:
             try:
                 return await every(queue, counter)

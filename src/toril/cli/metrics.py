@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from toril.app import App
-from toril.cli.access import ask, known_queue
+from toril.cli.access import ask, existing_queue
 from toril.cli.harmless import encodes
 from toril.cli.options import store_options
 from toril.cli.output import Output, as_data, printable, write
@@ -32,7 +32,7 @@ def metrics(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     async def act(app: App) -> tuple[list[QueueInfo], list[WorkerInfo]]:
         if names:
             wanted = sorted(dict.fromkeys(names))
-            return [(await known_queue(app, name))[1] for name in wanted], await app.workers()
+            return [(await existing_queue(app, name))[1] for name in wanted], await app.workers()
         queues, workers = await asyncio.gather(app.queues(), app.workers())
         return queues, workers
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from toril.app import App
-from toril.cli.access import known_queue
+from toril.cli.access import existing_queue
 from toril.cli.codes import DONE, STATE
 from toril.cli.options import json_option
 from toril.cli.output import BAD, DIM, WARN, Cell, Column, Counter, Output, plural
@@ -61,7 +61,7 @@ def migrate(
             App(target, settings=settings) as new,
         ):
             for name in queues:
-                await known_queue(old, name)
+                await existing_queue(old, name)
             try:
                 moves = await old.migrate_to(
                     new, queues=queues or None, force=force, dry_run=dry_run, progress=counter

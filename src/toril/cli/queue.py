@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from toril.app import App
-from toril.cli.access import ask, known_queue
+from toril.cli.access import ask, existing_queue
 from toril.cli.options import (
     confirm,
     duration,
@@ -153,7 +153,7 @@ def show_queue(queue: str, priorities: tuple[int, ...], url: str | None, as_json
     wanted = priorities or tuple(map(int, Priority))
 
     async def act(app: App) -> tuple[QueueInfo, dict[int, int]]:
-        found, info = await known_queue(app, queue)
+        found, info = await existing_queue(app, queue)
         return info, await found.waiting_by_priority(wanted)
 
     info, by_priority = ask(url, act)
@@ -198,7 +198,7 @@ def pause(queue: str, url: str | None, as_json: bool) -> None:
     """Let no job of QUEUE start, on any worker; jobs that run go on."""
 
     async def act(app: App) -> None:
-        await (await known_queue(app, queue))[0].pause()
+        await (await existing_queue(app, queue))[0].pause()
 
     ask(url, act)
     facts = {"queue": queue, "paused": True}
@@ -212,7 +212,7 @@ def resume(queue: str, url: str | None, as_json: bool) -> None:
     """Let the jobs of QUEUE start again."""
 
     async def act(app: App) -> None:
-        await (await known_queue(app, queue))[0].resume()
+        await (await existing_queue(app, queue))[0].resume()
 
     ask(url, act)
     Output(as_json=as_json).done({"queue": queue, "paused": False}, f"{queue} goes on.")
@@ -238,13 +238,13 @@ def limit(
     """
 
     async def act(app: App) -> QueueInfo:
-        found, _ = await known_queue(app, queue)
+        found, _ = await existing_queue(app, queue)
         if rate is not None:
             window = RateLimit(limit=rate[0], window_s=rate[1]) if isinstance(rate, tuple) else None
             await found.set_rate(window)
         if concurrency is not None:
             await found.set_concurrency(concurrency if isinstance(concurrency, int) else None)
-        return (await known_queue(app, queue))[1]
+        return (await existing_queue(app, queue))[1]
 
     info = ask(url, act)
     facts = {
@@ -359,7 +359,7 @@ def _remove(
 ) -> None:
     """Ask whether to remove, remove in chunks, and say how many went."""
     up_to = "up to " if older_than_s else ""
-    _, info = ask(url, lambda app: known_queue(app, name))
+    _, info = ask(url, lambda app: existing_queue(app, name))
     what = f"{up_to}{plural(count(info), f'{which}job')} of {name!r}"
     confirm(f"Remove queue {name!r} with {what}?" if whole else f"Remove {what}?", yes=yes)
     counter = Counter("removed")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from toril.core.loggers import logger
 from toril.engine.context import Context
-from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.dispatch import HeldJob
 from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
@@ -43,7 +43,7 @@ class Attempt:
     def __init__(self, claimed: Claimed, lease_ms: int) -> None:
         self.claimed = claimed
         self._lease_ms = lease_ms
-        self._hold: Hold | None = None
+        self._hold: HeldJob | None = None
         self.handler: Handler | None = None
         self.context: Context | None = None
         self.started_s = time.monotonic()
@@ -64,11 +64,11 @@ class Attempt:
         """What it raised."""
 
     @property
-    def hold(self) -> Hold:
+    def hold(self) -> HeldJob:
         """Return what is renewed for it. Made when first asked for: most attempts end before."""
         if self._hold is None:
             claimed = self.claimed
-            self._hold = Hold(
+            self._hold = HeldJob(
                 claimed.queue,
                 claimed.number,
                 claimed.token,

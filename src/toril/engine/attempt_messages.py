@@ -15,7 +15,7 @@ from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, TaskMessage
 from toril.engine.context_flows import FlowAsked
-from toril.engine.contract.dispatch import Speech
+from toril.engine.contract.dispatch import AttemptMessage
 from toril.engine.flow_asking import FlowAsking
 from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.hooks import Hooks
@@ -107,7 +107,9 @@ class AttemptMessages:
         self._sender.reserve_room(stored)
         self._send(attempt, message, stored)
 
-    def _send(self, attempt: Attempt, message: ProgressMade | LineLogged, stored: Speech) -> None:
+    def _send(
+        self, attempt: Attempt, message: ProgressMade | LineLogged, stored: AttemptMessage
+    ) -> None:
         """Pass on a message for which room was taken. On the loop."""
         if attempt.settled:
             self._sender.free_room([stored])
@@ -134,7 +136,7 @@ class AttemptMessages:
         attempt.follow_ups.add(job)
 
 
-def _as_stored(attempt: Attempt, message: ProgressMade | LineLogged) -> Speech:
+def _as_stored(attempt: Attempt, message: ProgressMade | LineLogged) -> AttemptMessage:
     claimed = attempt.claimed
     origin = (
         claimed.queue,
@@ -144,5 +146,5 @@ def _as_stored(attempt: Attempt, message: ProgressMade | LineLogged) -> Speech:
         claimed.attempts_started,
     )
     if isinstance(message, ProgressMade):
-        return Speech(*origin, progress=message.value)
-    return Speech(*origin, line=message.line, keep_logs=from_wire(claimed.opts).keep_logs)
+        return AttemptMessage(*origin, progress=message.value)
+    return AttemptMessage(*origin, line=message.line, keep_logs=from_wire(claimed.opts).keep_logs)

@@ -22,7 +22,13 @@ from toril.core.errors import (
     StoreCorruptError,
     StoreForeignError,
 )
-from toril.engine.contract.dispatch import Dispatch, Exchange, ExchangeReply, Standing, Word
+from toril.engine.contract.dispatch import (
+    BlockingClaim,
+    Dispatch,
+    Exchange,
+    ExchangeReply,
+    FenceResult,
+)
 from toril.engine.fetch_plan import FetchPlan
 from toril.engine.idling import MAX_BLOCKING, Idling
 from toril.engine.in_flight import InFlight, SentExchange
@@ -48,7 +54,7 @@ class Fetcher:
         plan: FetchPlan,
         capacity: int,
         start: Callable[[Claimed], None],
-        delivered: Callable[[Batch, Sequence[Word]], None],
+        delivered: Callable[[Batch, Sequence[FenceResult]], None],
         before: Callable[[], None],
         idle: Callable[[], None],
     ) -> None:
@@ -204,14 +210,14 @@ class Fetcher:
         self._second = None
         self._step()
 
-    def _send_blocking(self, claimer: Standing) -> None:
+    def _send_blocking(self, claimer: BlockingClaim) -> None:
         """Make a blocking claim for some of the free slots."""
         reserved = min(self._free, MAX_BLOCKING)
         sent = SentExchange(self._outbox.nothing(), self._plan.claims(reserved), reserved)
         self.in_flight.blocking = sent
         self._begin(sent, claimer)
 
-    def _begin(self, sent: SentExchange, by: Dispatch | Standing) -> None:
+    def _begin(self, sent: SentExchange, by: Dispatch | BlockingClaim) -> None:
         self._free -= sent.reserved
         outcomes = sent.batch.outcomes
         room = sent.reserved + len(outcomes)
@@ -221,7 +227,7 @@ class Fetcher:
         sent.task = self._loop.create_task(self._exchange(sent, exchange, by))
 
     async def _exchange(
-        self, sent: SentExchange, exchange: Exchange, by: Dispatch | Standing
+        self, sent: SentExchange, exchange: Exchange, by: Dispatch | BlockingClaim
     ) -> None:
         """Make an exchange, and handle its reply or failure in the same step of the event loop.
 

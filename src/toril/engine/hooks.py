@@ -123,7 +123,7 @@ class Hooks:
                 tasks.append(task)
         return tasks
 
-    async def settle(self, timeout_s: float) -> None:
+    async def finish(self, timeout_s: float) -> None:
         """Wait for hooks that are still running; those that take longer are cancelled."""
         until_s = time.monotonic() + timeout_s
         while self._running and (left_s := until_s - time.monotonic()) > 0:
@@ -138,6 +138,6 @@ async def _finish(name: str, answer: Awaitable[None]) -> None:
         await answer
     except BaseException:  # as above
         task = asyncio.current_task()
-        if task is not None and task.cancelling():  # by `settle`, or the program ends
+        if task is not None and task.cancelling():  # by `finish`, or the program ends
             raise
         log.exception("a hook for %r raised", name)

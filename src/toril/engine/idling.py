@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from toril.core.loggers import logger
-from toril.engine.contract.dispatch import Dispatch, ExchangeReply, Standing
+from toril.engine.contract.dispatch import BlockingClaim, Dispatch, ExchangeReply
 
 log = logger("toril.worker")
 
@@ -49,13 +49,13 @@ class Idling:
         self._lease_ms = lease_ms
         self._poll = poll
         self._loop = asyncio.get_running_loop()
-        self._claimer: Standing | None = None
+        self._claimer: BlockingClaim | None = None
         self._sleeper: asyncio.Task[None] | None = None
         self._due: asyncio.TimerHandle | None = None
         self._due_from: ExchangeReply | None = None
         """The reply that set the timer."""
 
-    def wait(self, reply: ExchangeReply) -> Standing | None:
+    def wait(self, reply: ExchangeReply) -> BlockingClaim | None:
         """Wait for a job. Repeated calls change nothing but the time of the next poll.
 
         Parameters:

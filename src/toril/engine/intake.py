@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from toril.core.errors import BackendError
-from toril.engine.contract.dispatch import Dispatch, Hold
+from toril.engine.contract.dispatch import Dispatch, HeldJob
 from toril.engine.executor import Executor
 from toril.engine.job import Claimed, Finished
 from toril.engine.outbox import Outbox
@@ -93,7 +93,7 @@ class Intake:
         self._outbox.add(outcome)
         return outcome
 
-    def _hold(self, claimed: Claimed) -> Hold:
-        return Hold(
+    def _hold(self, claimed: Claimed) -> HeldJob:
+        return HeldJob(
             claimed.queue, claimed.number, claimed.token, self._lease_ms, claimed.attempts_started
         )

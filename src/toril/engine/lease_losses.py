@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from toril.engine.attempt import Attempt, StopKind
-from toril.engine.contract.dispatch import Renewal, Speech
+from toril.engine.contract.dispatch import AttemptMessage, Renewal
 
 LOST = "the lease was lost"
 
@@ -28,7 +28,7 @@ class LeaseLosses:
         for hold, reason in renewal.cancelled:
             self._stop(hold.token, hold.number, "cancelled", reason)
 
-    def message_refused(self, message: Speech) -> None:
+    def message_refused(self, message: AttemptMessage) -> None:
         """Take a message that the store refused, since its attempt does not hold the job."""
         self._stop(message.token, message.number, "lease_lost", LOST)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
-from toril.engine.contract.dispatch import Dispatch, Speech
+from toril.engine.contract.dispatch import AttemptMessage, Dispatch
 
 log = logger("toril.worker")
 
@@ -33,7 +33,7 @@ _Key = tuple[str, int | str]
 class MessageSender:
     """Sends the progress and log lines of one worker's tasks."""
 
-    def __init__(self, dispatch: Dispatch, *, refused: Callable[[Speech], None]) -> None:
+    def __init__(self, dispatch: Dispatch, *, refused: Callable[[AttemptMessage], None]) -> None:
         """Make a sender.
 
         Parameters:
@@ -43,7 +43,7 @@ class MessageSender:
         self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
-        self._unsent: dict[_Key, deque[Speech]] = {}
+        self._unsent: dict[_Key, deque[AttemptMessage]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._dropped: dict[_Key, int] = {}
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class MessageSender:
         """Whether the backlog is full. From any thread."""
         return self._backlog >= MAX_PENDING or self._backlog_chars >= MAX_PENDING_CHARS
 
-    def wait_for_room(self, message: Speech, stopped: Callable[[], bool]) -> bool:
+    def wait_for_room(self, message: AttemptMessage, stopped: Callable[[], bool]) -> bool:
         """Wait in a thread until there is room for a message, and take it. Return whether it was.
 
         Parameters:
@@ -71,19 +71,19 @@ class MessageSender:
         self.reserve_room(message)
         return True
 
-    def reserve_room(self, message: Speech) -> None:
+    def reserve_room(self, message: AttemptMessage) -> None:
         """Take room for a message that `send` will send. From any thread."""
         with self._lock:
             self._backlog += 1
             self._backlog_chars += size_of(message)
 
-    def free_room(self, messages: Sequence[Speech]) -> None:
+    def free_room(self, messages: Sequence[AttemptMessage]) -> None:
         """Free the room of messages that are not in flight any more."""
         with self._lock:
             self._backlog -= len(messages)
             self._backlog_chars -= sum(map(size_of, messages))
 
-    def send(self, message: Speech) -> None:
+    def send(self, message: AttemptMessage) -> None:
         """Send a message with the others of this turn of the loop. Take room for it first."""
         key = message.token, message.number
         unsent = self._unsent.get(key)
@@ -93,7 +93,7 @@ class MessageSender:
             unsent = self._unsent[key] = deque()
         unsent.append(message)
 
-    def send_or_drop(self, message: Speech) -> None:
+    def send_or_drop(self, message: AttemptMessage) -> None:
         """As `send`, from the event loop. If full, drops the attempt's oldest unsent message."""
         key = message.token, message.number
         if self.is_full and (unsent := self._unsent.get(key)):
@@ -106,7 +106,7 @@ class MessageSender:
         """Send all messages so far, ahead of everything that is sent after this call."""
         if self._unsent:
             by_attempt, self._unsent = self._unsent, {}
-            messages: list[Speech] = []
+            messages: list[AttemptMessage] = []
             for key, unsent in by_attempt.items():
                 if dropped := self._dropped.pop(key, 0):
                     messages.append(self._note(unsent[0], dropped))
@@ -128,7 +128,7 @@ class MessageSender:
         if self._in_flight < MAX_PENDING // 2 and self._in_flight_chars < MAX_PENDING_CHARS // 2:
             self.flush()
 
-    async def _deliver(self, messages: list[Speech]) -> None:
+    async def _deliver(self, messages: list[AttemptMessage]) -> None:
         try:
             results = await self._dispatch.speak(messages)
         except BackendError as error:
@@ -146,9 +146,9 @@ class MessageSender:
             if result == "lease_lost":
                 self._refused(message)
 
-    def _note(self, first: Speech, dropped: int) -> Speech:
+    def _note(self, first: AttemptMessage, dropped: int) -> AttemptMessage:
         """Return a log line that says how many messages of an attempt were dropped."""
-        note = Speech(
+        note = AttemptMessage(
             first.queue,
             first.number,
             first.job_id,
@@ -162,6 +162,6 @@ class MessageSender:
         return note
 
 
-def size_of(message: Speech) -> int:
+def size_of(message: AttemptMessage) -> int:
     """Return how much room a message takes, in characters."""
     return len(message.line or "") + len(message.progress or "")

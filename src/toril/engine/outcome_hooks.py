@@ -12,7 +12,7 @@ from typing import cast
 
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
-from toril.engine.contract.dispatch import Word
+from toril.engine.contract.dispatch import FenceResult
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Finished
 from toril.engine.letter_writer import LetterWriter
@@ -46,7 +46,7 @@ class OutcomeHooks:
         """Say nothing when the store refuses an outcome: its job was removed on purpose."""
         self._expected_lost.add((outcome.token, outcome.number))
 
-    def delivered(self, batch: Batch, words: Sequence[Word]) -> None:
+    def delivered(self, batch: Batch, words: Sequence[FenceResult]) -> None:
         """Tell the hooks, now that the store has applied these outcomes, or refused them."""
         for outcome, facts, word in zip(batch.outcomes, batch.facts, words, strict=True):
             if word == "lease_lost":

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
-from toril.engine.contract.dispatch import Dispatch, Exchange, ExchangeReply, Standing, Word
+from toril.engine.contract.dispatch import (
+    BlockingClaim,
+    Dispatch,
+    Exchange,
+    ExchangeReply,
+    FenceResult,
+)
 from toril.engine.job import Finished
 from toril.engine.judging import describe
 from toril.engine.options import KEEP_FAILED
@@ -20,7 +26,7 @@ AGAIN_MS = 1
 
 
 async def exchange_surely(
-    by: Dispatch | Standing, exchange: Exchange, outcomes: list[Finished]
+    by: Dispatch | BlockingClaim, exchange: Exchange, outcomes: list[Finished]
 ) -> ExchangeReply:
     """Make an exchange. If the store cannot write its outcomes together, write them one by one.
 
@@ -41,15 +47,15 @@ async def exchange_surely(
         if not outcomes:
             raise
         log.exception("%d outcomes cannot be written together: one by one then", len(outcomes))
-        words: list[Word] = [
+        words: list[FenceResult] = [
             await _alone(by, exchange.worker_id, outcomes, place) for place in range(len(outcomes))
         ]
         return ExchangeReply(words, [], AGAIN_MS, 0)
 
 
 async def _alone(
-    by: Dispatch | Standing, worker_id: str, outcomes: list[Finished], place: int
-) -> Word:
+    by: Dispatch | BlockingClaim, worker_id: str, outcomes: list[Finished], place: int
+) -> FenceResult:
     """Write one outcome. If it cannot be written, write a failure of its job instead."""
     for _ in range(2):
         outcome = outcomes[place]

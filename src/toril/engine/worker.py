@@ -270,7 +270,7 @@ class Worker:
             await keeper.stop()
             await registration.settle()
             await letters.settle(FAREWELL_S)
-            await self._hooks.settle(FAREWELL_S)
+            await self._hooks.finish(FAREWELL_S)
             await registration.end(
                 may_hold_jobs=fetcher.busy > 0 or fetcher.awaits_reply or fetcher.unanswered
             )

@@ -20,8 +20,16 @@ from toril.core.errors import (
     WrongStateError,
 )
 from toril.core.ids import check_job_id
-from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Hold, JobFilter, NewNode
-from toril.engine.contract.dispatch import Speech
+from toril.engine.contract import (
+    Backend,
+    Claim,
+    Exchange,
+    ExchangeReply,
+    HeldJob,
+    JobFilter,
+    NewNode,
+)
+from toril.engine.contract.dispatch import AttemptMessage
 from toril.engine.deduplication import DeduplicationRule
 from toril.engine.flow import FLAGS, Fate, OnFailure, ParentRef
 from toril.engine.job import Claimed, Finished, JobRecord, NewJob, OutcomeKind
@@ -141,7 +149,7 @@ class Replay:
         )
         for job in reply.claimed:
             assert self.lock(job.id, job.queue) == job.token
-            hold = Hold(job.queue, job.number, job.token, LEASE_MS, job.attempts_started)
+            hold = HeldJob(job.queue, job.number, job.token, LEASE_MS, job.attempts_started)
             assert await ScheduleKeeper(self.backend.schedules).took(job, hold)
         return reply
 
@@ -254,13 +262,13 @@ class Replay:
         """Report progress, as the worker that holds the job."""
         attempt = int(self.field(job_id, "ats") or 0)
         token = self.lock(job_id) or ""
-        said = Speech(Q, job_id, job_id, token, attempt, progress=_text(progress))
+        said = AttemptMessage(Q, job_id, job_id, token, attempt, progress=_text(progress))
         assert await self.backend.dispatch.speak([said]) == ["ok"]
 
     async def extend_lock(self, job_id: str, lease_ms: int) -> int:
         """Renew a lease, as the worker that holds the job."""
         attempt = int(self.field(job_id, "ats") or 0)
-        hold = Hold(Q, job_id, self.lock(job_id) or "", lease_ms, attempt)
+        hold = HeldJob(Q, job_id, self.lock(job_id) or "", lease_ms, attempt)
         return 0 if self.backend.dispatch.renew(self.worker, [hold]).lost else 1
 
     async def check_stalled(self) -> list[str]:

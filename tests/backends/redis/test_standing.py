@@ -17,7 +17,7 @@ from toril import App, Settings
 from toril.backends import open_backend
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError, StoreForeignError, StoreUnreachableError
-from toril.engine.contract import Backend, Claim, Exchange, ExchangeReply, Standing
+from toril.engine.contract import Backend, BlockingClaim, Claim, Exchange, ExchangeReply
 from toril.engine.idling import MAX_BLOCKING
 from toril.engine.states import State
 from toril.testing import ManualClock
@@ -61,11 +61,11 @@ class Placed:
         self.backend = backend
         self.queues = queues
         self._limit = limit
-        self._standing: Standing | None = None
+        self._standing: BlockingClaim | None = None
         self._task: asyncio.Task[ExchangeReply] | None = None
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> BlockingClaim:
         if self._standing is None:
             self._standing = self.backend.dispatch.standing(lease_ms=LEASE_MS)
         assert self._standing is not None

@@ -13,7 +13,7 @@ from tests.support.contract import HandWorker, Q, add, check_counts, counts, job
 from tests.support.waiting import wait_until
 
 from toril.backends.sqlite import dispatch, jobs, writer
-from toril.backends.sqlite.looking import Look
+from toril.backends.sqlite.change_check import ChangeCheck
 from toril.backends.sqlite.store import open_sqlite
 from toril.backends.sqlite.urls import FileOptions
 from toril.core.clock import SystemClock
@@ -218,9 +218,9 @@ async def test_only_what_others_write_wakes_by_a_look(
     opener: Opener, clock: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    look = Look.__call__
+    look = ChangeCheck.__call__
 
-    def counted(self: Look) -> int:
+    def counted(self: ChangeCheck) -> int:
         nonlocal looks
         looks += 1
         return look(self)
@@ -230,7 +230,7 @@ async def test_only_what_others_write_wakes_by_a_look(
         enough = looks + 20
         await wait_until(lambda: looks >= enough or sleeping.done())
 
-    monkeypatch.setattr(Look, "__call__", counted)
+    monkeypatch.setattr(ChangeCheck, "__call__", counted)
     mine, theirs = opener(clock=clock), opener()
     await add(mine)
     assert await HandWorker(mine).claim(limit=5)

@@ -19,7 +19,7 @@ from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import add, line
 from tests.support.waiting import wait_until
 
-from toril.backends.sqlite import guards, place
+from toril.backends.sqlite import file_watch, guards
 from toril.core.errors import StoreLostError
 from toril.engine.states import State
 
@@ -102,19 +102,19 @@ async def test_files_are_looked_at_one_by_one_only_in_a_folder_that_has_just_cha
     later change must show.
     """
     opener()
-    known = place.Place(str(path))
+    known = file_watch.FileWatch(str(path))
     known.note_log()
-    at_ns = round((time.time() - age_s) * 1e9) // place.STEP_NS * place.STEP_NS + step_ns
+    at_ns = round((time.time() - age_s) * 1e9) // file_watch.STEP_NS * file_watch.STEP_NS + step_ns
     os.utime(path.parent, ns=(at_ns, at_ns))
     known.check()
     looked_at: list[str] = []
-    found = place._found
+    found = file_watch._found
 
-    def noted(one: str) -> place.Identity | None:
+    def noted(one: str) -> file_watch.Identity | None:
         looked_at.append(one)
         return found(one)
 
-    monkeypatch.setattr(place, "_found", noted)
+    monkeypatch.setattr(file_watch, "_found", noted)
 
     known.check()
 
@@ -127,7 +127,7 @@ async def test_file_behind_a_link_is_guarded_where_it_lies(
     opener: Opener, path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite puts the log beside what the link leads to, where the link's folder tells nothing."""
-    monkeypatch.setattr(place, "SETTLED_S", 0.0)
+    monkeypatch.setattr(file_watch, "SETTLED_S", 0.0)
     if there:
         await opener().lifecycle.close()
     link = path.parent.with_name("link.db")
@@ -286,15 +286,15 @@ async def test_folder_that_does_not_change_is_looked_at_instead_of_its_files(
 ) -> None:
     backend = opener()
     await add(backend)
-    monkeypatch.setattr(place, "SETTLED_S", 0.0)
+    monkeypatch.setattr(file_watch, "SETTLED_S", 0.0)
     found: list[str] = []
-    find = place._found
+    find = file_watch._found
 
-    def note(name: str) -> place.Identity | None:
+    def note(name: str) -> file_watch.Identity | None:
         found.append(name)
         return find(name)
 
-    monkeypatch.setattr(place, "_found", note)
+    monkeypatch.setattr(file_watch, "_found", note)
 
     await add(backend)
     many = len(found)

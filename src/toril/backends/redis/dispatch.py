@@ -15,21 +15,21 @@ from toril.backends.redis.exchanging import Exchanging, queues_of
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.queue_register import QueueRegister
-from toril.backends.redis.requests import Places
+from toril.backends.redis.requests import QueueIndex
 from toril.backends.redis.scripts import script
 from toril.backends.redis.slots import SlotCalls, SlotExchanges, all_at_once
-from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisStanding
+from toril.backends.redis.standing import SHORTEST_LEASE_MS, RedisBlockingClaim
 from toril.backends.redis.wakeups import WakeUps
 from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import StoreForeignError
 from toril.engine.contract.dispatch import (
+    AttemptMessage,
     Exchange,
     ExchangeReply,
-    Hold,
+    FenceResult,
+    HeldJob,
     Recovery,
     Renewal,
-    Speech,
-    Word,
 )
 
 LOOK_CHUNK = 1000
@@ -105,7 +105,7 @@ class RedisDispatch:
             queues = [queue for queue in queues if not self._known.is_refused(queue)]
         await self._wake_ups.wait(queues, seen, self._known.poll_s(queues, timeout_s))
 
-    def standing(self, *, lease_ms: int) -> RedisStanding | None:
+    def standing(self, *, lease_ms: int) -> RedisBlockingClaim | None:
         # A Cluster's queues may lie on several nodes, of which one connection reaches one. A test's
         # clock goes on while a claim stands.
         if (
@@ -114,14 +114,14 @@ class RedisDispatch:
             or lease_ms < SHORTEST_LEASE_MS
         ):
             return None
-        return RedisStanding(
+        return RedisBlockingClaim(
             self._client, self._keys, self._known, self.exchanging, lease_ms=lease_ms
         )
 
-    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+    def renew(self, worker_id: str, held: Sequence[HeldJob]) -> Renewal:
         return self._client.sync(lambda: self._renew(held))
 
-    async def _renew(self, held: Sequence[Hold]) -> Renewal:
+    async def _renew(self, held: Sequence[HeldJob]) -> Renewal:
         renewal = Renewal([], [])
         groups = self._slots.groups(held, lambda hold: hold.queue)
         answers = await all_at_once([self._renew_group(group) for group in groups])
@@ -130,8 +130,8 @@ class RedisDispatch:
             renewal.cancelled.extend((group[place - 1], reason) for place, reason in cancelled)
         return renewal
 
-    async def _renew_group(self, held: Sequence[Hold]) -> Any:
-        places = Places()
+    async def _renew_group(self, held: Sequence[HeldJob]) -> Any:
+        places = QueueIndex()
         arguments: list[str | int] = []
         for hold in held:
             arguments += (
@@ -141,7 +141,7 @@ class RedisDispatch:
             script("renew"), self._metas(places), self._moments.frozen(), *arguments
         )
 
-    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+    async def speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
         if not said:
             return []
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -153,8 +153,8 @@ class RedisDispatch:
             speaking.discard(done)
             done.set_result(None)
 
-    async def _speak(self, said: Sequence[Speech]) -> list[Word]:
-        words: list[Word] = ["ok"] * len(said)
+    async def _speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
+        words: list[FenceResult] = ["ok"] * len(said)
         groups = self._slots.groups(enumerate(said), lambda one: one[1].queue)
         answers = await all_at_once([self._speak_group(group) for group in groups])
         for group, late in zip(groups, answers, strict=True):
@@ -162,8 +162,8 @@ class RedisDispatch:
                 words[group[place - 1][0]] = "lease_lost"
         return words
 
-    async def _speak_group(self, said: Sequence[tuple[int, Speech]]) -> Any:
-        places = Places()
+    async def _speak_group(self, said: Sequence[tuple[int, AttemptMessage]]) -> Any:
+        places = QueueIndex()
         arguments: list[str | int] = []
         for _, speech in said:
             lines = [] if speech.line is None else [speech.line]
@@ -178,7 +178,7 @@ class RedisDispatch:
     async def recover(
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
     ) -> Recovery:
-        dead, look_again_ms = await self._workers.look(heartbeat_s)
+        dead, look_again_ms = await self._workers.check(heartbeat_s)
         looked = not self._moments.frozen() and time.monotonic() - self._looked_s < fresh_ms / 1000
         if looked and not dead:
             return Recovery([], [], look_again_ms)
@@ -249,5 +249,5 @@ class RedisDispatch:
                 )
         return removed
 
-    def _metas(self, places: Places) -> list[str]:
+    def _metas(self, places: QueueIndex) -> list[str]:
         return [self._keys.meta(queue) for queue in places.names]

@@ -73,7 +73,7 @@ class Doctor:
         scattered = [name for name in names if self._is_scattered(name)]
         found += self._slots(scattered)
         names = [name for name in names if name not in scattered]
-        damages = await self._survey.look(names)
+        damages = await self._survey.check(names)
         found.append(leases(damages))
         for damage in damages:
             found += damage.findings()

@@ -16,11 +16,11 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.problems import Problems
-from toril.backends.redis.requests import Places
+from toril.backends.redis.requests import QueueIndex
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreUnreachableError
 from toril.core.reading import whole
-from toril.engine.contract.dispatch import Exchange, ExchangeReply, Word
+from toril.engine.contract.dispatch import Exchange, ExchangeReply, FenceResult
 from toril.engine.job import Claimed
 
 
@@ -52,7 +52,7 @@ class Exchanging:
             exchange: Of queues that one script call can reach.
             lost_tokens: Those of earlier ones whose claims are to be handed out again.
         """
-        token, places = f"{exchange.worker_id}:{next(self._claims)}", Places()
+        token, places = f"{exchange.worker_id}:{next(self._claims)}", QueueIndex()
         arguments = requests.exchange(
             exchange, token, points=self.metrics_points, lost_tokens=lost_tokens, places=places
         )
@@ -110,7 +110,7 @@ class ExchangeCall:
         if self._lost_tokens:
             claimed_of = [claim.queue for claim in self._exchange.claims]
             self._lost.found(self._exchange.worker_id, claimed_of, self._lost_tokens)
-        words: list[Word] = ["ok"] * len(self._exchange.outcomes)
+        words: list[FenceResult] = ["ok"] * len(self._exchange.outcomes)
         for place in late:
             words[place - 1] = "lease_lost"
         claimed: list[Claimed] = []

@@ -11,7 +11,7 @@ from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.queue_register import QueueRegister
-from toril.backends.redis.requests import Places, new_job, tied
+from toril.backends.redis.requests import QueueIndex, new_job, tied
 from toril.backends.redis.scripts import script
 from toril.backends.redis.served import served_queues
 from toril.backends.redis.workers import RedisWorkers
@@ -63,7 +63,7 @@ class RedisFlows:
         above = (node.parent.queue for node in nodes if node.parent is not None)
         if not self._are_together(names := sorted({*queues, *above})):
             raise apart(names)
-        places = Places()
+        places = QueueIndex()
         arguments = [word for node in nodes for word in self._node(node, places)]
         answer = await self._client.run(
             script("add_flow"),
@@ -86,7 +86,7 @@ class RedisFlows:
             return True
         return len({self._client.slot(self._keys.meta(queue)) for queue in queues}) <= 1
 
-    def _node(self, node: NewNode, places: Places) -> Sequence[str]:
+    def _node(self, node: NewNode, places: QueueIndex) -> Sequence[str]:
         job, opts, parent = node.job, node.job.opts, ""
         if node.parent is not None:
             opts, parent = tied(opts, node.parent, self._keys.prefix)

@@ -16,7 +16,7 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
-from toril.backends.redis.requests import Places, new_jobs
+from toril.backends.redis.requests import QueueIndex, new_jobs
 from toril.backends.redis.scripts import script
 from toril.backends.redis.slots import SlotCalls, all_at_once
 from toril.backends.refusals import not_found, refused, wrong_state
@@ -78,7 +78,7 @@ class RedisJobs:
             else:
                 pending.fail(error)
 
-        places = Places()
+        places = QueueIndex()
         try:
             arguments = new_jobs(pending.jobs, places)
             if not all(map(self._known.is_ready, places.names)):
@@ -143,7 +143,7 @@ class RedisJobs:
     async def _add_together(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
         if not jobs:
             return []
-        places = Places()
+        places = QueueIndex()
         arguments = new_jobs(jobs, places)
         answers = await self._client.run(
             script("add"),

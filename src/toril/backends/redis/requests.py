@@ -19,7 +19,7 @@ from toril.engine.states import FINISHED, State
 _encode = msgspec.json.Encoder().encode
 
 
-class Places:
+class QueueIndex:
     """The queues that one script call is about, each by its place among the keys, from 1."""
 
     __slots__ = ("_places", "names")
@@ -37,7 +37,7 @@ class Places:
         return place
 
 
-def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
+def new_job(job: NewJob, places: QueueIndex) -> tuple[str, str, str, str]:
     """Return the arguments of a new job: name, data, options, placing."""
     place = places.of(job.queue)
     if (
@@ -54,7 +54,7 @@ def new_job(job: NewJob, places: Places) -> tuple[str, str, str, str]:
     return job.name, job.data, job.opts, _encode(_placing(job, place)).decode()
 
 
-def new_jobs(jobs: Sequence[NewJob], places: Places) -> list[str]:
+def new_jobs(jobs: Sequence[NewJob], places: QueueIndex) -> list[str]:
     """Return the arguments of `add.lua` after the time.
 
     In place of a plain job's placing stands how many follow that differ from it by their data only:
@@ -80,7 +80,7 @@ def new_jobs(jobs: Sequence[NewJob], places: Places) -> list[str]:
 
 
 def exchange(
-    exchange: Exchange, token: str, *, points: int, lost_tokens: Sequence[str], places: Places
+    exchange: Exchange, token: str, *, points: int, lost_tokens: Sequence[str], places: QueueIndex
 ) -> list[str | int]:
     """Return the arguments of `exchange.lua` after the time."""
     claims = [_claim(claim, places) for claim in exchange.claims]
@@ -110,7 +110,7 @@ def exchange(
     return arguments
 
 
-def _claim(claim: Claim, places: Places) -> _Claim:
+def _claim(claim: Claim, places: QueueIndex) -> _Claim:
     return _Claim(
         queue=places.of(claim.queue),
         limit=claim.limit,
@@ -133,7 +133,7 @@ def _completed(attempt: int, made: int, keep_count: int | None, keep_age_ms: int
     return _encode(rest).decode()
 
 
-def _ended(outcome: Finished, places: Places) -> str:
+def _ended(outcome: Finished, places: QueueIndex) -> str:
     line = None
     if outcome.kind != "completed":  # a success is seen from the job's own fields
         attempt = _AttemptLine(

@@ -16,7 +16,7 @@ from toril.backends.redis.moments import Moments
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.scripts import script
 from toril.core.reading import read_object, whole
-from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.dispatch import HeldJob
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.job import NewJob
 from toril.engine.schedules.record import Beside, Declared, ScheduleRecord, count_of, template_of
@@ -92,7 +92,7 @@ class RedisSchedules:
         job: NewJob | None,
         *,
         slot_ms: int,
-        drop: Hold | None = None,
+        drop: HeldJob | None = None,
         missed: MissedSlots | None = None,
     ) -> Moved:
         told: list[str] = []

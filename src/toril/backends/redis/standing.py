@@ -42,7 +42,7 @@ TROUBLE_S = 0.5
 """A server that will not block is asked again after so long."""
 
 
-class RedisStanding:
+class RedisBlockingClaim:
     """The role `Standing`: one worker's."""
 
     def __init__(

@@ -39,7 +39,7 @@ class Strays:
         self._keys = keys
         self._moments = moments
 
-    async def look(self, damages: Mapping[str, Damage]) -> None:
+    async def check(self, damages: Mapping[str, Damage]) -> None:
         """Note what is found in the damages of their queues; other queues are passed over.
 
         In a Cluster all nodes are looked through, each for the queues that it has.

@@ -36,7 +36,7 @@ class Survey:
         self._keys = keys
         self._strays = strays
 
-    async def look(self, queues: Sequence[str]) -> list[Damage]:
+    async def check(self, queues: Sequence[str]) -> list[Damage]:
         """Return what is wrong with each queue.
 
         Raises:
@@ -44,7 +44,7 @@ class Survey:
         """
         damages = [await self._lines(queue) for queue in queues]
         with contextlib.suppress(StoreDeniedError):  # no right to SCAN, as `rights.py` tells
-            await self._strays.look({damage.queue: damage for damage in damages})
+            await self._strays.check({damage.queue: damage for damage in damages})
         return damages
 
     async def _lines(self, queue: str) -> Damage:

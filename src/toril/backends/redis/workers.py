@@ -37,7 +37,7 @@ class Silent(NamedTuple):
     """The server can claim no more jobs for it."""
 
 
-class Looked(NamedTuple):
+class HeartbeatCheck(NamedTuple):
     """The result of checking all heartbeats."""
 
     dead: list[Silent]
@@ -120,7 +120,7 @@ class RedisWorkers:
         ids: Sequence[str] = await self._client.call("HKEYS", self._keys.workers)
         return ids
 
-    async def look(self, heartbeat_s: float) -> Looked:
+    async def check(self, heartbeat_s: float) -> HeartbeatCheck:
         """Find the workers that were silent for longer, or were declared dead.
 
         One small command for each: this is done every few seconds by every worker.
@@ -136,7 +136,7 @@ class RedisWorkers:
         alive = [age_ms for age_ms in ages if age_ms is not None and age_ms <= limit_ms]
         look_again_ms = limit_ms - max(alive) if alive else None
         if not silent:
-            return Looked([], look_again_ms)
+            return HeartbeatCheck([], look_again_ms)
         described = await self._client.call("HMGET", self._keys.workers, *silent)
         queues = {
             worker_id: _queues_in(text)
@@ -149,7 +149,7 @@ class RedisWorkers:
             for worker_id, age_ms in zip(ids, ages, strict=True)
             if worker_id in queues
         ]
-        return Looked(dead, look_again_ms)
+        return HeartbeatCheck(dead, look_again_ms)
 
     async def _beat_ages(self, worker_ids: Sequence[str]) -> Sequence[int | None]:
         """Return how long ago each was heard of, in ms; None: it was declared dead."""

@@ -8,7 +8,7 @@ import msgspec
 
 from toril.backends.refusals import has_running_jobs, not_paused
 from toril.backends.sqlite.adding import ready_state
-from toril.backends.sqlite.lookup import Place, places
+from toril.backends.sqlite.lookup import SortKey, places
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.schedules import next_jobs
@@ -82,8 +82,8 @@ class SqliteBulk:
         removed = 0
         after: tuple[int, int] | None = None
 
-        def look(transaction: Transaction) -> tuple[int, Sequence[Place]]:
-            row = transaction.known_queue(queue)
+        def look(transaction: Transaction) -> tuple[int, Sequence[SortKey]]:
+            row = transaction.find_queue(queue)
             if row is None:
                 return 0, []
             seen = places(transaction, row.id, state, limit=LOOK_CHUNK, after=after)
@@ -118,7 +118,7 @@ class SqliteBulk:
 
     async def _chunk(self, queue: str, transition: Callable[[Transaction, QueueRow], int]) -> int:
         def chunk(transaction: Transaction) -> int:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             return 0 if row is None else transition(transaction, row)
 
         return await self._writer.run(chunk)

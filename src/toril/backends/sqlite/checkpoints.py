@@ -22,7 +22,7 @@ import apsw
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
 from toril.backends.sqlite.files import StoreFile
-from toril.backends.sqlite.kept import Kept
+from toril.backends.sqlite.fork_safe import ForkSafeConnection
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
 
@@ -42,7 +42,7 @@ may have to wait for as long."""
 class Checkpointer:
     """The checkpoint thread of one process."""
 
-    def __init__(self, path: str, turn: Kept, file: StoreFile) -> None:
+    def __init__(self, path: str, turn: ForkSafeConnection, file: StoreFile) -> None:
         """Make a checkpointer.
 
         Parameters:
@@ -54,7 +54,7 @@ class Checkpointer:
         self._file = file
         self._closed = False
         self._turn = turn
-        self._kept = Kept(path, Kept.CHECKPOINTS, self._connect)
+        self._kept = ForkSafeConnection(path, ForkSafeConnection.CHECKPOINTS, self._connect)
         self._give_up_s = 0.0
         self.renew()
         FORKS.tell(self)

@@ -82,5 +82,5 @@ def _bring_back(transaction: Transaction, wanted: Redrive) -> tuple[Redriven, St
 
 
 def _find(transaction: Transaction, queue: str, job_id: str) -> Found | None:
-    row = transaction.known_queue(queue)
+    row = transaction.find_queue(queue)
     return None if row is None else find(transaction, row.id, job_id)

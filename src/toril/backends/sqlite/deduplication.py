@@ -48,7 +48,7 @@ class SqliteDeduplicationIds:
 
     async def release(self, queue: str, deduplication_id: str) -> bool:
         def transition(transaction: Transaction) -> bool:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             return row is not None and release(transaction, row, deduplication_id)
 
         return await self._writer.run(transition)

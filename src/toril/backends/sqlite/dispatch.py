@@ -1,6 +1,6 @@
 """The role `Dispatch`: an exchange, a renewal or a recovery is one transaction.
 
-Read next: `settling.py` (outcomes), `recovery.py`, `sql/claim_find.sql`.
+Read next: `outcomes.py` (outcomes), `recovery.py`, `sql/claim_find.sql`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import msgspec
 from toril.backends.sqlite.bulk import promote_due
 from toril.backends.sqlite.holders import Holder, holders
 from toril.backends.sqlite.logs import append_log
+from toril.backends.sqlite.outcomes import apply_outcomes
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.recovery import recover_jobs, trim_jobs
-from toril.backends.sqlite.settling import settle
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import TooLong, Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.contract.dispatch import (
+    AttemptMessage,
     Claim,
     Exchange,
     ExchangeReply,
-    Hold,
+    FenceResult,
+    HeldJob,
     Recovery,
     Renewal,
-    Speech,
-    Word,
 )
 from toril.engine.events import EventName
 from toril.engine.job import Claimed
@@ -62,7 +62,7 @@ class SqliteDispatch:
 
         def transition(transaction: Transaction) -> ExchangeReply:
             seen = self._signal.version
-            words, finished = settle(transaction, exchange.outcomes)
+            words, finished = apply_outcomes(transaction, exchange.outcomes)
             claimed: list[Claimed] = []
             waits: list[int] = []
             for claim in exchange.claims:
@@ -98,11 +98,11 @@ class SqliteDispatch:
     def standing(self, *, lease_ms: int) -> None:
         return None
 
-    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+    def renew(self, worker_id: str, held: Sequence[HeldJob]) -> Renewal:
         def transition(transaction: Transaction) -> Renewal:
             running = holders(transaction, [hold.number for hold in held])
-            lost: list[Hold] = []
-            cancelled: list[tuple[Hold, str]] = []
+            lost: list[HeldJob] = []
+            cancelled: list[tuple[HeldJob, str]] = []
             by_lease: dict[int, list[int | str]] = {}
             for hold in held:
                 holder = running.get(hold.number)
@@ -121,8 +121,8 @@ class SqliteDispatch:
 
         return self._writer.run_blocking(transition, durable=False)
 
-    async def speak(self, said: Sequence[Speech]) -> list[Word]:
-        def transition(transaction: Transaction) -> list[Word]:
+    async def speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
+        def transition(transaction: Transaction) -> list[FenceResult]:
             running = holders(transaction, [speech.number for speech in said])
             return [_say(transaction, speech, running) for speech in said]
 
@@ -151,7 +151,7 @@ def _claim(
     claimed: list[Claimed],
 ) -> int | None:
     """Claim jobs of one queue into `claimed`; return in how many ms to ask again, if known."""
-    row = transaction.known_queue(claim.queue)
+    row = transaction.find_queue(claim.queue)
     if row is None:
         return None
     promote_due(transaction, row, until_ms=transaction.now_ms, limit=PROMOTE_CHUNK)
@@ -233,7 +233,9 @@ def _count_rate(
     row.window_count += starts
 
 
-def _say(transaction: Transaction, speech: Speech, running: dict[int | str, Holder]) -> Word:
+def _say(
+    transaction: Transaction, speech: AttemptMessage, running: dict[int | str, Holder]
+) -> FenceResult:
     holder = running.get(speech.number)
     if holder is None or holder.token != speech.token:
         return "lease_lost"

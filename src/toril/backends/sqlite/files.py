@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 import apsw
 
 from toril.backends.sqlite.connection import connect, find_or_make, prepare, reason
+from toril.backends.sqlite.file_watch import FileWatch
 from toril.backends.sqlite.guards import GUARDS, Guard
 from toril.backends.sqlite.migrate import migrate, refuse_newer
-from toril.backends.sqlite.place import Place
 from toril.backends.sqlite.urls import FileOptions
 from toril.core.errors import StoreLostError, StoreReadOnlyError
 
@@ -27,7 +27,7 @@ class StoreFile:
         self._path = path
         self._options = options
         find_or_make(path, create=create, share=options.share)
-        self.place = Place(path)
+        self.place = FileWatch(path)
         self.guard: Guard | None = None
         """The locks, while it is open."""
 

@@ -165,7 +165,7 @@ def _below(
     while todo:
         above, parent = todo.pop()
         for child_queue, job_id in transaction.run("children_all", parent.number):
-            row = transaction.known_queue(child_queue)
+            row = transaction.find_queue(child_queue)
             found = None if row is None else find(transaction, row.id, job_id)
             if row is None or found is None:
                 continue
@@ -181,7 +181,7 @@ def _remove_waited(transaction: Transaction, queue: str, parent: Found, room: _R
     """Remove the children that a job waits for, each after those below it."""
     removed = 0
     for child_queue, job_id in reversed(transaction.run("children_waited", parent.number)):
-        row = transaction.known_queue(child_queue)
+        row = transaction.find_queue(child_queue)
         found = None if row is None else find(transaction, row.id, job_id)
         if row is None or found is None:
             continue

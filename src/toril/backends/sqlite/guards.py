@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from toril.backends.forks import FORKS
-from toril.backends.sqlite.place import Identity
+from toril.backends.sqlite.file_watch import Identity
 
 SHARED, SHARED_BYTES = 0x4000_0002, 510
 """Where a connection to a file has its lock (sqlite.org/fileformat2.html, section 1.9)."""

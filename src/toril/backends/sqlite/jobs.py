@@ -15,7 +15,7 @@ from toril.backends.sqlite.adding import add_jobs, ready_state
 from toril.backends.sqlite.asides import let_go
 from toril.backends.sqlite.lookup import (
     Found,
-    Place,
+    SortKey,
     find,
     find_in,
     places,
@@ -107,7 +107,7 @@ class SqliteJobs:
         if queue is None:
             return JobPage([], None)
         states, after = _start(page)
-        shown: list[Place] = []
+        shown: list[SortKey] = []
         behind: str | None = None
         for state in states:
             room = page.limit - len(shown)
@@ -130,7 +130,7 @@ class SqliteJobs:
 
     async def remove(self, queue: str, job_id: str) -> State | None:
         def transition(transaction: Transaction) -> State | None:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             if row is None or find(transaction, row.id, job_id) is None:
                 return None
             row, found = require_job(transaction, queue, job_id, "remove")

@@ -68,7 +68,7 @@ class JobRow(NamedTuple):
     parent: str | None
 
 
-class Place(NamedTuple):
+class SortKey(NamedTuple):
     """Where a job stands among those of its state."""
 
     number: int
@@ -145,7 +145,7 @@ def require_job(
         JobNotFoundError: The job does not exist.
         WrongStateError: `verb` is not allowed in the state of the job.
     """
-    row = transaction.known_queue(queue)
+    row = transaction.find_queue(queue)
     found = None if row is None else find(transaction, row.id, job_id)
     if row is None or found is None:
         raise not_found(queue, job_id)
@@ -162,7 +162,7 @@ def places(
     limit: int,
     after: tuple[int, int] | None = None,
     newest_first: bool = False,
-) -> list[Place]:
+) -> list[SortKey]:
     """Return up to `limit` jobs of a state in its order, from behind the place `after`."""
     back = "_back" if newest_first else ""
     start = after or (_AFTER_ALL if newest_first else _BEFORE_ALL)
@@ -183,7 +183,7 @@ def places(
             rows = view.run(f"list_line{back}", queue_id, *low, *high, limit)
         case State.WAITING_CHILDREN:
             rows = view.run(f"list_parents{back}", queue_id, *start, limit)
-    return [Place(*row) for row in rows]
+    return [SortKey(*row) for row in rows]
 
 
 def read(view: View, queue: str, numbers: Sequence[int], clock: Clock) -> list[JobRecord]:

@@ -62,7 +62,7 @@ class SqliteMoving:
 
     async def remove(self, queue: str, state: State, job_ids: Sequence[str]) -> list[bool]:
         def transition(transaction: Transaction) -> list[bool]:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             if row is None:
                 return [False] * len(job_ids)
             found = find_many(transaction, row.id, job_ids)

@@ -122,7 +122,7 @@ class _Planting:
     def _existing(self, parent: ParentRef) -> tuple[QueueRow, Found]:
         """Return a parent that has to be there, and to go on."""
         transaction = self._transaction
-        row = transaction.known_queue(parent.queue)
+        row = transaction.find_queue(parent.queue)
         found = None if row is None else find(transaction, row.id, parent.job_id)
         if row is None or found is None:
             raise not_found(parent.queue, parent.job_id)
@@ -137,7 +137,7 @@ class _Planting:
     def _taken_ids(self) -> set[tuple[int, str]]:
         """Return which of the new ids are in use, in one look: mostly none is."""
         rows = {
-            name: self._transaction.known_queue(name)
+            name: self._transaction.find_queue(name)
             for name in {node.job.queue for node in self._nodes}
         }
         wanted = [
@@ -150,7 +150,7 @@ class _Planting:
 
     def _find(self, queue: str, job_id: str) -> There | None:
         transaction = self._transaction
-        row = transaction.known_queue(queue) if self._taken else None
+        row = transaction.find_queue(queue) if self._taken else None
         if row is None or (row.id, job_id) not in self._taken:
             return None
         found = find(transaction, row.id, job_id)

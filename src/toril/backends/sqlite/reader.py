@@ -12,8 +12,8 @@ import apsw
 
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.connection import connect_reader
-from toril.backends.sqlite.kept import Kept
-from toril.backends.sqlite.place import Place
+from toril.backends.sqlite.file_watch import FileWatch
+from toril.backends.sqlite.fork_safe import ForkSafeConnection
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.statements import statement
 from toril.backends.sqlite.transaction import Transaction
@@ -46,10 +46,12 @@ class Reader(Protocol):
 class FileReader:
     """Questions to a file: a connection and a thread of their own, so no writer waits for them."""
 
-    def __init__(self, path: str, place: Place) -> None:
+    def __init__(self, path: str, place: FileWatch) -> None:
         self._path = path
         self._place = place
-        self._kept = Kept(path, Kept.READS, lambda: connect_reader(path))
+        self._kept = ForkSafeConnection(
+            path, ForkSafeConnection.READS, lambda: connect_reader(path)
+        )
         self._closed = False
         self.renew()
         FORKS.tell(self)

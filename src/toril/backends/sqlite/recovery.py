@@ -13,8 +13,8 @@ from typing import NamedTuple
 from toril.backends.sqlite.adding import ready_state
 from toril.backends.sqlite.calendar import believed_ms
 from toril.backends.sqlite.moves import Move, move
+from toril.backends.sqlite.outcomes import trim_oldest
 from toril.backends.sqlite.schedules import is_of_schedule
-from toril.backends.sqlite.settling import trim_oldest
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
 from toril.engine.events import EventName

@@ -16,7 +16,7 @@ from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
-from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.dispatch import HeldJob
 from toril.engine.contract.schedules import MissedSlots, Moved, Reading
 from toril.engine.events import EventName
 from toril.engine.job import NewJob
@@ -100,11 +100,11 @@ class SqliteSchedules:
         job: NewJob | None,
         *,
         slot_ms: int,
-        drop: Hold | None = None,
+        drop: HeldJob | None = None,
         missed: MissedSlots | None = None,
     ) -> Moved:
         def transition(transaction: Transaction) -> Moved:
-            row = transaction.known_queue(schedule.queue)
+            row = transaction.find_queue(schedule.queue)
             if row is None or transaction.value("schedule_next", row.id, schedule.id) != slot_ms:
                 return "passed"
             if job is not None and find(transaction, row.id, cast("str", job.job_id)) is not None:
@@ -125,7 +125,7 @@ class SqliteSchedules:
 
     async def declare(self, queue: str, schedule_id: str, declared: Declared) -> bool:
         def transition(transaction: Transaction) -> bool:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             if row is None:
                 return False
             words = (_declared(declared), row.id, schedule_id)
@@ -135,7 +135,7 @@ class SqliteSchedules:
 
     async def remove(self, queue: str, schedule_id: str) -> bool:
         def transition(transaction: Transaction) -> bool:
-            row = transaction.known_queue(queue)
+            row = transaction.find_queue(queue)
             if row is None:
                 return False
             next_ms = transaction.value("schedule_next", row.id, schedule_id)
@@ -180,7 +180,7 @@ def next_jobs(transaction: Transaction, row: QueueRow) -> frozenset[int]:
 
 
 def _drop(
-    transaction: Transaction, row: QueueRow, schedule: ScheduleRecord, slot_ms: int, hold: Hold
+    transaction: Transaction, row: QueueRow, schedule: ScheduleRecord, slot_ms: int, hold: HeldJob
 ) -> None:
     """Remove the job that a claim holds, unless somebody else holds it by now."""
     numbers = msgspec.json.encode([hold.number]).decode()

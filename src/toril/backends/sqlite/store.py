@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from toril.backends.sqlite.bulk import SqliteBulk
+from toril.backends.sqlite.change_check import ChangeCheck
 from toril.backends.sqlite.counts import SqliteCounts
 from toril.backends.sqlite.dead_letters import SqliteDeadLetters
 from toril.backends.sqlite.deduplication import SqliteDeduplicationIds
@@ -18,7 +19,6 @@ from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
 from toril.backends.sqlite.logs import SqliteLogs
-from toril.backends.sqlite.looking import Look
 from toril.backends.sqlite.moving import SqliteMoving
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
@@ -55,8 +55,8 @@ def open_sqlite(
     except apsw.Error as error:
         raise translate(error, path) from error
     if file is not None:
-        work.heed(Look(file.place.real, writer.look))
-        news.heed(Look(file.place.real, writer.look))
+        work.heed(ChangeCheck(file.place.real, writer.look))
+        news.heed(ChangeCheck(file.place.real, writer.look))
     reader: Reader = SharedReader(writer) if file is None else FileReader(path, file.place)
 
     def close() -> None:

@@ -66,7 +66,7 @@ def is_waiting(transaction: Transaction, number: int) -> bool:
 
 def parent_of(transaction: Transaction, ref: ParentRef | None) -> Parent | None:
     """Return a child's parent; None if it has none, or it is gone."""
-    row = None if ref is None else transaction.known_queue(ref.queue)
+    row = None if ref is None else transaction.find_queue(ref.queue)
     found = None if row is None or ref is None else find(transaction, row.id, ref.job_id)
     if row is None or found is None or ref is None:
         return None

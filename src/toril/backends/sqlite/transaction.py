@@ -91,14 +91,14 @@ class Transaction:
 
     def queue(self, name: str) -> QueueRow:
         """Return the queue, made when it is not there yet."""
-        found = self.known_queue(name)
+        found = self.find_queue(name)
         if found is None:
             self.run("queue_make", name)
-            found = self.known_queue(name)
+            found = self.find_queue(name)
             assert found is not None  # noqa: S101 - it was just made
         return found
 
-    def known_queue(self, name: str) -> QueueRow | None:
+    def find_queue(self, name: str) -> QueueRow | None:
         """Return the queue, or None."""
         found = self._queues.get(name)
         if found is None:

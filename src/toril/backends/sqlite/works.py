@@ -46,12 +46,12 @@ def deliver(group: list[Work]) -> None:
             work.future.set_result(work.result)
     for loop, works in loops.items():
         try:
-            loop.call_soon_threadsafe(settle, works)
+            loop.call_soon_threadsafe(set_results, works)
         except RuntimeError:  # that loop was closed; nobody is left to tell
             continue
 
 
-def settle(works: list[Work]) -> None:
+def set_results(works: list[Work]) -> None:
     """Hand results to those who wait. On the thread of their event loop."""
     for work in works:
         if work.future.done():

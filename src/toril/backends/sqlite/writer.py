@@ -24,15 +24,15 @@ from toril.backends.sqlite.calendar import note_calendar
 from toril.backends.sqlite.checkpoints import Checkpointer
 from toril.backends.sqlite.connection import Patience, connect, prepare
 from toril.backends.sqlite.files import StoreFile
+from toril.backends.sqlite.fork_safe import ForkSafeConnection
 from toril.backends.sqlite.guards import Guard
-from toril.backends.sqlite.kept import Kept
 from toril.backends.sqlite.migrate import migrate
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.urls import Durability
-from toril.backends.sqlite.works import Work, deliver, settle
+from toril.backends.sqlite.works import Work, deliver, set_results
 from toril.core.clock import Clock
 from toril.core.errors import (
     BackendClosedError,
@@ -98,9 +98,11 @@ class Writer:
         """How often the connection was opened."""
         self._looked = -1
         if file is None:
-            self._turn = Kept(path, Kept.WRITES, self._connect)
+            self._turn = ForkSafeConnection(path, ForkSafeConnection.WRITES, self._connect)
         else:
-            self._turn = Kept(path, Kept.WRITES, self._connect, file.close)
+            self._turn = ForkSafeConnection(
+                path, ForkSafeConnection.WRITES, self._connect, file.close
+            )
         self.checkpointer = None if file is None else Checkpointer(path, self._turn, file)
         self.renew()
         self._open()
@@ -191,7 +193,7 @@ class Writer:
         future: asyncio.Future[T] = loop.create_future()
         work = Work(transition, durable, future, loop)
         if at_once and self._do_at_once(work):
-            settle([work])
+            set_results([work])
         else:
             self._put(work)
         return future

@@ -16,12 +16,12 @@ from toril.engine.contract.counts import Counts
 from toril.engine.contract.dead_letters import DeadLetterRule, DeadLetters, Redrive
 from toril.engine.contract.deduplication import DeduplicationIds
 from toril.engine.contract.dispatch import (
+    BlockingClaim,
     Claim,
     Dispatch,
     Exchange,
     ExchangeReply,
-    Hold,
-    Standing,
+    HeldJob,
 )
 from toril.engine.contract.events import Events
 from toril.engine.contract.flows import Flows, NewNode
@@ -35,6 +35,7 @@ from toril.engine.contract.workers import Workers
 
 __all__ = [
     "Backend",
+    "BlockingClaim",
     "Bulk",
     "Claim",
     "Counts",
@@ -47,7 +48,7 @@ __all__ = [
     "ExchangeReply",
     "Flows",
     "Health",
-    "Hold",
+    "HeldJob",
     "JobFilter",
     "Jobs",
     "Lifecycle",
@@ -58,7 +59,6 @@ __all__ = [
     "Redrive",
     "Repair",
     "Schedules",
-    "Standing",
     "Workers",
 ]
 

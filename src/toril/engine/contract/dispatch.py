@@ -13,7 +13,7 @@ import msgspec
 
 from toril.engine.job import Claimed, Finished
 
-Word = Literal["ok", "lease_lost"]
+FenceResult = Literal["ok", "lease_lost"]
 """The store's answer to a call that carries a token. `lease_lost`: the token no longer holds the
 job, and the call changed nothing."""
 
@@ -43,7 +43,7 @@ class Exchange(msgspec.Struct):
 class ExchangeReply(msgspec.Struct):
     """The store's answer to an exchange."""
 
-    words: list[Word]
+    words: list[FenceResult]
     """One for each outcome, in order."""
     claimed: list[Claimed]
     next_due_ms: int | None
@@ -53,7 +53,7 @@ class ExchangeReply(msgspec.Struct):
     """Pass this to `wait`: it reports what has become ready since this exchange."""
 
 
-class Hold(msgspec.Struct, frozen=True):
+class HeldJob(msgspec.Struct, frozen=True):
     """A worker's lease on a job."""
 
     queue: str
@@ -67,9 +67,9 @@ class Hold(msgspec.Struct, frozen=True):
 class Renewal(msgspec.Struct, frozen=True):
     """What a renewal found out about the jobs that a worker holds."""
 
-    lost: list[Hold]
+    lost: list[HeldJob]
     """Jobs whose lease the worker has lost: they were recovered, or removed."""
-    cancelled: list[tuple[Hold, str]]
+    cancelled: list[tuple[HeldJob, str]]
     """Jobs that somebody has cancelled, each with the reason."""
 
 
@@ -85,7 +85,7 @@ class Recovery(msgspec.Struct, frozen=True):
     register."""
 
 
-class Speech(msgspec.Struct, frozen=True):
+class AttemptMessage(msgspec.Struct, frozen=True):
     """Progress (JSON text) or a log line of a running task."""
 
     queue: str
@@ -99,7 +99,7 @@ class Speech(msgspec.Struct, frozen=True):
     keep_logs: int = 1000
 
 
-class Standing(Protocol):
+class BlockingClaim(Protocol):
     """A blocking claim of one worker: the store answers as soon as there is a job to claim."""
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
@@ -162,7 +162,7 @@ class Dispatch(Protocol):
         """
         ...
 
-    def standing(self, *, lease_ms: int) -> Standing | None:
+    def standing(self, *, lease_ms: int) -> BlockingClaim | None:
         """Return a blocking claim for one worker, bound to this event loop.
 
         None: this store has none that saves a round trip; use `wait`, then `exchange`. Ask only
@@ -173,7 +173,7 @@ class Dispatch(Protocol):
         """
         ...
 
-    def renew(self, worker_id: str, held: Sequence[Hold]) -> Renewal:
+    def renew(self, worker_id: str, held: Sequence[HeldJob]) -> Renewal:
         """Renew the leases of held jobs: each ends its own `lease_ms` from now.
 
         This call blocks, and needs no event loop: the lease thread makes it, so that a task which
@@ -182,7 +182,7 @@ class Dispatch(Protocol):
         """
         ...
 
-    async def speak(self, said: Sequence[Speech]) -> list[Word]:
+    async def speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
         """Store progress and log lines of running attempts, in order. One word for each."""
         ...
 

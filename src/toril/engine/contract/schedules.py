@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.dispatch import HeldJob
 from toril.engine.job import NewJob
 from toril.engine.schedules.record import Declared, ScheduleRecord
 
@@ -80,7 +80,7 @@ class Schedules(Protocol):
         job: NewJob | None,
         *,
         slot_ms: int,
-        drop: Hold | None = None,
+        drop: HeldJob | None = None,
         missed: MissedSlots | None = None,
     ) -> Moved:
         """Move a schedule on to its next slot, if the newest is still the one that was seen.

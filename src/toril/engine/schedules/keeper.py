@@ -18,7 +18,7 @@ from toril.core.clock import moment
 from toril.core.durations import in_words
 from toril.core.errors import BackendError, InvalidOptionError, StoreUnreachableError
 from toril.core.loggers import logger
-from toril.engine.contract.dispatch import Hold
+from toril.engine.contract.dispatch import HeldJob
 from toril.engine.contract.schedules import MissedSlots, Schedules
 from toril.engine.job import Claimed
 from toril.engine.schedules.record import (
@@ -62,7 +62,7 @@ class ScheduleKeeper:
         """Schedules of which it was said that they cannot be read."""
 
     async def took(
-        self, claimed: Claimed, hold: Hold, stopping: asyncio.Event | None = None
+        self, claimed: Claimed, hold: HeldJob, stopping: asyncio.Event | None = None
     ) -> bool:
         """Move on the schedule whose job was taken; return whether that job is to be run.
 
@@ -86,7 +86,7 @@ class ScheduleKeeper:
                 await asyncio.wait_for(stopping.wait(), pause_s)
             pause_s = min(2 * pause_s, LAST_RETRY_S)
 
-    async def _took(self, claimed: Claimed, hold: Hold, schedule_id: str, slot_ms: int) -> bool:
+    async def _took(self, claimed: Claimed, hold: HeldJob, schedule_id: str, slot_ms: int) -> bool:
         reading = await self._schedules.read(claimed.queue, [schedule_id])
         schedule = reading.schedules[0]
         if schedule is None or schedule.next_ms != slot_ms:
@@ -136,7 +136,7 @@ class ScheduleKeeper:
         )
         return True
 
-    async def _move_on(self, schedule: ScheduleRecord, claimed: Claimed, hold: Hold) -> bool:
+    async def _move_on(self, schedule: ScheduleRecord, claimed: Claimed, hold: HeldJob) -> bool:
         """Move on a schedule whose job was taken; return whether that job is to be run."""
         if schedule.opts == "{}":
             # BullMQ hands options on from job to job, where the schedule has none of its own.
@@ -172,7 +172,7 @@ class ScheduleKeeper:
         now_ms: int,
         count: int,
         *,
-        hold: Hold | None = None,
+        hold: HeldJob | None = None,
         offset_ms: int | None = None,
     ) -> bool:
         """Have the store do it; return whether it was this call that did."""

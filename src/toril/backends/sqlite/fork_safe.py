@@ -28,7 +28,7 @@ _PARENTS: list[apsw.Connection] = []
 """Connections inherited through a fork. They are the parent's: never use or close them here."""
 
 
-class Kept:
+class ForkSafeConnection:
     """One connection and its lock. Closed before a fork, and opened again when it is needed.
 
     Hold it (`with kept:`, or `acquire`) while you use `connection()`.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toril.backends.sqlite.looking import SETTLED_S, Look
+from toril.backends.sqlite.change_check import SETTLED_S, ChangeCheck
 
 
 class Asked:
@@ -39,14 +39,14 @@ def age(log: Path, age_s: float) -> None:
 
 def test_log_that_nobody_writes_to_is_asked_about_once(path: Path, log: Path) -> None:
     ask = Asked()
-    look = Look(str(path), ask)
+    look = ChangeCheck(str(path), ask)
 
     assert [look() for _ in range(5)] == [1] * 5
     assert log.exists()
 
 
 def test_log_that_was_written_to_is_asked_about_again(path: Path, log: Path) -> None:
-    look = Look(str(path), Asked())
+    look = ChangeCheck(str(path), Asked())
     look()
     age(log, 30)
     assert [look(), look()] == [2, 2]
@@ -61,7 +61,7 @@ def test_log_is_asked_about_as_long_as_its_time_might_hide_another_write(
     path: Path, log: Path
 ) -> None:
     age(log, SETTLED_S / 2)
-    look = Look(str(path), Asked())
+    look = ChangeCheck(str(path), Asked())
     assert [look(), look(), look()] == [1, 2, 3]
 
     age(log, -3600)  # the calendar was set back
@@ -69,6 +69,6 @@ def test_log_is_asked_about_as_long_as_its_time_might_hide_another_write(
 
 
 def test_log_that_is_not_there_is_asked_about(path: Path) -> None:
-    look = Look(str(path), Asked())
+    look = ChangeCheck(str(path), Asked())
 
     assert [look(), look()] == [1, 2]

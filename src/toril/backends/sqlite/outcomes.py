@@ -24,7 +24,7 @@ from toril.backends.sqlite.ties import (
     tell_failed,
 )
 from toril.backends.sqlite.transaction import Transaction
-from toril.engine.contract.dispatch import Word
+from toril.engine.contract.dispatch import FenceResult
 from toril.engine.events import EventName
 from toril.engine.flow import CHILDREN_PENDING
 from toril.engine.job import Attempt, Finished
@@ -38,18 +38,18 @@ TRIM_EVERY_MS = 1000
 _NO_RESULT = {"returnvalue": "null", "prev": "active"}
 
 
-def settle(
+def apply_outcomes(
     transaction: Transaction, outcomes: Sequence[Finished]
-) -> tuple[list[Word], list[QueueRow]]:
+) -> tuple[list[FenceResult], list[QueueRow]]:
     """Apply outcomes; return a word for each, and the queues in which jobs have finished."""
     if not outcomes:
         return [], []
     if len(outcomes) == 1 and outcomes[0].kind == "completed":
-        only = transaction.known_queue(outcomes[0].queue)
+        only = transaction.find_queue(outcomes[0].queue)
         if only is not None and not only.flows:
             return _settle_one(transaction, only, outcomes[0])
     held = holders(transaction, [outcome.number for outcome in outcomes])
-    words: list[Word] = []
+    words: list[FenceResult] = []
     done: list[tuple[Any, ...]] = []
     moves: list[Move] = []
     keeps: dict[tuple[str, State], Finished] = {}
@@ -135,7 +135,7 @@ def _settle_tied(transaction: Transaction, tie: Tie, outcome: Finished) -> Finis
 
 def _settle_one(
     transaction: Transaction, row: QueueRow, outcome: Finished
-) -> tuple[list[Word], list[QueueRow]]:
+) -> tuple[list[FenceResult], list[QueueRow]]:
     """The same for a single success, in one statement: what a worker of one slot brings."""
     made, value, number = outcome.attempts_made, outcome.value, outcome.number
     now_ms = transaction.now_ms

@@ -11,7 +11,7 @@ SETTLED_S = 2.0
 systems keep times of two seconds."""
 
 
-class Look:
+class ChangeCheck:
     """What a `Signal` heeds. Called by one thread."""
 
     def __init__(self, path: str, ask: Callable[[], int]) -> None:

@@ -19,7 +19,7 @@ Identity = tuple[int, int]
 """Device and inode number of a file."""
 
 
-class Place:
+class FileWatch:
     """The file of a store, and the log (`-wal`) and its index (`-shm`) beside it.
 
     A process can go on writing to a file that was deleted or moved. Without a check such writes
