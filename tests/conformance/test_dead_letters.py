@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.contract import HandWorker, Q, add_one, record, state
+from tests.support.flows import PARENTS, Tree, finish, plant
+from tests.support.flows import fail as fail_child
 
 from toril.engine.contract import Backend, DeadLetterRule, Redrive
 from toril.engine.job import Attempt, Claimed, JobRecord
@@ -221,6 +223,30 @@ async def test_each_failure_of_a_job_has_a_letter_of_its_own(
 
     assert second.id != first.id
     assert second.state is State.WAIT
+
+
+async def test_parent_that_ends_before_its_children_has_no_letter_until_somebody_looks(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    await backend.dead_letters.set_rule(PARENTS, DeadLetterRule(DEAD))
+    for number in range(3):  # the store fails it, so its worker has sent no letter
+        kid = Tree(f"C{number}", on_failure="continue")
+        await plant(backend, Tree(f"P{number}", PARENTS, [kid, Tree(f"D{number}", "others")]))
+        await fail_child(worker, f"C{number}")
+        clock.advance(5)
+        await finish(worker, f"P{number}", PARENTS)
+    clock.advance(5)
+
+    first, until = await backend.dead_letters.unlettered(PARENTS, limit=2)
+    assert (first, await state(backend, "P0", PARENTS)) == (["P0", "P1"], State.FAILED)
+    await backend.dead_letters.looked(PARENTS, until)
+    assert (await backend.dead_letters.unlettered(PARENTS, limit=2))[0] == ["P2"]
+    await backend.moving.remove(PARENTS, State.FAILED, ["P2"])
+    gone, until = await backend.dead_letters.unlettered(PARENTS, limit=2)
+    assert gone == []
+    if until:
+        await backend.dead_letters.looked(PARENTS, until)
+    assert await backend.dead_letters.unlettered(PARENTS, limit=2) == ([], "")
 
 
 async def test_failures_with_a_letter_are_not_looked_for(

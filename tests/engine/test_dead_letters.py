@@ -14,6 +14,7 @@ from tests.support.waiting import wait_until
 from toril import (
     App,
     Cancel,
+    Context,
     Fail,
     InvalidOptionError,
     Job,
@@ -23,6 +24,7 @@ from toril import (
     WrongStateError,
 )
 from toril.core.errors import InvalidPayloadError
+from toril.engine import letter_keeper
 from toril.engine.contract import DeadLetterRule
 from toril.engine.hooks import HookEvent
 from toril.engine.letter_info import LetterInfo
@@ -383,3 +385,27 @@ async def test_a_letter_that_a_worker_holds_is_not_removed() -> None:
             await app.dead_letters().remove(letter.id)
         assert await app.dead_letters().remove_all() == 0
     await app.close()
+
+
+async def test_parent_that_returns_before_its_children_leaves_its_letter_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The store fails it, in place of the success that its worker has brought."""
+    monkeypatch.setattr(letter_keeper, "LOOK_S", 0.05)
+    app = memory_app()
+
+    @app.task(queue="parents")
+    async def build(context: Context) -> None:
+        await context.add_children([never.node()])
+
+    @app.task(queue="nobody")
+    async def never() -> None: ...
+
+    await app.queue("parents").set_dead_letter("dead-letter")
+    job = await build.enqueue()
+    async with working(app, queues=["parents"]):
+        await wait_until(partial(letters, app), what="the letter")
+
+    (letter,) = await letters(app)
+    assert letter.original_job_id == job.id
+    assert letter.failed_reason == "job has children that have not finished"

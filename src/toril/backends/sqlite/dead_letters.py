@@ -27,6 +27,7 @@ class SqliteDeadLetters:
             row = transaction.queue(queue)
             if rule is None:
                 transaction.run("dead_letter_forget", row.id)
+                transaction.run("unlettered_drop", row.id, 2**62)
             else:
                 transaction.run("dead_letter_set", row.id, rule.queue, rule.keep_ms)
 
@@ -40,11 +41,19 @@ class SqliteDeadLetters:
         return await self._reader.ask(question)
 
     async def unlettered(self, queue: str, *, limit: int) -> tuple[list[str], str]:
-        del queue, limit  # only our workers use a file, and each failure carries its letter
-        return [], ""
+        # Only our workers use a file, and a failure of theirs carries its letter: what is left is
+        # what the store itself has failed.
+        rows = await self._reader.ask(lambda view: view.run("unlettered_read", queue, limit))
+        ids = [job_id for _, job_id in rows if job_id is not None]
+        return ids, str(rows[-1][0]) if rows else ""
 
     async def looked(self, queue: str, until: str) -> None:
-        pass
+        def transition(transaction: Transaction) -> None:
+            row = transaction.find_queue(queue)
+            if row is not None:
+                transaction.run("unlettered_drop", row.id, int(until))
+
+        await self._writer.run(transition)
 
     async def redrive(self, wanted: Redrive) -> tuple[Redriven, State | None]:
         def transition(transaction: Transaction) -> tuple[Redriven, State | None]:

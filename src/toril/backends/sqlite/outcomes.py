@@ -75,7 +75,10 @@ def apply_outcomes(
                 ties = read_ties(transaction, tied)
             if (tie := ties.get(number)) is not None:
                 _write(transaction, done, moves)  # what parents and children are is read
+                brought = outcome.kind
                 outcome = _settle_tied(transaction, tie, outcome)
+                if outcome.kind != brought:  # its worker does not know, and has sent no letter
+                    transaction.run("unlettered_add", number, row.id)
         if outcome.kind == "completed":
             done.append((number, outcome.attempts_made, outcome.value))
             if any(job.deduplication for job in outcome.follow_ups or ()):

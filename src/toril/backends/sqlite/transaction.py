@@ -123,6 +123,7 @@ class Transaction:
         if queue.deduplicates:
             self.run("deduplications_forget", queue.id)
         self.run("dead_letter_forget", queue.id)
+        self.run("unlettered_drop", queue.id, 2**62)
         self.run("schedules_forget", queue.id)
         self.run("queue_remove", queue.id)
 

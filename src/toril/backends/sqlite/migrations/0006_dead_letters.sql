@@ -5,3 +5,13 @@ CREATE TABLE dead_letters (
   target    TEXT    NOT NULL,   -- name of the dead-letter queue
   keep_ms   INTEGER             -- letters that failed longer ago are removed; null: never
 ) STRICT;
+
+-- Jobs that the store itself has failed, in place of a success: parents that ended before their
+-- children. Whoever looks after letters writes theirs.
+CREATE TABLE unlettered (
+  place     INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue_id  INTEGER NOT NULL REFERENCES queues (id),
+  number    INTEGER NOT NULL    -- of the job, which may be gone
+) STRICT;
+
+CREATE INDEX unlettered_queue ON unlettered (queue_id);
