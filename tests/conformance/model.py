@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from toril.engine.deduplication import DeduplicationRule
+from toril.engine.flow import Fate, ParentRef
 from toril.engine.states import FINISHED, READY, State, may
 
 LEASE_MS = 30_000
+JobKey = tuple[str, str]
+"""Queue and id of a job that has an id of its caller's."""
 
 
 class Now(NamedTuple):
@@ -57,6 +60,11 @@ class ModelJob:
     obliterated: bool = False
     """It has gone together with its queue."""
     history: list[str] = field(default_factory=list)
+    delay_ms: int = 0
+    """How long its last wait was to be. 0: it has been in line since."""
+    parent: ParentRef | None = None
+    children: dict[JobKey, Fate] = field(default_factory=dict)
+    """What it knows of its children, in the order in which they were added."""
 
 
 @dataclass
@@ -78,6 +86,8 @@ class ModelQueue:
         self.line: list[ModelJob] = []
         self.delayed: list[ModelJob] = []
         self.active: list[ModelJob] = []
+        self.parked: list[ModelJob] = []
+        """Parents that wait for children."""
         self.finished: dict[State, list[ModelJob]] = {State.COMPLETED: [], State.FAILED: []}
         self.totals = {State.COMPLETED: 0, State.FAILED: 0}
         self.holds: dict[str, ModelHold] = {}
@@ -88,6 +98,8 @@ class ModelQueue:
             found = [job for job in self.line if job.state is state]
         elif state is State.DELAYED:
             found = sorted(self.delayed, key=lambda job: (job.due.ms, job.delayed_as))
+        elif state is State.WAITING_CHILDREN:
+            found = sorted(self.parked, key=lambda job: job.label)
         elif state is State.ACTIVE:
             found = sorted(self.active, key=lambda job: (job.started_ms, job.label))
         else:
@@ -138,7 +150,7 @@ class Model:
                 return ModelAnswer(None, holder)
         self.jobs[job.label] = job
         if delay_ms > 0:
-            self._delay(job, now.after(delay_ms), "add")
+            self._delay(job, now.after(delay_ms), "add", delay_ms)
         else:
             self._line_up(job, "add", front=lifo)
         return ModelAnswer(job)
@@ -257,13 +269,27 @@ class Model:
         if kind != "released":
             job.stalled = 0
         if kind == "waiting_children" and job.cancelled is None:
-            # It has no children, so it goes on at once, as a parent does that is released.
-            self._line_up(job, "release_parent", front=job.priority == 0)
+            self._move(job, State.WAITING_CHILDREN, "wait_for_children")
+            self._release_if_done(job, now)
         elif kind != "released" and wait_ms and job.cancelled is None:
-            self._delay(job, now.after(wait_ms), "retry")
+            self._delay(job, now.after(wait_ms), "retry", wait_ms)
         else:
             self._line_up(job, "retry", front=kind == "released")
         return True
+
+    def _release_if_done(self, job: ModelJob, now: Now) -> None:
+        """Let a parent go on that waits for no child any more."""
+        if "pending" not in job.children.values():
+            self._release(job, now)
+
+    def _release(self, job: ModelJob, now: Now) -> None:
+        """Let a parent go on, after the wait that it was added with: it is the next to run."""
+        if job.state is not State.WAITING_CHILDREN:
+            return
+        if job.delay_ms:
+            self._delay(job, now.after(job.delay_ms), "release_parent", job.delay_ms)
+        else:
+            self._line_up(job, "release_parent", front=job.priority == 0)
 
     def recover(self, steady_ms: int, max_stalled: int) -> list[ModelJob]:
         """Put jobs whose lease has ended at the front, the longest running first."""
@@ -312,10 +338,15 @@ class Model:
 
     def retry(self, job: ModelJob, *, reset: bool) -> None:
         """Run a finished job again."""
+        self._start_anew(job, reset=reset)
+        self._line_up(job, "retry_finished")
+
+    @staticmethod
+    def _start_anew(job: ModelJob, *, reset: bool) -> None:
+        """Forget how a job has ended."""
         if reset:
             job.attempts_made = job.attempts_started = 0
         job.stalled, job.deferred, job.cancelled = 0, None, None
-        self._line_up(job, "retry_finished")
 
     def remove(self, job: ModelJob) -> None:
         """Forget a job."""
@@ -332,6 +363,7 @@ class Model:
 
     def _line_up(self, job: ModelJob, verb: str, *, front: bool = False) -> None:
         self._move(job, self._ready(job), verb)
+        job.delay_ms = 0
         self._insert(job, front=front)
 
     def _insert(self, job: ModelJob, *, front: bool) -> None:
@@ -342,8 +374,9 @@ class Model:
         ]
         line.insert(sum(before), job)
 
-    def _delay(self, job: ModelJob, due: Now, verb: str) -> None:
+    def _delay(self, job: ModelJob, due: Now, verb: str, delay_ms: int) -> None:
         self._move(job, State.DELAYED, verb)
+        job.delay_ms = delay_ms
         self.queues[job.queue].delayed.append(job)
         self.change_delay(job, due)
 
@@ -367,10 +400,14 @@ class Model:
         elif before is State.ACTIVE:
             queue.active.remove(job)
             job.claim = None
+        elif before is State.WAITING_CHILDREN:
+            queue.parked.remove(job)
         elif before in FINISHED:
             queue.finished[before].remove(job)
         if after is State.ACTIVE:
             queue.active.append(job)
+        elif after is State.WAITING_CHILDREN:
+            queue.parked.append(job)
         if verb == "remove":
             for deduplication_id, hold in list(queue.holds.items()):
                 if hold.label == job.label:

@@ -743,3 +743,32 @@ async def test_nodes_of_a_refused_call_leave_nothing(backend: Backend) -> None:
         await backend.flows.add(new)
 
     assert await backend.jobs.get(KIDS, "A") is None
+
+
+async def test_job_above_a_parent_does_not_become_its_child(backend: Backend) -> None:
+    await plant(backend, Tree("G", PARENTS, [Tree("P", PARENTS, [Tree("C")])]))
+    under = ParentRef(KIDS, "C")
+    below_a_new_one = [
+        NewNode(job=job(KIDS, job_id="D"), parent=under, waits=True),
+        NewNode(job=job(PARENTS, job_id="G"), parent=ParentRef(KIDS, "D")),
+    ]
+
+    for new in (below_a_new_one, [NewNode(job=job(PARENTS, job_id="G"), parent=under)]):
+        with pytest.raises(WrongStateError, match="is above that one already"):
+            await backend.flows.add(new)
+
+    assert await state(backend, "D", KIDS) is None
+    assert (await record(backend, "G", PARENTS)).parent is None
+
+
+async def test_job_does_not_become_its_own_child(backend: Backend) -> None:
+    await add_one(backend, KIDS, job_id="C")
+
+    with pytest.raises(WrongStateError, match="is above that one already"):
+        await backend.flows.add([NewNode(job=job(KIDS, job_id="C"), parent=ParentRef(KIDS, "C"))])
+
+
+async def test_waiting_parent_has_no_moment_to_run_at(backend: Backend) -> None:
+    await plant(backend, parent(Tree("C"), delay_ms=5_000))
+
+    assert (await record(backend, "P", PARENTS)).run_at_ms is None

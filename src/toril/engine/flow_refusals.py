@@ -17,6 +17,16 @@ def has_parent(queue: str, job_id: str, other_queue: str, other_id: str) -> JobE
     )
 
 
+def is_above(queue: str, job_id: str, other_queue: str, other_id: str) -> JobError:
+    """Return the refusal of a child that is above its parent already."""
+    return _wrong(
+        queue,
+        job_id,
+        f"cannot be a child of job {other_id!r} of queue {other_queue!r}: it is above that one"
+        " already, and each would wait for the other. Give the new child an id of its own",
+    )
+
+
 def is_there(queue: str, job_id: str) -> JobError:
     """Return the refusal of a node with children whose id is taken."""
     return _wrong(

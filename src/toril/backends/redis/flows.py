@@ -24,6 +24,7 @@ from toril.engine.flow_refusals import (
     claim_lost,
     has_parent,
     held_below,
+    is_above,
     is_there,
     no_parent,
     parent_finished,
@@ -115,6 +116,8 @@ class RedisFlows:
                 return parent_finished(queue, job_id, answer[2])
             case "is_there":
                 return is_there(queue, job_id)
+            case "is_above":
+                return is_above(queue, job_id, *flow_records.split(answer[2]))
             case _:
                 return has_parent(queue, job_id, *flow_records.split(answer[2]))
 

@@ -214,6 +214,8 @@ def _run_at_ms(row: JobRow, clock: Clock) -> int | None:
     Two clocks are not read in one instant: a moment that is nearly right is shown as it stands.
     """
     due_ms = row.due_ms
+    if row.state != State.DELAYED:  # since when a parent waits for its children stands there too
+        return None
     if due_ms is None or row.due_steady_ms is None or row.boot != boot_of(clock):
         return due_ms
     over_ms = clock.now_ms() + row.due_steady_ms - clock.steady_ms()

@@ -23,6 +23,7 @@ from toril.engine.flow import Fate, ParentRef
 from toril.engine.flow_refusals import (
     claim_lost,
     has_parent,
+    is_above,
     is_there,
     parent_finished,
 )
@@ -63,6 +64,8 @@ class _Planting:
         self._parents: dict[Key, tuple[QueueRow, Found]] = {}
         """By their keys: those that are there, and those that were added."""
         self._new: set[Key] = set()
+        self._tops: dict[Key, Key] = {}
+        """Of a new node: the job that is there to which its tree is added."""
         self._taken = self._taken_ids()
 
     def run(self) -> list[Added]:
@@ -107,6 +110,8 @@ class _Planting:
         there = self._find(queue, job_id)
         if there is None:
             self._new.add((queue, job_id))
+            if parent is not None:
+                self._tops[queue, job_id] = self._tops.get(above, above)
             return
         self._there[queue, job_id] = there
         if parent is None:
@@ -118,6 +123,22 @@ class _Planting:
             other = parent_of(self._transaction, there.parent)
             if other is not None:
                 raise has_parent(queue, job_id, other.row.name, other.found.id)
+        if self._is_above((queue, job_id), self._tops.get(above, above)):
+            raise is_above(queue, job_id, parent.queue, parent.job_id)
+
+    def _is_above(self, key: Key, parent: Key) -> bool:
+        """Whether a job is among those above a parent, or that parent itself."""
+        seen: set[Key] = set()
+        ref: ParentRef | None = ParentRef(*parent)
+        while ref is not None and (ref.queue, ref.job_id) not in seen:
+            if (ref.queue, ref.job_id) == key:
+                return True
+            seen.add((ref.queue, ref.job_id))
+            found = parent_of(self._transaction, ref)
+            number = None if found is None else found.found.number
+            outcome = [] if number is None else self._transaction.run("job_outcome", number)
+            ref = read_parent(outcome[0][2]) if outcome else None
+        return False
 
     def _existing(self, parent: ParentRef) -> tuple[QueueRow, Found]:
         """Return a parent that has to be there, and to go on."""

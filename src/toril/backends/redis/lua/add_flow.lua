@@ -13,6 +13,7 @@
 -- RETURNS
 --   {'ok', 1 or, of one whose id was taken, 0 for each} | {'damaged', why} | {'no_parent', key}
 --   | {'finished', key, state} | {'lost', key} | {'is_there', key} | {'has_parent', key, other}
+--   | {'is_above', key, parent}
 -- EMITS
 --   added waiting delayed waiting-children duplicated
 -- COST
@@ -47,6 +48,7 @@ for _, queue in pairs(opened) do
 end
 
 local new, skipped, known = {}, {}, {}
+local top = {}  -- of a new node: the job that is there to which its tree is added
 
 -- Why no child can be added to a job that was there before.
 local function refuse_parent(node)
@@ -58,12 +60,26 @@ local function refuse_parent(node)
   known[key] = true
 end
 
+-- Whether a job is among those above a parent, or that parent itself.
+local function is_above(key, parent_key)
+  local seen = {}
+  while type(parent_key) == 'string' and not seen[parent_key] do
+    if parent_key == key then return true end
+    seen[parent_key] = true
+    parent_key = redis.pcall('HGET', parent_key, 'parentKey')
+  end
+  return false
+end
+
 -- Why the job that is there cannot become this child.
 local function refuse_there(node)
   if node.waits then return { 'is_there', node.key } end
   local other = redis.call('HGET', node.key, 'parentKey')
   if other and other ~= node.parent_key and redis.call('EXISTS', other) == 1 then
     return { 'has_parent', node.key, other }
+  end
+  if is_above(node.key, top[node.parent_key] or node.parent_key) then
+    return { 'is_above', node.key, node.parent_key }
   end
 end
 
@@ -79,6 +95,7 @@ local function check(node)
   local kind = redis.call('TYPE', node.key).ok
   if kind == 'none' then
     new[node.key] = true
+    if node.parent_key then top[node.key] = top[node.parent_key] or node.parent_key end
     return nil
   end
   if kind ~= 'hash' then return { 'damaged', "'" .. node.key .. "' is a " .. kind .. ' and no job' } end
