@@ -1,6 +1,7 @@
 """What an app does with its store: the queues, workers, schedules, flows and letters in it.
 
-All of it goes through the store alone, so it works as well in a program that has no tasks.
+All of it goes through the store alone, so it works as well in a program that has no tasks. What few
+programs need is imported where it is used, so that all start sooner.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
@@ -17,22 +18,19 @@ from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
-from toril.engine.flow_stuck import flow_findings
 from toril.engine.flows import Flows
 from toril.engine.hooks import Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
-from toril.engine.letter_rules import check_rules
-from toril.engine.migration import QueueMove, plan
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
-from toril.engine.schedules.checking import findings as schedule_findings
-from toril.engine.schedules.fitting import unfit, unreadable
 from toril.engine.store_operator import StoreOperator
-from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
+
+if TYPE_CHECKING:
+    from toril.engine.migration import QueueMove
 
 
 class StoreAccess:
@@ -130,6 +128,8 @@ class StoreAccess:
 
         It ends as the format wants. Its content type is `text/plain; version=0.0.4`.
         """
+        from toril.observability.prometheus import exposition, metrics
+
         queues, workers = await asyncio.gather(self.queues(), self.workers())
         return exposition(metrics(queues, workers))
 
@@ -177,6 +177,8 @@ class StoreAccess:
             MigrationError: What the stores count at the end does not fit.
         """
         if dry_run:
+            from toril.engine.migration import plan
+
             return await plan(self.backend(), queues)
         there = target.backend()
         return await self._operator.migrate_to(there, queues, force=force, progress=progress)
@@ -187,6 +189,11 @@ class StoreAccess:
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
+        from toril.engine.flow_stuck import flow_findings
+        from toril.engine.letter_rules import check_rules
+        from toril.engine.schedules.checking import findings as schedule_findings
+        from toril.engine.schedules.fitting import unfit, unreadable
+
         backend = self.backend()
         health = await backend.lifecycle.check()
         if not health.ok:  # what is damaged may not be looked at

@@ -9,14 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from toril.core.codec import decode
-from toril.engine.explain import explain
-from toril.engine.explain_facts import read_facts
-from toril.engine.explanation import Explanation
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
 
 if TYPE_CHECKING:
+    from toril.engine.explanation import Explanation
     from toril.engine.producer import Producer
 
 R = TypeVar("R")
@@ -87,6 +85,10 @@ class Job(JobOperator, Generic[R]):
         Of one that runs, has finished or is not there too. It costs a few bounded calls of the
         store, and is for people who ask for one job.
         """
+        # Here: few programs need it, and all would start later.
+        from toril.engine.explain import explain
+        from toril.engine.explain_facts import read_facts
+
         return explain(await read_facts(self._producer.backend(), self.queue, self.id))
 
     def explain_sync(self) -> Explanation:

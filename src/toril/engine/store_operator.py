@@ -6,13 +6,15 @@ Each call is told with who made it and why (`operations.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toril.engine.contract import Backend, Repair
-from toril.engine.migration import QueueMove, move
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.sweeper import take_back
+
+if TYPE_CHECKING:
+    from toril.engine.migration import QueueMove
 
 
 class StoreOperator:
@@ -48,6 +50,8 @@ class StoreOperator:
         progress: Progress | None,
     ) -> list[QueueMove]:
         """Move queues to another store; told once, with the number of jobs of all of them."""
+        from toril.engine.migration import move  # here: few programs need it
+
         names = None if queues is None else list(queues)
         given: dict[str, Any] = {"target": target.url, "queues": names, "force": force}
         async with self._operations.doing("migrate_to", **given) as doing:

@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
 from toril.core.clock import epoch_ms
 from toril.core.errors import InvalidOptionError
 
@@ -67,6 +65,8 @@ def expanded(expression: object, *, name: str = "cron") -> str:
             raise InvalidOptionError(f"{name}={expression!r}: {_KINDS}")
         return fields
     fields = " ".join("*" if field == "?" else field for field in text.split(" "))
+    from cronsim import CronSim, CronSimError  # here: most programs have no cron expression
+
     try:
         CronSim(fields, datetime(2000, 1, 1))  # noqa: DTZ001 - a local time
     except CronSimError as error:
@@ -133,6 +133,8 @@ def _next(fields: str, timezone: ZoneInfo, after: datetime) -> datetime:
 
 def _local(fields: str, after: datetime) -> datetime:
     """Return the next local time that the fields mean, as if clocks never changed."""
+    from cronsim import CronSim
+
     return next(CronSim(fields, after))
 
 
