@@ -212,6 +212,7 @@ class App(TaskMaker, StoreAccess):
         Raises:
             InvalidOptionError: An option makes no sense, there is no queue to work on, or a task of
                 them is for a process and this program can have none.
+            SealedFieldError: A task of them has sealed fields, and there is no key.
         """
         refuse_while_main_is_imported()
         options = worker_options(
@@ -228,6 +229,9 @@ class App(TaskMaker, StoreAccess):
             rate=rate,
             processes=processes,
         )
+        for task in self._registry:
+            if task.seals is not None and task.queue in options.queues:
+                task.seals.ring()  # a worker without a key would fail each of its jobs
         return Worker(
             self.backend(),
             self._registry,
@@ -264,4 +268,10 @@ class App(TaskMaker, StoreAccess):
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         bound = task.bind(self._producer)
         self._registry.add(bound)
+        if bound.seals is not None:
+            self._producer.sealing = self._seal_of
         return bound
+
+    def _seal_of(self, queue: str, name: str) -> Callable[[str], str] | None:
+        task = self._registry.find(queue, name)
+        return None if task is None or task.seals is None else task.seals.seal

@@ -23,6 +23,7 @@ from toril.core.errors import PayloadTooLargeError as PayloadTooLargeError
 from toril.core.errors import ProcessDiedError as ProcessDiedError
 from toril.core.errors import ResultTimeoutError as ResultTimeoutError
 from toril.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
+from toril.core.errors import SealedFieldError as SealedFieldError
 from toril.core.errors import StoreBusyError as StoreBusyError
 from toril.core.errors import StoreCorruptError as StoreCorruptError
 from toril.core.errors import StoreDeniedError as StoreDeniedError

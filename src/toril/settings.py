@@ -45,6 +45,9 @@ class Settings:
     option of that name in a URL goes before. `TORIL_ANSWER_TIMEOUT`."""
     timezone: str = "UTC"
     """Whose local time the expressions of schedules mean that do not say. `TORIL_TIMEZONE`."""
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Keys of sealed fields, 32 bytes in base64 each: the first seals, all of them open.
+    `TORIL_ENCRYPTION_KEYS`, with commas between them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -84,6 +87,7 @@ VARIABLES = {
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
     "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
+    "TORIL_ENCRYPTION_KEYS": "encryption_keys",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -151,6 +155,15 @@ def _timezone(source: str, value: object) -> str:
     return zone(value, option=source).key
 
 
+def _keys(source: str, value: object) -> tuple[str, ...]:
+    from toril.core.sealing import parse_key  # not needed by most programs
+
+    keys = value.split(",") if isinstance(value, str) else value
+    if not isinstance(keys, list):
+        raise InvalidOptionError(f"{source}: expected keys in base64, with commas between them")
+    return tuple(parse_key(source, key) for key in keys if key != "")
+
+
 def _profile(source: str, value: object) -> Profile | None:
     if value == "all":
         return None
@@ -170,5 +183,6 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "profile": _profile,
     "answer_timeout_s": _some_time,
     "timezone": _timezone,
+    "encryption_keys": _keys,
     "log_level": _word("debug", "info", "warning", "error"),
 }

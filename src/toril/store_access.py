@@ -54,6 +54,7 @@ class StoreAccess:
         self._producer = Producer(
             self._store.get, url, self._hooks, middleware=self._enqueue_middleware
         )
+        self._producer.encryption_keys = settings.encryption_keys
         self.flows = Flows(self._producer)
         """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)

@@ -8,6 +8,7 @@ import click
 
 from toril.app import App
 from toril.cli.access import ask, existing_queue
+from toril.cli.job_words import value_text
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import confirm, duration, store_options, yes_option
 from toril.cli.output import (
@@ -26,8 +27,7 @@ from toril.cli.output import (
     printable_lines,
     write,
 )
-from toril.core.codec import decode, encode_text
-from toril.core.reading import RawText
+from toril.core.codec import decode
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.letter_info import LetterInfo, LetterPage
 
@@ -143,8 +143,8 @@ def show(letter_id: str, letters: str, url: str | None, as_json: bool) -> None:
         ("failed", f"{moment_text(info.failed_at)} ({ago(info.failed_at)} ago)"),
         ("reason", info.failed_reason),
         ("attempts", str(info.attempts_made)),
-        ("data", _text(info.data)),
-        ("options", _text(info.options)),
+        ("data", value_text(info.data)),
+        ("options", value_text(info.options)),
         ("redriven", back),
         ("letter", f"{info.id}, {info.state} in {info.queue}"),
     ):
@@ -157,10 +157,6 @@ def show(letter_id: str, letters: str, url: str | None, as_json: bool) -> None:
         )
     for line in printable_lines(info.stacktrace[-1] if info.stacktrace else ""):
         output.say(f"  {line}", DIM)
-
-
-def _text(value: object) -> str:
-    return str(value) if isinstance(value, RawText) else encode_text(value)
 
 
 @dead.command("redrive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from toril.cli.output import (
     BAD,
     DIM,
@@ -16,6 +18,7 @@ from toril.cli.output import (
 )
 from toril.core.codec import encode_text
 from toril.core.reading import RawText
+from toril.core.sealing import MARK
 from toril.engine.info import JobInfo
 from toril.engine.states import State
 
@@ -56,10 +59,11 @@ def _detail(info: JobInfo) -> str:
         case State.DELAYED if info.run_at is not None:
             return f"due {moment_text(info.run_at)}"
         case State.ACTIVE:
-            progress = "" if info.progress in (0, None) else f", {_short(_text(info.progress))} %"
+            shown = _short(value_text(info.progress))
+            progress = "" if info.progress in (0, None) else f", {shown} %"
             return f"since {ago(info.processed_at)}{progress}"
         case State.COMPLETED:
-            return "" if info.result is None else _short(_text(info.result))
+            return "" if info.result is None else _short(value_text(info.result))
         case State.PRIORITIZED:
             return f"priority {info.priority}"
         case State.WAITING_CHILDREN:
@@ -96,20 +100,26 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     if info.cancel_reason:
         found.append(("cancelled", info.cancel_reason))
     if info.progress not in (0, None):
-        found.append(("progress", _text(info.progress)))
+        found.append(("progress", value_text(info.progress)))
     if info.finished_at is not None:
         found.append(("finished", moment_text(info.finished_at)))
-    found.append(("data", f"{_text(info.data)}  ({short_bytes(info.data_bytes)})"))
+    found.append(("data", f"{value_text(info.data)}  ({short_bytes(info.data_bytes)})"))
     if info.state is State.COMPLETED:
-        found.append(("result", _text(info.result)))
+        found.append(("result", value_text(info.result)))
     if info.failed_reason:
         found.append(("reason", info.failed_reason))
     return found
 
 
-def _text(value: object) -> str:
-    """Return a stored value as JSON; what is none, as it is."""
-    return str(value) if isinstance(value, RawText) else encode_text(value)
+def value_text(value: object) -> str:
+    """Return a stored value as JSON; what is none, as it is. Of sealed values, only the key."""
+    if isinstance(value, RawText):
+        return str(value)
+    text = encode_text(value)
+    return _SEALED.sub(r"(sealed, key \1)", text) if MARK in text else text
+
+
+_SEALED = re.compile(r'\{"\$sealed":"1\.([0-9a-f]{8})\.[A-Za-z0-9_-]+"\}')
 
 
 def _short(text: str) -> str:

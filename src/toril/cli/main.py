@@ -42,6 +42,7 @@ COMMANDS = {
     "metrics": ("metrics:metrics", "Print the figures of queues for Prometheus."),
     "top": ("top:top", "Watch queues and workers, live."),
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
+    "encryption-key": ("encryption_key:encryption_key", "Make a key for sealed fields."),
     "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }
 """Command to `module:function` in this package, and what it is for."""

@@ -64,6 +64,10 @@ class PayloadTooLargeError(InvalidPayloadError):
     """A payload is over `max_payload_bytes`. Store the data elsewhere and pass its address."""
 
 
+class SealedFieldError(InvalidPayloadError):
+    """A sealed field cannot be sealed or opened: a key is missing, wrong, or the value changed."""
+
+
 class UnknownTaskError(TorilError, LookupError):
     """No task is bound to this queue and job name."""
 

@@ -68,6 +68,7 @@ class AttemptMessages:
             if asyncio._get_running_loop() is self._loop:
                 return answer
             return asyncio.run_coroutine_threadsafe(answer, self._loop)
+        message = _without_sealed(attempt, message)
         stored = _as_stored(attempt, message)
         if asyncio._get_running_loop() is self._loop:
             if not attempt.settled:
@@ -103,6 +104,7 @@ class AttemptMessages:
         return None
 
     def _reserve_and_send(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
+        message = _without_sealed(attempt, message)
         stored = _as_stored(attempt, message)
         self._sender.reserve_room(stored)
         self._send(attempt, message, stored)
@@ -134,6 +136,23 @@ class AttemptMessages:
         job = self._maker.job(message, queue=claimed.queue, job_id=claimed.id)
         assert attempt.follow_ups is not None  # noqa: S101 - it is there with the context
         attempt.follow_ups.add(job)
+
+
+def _without_sealed(
+    attempt: Attempt, message: ProgressMade | LineLogged
+) -> ProgressMade | LineLogged:
+    """Return a message without the values of the payload's sealed fields."""
+    handler = attempt.handler
+    if handler is None or handler.seals is None:
+        return message
+    if isinstance(message, LineLogged):
+        return LineLogged(handler.seals.scrub(message.line, attempt.claimed.data))
+    text = handler.seals.scrub(message.value, attempt.claimed.data)
+    try:
+        decode(text)
+    except ValueError:  # a number went
+        text = encode_text(text)
+    return ProgressMade(text)
 
 
 def _as_stored(attempt: Attempt, message: ProgressMade | LineLogged) -> AttemptMessage:

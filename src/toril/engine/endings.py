@@ -9,12 +9,12 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 
-from toril.core.errors import AttemptTimeoutError, TorilError
+from toril.core.errors import AttemptTimeoutError, SealedFieldError, TorilError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
-from toril.engine.options import KEEP_FAILED
+from toril.engine.options import KEEP_FAILED, KeepPolicy
 from toril.engine.outcomes import Cancel, Fail
 from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
@@ -54,6 +54,8 @@ class Endings:
                 value = handler.encode(result)
             except Exception as error:
                 raise refused_result(handler, result, error) from error
+        if handler.seals is not None:
+            value = handler.seals.seal_result(value, claimed.data)
         keep = from_wire(claimed.opts).keep_completed or handler.keep_completed
         return Finished(
             queue=claimed.queue,
@@ -105,10 +107,11 @@ class Endings:
         lease would be renewed for ever, and its slot would be lost.
         """
         reason = f"the outcome of this attempt could not be settled: {describe(broken)}"
+        reason = without_sealed(attempt, reason) or reason
         log.error("%s is failed: %s", attempt.label, reason)
         traceback = None
         with suppress(BaseException):
-            traceback = traceback_text(broken)
+            traceback = without_sealed(attempt, traceback_text(broken))
         outcome = Finished.of(attempt.claimed, "failed", self._worker_id, counts=True)
         outcome.reason, outcome.traceback = beginning(reason), traceback
         outcome.keep_count, outcome.keep_age_ms = KEEP_FAILED.count, _ms(KEEP_FAILED.age_s)
@@ -126,8 +129,9 @@ class Endings:
         error: BaseException | None = None,
     ) -> Finished:
         outcome = self._outcome(attempt, verdict.kind, counts=verdict.counts)
-        outcome.reason = None if verdict.reason is None else beginning(verdict.reason)
-        outcome.traceback = traceback
+        reason = without_sealed(attempt, verdict.reason)
+        outcome.reason = None if reason is None else beginning(reason)
+        outcome.traceback = without_sealed(attempt, traceback)
         outcome.wait_ms = round(verdict.wait_s * 1000)
         outcome.until_ms = verdict.until_ms
         outcome.exhausted = verdict.exhausted
@@ -135,6 +139,8 @@ class Endings:
             handler = attempt.handler
             keep = from_wire(attempt.claimed.opts).keep_failed
             keep = keep or (KEEP_FAILED if handler is None else handler.keep_failed)
+            if isinstance(error, SealedFieldError):  # with the right key it can be retried
+                keep = KeepPolicy()
             outcome.keep_count, outcome.keep_age_ms = keep.count, _ms(keep.age_s)
             outcome.dead_letter = None if handler is None else handler.dead_letter
             outcome.unwanted = attempt.stop_kind == "cancelled" or isinstance(error, Cancel)
@@ -145,6 +151,14 @@ class Endings:
         outcome = Finished.of(attempt.claimed, kind, self._worker_id, counts=counts)
         outcome.lifo = from_wire(attempt.claimed.opts).lifo
         return outcome
+
+
+def without_sealed(attempt: Attempt, text: str | None) -> str | None:
+    """Return a text without the values of the payload's sealed fields."""
+    handler = attempt.handler
+    if text is None or handler is None or handler.seals is None:
+        return text
+    return handler.seals.scrub(text, attempt.claimed.data)
 
 
 def _verdict(attempt: Attempt, error: BaseException) -> Verdict:

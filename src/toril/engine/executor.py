@@ -66,6 +66,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
         maker = FollowUpMaker(handlers, together, enqueue_middleware)
+        asking.prepare = maker.prepare
         self._runner = Runner(
             handlers,
             worker_id=worker_id,

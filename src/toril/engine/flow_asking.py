@@ -5,6 +5,8 @@ Read next: `context_flows.py` (what they ask).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from toril.core.errors import InvalidOptionError
 from toril.engine.context_flows import (
     ChildrenAdded,
@@ -16,8 +18,9 @@ from toril.engine.context_flows import (
 )
 from toril.engine.contract.flows import MAX_NODES, Flows, NewNode
 from toril.engine.flow import ParentRef
-from toril.engine.job import Claimed
+from toril.engine.job import Claimed, NewJob
 from toril.engine.new_jobs import checked
+from toril.engine.node import prepared
 
 PAGE = 500
 """Children in one call of the store."""
@@ -28,6 +31,8 @@ class FlowAsking:
 
     def __init__(self, flows: Flows) -> None:
         self._flows = flows
+        self.prepare: Callable[[NewJob], NewJob] | None = None
+        """What sees the job of each new child first. None: nothing does."""
 
     async def answer(self, claimed: Claimed, asked: FlowAsked, *, trusted: bool) -> bytes:
         """Return the answer to what the task of a claimed job asks.
@@ -57,6 +62,8 @@ class FlowAsking:
                     _check(nodes, claimed)
                 if not nodes:
                     return answer_of([])
+                if self.prepare is not None:
+                    nodes = [prepared(node, self.prepare) for node in nodes]
                 answers = await self._flows.add(nodes, token=claimed.token)
                 own = ParentRef(queue, job_id)
                 added = [

@@ -15,7 +15,7 @@ from toril.engine.flow_stuck import StuckFlow, find_stuck, queue_records
 from toril.engine.flow_tree import FlowNode, FlowProgress, progress_of, read_tree
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
-from toril.engine.node import Node, flatten
+from toril.engine.node import Node, flatten, prepared
 from toril.engine.operations import Operation
 from toril.engine.producer import Producer
 from toril.engine.states import FINISHED, State
@@ -277,6 +277,8 @@ async def _add(
         _refuse_other_store(producer, tree)
     backend = producer.backend()
     flat = flatten(trees, parent)
+    if producer.prepares:
+        flat = [[prepared(node, producer.prepare) for node in nodes] for nodes in flat]
     duplicates: list[bool] = []
     batch: list[list[NewNode]] = []
 

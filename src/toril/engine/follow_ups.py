@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import FollowUp, NamedFollowUp
 from toril.engine.drafts import EnqueueMiddleware, through
@@ -95,8 +97,7 @@ class FollowUpMaker:
             Exception: What enqueue middleware raises.
         """
         job = said.job if isinstance(said, FollowUp) else self._named(said)
-        if self._middleware:
-            job = self._through(job)
+        job = self.prepare(job)
         if not self._together((queue, job.queue)):
             raise InvalidOptionError(
                 f"queue={job.queue!r}: a follow-up of a job of queue {queue!r} cannot go there,"
@@ -107,13 +108,22 @@ class FollowUpMaker:
             )
         return job
 
-    def _through(self, job: NewJob) -> NewJob:
-        handler = self._handlers.named(job.name, job.queue)
+    def prepare(self, job: NewJob) -> NewJob:
+        """Return a new job after enqueue middleware, with its fields sealed.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: There can be no such job as middleware made.
+        """
+        handler = self._handlers.find(job.queue, job.name)
         if handler is None:  # of another program, or of another app: its limit is not known
             limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
             return through(self._middleware, job, max_payload_bytes=limit)
-        limit = handler.max_payload_bytes
-        return through(self._middleware, job, read=handler.arguments, max_payload_bytes=limit)
+        if self._middleware:
+            limit = handler.max_payload_bytes
+            job = through(self._middleware, job, read=handler.arguments, max_payload_bytes=limit)
+        if handler.seals is not None:
+            job = msgspec.structs.replace(job, data=handler.seals.seal(job.data))
+        return job
 
     def _named(self, said: NamedFollowUp) -> NewJob:
         handler = self._handlers.named(said.task, said.queue)

@@ -9,6 +9,30 @@ from toril.engine.job import NewJob
 from toril.engine.options import KeepPolicy, RetryPolicy, RunIn
 
 
+class SealedFields(Protocol):
+    """The sealed fields of a task. Payloads are JSON text, as they are stored."""
+
+    def open(self, text: str) -> str:
+        """Return a payload with its fields opened.
+
+        Raises:
+            SealedFieldError: No key here opens one.
+        """
+        ...
+
+    def seal(self, text: str) -> str:
+        """Return a payload with its fields sealed."""
+        ...
+
+    def seal_result(self, text: str, payload: str) -> str:
+        """Return a result without anything that the payload has sealed."""
+        ...
+
+    def scrub(self, text: str, payload: str) -> str:
+        """Return a text without the values that the payload has sealed."""
+        ...
+
+
 class Handler(Protocol):
     """A task, as the executor sees it."""
 
@@ -65,6 +89,11 @@ class Handler(Protocol):
     @property
     def dead_letter(self) -> str | None:
         """The queue in which failures leave letters. None: the rule of their own queue counts."""
+        ...
+
+    @property
+    def seals(self) -> SealedFields | None:
+        """What seals its fields. None: none is sealed."""
         ...
 
     def arguments(self, data: str) -> dict[str, Any]:

@@ -6,6 +6,8 @@ jobs with a `Blueprint`. Every store can write a job that passes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from toril.core.checks import require
@@ -26,7 +28,7 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 class Blueprint:
     """Makes jobs of one queue, name and options: checks these once, then only each payload."""
 
-    __slots__ = ("_max_bytes", "_template")
+    __slots__ = ("_max_bytes", "_seal", "_template")
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Blueprint:
         policy: RetryPolicy | None = None,
         *,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        seal: Callable[[str], str] | None = None,
     ) -> None:
         """Check what the jobs have in common.
 
@@ -44,7 +47,8 @@ class Blueprint:
             name: The jobs' name on the wire.
             options: What the caller says.
             policy: What the task says where the caller does not. None: the task is not known here.
-            max_payload_bytes: Largest payload as JSON.
+            max_payload_bytes: Largest payload as JSON, before it is sealed.
+            seal: Seals fields of a payload. None: none is sealed.
 
         Raises:
             InvalidOptionError: No queue, or no job, can have such a name.
@@ -52,6 +56,7 @@ class Blueprint:
         options = options or JobOptions()
         run_at, deduplication = options.run_at, options.deduplication
         self._max_bytes = max_payload_bytes
+        self._seal = seal
         self._template = NewJob(
             queue=check_queue_name(queue),
             name=check_job_name(name),
@@ -72,7 +77,9 @@ class Blueprint:
             PayloadTooLargeError: It is larger than the jobs' largest.
         """
         if len(payload) > self._max_bytes // 4:  # else its bytes need not be counted
-            return self.with_payload(self._template, payload, max_bytes=self._max_bytes)
+            self.with_payload(self._template, payload, max_bytes=self._max_bytes)
+        if self._seal is not None:
+            payload = self._seal(payload)
         return msgspec.structs.replace(self._template, data=payload)
 
     @staticmethod

@@ -221,6 +221,24 @@ def _flat(
     return found
 
 
+def prepared(node: NewNode, prepare: Callable[[NewJob], NewJob]) -> NewNode:
+    """Return a node after code of the app has seen its job, such as enqueue middleware.
+
+    Raises:
+        InvalidOptionError: The code has changed the id of the job, or given it one of
+            de-duplication: the job would not be found in its tree.
+    """
+    job = prepare(node.job)
+    if job is node.job:
+        return node
+    if job.job_id != node.job.job_id or job.deduplication is not None:
+        raise InvalidOptionError(
+            f"job {job.name!r}: enqueue middleware changed job_id or deduplication of a node of a"
+            " flow. Other nodes know it by its id: leave both as they are"
+        )
+    return msgspec.structs.replace(node, job=_with_id(job, node.parent))
+
+
 def _with_id(job: NewJob, parent: ParentRef | None) -> NewJob:
     opts = job.opts
     if parent is not None and (flag := FLAGS.get(parent.on_failure)) is not None:

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from toril.engine.contract import Backend
-from toril.engine.drafts import EnqueueMiddleware
+from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.hooks import Hooks
 from toril.engine.job import Added, NewJob
+from toril.engine.new_jobs import MAX_PAYLOAD_BYTES
 from toril.engine.operations import Operations
 from toril.engine.portal import Portal
 from toril.engine.results import Results
@@ -42,8 +45,33 @@ class Producer:
         self.place = place
         self.operations = Operations(Hooks() if hooks is None else hooks)
         self.middleware = middleware
+        self.encryption_keys: Sequence[str] = ()
+        """By which fields are sealed; the first one writes, all of them read."""
+        self.sealing: Callable[[str, str], Callable[[str], str] | None] | None = None
+        """Returns what seals payloads of a queue and name. None: no task has sealed fields."""
         self.portal = Portal()
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
+
+    @property
+    def prepares(self) -> bool:
+        """Whether code of the app sees new jobs whose task is not at hand (`prepare`)."""
+        return bool(self.middleware) or self.sealing is not None
+
+    def prepare(self, job: NewJob) -> NewJob:
+        """Return a new job after enqueue middleware, with its fields sealed.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError: There can be no such job as middleware made.
+        """
+        if self.middleware:
+            limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
+            job = through(self.middleware, job, max_payload_bytes=limit)
+        seal = self.seal_of(job.queue, job.name)
+        return job if seal is None else msgspec.structs.replace(job, data=seal(job.data))
+
+    def seal_of(self, queue: str, name: str) -> Callable[[str], str] | None:
+        """Return what seals payloads of a queue and name; None: nothing does."""
+        return None if self.sealing is None else self.sealing(queue, name)
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[Added]:
         """Add jobs: up to 2,000 all or none, more in chunks of so many, in order.

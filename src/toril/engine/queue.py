@@ -53,7 +53,8 @@ class Queue(Operator):
         for name, data in jobs:
             blueprint = blueprints.get(name)
             if blueprint is None:
-                blueprint = blueprints[name] = Blueprint(self.name, name, options)
+                seal = self._producer.seal_of(self.name, name)
+                blueprint = blueprints[name] = Blueprint(self.name, name, options, seal=seal)
             job = blueprint.job(payload_text(name, data))
             prepared.append(through(middleware, job) if middleware else job)
         return [

@@ -129,5 +129,8 @@ class Runner:
             )
             attempt.follow_ups = FollowUps()
             emit = partial(self._messages.receive, attempt)
-            attempt.context = Context(facts, emit, claimed.data, store=handler.store)
+            data = claimed.data
+            if handler.seals is not None:
+                data = handler.seals.open(data)
+            attempt.context = Context(facts, emit, data, store=handler.store)
         return attempt.context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
@@ -110,6 +110,9 @@ class TaskMaker(ABC):
 
         def decorate(task: T) -> T:
             require(isinstance(task, Task), "task", task, "a task: put it above @app.task()")
+            for path in task.options.sealed:  # the code itself would show them
+                name = path.split(".")[0]
+                require(name not in (payload or {}), "payload", name, _NOT_SEALED)
             self._declare(check_schedule_id(id or task.name), task, payload, options)
             return task
 
@@ -130,6 +133,7 @@ class TaskMaker(ABC):
         max_result_bytes: int = 64 * 1024,
         profile: Profile | str | None = None,
         rename: Rename = None,
+        sealed: Sequence[str] = (),
         any_name: bool = False,
     ) -> TaskDecorator:
         """Make a task of a function: `@app.task()`.
@@ -149,6 +153,9 @@ class TaskMaker(ABC):
             max_result_bytes: Largest result as JSON. Default: 64 KiB.
             profile: `light`, `medium` or `heavy`: which workers take it.
             rename: `camel` for camelCase parameters on the wire.
+            sealed: Parameters that are encrypted in the store, by the keys of
+                `TORIL_ENCRYPTION_KEYS`, and opened for the task only. A field of a parameter by a
+                dot: `card.number`.
             any_name: Take jobs of its queue that no other task has the name of.
 
         Raises:
@@ -171,11 +178,15 @@ class TaskMaker(ABC):
                 max_result_bytes=max_result_bytes,
                 profile=None if profile is None else _profile(profile),
                 rename=rename,
+                sealed=sealed if isinstance(sealed, str) else tuple(sealed),  # type: ignore[arg-type]
                 any_name=any_name,
             )
             return self._add(Task(function, options))
 
         return decorate
+
+
+_NOT_SEALED = "no sealed field: save such a schedule by app.schedules.put(...)"
 
 
 def _profile(profile: Profile | str) -> Profile:

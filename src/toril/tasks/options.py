@@ -40,6 +40,8 @@ class TaskOptions:
     """Which workers take it: those with this profile, and those without one."""
     rename: Rename = None
     """`camel`: parameters are camelCase on the wire."""
+    sealed: tuple[str, ...] = ()
+    """Fields of the payload that only the task can read; `card`, or `card.number`."""
     any_name: bool = False
     """Take the jobs of its queue that have a name of no task, too."""
 

@@ -131,7 +131,8 @@ class Schedules:
         if isinstance(target, Queue):
             if name is None:
                 raise InvalidOptionError("name=None: expected the jobs' name, with a queue")
-            blueprint = Blueprint(target.name, name, options)
+            seal = self._producer.seal_of(target.name, name)
+            blueprint = Blueprint(target.name, name, options, seal=seal)
             template = _checked(blueprint.job(payload_text(name, payload)))
         else:
             good = isinstance(target, Task)

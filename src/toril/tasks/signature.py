@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, NotRequired, TypedDict
@@ -64,6 +64,16 @@ class Signature:
     def fields(self) -> tuple[str, ...]:
         """The names of the parameters."""
         return self._fields
+
+    @property
+    def fields_to_name(self) -> tuple[str, ...] | None:
+        """The parameters that are fields of the payload. None: one takes the payload whole."""
+        return None if self._whole is not None else self._fields
+
+    def on_wire(self, paths: Iterable[str]) -> list[str]:
+        """Return paths into a payload, such as `card.number`, by the names on the wire."""
+        split = (path.partition(".") for path in paths)
+        return [self._names.get(name, name) + dot + rest for name, dot, rest in split]
 
     def bind(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
         """Return the payload of a call, as JSON text.

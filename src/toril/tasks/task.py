@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
+import msgspec
+
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
@@ -34,6 +36,7 @@ from toril.tasks.inject import Provisions
 from toril.tasks.options import TaskOptions
 from toril.tasks.parameters import read_parameters
 from toril.tasks.results import ResultType
+from toril.tasks.sealing import Seals, check_paths
 from toril.tasks.signature import Signature
 
 P = ParamSpec("P")
@@ -61,6 +64,11 @@ class Task(Generic[P, R]):
         # Two of `Handler`'s methods: not by a call of ours, since each attempt comes by.
         self.arguments = self.signature.read
         """Returns keyword arguments from a stored payload."""
+        self.seals: Seals | None = None
+        """What seals its fields. None: none is sealed."""
+        if options.sealed:
+            paths = check_paths(options.name, options.sealed, self.signature.fields_to_name)
+            self._use_seals(Seals(options.name, self.signature.on_wire(paths), lambda: ()))
         self.encode = self._result.encode
         """Returns a result as JSON text."""
         self.__doc__ = function.__doc__
@@ -232,7 +240,15 @@ class Task(Generic[P, R]):
         twin: Task[P, R] = Task.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._producer = producer
+        if self.seals is not None:
+            twin._use_seals(self.seals.with_keys(lambda: producer.encryption_keys))
         return twin
+
+    def _use_seals(self, seals: Seals) -> None:
+        read = self.signature.read
+        self.seals = seals
+        self.arguments = lambda text: read(seals.open(text))
+        self.__dict__.pop("_blueprint", None)
 
     def renamed(self, *, queue: str) -> Task[P, R]:
         """Return this task on another queue."""
@@ -297,7 +313,7 @@ class Task(Generic[P, R]):
 
     def job_of(self, data: str) -> NewJob:
         """Return a job of a payload from elsewhere, checked as `enqueue` checks a call."""
-        self.signature.check_text(data)
+        self.signature.check_text(data if self.seals is None else self.seals.open(data))
         return self._blueprint.job(data)
 
     def job_of_values(self, payload: Mapping[str, Any]) -> NewJob:
@@ -316,7 +332,7 @@ class Task(Generic[P, R]):
 
     def decode(self, text: str) -> Any:
         """Return a result from its JSON text, in the type that the function's annotation says."""
-        return self._result.decode(text)
+        return self._result.decode(text if self.seals is None else self.seals.open_result(text))
 
     def read_result(self, text: str) -> R:
         """Return a result from its JSON text, as the function returned it.
@@ -353,11 +369,15 @@ class Task(Generic[P, R]):
             self._job_options,
             self.options.retry,
             max_payload_bytes=self.options.max_payload_bytes,
+            seal=None if self.seals is None else self.seals.seal,
         )
 
     def _through(self, middleware: Sequence[EnqueueMiddleware], job: NewJob) -> NewJob:
         limit = self.max_payload_bytes
-        return through(middleware, job, read=self.arguments, max_payload_bytes=limit)
+        job = through(middleware, job, read=self.arguments, max_payload_bytes=limit)
+        if self.seals is not None:  # middleware may have set a sealed field
+            job = msgspec.structs.replace(job, data=self.seals.seal(job.data))
+        return job
 
     def _bound(self) -> Producer:
         if self._producer is None:

@@ -40,7 +40,10 @@ class ProcessRunner:
                 options=self._options,
                 is_full=lambda: self._messages.is_full,
             )
-        call = ProcessCall(handler.target(), attempt.claimed.data.encode(), context.facts)
+        data = attempt.claimed.data
+        if handler.seals is not None:  # a child needs no key
+            data = handler.seals.open(data)
+        call = ProcessCall(handler.target(), data.encode(), context.facts)
         surroundings = copy_context()
 
         def hear(message: TaskMessage | FlowAsked) -> Coroutine[Any, Any, bytes] | None:

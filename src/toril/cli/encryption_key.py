@@ -1,0 +1,18 @@
+"""`toril encryption-key`: a new key for sealed fields."""
+
+from __future__ import annotations
+
+import click
+
+from toril.cli.output import write
+from toril.core.sealing import new_key
+
+
+@click.command("encryption-key")
+def encryption_key() -> None:
+    """Make a key for sealed fields, and print it.
+
+    Give it to programs that add and work jobs as TORIL_ENCRYPTION_KEYS. To change keys, put the new
+    one in front: TORIL_ENCRYPTION_KEYS=new,old. The first key seals, and all of them open.
+    """
+    write(new_key())
