@@ -50,6 +50,7 @@ from toril.engine.flow_tree import FlowProgress as FlowProgress
 from toril.engine.flows import Flow as Flow
 from toril.engine.flows import Flows as Flows
 from toril.engine.handle import Job as Job
+from toril.engine.handle import LogPage as LogPage
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo
 from toril.engine.info import JobInfo as JobInfo
@@ -77,6 +78,7 @@ from toril.engine.outcomes import WaitForChildren as WaitForChildren
 from toril.engine.profiles import Profile as Profile
 from toril.engine.queue import Page as Page
 from toril.engine.queue import Queue as Queue
+from toril.engine.retried_job import RetriedJob as RetriedJob
 from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo

@@ -90,6 +90,7 @@ JOB_VERBS: list[tuple[str, Callable[[Job[Any]], Awaitable[object]], dict[str, An
     ("change_delay", lambda job: job.change_delay(5), {"delay_s": 5.0}),
     ("change_priority", lambda job: job.change_priority(3), {"priority": 3, "lifo": False}),
     ("update_data", lambda job: job.update_data({"secret": 1}), {}),
+    ("set_progress", lambda job: job.set_progress(5), {}),
     ("add_log", lambda job: job.add_log("secret"), {}),
 ]
 

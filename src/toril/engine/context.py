@@ -10,23 +10,27 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, overload
+from typing import Any, Literal, ParamSpec, Protocol, overload
 
 import msgspec
 
 from toril.core.clock import moment
-from toril.core.codec import Json, decode, encode_text
+from toril.core.codec import Json, decode
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.core.reading import read
 from toril.engine.context_flows import FlowAsked, FlowContext
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
+from toril.engine.progress import progress_text
 from toril.engine.texts import MAX_LINE_BYTES, beginning
 
-MAX_PROGRESS_BYTES = 64 * 1024
-"""Largest report of progress, as JSON."""
-
 P = ParamSpec("P")
+
+StopKind = Literal["timeout", "cancelled", "lease_lost", "released"]
+"""Why an attempt has to end. `timeout`: its time is up. `cancelled`: somebody cancelled the job.
+`lease_lost`: the worker holds the job no more; another may run it by now. `released`: the worker
+stops, and gives the job back."""
 
 
 class ProgressMade(msgspec.Struct, tag="progress", frozen=True):
@@ -90,12 +94,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
     created_at_ms: int
     timeout_s: float | None = None
+    opts: str = "{}"
+    """The job's stored options, as JSON text."""
 
 
 class Context(FlowContext):
     """One attempt, as its task sees it."""
 
-    __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "_store", "facts")
+    __slots__ = (
+        "_cancelled",
+        "_data",
+        "_deadline_s",
+        "_emit",
+        "_kind",
+        "_reason",
+        "_store",
+        "facts",
+    )
 
     def __init__(
         self,
@@ -119,6 +134,7 @@ class Context(FlowContext):
         self._store = store
         self._cancelled = threading.Event()
         self._reason = ""
+        self._kind: StopKind | None = None
         # A stopwatch of this process: a calendar that jumps must not move a deadline.
         self._deadline_s = None if facts.timeout_s is None else time.monotonic() + facts.timeout_s
 
@@ -161,6 +177,19 @@ class Context(FlowContext):
         return decode(self._data)
 
     @property
+    def raw_data(self) -> str:
+        """The payload as it was stored: JSON text, before anything read it."""
+        return self._data if isinstance(self._data, str) else self._data.decode()
+
+    @property
+    def options(self) -> Any:
+        """The job's options as they were stored, with BullMQ's names and milliseconds.
+
+        A `RawText` if they cannot be decoded: other programs write to the store, too.
+        """
+        return read(self.facts.opts)
+
+    @property
     def created_at(self) -> datetime:
         """When the job was added, in UTC."""
         return moment(self.facts.created_at_ms)
@@ -185,6 +214,24 @@ class Context(FlowContext):
     def cancelled(self) -> bool:
         """Whether the attempt should end: cancelled, out of time, or its lease was lost."""
         return self._cancelled.is_set()
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why the attempt should end, as a sentence; None while it need not.
+
+        A coroutine finds it in the `CancelledError` that ends it, too, as its argument.
+        """
+        return self._reason if self._cancelled.is_set() else None
+
+    @property
+    def cancel_kind(self) -> StopKind | None:
+        """Why the attempt should end, as a word; None while it need not.
+
+        `timeout`: its time is up. `cancelled`: somebody cancelled the job. `lease_lost`: the worker
+        does not hold the job any more, and another may run it by now: change nothing that it would
+        find. `released`: the worker stops and gives the job back, to be run again.
+        """
+        return self._kind
 
     def raise_if_cancelled(self) -> None:
         """End the attempt here if it should end.
@@ -216,10 +263,7 @@ class Context(FlowContext):
         Raises:
             TypeError, ValueError: It is not JSON, or over 64 KiB of it.
         """
-        text = encode_text(value)
-        if len(text) > MAX_PROGRESS_BYTES // 4 and len(text.encode()) > MAX_PROGRESS_BYTES:
-            raise ValueError(f"progress: {len(text)} characters of JSON; at most 64 KiB")
-        self._emit(ProgressMade(text))
+        self._emit(ProgressMade(progress_text(value)))
 
     def log(self, line: str) -> None:
         """Add a line to the job's log. Old lines go past `keep_logs`; one over 256 KiB is cut.
@@ -270,9 +314,9 @@ class Context(FlowContext):
             )
         self._emit(FollowUp(task.new_job(*args, **kwargs)))
 
-    def cancel(self, reason: str) -> None:
+    def cancel(self, reason: str, kind: StopKind | None = "cancelled") -> None:
         """Tell the task to end. The worker calls this."""
-        self._reason = reason
+        self._reason, self._kind = reason, kind
         self._cancelled.set()
 
 

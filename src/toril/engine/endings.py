@@ -16,6 +16,7 @@ from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED
 from toril.engine.outcomes import Cancel, Fail
+from toril.engine.retried_job import RetriedJob
 from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
 from toril.engine.tracebacks import traceback_text
@@ -150,9 +151,24 @@ class Endings:
 def _verdict(attempt: Attempt, error: BaseException) -> Verdict:
     if attempt.handler is None:
         return Verdict("failed", _bare(error))
-    policy = from_wire(attempt.claimed.opts).retry(attempt.handler.retry)
-    made = attempt.claimed.attempts_made + 1
-    return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
+    claimed = attempt.claimed
+    policy = from_wire(claimed.opts).retry(attempt.handler.retry)
+    made = claimed.attempts_made + 1
+
+    def job() -> RetriedJob:
+        return RetriedJob(
+            id=claimed.id,
+            queue=claimed.queue,
+            task=claimed.name,
+            attempts_made=made,
+            max_attempts=policy.max_attempts,
+            created_at_ms=claimed.timestamp_ms,
+            raw_data=claimed.data,
+            raw_options=claimed.opts,
+        )
+
+    draw = random.random()  # noqa: S311 - jitter
+    return judge(error, policy, attempts_made=made, draw=draw, job=job)
 
 
 def _bare(error: BaseException) -> str:

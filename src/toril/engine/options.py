@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -13,6 +12,7 @@ from toril.core.durations import require_seconds
 from toril.core.ids import check_job_id
 from toril.core.reading import LARGEST
 from toril.engine.deduplication import Deduplication
+from toril.engine.retried_job import RetryWait
 
 MAX_PRIORITY = 2_097_151
 """The largest priority that BullMQ's score can hold (spec, section 1.4)."""
@@ -47,8 +47,9 @@ class RetryPolicy:
     """Longest wait between two attempts, in seconds."""
     jitter_ratio: float = 0.0
     """Share of the wait that is left to chance, 0 to 1: between (1 - ratio) × wait and the wait."""
-    wait: Callable[[int, BaseException], float | None] | None = None
-    """Own rule in place of `backoff`: attempts made and the error, to seconds or None: give up."""
+    wait: RetryWait | None = None
+    """Own rule in place of `backoff`: attempts made and the error, to seconds or None: give up. One
+    that takes a third argument is told the job, too: a `RetriedJob`."""
     retry_on: tuple[type[BaseException], ...] | None = None
     """Only these exceptions are tried again. None: all."""
     give_up_on: tuple[type[BaseException], ...] = ()

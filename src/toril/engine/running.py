@@ -126,6 +126,7 @@ class Runner:
                 worker_id=self._worker_id,
                 created_at_ms=claimed.timestamp_ms,
                 timeout_s=handler.timeout_s,
+                opts=claimed.opts,
             )
             attempt.follow_ups = FollowUps()
             emit = partial(self._messages.receive, attempt)
