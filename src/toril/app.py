@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
-from toril.backends import FileOptions, RedisCredentials, open_backend
+from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import unknown
 from toril.core.clock import Clock
 from toril.core.errors import InvalidOptionError
@@ -50,6 +50,7 @@ class App(TaskMaker, StoreAccess):
         clock: Clock | None = None,
         settings: Settings | None = None,
         redis_credentials: RedisCredentials | None = None,
+        prefix: str | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -66,13 +67,21 @@ class App(TaskMaker, StoreAccess):
             redis_credentials: For tokens that expire. Called for each new connection to a Redis
                 server. It returns a password, or a user and a password; it may be async, and a
                 plain one runs in a thread. Default: what the URL says.
+            prefix: With what all keys on a Redis server begin, such as for a client of redis-py,
+                which cannot say it. Default: what the URL says, else `bull`, as in BullMQ.
 
         Raises:
+            InvalidOptionError: The prefix is empty, or the store is a file.
             InvalidSettingError: The environment or the file holds nonsense.
         """
         refuse_restart()
         settings = settings or Settings.load()
         self.url: str | object = settings.url if url is None or url == "" else url
+        if prefix is not None:
+            check_prefix(prefix)
+            if isinstance(self.url, str):  # so that the URL tells stores apart
+                self.url, prefix = with_prefix(self.url, prefix), None
+        self._prefix = prefix
         self.durability = durability
         self._redis_credentials = redis_credentials
         self._clock = clock
@@ -95,6 +104,7 @@ class App(TaskMaker, StoreAccess):
             otherwise=FileOptions(durability=self.settings.durability, share=self.settings.share),
             answer_timeout_s=self.settings.answer_timeout_s,
             redis_credentials=self._redis_credentials,
+            prefix=self._prefix,
         )
 
     def existing(self) -> Self:
@@ -159,6 +169,17 @@ class App(TaskMaker, StoreAccess):
             return hook
 
         return decorate
+
+    def off(self, name: HookName, hook: Hook) -> bool:
+        """Call a function of `on` no more: `app.off("failed", report)`. Calls that go on, go on.
+
+        Returns:
+            Whether it was called so far. One that was given twice is called once less.
+
+        Raises:
+            InvalidOptionError: There is no such event.
+        """
+        return self._hooks.off(name, hook)
 
     def middleware(self, middleware: M) -> M:
         """Run code around every attempt: `@app.middleware`. The first one is the outermost."""

@@ -7,7 +7,7 @@ import pytest
 from tests.support.contract import HandWorker, Q, add_one
 
 from toril.engine.contract import Backend
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import Claiming, WorkerRecord, claiming_of
 from toril.testing.clock import ManualClock
 
 
@@ -41,17 +41,28 @@ async def test_workers_come_oldest_first(backend: Backend) -> None:
     assert [found.id for found in await backend.workers.list()] == ["c", "b", "a"]
 
 
-async def test_beat_renews_what_is_known(backend: Backend, clock: ManualClock) -> None:
+@pytest.mark.parametrize("claiming", ["open", "paused", "quiet"])
+async def test_beat_renews_what_is_known(
+    backend: Backend, clock: ManualClock, claiming: Claiming
+) -> None:
     await backend.workers.register(worker_record())
     clock.advance(5)
     assert [found.beat_age_ms for found in await backend.workers.list()] == [5_000]
 
-    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, claiming=claiming, resident_bytes=9)
 
     assert known
     assert await backend.workers.list() == [
-        msgspec.structs.replace(worker_record(), running=7, quiet=True, resident_bytes=9)
+        msgspec.structs.replace(
+            worker_record(),
+            running=7,
+            quiet=claiming == "quiet",
+            paused=claiming == "paused",
+            resident_bytes=9,
+        )
     ]
+    await backend.workers.register((await backend.workers.list())[0])
+    assert claiming_of((await backend.workers.list())[0]) == claiming
 
 
 @pytest.mark.needs("stopwatch")
@@ -65,7 +76,7 @@ async def test_calendar_that_jumps_does_not_age_a_worker(
 
 
 async def test_beat_of_an_unknown_worker_registers_none(backend: Backend) -> None:
-    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, claiming="quiet", resident_bytes=9)
 
     assert not known
     assert await backend.workers.list() == []
@@ -127,7 +138,7 @@ async def test_names_that_a_worker_can_run_are_listed(
     backend: Backend, tasks: dict[str, list[str]] | None
 ) -> None:
     await backend.workers.register(msgspec.structs.replace(worker_record(), tasks=tasks))
-    backend.workers.beat("w", running=0, quiet=False, resident_bytes=2**33)
+    backend.workers.beat("w", running=0, claiming="open", resident_bytes=2**33)
 
     assert [found.tasks for found in await backend.workers.list()] == [tasks]
 

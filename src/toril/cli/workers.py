@@ -62,6 +62,8 @@ def state(worker: WorkerInfo) -> Cell:
     """Return how a worker does, in a word."""
     if worker.beat_age_s > SILENT_S:
         return Cell("silent", WARN)
+    if worker.paused:
+        return Cell("paused", WARN)
     return Cell("quiet", WARN) if worker.quiet else Cell("working", GOOD)
 
 
@@ -76,6 +78,7 @@ def as_facts(worker: WorkerInfo) -> dict[str, object]:
         "concurrency": worker.concurrency,
         "running": worker.running,
         "quiet": worker.quiet,
+        "paused": worker.paused,
         "started_at": worker.started_at,
         "beat_age_s": worker.beat_age_s,
         "resident_bytes": worker.resident_bytes,

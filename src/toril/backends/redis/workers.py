@@ -15,7 +15,7 @@ from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import Claiming, WorkerRecord, claiming_of
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -56,7 +56,7 @@ class RedisWorkers:
         self._presence = Presence(client, keys)
 
     async def register(self, worker: WorkerRecord) -> None:
-        report = _report(worker.running, worker.quiet, worker.resident_bytes)
+        report = _report(worker.running, claiming_of(worker), worker.resident_bytes)
         await self._client.many(
             [
                 ["SET", self._keys.beat(worker.id), report, *self._for_a_day()],
@@ -67,9 +67,11 @@ class RedisWorkers:
             await self._client.call("SADD", self._keys.queues, queue)
         self._presence.show(worker)
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+    def beat(
+        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+    ) -> bool:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
-        report = _report(running, quiet, resident_bytes)
+        report = _report(running, claiming, resident_bytes)
         try:
             said = self._client.sync(
                 lambda: self._client.call("SET", key, report, "XX", *for_a_day)
@@ -175,11 +177,12 @@ class RedisWorkers:
             if report is None:
                 found.append((worker, True))
                 continue
-            running, quiet, resident_bytes = [*report.split(" "), "", ""][:3]
+            running, claiming, resident_bytes = [*report.split(" "), "", ""][:3]
             now = msgspec.structs.replace(
                 worker,
                 running=whole(running),
-                quiet=quiet == "quiet",
+                quiet=claiming == "quiet",
+                paused=claiming == "paused",
                 resident_bytes=whole(resident_bytes),
                 beat_age_ms=max(0, DAY_MS - left_ms),
             )
@@ -209,5 +212,5 @@ def _queues_in(described: str) -> list[str]:
     return [] if worker is None else worker.queues
 
 
-def _report(running: int, quiet: bool, resident_bytes: int) -> str:
-    return f"{running} {'quiet' if quiet else 'open'} {resident_bytes}"
+def _report(running: int, claiming: Claiming, resident_bytes: int) -> str:
+    return f"{running} {claiming} {resident_bytes}"

@@ -3,7 +3,7 @@
 -- PARAMS
 --   beat_ms         int   steady clock
 --   running         int
---   quiet           int
+--   quiet           int   0: it claims jobs; 1: not any more; 2: not for now
 --   resident_bytes  int
 --   id              text
 -- RETURNS
