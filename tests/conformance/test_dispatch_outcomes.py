@@ -520,3 +520,46 @@ async def test_running_task_keeps_as_many_lines_as_it_may(
 
 async def test_no_words_need_no_answer(backend: Backend) -> None:
     assert await backend.dispatch.speak([]) == []
+
+
+async def test_payload_from_within_is_what_the_next_attempt_gets(
+    backend: Backend, worker: HandWorker
+) -> None:
+    job_id = await add_one(backend, data='{"step":0}')
+    claimed = await worker.claim_one()
+
+    said = [
+        speech(claimed, data='{"step":1}', progress="1", line="one"),
+        speech(claimed, data='{"step":2}'),
+    ]
+    assert await backend.dispatch.speak(said) == ["ok", "ok"]
+    found = await record(backend, job_id)
+    assert (found.data, found.progress) == ('{"step":2}', "1")
+    assert await worker.end(claimed, "retried", reason="again") == "ok"
+
+    again = await worker.claim_one()
+    assert (again.id, again.data) == (job_id, '{"step":2}')
+
+
+@pytest.mark.parametrize("end", ["completed", "retried", "released"])
+async def test_payload_that_comes_too_late_changes_nothing(
+    backend: Backend, worker: HandWorker, end: Any
+) -> None:
+    job_id = await add_one(backend, data='{"step":0}')
+    claimed = await worker.claim_one()
+    await worker.end(claimed, end)
+
+    assert await backend.dispatch.speak([speech(claimed, data="[]")]) == ["lease_lost"]
+    assert (await record(backend, job_id)).data == '{"step":0}'
+
+
+async def test_payload_of_a_job_that_is_gone_is_too_late(
+    backend: Backend, worker: HandWorker
+) -> None:
+    await add_one(backend)
+    claimed = await worker.claim_one()
+    await backend.limits.pause(Q)
+    await backend.bulk.obliterate(Q, force=True, limit=9)
+
+    assert await backend.dispatch.speak([speech(claimed, data="[]")]) == ["lease_lost"]
+    assert await backend.jobs.get(Q, claimed.id) is None

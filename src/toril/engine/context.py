@@ -18,6 +18,7 @@ from toril.core.clock import moment
 from toril.core.codec import Json, decode
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
 from toril.core.reading import read
+from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked, FlowContext
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
@@ -61,7 +62,7 @@ class NamedFollowUp(msgspec.Struct, tag="named_follow_up", frozen=True):
     """None: the queue of the named task."""
 
 
-TaskMessage = ProgressMade | LineLogged | FollowUp | NamedFollowUp
+TaskMessage = ProgressMade | LineLogged | FollowUp | NamedFollowUp | DataChanged
 
 
 class Enqueueable(Protocol[P]):
@@ -170,15 +171,15 @@ class Context(FlowContext):
 
     @property
     def data(self) -> Any:
-        """The payload as it was stored, with the fields that no parameter takes.
+        """The payload as it is stored, with the fields that no parameter takes.
 
-        Read anew each time.
+        Read anew each time. After `update_data` it is the new one.
         """
         return decode(self._data)
 
     @property
     def raw_data(self) -> str:
-        """The payload as it was stored: JSON text, before anything read it."""
+        """The payload as it is stored: JSON text, before anything read it."""
         return self._data if isinstance(self._data, str) else self._data.decode()
 
     @property
@@ -272,6 +273,31 @@ class Context(FlowContext):
         event loop, where waiting would block all, lines are dropped, and the log says how many.
         """
         self._emit(LineLogged(beginning(str(line), MAX_LINE_BYTES)))
+
+    async def update_data(self, data: Json) -> None:
+        """Replace the job's payload: the next attempt begins with this one, on whatever worker.
+
+        So a long task keeps how far it has come. When this returns, the payload is stored. The
+        arguments of this attempt stay as they are; `data` is the new payload.
+
+        Parameters:
+            data: All parameters of the task by their names on the wire, as for `queue.add`.
+
+        Raises:
+            InvalidPayloadError: It is not JSON, or does not fit the task.
+            PayloadTooLargeError: It is over the task's `max_payload_bytes`.
+            LeaseLostError: The attempt does not hold its job any more. Nothing was changed.
+            BackendError: The store did not answer; it may have stored the payload.
+        """
+        text = payload_text(self.facts.task, data)
+        await self._ask(DataChanged(text))
+        self._data = text
+
+    def update_data_sync(self, data: Json) -> None:
+        """The same for plain code."""
+        text = payload_text(self.facts.task, data)
+        self._ask_sync(DataChanged(text))
+        self._data = text
 
     @overload
     def enqueue(self, task: Enqueueable[P], /, *args: P.args, **kwargs: P.kwargs) -> None: ...

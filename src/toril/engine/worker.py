@@ -174,7 +174,10 @@ class Worker:
 
     async def idle(self) -> None:
         """Wait until it holds no job and awaits none, as after `pause`."""
-        while (fetcher := self._fetcher) is not None and (fetcher.busy or fetcher.awaits_reply):
+        while True:
+            fetcher = self._fetcher
+            if fetcher is None or not (fetcher.busy or fetcher.awaits_reply):
+                return
             await asyncio.sleep(IDLE_LOOK_S)
 
     def quiet(self) -> None:

@@ -11,7 +11,6 @@ from toril.core.clock import Clock
 from toril.core.reading import read_list
 from toril.engine.contract.workers import Claiming, WorkerRecord, claiming_of
 
-
 _CLAIMING: tuple[Claiming, ...] = ("open", "quiet", "paused")
 """What the column `quiet` says, by number."""
 
