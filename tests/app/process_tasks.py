@@ -154,7 +154,11 @@ STEPS = RetryPolicy(max_attempts=3, base_s=0)
 
 @app.task(run_in="process", retry=STEPS)
 def step_on_sync(ctx: Context, step: int, note: str = "") -> list[Any]:
-    return _step_on(ctx, step) or ctx.update_data_sync({"step": step + 1, "note": note}) or _fail()
+    done = _step_on(ctx, step)
+    if done:
+        return done
+    ctx.update_data_sync({"step": step + 1, "note": note})
+    return _fail()
 
 
 @app.task(run_in="process", retry=STEPS)

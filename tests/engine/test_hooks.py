@@ -68,7 +68,7 @@ async def test_a_hook_takes_itself_off_and_the_others_are_called_all_the_same(
 
 def test_taking_off_a_hook_of_no_event_names_the_nearest() -> None:
     app = memory_app()
-    with pytest.raises(InvalidOptionError, match="'complete'.*'completed'"):
+    with pytest.raises(InvalidOptionError, match=r"'complete'.*'completed'"):
         app.off("complete", print)  # type: ignore[arg-type]
 
 

@@ -37,19 +37,22 @@ async def change_data(attempt: Attempt, text: str, sender: MessageSender) -> byt
         LeaseLostError: The attempt does not hold its job any more.
         BackendError: The store did not answer; it may have stored the payload.
     """
-    from toril.engine.new_jobs import is_json  # here: a child process needs none of it
+    # Here: a child process needs none of it.
+    from toril.engine.new_jobs import is_json
+    from toril.engine.wire_options import from_wire
 
     claimed, handler = attempt.claimed, attempt.handler
     assert handler is not None  # noqa: S101 - its task asks
     if not is_json(text):
         raise InvalidPayloadError(claimed.name, "(payload)", "not JSON that can be stored")
-    size = len(text.encode())
-    if size > handler.max_payload_bytes:
+    size, limit = len(text.encode()), from_wire(claimed.opts).max_payload_bytes
+    limit = limit or handler.max_payload_bytes
+    if size > limit:
         raise PayloadTooLargeError(
             claimed.name,
             "(payload)",
-            f"{size} bytes; at most max_payload_bytes={handler.max_payload_bytes}. Store large data"
-            " elsewhere and pass its address",
+            f"{size} bytes; at most max_payload_bytes={limit}. Store large data elsewhere and pass"
+            " its address",
         )
     handler.arguments(text)
     message = AttemptMessage(

@@ -128,7 +128,8 @@ class Endings:
     ) -> Finished:
         outcome = self._outcome(attempt, verdict.kind, counts=verdict.counts)
         outcome.reason = None if verdict.reason is None else beginning(verdict.reason)
-        outcome.traceback = traceback
+        outcome.keep_traces = from_wire(attempt.claimed.opts).keep_traces
+        outcome.traceback = None if outcome.keep_traces == 0 else traceback
         outcome.wait_ms = round(verdict.wait_s * 1000)
         outcome.until_ms = verdict.until_ms
         outcome.exhausted = verdict.exhausted

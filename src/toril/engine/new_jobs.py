@@ -51,7 +51,7 @@ class Blueprint:
         """
         options = options or JobOptions()
         run_at, deduplication = options.run_at, options.deduplication
-        self._max_bytes = max_payload_bytes
+        self._max_bytes = options.max_payload_bytes or max_payload_bytes
         self._template = NewJob(
             queue=check_queue_name(queue),
             name=check_job_name(name),

@@ -20,6 +20,9 @@ MAX_PRIORITY = 2_097_151
 MAX_COUNT = LARGEST
 """Largest count that an option takes: every JSON reader holds it exactly."""
 
+MAX_TRACES = 50
+"""Most stack traces that are kept of a job: as many as attempts."""
+
 Backoff = Literal["fixed", "exponential"]
 RunIn = Literal["loop", "thread", "process"]
 
@@ -126,6 +129,10 @@ class JobOptions:
     """What happens to it once failed. None: the task's."""
     keep_logs: int | None = None
     """Newest log lines kept. None: 1,000."""
+    keep_traces: int | None = None
+    """Newest stack traces kept of failed attempts, 0 to 50. None: 50. 0: none is stored."""
+    max_payload_bytes: int | None = None
+    """Largest payload as JSON; a larger one is refused. None: the task's, or 256 KiB."""
 
     def __post_init__(self) -> None:
         if self.job_id is not None:
@@ -169,6 +176,20 @@ class JobOptions:
             "keep_logs",
             self.keep_logs,
             f"an integer from 0 to {MAX_COUNT}, or None",
+        )
+        require(
+            self.keep_traces is None
+            or (is_whole(self.keep_traces) and 0 <= self.keep_traces <= MAX_TRACES),
+            "keep_traces",
+            self.keep_traces,
+            f"an integer from 0 to {MAX_TRACES}, or None",
+        )
+        require(
+            self.max_payload_bytes is None
+            or (is_whole(self.max_payload_bytes) and 1 <= self.max_payload_bytes <= MAX_COUNT),
+            "max_payload_bytes",
+            self.max_payload_bytes,
+            "an integer from 1, or None",
         )
 
 

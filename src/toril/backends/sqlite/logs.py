@@ -25,8 +25,8 @@ class SqliteLogs:
             found = find_in(view, queue, job_id)
             if found is None:
                 raise not_found(queue, job_id)
-            statement = "log_read_back" if newest_first else "log_read"
-            lines = view.run(statement, found.number, limit, start)
+            back = "_back" if newest_first else ""
+            lines = view.run(f"log_read{back}", found.number, limit, start)
             total = view.run("log_last", found.number)[0][1]
             return [line for (line,) in lines], total
 
