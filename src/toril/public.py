@@ -35,6 +35,8 @@ from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
+from toril.engine.claimed_job import ClaimedJob as ClaimedJob
+from toril.engine.claims import Claims as Claims
 from toril.engine.context import Context as Context
 from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication
