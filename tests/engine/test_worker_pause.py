@@ -10,7 +10,7 @@ import pytest
 from tests.engine.working import working
 from tests.support.waiting import wait_until
 
-from toril import App, InvalidOptionError, RetryPolicy, Settings, State
+from toril import App, HookEvent, InvalidOptionError, RetryPolicy, Settings, State, acting
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -161,3 +161,85 @@ async def test_a_paused_worker_stops(app: App) -> None:
         worker.pause()
     assert await job.state() is State.WAIT
     assert await app.workers() == []
+
+
+@pytest.fixture
+def fast_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toril.engine.leases.BEAT_S", 0.05)
+
+
+async def test_a_worker_is_told_from_elsewhere(app: App, url: str, fast_beats: None) -> None:
+    told: list[HookEvent] = []
+
+    @app.task()
+    async def note() -> None: ...
+
+    async with App(url, settings=Settings()) as elsewhere, working(app, lease=0.3) as worker:
+        elsewhere.on("operated")(told.append)
+        with acting("jo@example.com", "a test"):
+            assert await elsewhere.tell_worker(worker.id, "pause")
+        await wait_until(lambda: worker.paused)
+        await worker.idle()
+        job = await note.enqueue()
+        assert await job.state() is State.WAIT
+
+        assert await elsewhere.tell_worker(worker.id, "resume")
+        await job.result(timeout_s=20)
+
+        worker.pause()  # here; what was told before is not done again
+        await wait_until(lambda: _is_paused(elsewhere))
+        assert worker.paused
+
+        assert await elsewhere.tell_worker(worker.id, "pause")
+        assert await elsewhere.tell_worker(worker.id, "quiet")
+        await wait_until(lambda: worker._quiet)
+        assert await elsewhere.tell_worker(worker.id, "resume")  # too late, and no error here
+        assert not await elsewhere.tell_worker("nobody", "stop")
+        with pytest.raises(InvalidOptionError, match="wish='dance': expected one of pause, resume"):
+            await elsewhere.tell_worker(worker.id, "dance")  # type: ignore[arg-type]
+    assert [(event.verb, event.actor, event.reason) for event in told][:2] == [
+        ("tell_worker", "jo@example.com", "a test"),
+        ("tell_worker", "program", None),
+    ]
+    assert len(told) == 5  # not the one that reached nobody
+    assert told[0].arguments == {"worker_id": worker.id, "wish": "pause"}
+
+
+async def _is_paused(app: App) -> bool:
+    return (await app.workers())[0].paused
+
+
+async def test_a_worker_is_stopped_from_elsewhere(app: App, url: str, fast_beats: None) -> None:
+    @app.task()
+    async def note() -> None: ...
+
+    worker = app.worker(lease=0.3)
+    running = asyncio.create_task(worker.run())
+    await worker.ready()
+    async with App(url, settings=Settings()) as elsewhere:
+        assert await elsewhere.tell_worker(worker.id, "stop")
+        await running
+        assert not await elsewhere.tell_worker(worker.id, "resume")
+        assert await elsewhere.workers() == []
+
+
+async def test_a_word_of_a_newer_version_is_passed_over(
+    app: App, fast_beats: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task()
+    async def note() -> None: ...
+
+    async with working(app, lease=0.3) as worker:
+        assert await app.backend().workers.tell(worker.id, "dance:1")
+        await wait_until(lambda: "'dance', which this version does not know" in caplog.text)
+        await (await note.enqueue()).result(timeout_s=20)
+
+
+async def test_claims_by_hand_are_told_nothing(
+    app: App, fast_beats: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    await app.queue("mail").add("send")
+    async with app.claims("mail", lease=0.3) as claims:
+        assert await app.tell_worker(claims.id, "pause")
+        await wait_until(lambda: "claims are made by hand" in caplog.text)
+        assert await claims.claim() is not None

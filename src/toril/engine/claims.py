@@ -23,6 +23,7 @@ from toril.core.checks import is_whole, require
 from toril.core.durations import seconds
 from toril.core.errors import BackendError, InvalidOptionError
 from toril.core.ids import new_worker_id
+from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.attempt_context import give_context
 from toril.engine.attempt_messages import AttemptMessages
@@ -51,7 +52,10 @@ from toril.engine.registration import Registration
 from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.wishes import word_of
 from toril.engine.worker_options import WorkerOptions
+
+log = logger("toril.worker")
 
 T = TypeVar("T")
 
@@ -342,6 +346,7 @@ class _Parts:
             forgotten=self._registration.announce_again,
             refused=_nothing,
             woken=_nothing,
+            wished=self._ignore,
         )
         self._sweeper = Sweeper(
             dispatch,
@@ -376,6 +381,9 @@ class _Parts:
         await self._registration.settle()
         await self._hooks.finish(FAREWELL_S)
         await self._registration.end(may_hold_jobs=self.exchange.may_hold_jobs)
+
+    def _ignore(self, wish: str) -> None:
+        log.warning("%s was told to %s; claims are made by hand", self._claims.id, word_of(wish))
 
     def _kept(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
         if count and "renewed" in self._hooks.wanted:

@@ -40,8 +40,8 @@ def nobody(facts: Facts, record: JobRecord) -> Iterator[Reason]:
         verb = "is" if len(paused) == 1 else "are"
         yield reason(
             ReasonKind.WORKERS_PAUSED,
-            f"No worker that could run it takes jobs now: {_workers(paused)} {verb} paused; call"
-            " `worker.resume()` in its program, or start another one.",
+            f"No worker that could run it takes jobs now: {_workers(paused)} {verb} paused; tell"
+            " it `resume` (`app.tell_worker`, `worker.resume()`), or start another one.",
             workers=[one.id for one in able],
         )
 

@@ -57,6 +57,7 @@ class LeaseKeeper:
         forgotten: Callable[[], None],
         refused: Callable[[], None],
         woken: Callable[[], None],
+        wished: Callable[[str], None],
     ) -> None:
         """Make a keeper.
 
@@ -68,6 +69,7 @@ class LeaseKeeper:
             forgotten: Called on the loop when the register does not know the worker any more.
             refused: Called on it when the store refused a beat or a renewal.
             woken: Called on it after a standstill, before the leases are looked at.
+            wished: Takes on it what somebody wants the worker to do; each wish once.
         """
         self._dispatch = dispatch
         self._workers = workers
@@ -80,6 +82,9 @@ class LeaseKeeper:
         self._forgotten = forgotten
         self._refused = refused
         self._woken = woken
+        self._wished = wished
+        self._wish: str | None = None
+        """The newest wish that was passed on."""
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._hurry = threading.Event()
@@ -191,7 +196,7 @@ class LeaseKeeper:
             self._renewed(renewal)
 
     def _beat(self) -> None:
-        known = self._workers.beat(
+        known, wish = self._workers.beat(
             self._worker_id,
             running=len(self._running),
             claiming=self._claiming,
@@ -199,6 +204,9 @@ class LeaseKeeper:
         )
         if not known:  # this process was stopped, or its machine asleep, and is back
             self._loop.call_soon_threadsafe(self._forgotten)
+        if wish is not None and wish != self._wish:
+            self._wish = wish
+            self._loop.call_soon_threadsafe(self._wished, wish)
 
     def _watch_loop(self) -> None:
         """See how late the loop is, and who is to blame."""

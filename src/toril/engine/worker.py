@@ -46,6 +46,7 @@ from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.wishes import word_of
 from toril.engine.worker_options import WorkerOptions
 
 log = logger("toril.worker")
@@ -285,6 +286,7 @@ class Worker:
             forgotten=registration.announce_again,
             refused=fetcher.poll,
             woken=fetcher.in_flight.give_back_claims,
+            wished=self._do,
         )
         sweeper = Sweeper(
             dispatch,
@@ -347,6 +349,19 @@ class Worker:
         self._hooks.tell("error", error=error, reason=str(error))
         if self._fetcher is not None:
             self._fetcher.give_up(error)
+
+    def _do(self, wish: str) -> None:
+        """Do what somebody wants, who told it through the store."""
+        word = word_of(wish)
+        act = {"pause": self.pause, "resume": self.resume, "quiet": self.quiet, "stop": self.stop}
+        if word not in act:
+            log.warning("worker %s was told %r, which this version does not know", self.id, word)
+            return
+        log.info("worker %s was told to %s", self.id, word)
+        try:
+            act[word]()
+        except InvalidOptionError as error:  # it is about to leave
+            log.info("%s", error)
 
     def _idle(self, *, until_idle: bool) -> None:
         """Take note that no slot is in use and there is nothing to claim."""

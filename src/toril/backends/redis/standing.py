@@ -62,8 +62,9 @@ class RedisBlockingClaim:
         self._loop = asyncio.get_running_loop()
         self._connection: BlockingConnection | None = None
         self._stands = False
-        self._many = 0
-        """How many exchanges have been made: a release ends one, and not those after it."""
+        self._many = self._released = 0
+        """How many exchanges have been made, and up to which they were released: those after it
+        stand."""
         self._releasing: asyncio.Task[None] | None = None
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
@@ -109,8 +110,9 @@ class RedisBlockingClaim:
     def release(self) -> None:
         # Where it cannot be ended it ends soon by itself.
         may_end = self._connection is not None and self._connection.can_unblock
+        self._released = self._many
         if self._stands and may_end and (self._releasing is None or self._releasing.done()):
-            self._releasing = self._loop.create_task(self._release(self._many))
+            self._releasing = self._loop.create_task(self._release())
 
     async def close(self) -> None:
         if self._releasing is not None:
@@ -118,8 +120,8 @@ class RedisBlockingClaim:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _release(self, which: int) -> None:
-        while self._stands and self._many == which and self._connection is not None:
+    async def _release(self) -> None:
+        while self._stands and self._many <= self._released and self._connection is not None:
             try:
                 await self._connection.unblock()
             except BackendError:

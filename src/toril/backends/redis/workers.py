@@ -15,7 +15,7 @@ from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
-from toril.engine.contract.workers import Claiming, WorkerRecord, claiming_of
+from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -69,18 +69,28 @@ class RedisWorkers:
 
     def beat(
         self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
-    ) -> bool:
+    ) -> Heard:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
         report = _report(running, claiming, resident_bytes)
+        asked = ["HGET", self._keys.wishes, worker_id]
         try:
-            said = self._client.sync(
-                lambda: self._client.call("SET", key, report, "XX", *for_a_day)
+            said, wish = self._client.sync(
+                lambda: self._client.many([["SET", key, report, "XX", *for_a_day], asked])
             )
-            return said is not None
+            return Heard(said is not None, wish)
         except StoreFullError:
             # What is said is not taken now, but that it was said: nobody takes us for dead.
             word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
-            return bool(self._client.sync(lambda: self._client.call(word, key, for_a_day[1])))
+            known = self._client.sync(lambda: self._client.call(word, key, for_a_day[1]))
+            return Heard(bool(known))
+
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        await self._client.call("HSET", self._keys.wishes, worker_id, wish)
+        # Checked afterwards: if it has left meanwhile, its wish goes with it, or here.
+        if await self._client.call("EXISTS", self._keys.beat(worker_id)):
+            return True
+        await self._client.call("HDEL", self._keys.wishes, worker_id)
+        return False
 
     async def deregister(self, worker_id: str) -> None:
         await self._presence.hide(worker_id)
@@ -89,7 +99,11 @@ class RedisWorkers:
             await self.declare_dead(worker_id)
             return
         await self._client.many(
-            [["HDEL", self._keys.workers, worker_id], ["DEL", self._keys.beat(worker_id)]]
+            [
+                ["HDEL", self._keys.workers, worker_id],
+                ["DEL", self._keys.beat(worker_id)],
+                ["HDEL", self._keys.wishes, worker_id],
+            ]
         )
 
     async def list(self) -> list[WorkerRecord]:

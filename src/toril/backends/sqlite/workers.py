@@ -9,7 +9,7 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.reading import read_list
-from toril.engine.contract.workers import Claiming, WorkerRecord, claiming_of
+from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
 
 _CLAIMING: tuple[Claiming, ...] = ("open", "quiet", "paused")
 """What the column `quiet` says, by number."""
@@ -45,15 +45,21 @@ class SqliteWorkers:
 
     def beat(
         self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
-    ) -> bool:
+    ) -> Heard:
         quiet = _CLAIMING.index(claiming)
 
-        def transition(transaction: Transaction) -> bool:
-            return 0 < transaction.changed(
+        def transition(transaction: Transaction) -> Heard:
+            rows = transaction.run(
                 "worker_beat", transaction.steady_ms, running, quiet, resident_bytes, worker_id
             )
+            return Heard(True, rows[0][0]) if rows else Heard(False)
 
         return self._writer.run_blocking(transition, durable=False)
+
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        return await self._writer.run(
+            lambda transaction: transaction.changed("worker_tell", wish, worker_id) > 0
+        )
 
     async def deregister(self, worker_id: str) -> None:
         await self._writer.run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,16 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     than these. None: not known, as of a worker of an earlier version."""
 
 
+class Heard(NamedTuple):
+    """What a worker hears with its heartbeat."""
+
+    known: bool
+    """Whether it is on the register. False: it was silent for too long and was taken off; it has to
+    register again."""
+    wish: str | None = None
+    """The newest of those that were left for it. None: none was."""
+
+
 def claiming_of(worker: WorkerRecord) -> Claiming:
     """Return whether a worker claims jobs."""
     return "quiet" if worker.quiet else "paused" if worker.paused else "open"
@@ -51,7 +61,7 @@ class Workers(Protocol):
 
     def beat(
         self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
-    ) -> bool:
+    ) -> Heard:
         """Send a heartbeat. Blocks; made by the lease thread, as `Dispatch.renew` is.
 
         Parameters:
@@ -59,10 +69,13 @@ class Workers(Protocol):
             running: Jobs that it runs now.
             claiming: Becomes `WorkerRecord.quiet` and `paused`.
             resident_bytes: Its memory.
+        """
+        ...
 
-        Returns:
-            Whether the worker is on the register. False: it was silent for too long and was taken
-            off; it has to register again.
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        """Leave a wish for a worker, in place of the one before; return whether it is there.
+
+        It stays: each heartbeat of the worker hears it, until there is another one.
         """
         ...
 

@@ -7,9 +7,10 @@
 --   resident_bytes  int
 --   id              text
 -- RETURNS
---   nothing
+--   one row (wish, or null), or none if it is not on the register
 -- COST
 --   one row
 UPDATE workers
    SET beat_ms = :beat_ms, running = :running, quiet = :quiet, resident_bytes = :resident_bytes
- WHERE id = :id;
+ WHERE id = :id
+RETURNING wish;
