@@ -9,23 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
-from toril.backends import FileOptions, RedisCredentials, open_backend
+from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import unknown
 from toril.core.clock import Clock
+from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.redact import without_password
+from toril.engine.claims import Claims
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
 from toril.engine.hooks import Hook, HookName
 from toril.engine.middleware import Middleware
-from toril.engine.options import RateLimit
+from toril.engine.options import RateLimit, RetryPolicy
 from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.worker import Worker
+from toril.engine.worker_options import WorkerOptions
 from toril.settings import Settings
 from toril.store_access import StoreAccess
+from toril.tasks.any_task import task_of_any_name
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.schedules import Scheduled, code_of, template_of
@@ -50,6 +54,7 @@ class App(TaskMaker, StoreAccess):
         clock: Clock | None = None,
         settings: Settings | None = None,
         redis_credentials: RedisCredentials | None = None,
+        prefix: str | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -66,13 +71,21 @@ class App(TaskMaker, StoreAccess):
             redis_credentials: For tokens that expire. Called for each new connection to a Redis
                 server. It returns a password, or a user and a password; it may be async, and a
                 plain one runs in a thread. Default: what the URL says.
+            prefix: With what all keys on a Redis server begin, such as for a client of redis-py,
+                which cannot say it. Default: what the URL says, else `bull`, as in BullMQ.
 
         Raises:
+            InvalidOptionError: The prefix is empty, or the store is a file.
             InvalidSettingError: The environment or the file holds nonsense.
         """
         refuse_restart()
         settings = settings or Settings.load()
         self.url: str | object = settings.url if url is None or url == "" else url
+        if prefix is not None:
+            check_prefix(prefix)
+            if isinstance(self.url, str):  # so that the URL tells stores apart
+                self.url, prefix = with_prefix(self.url, prefix), None
+        self._prefix = prefix
         self.durability = durability
         self._redis_credentials = redis_credentials
         self._clock = clock
@@ -95,6 +108,7 @@ class App(TaskMaker, StoreAccess):
             otherwise=FileOptions(durability=self.settings.durability, share=self.settings.share),
             answer_timeout_s=self.settings.answer_timeout_s,
             redis_credentials=self._redis_credentials,
+            prefix=self._prefix,
         )
 
     def existing(self) -> Self:
@@ -159,6 +173,17 @@ class App(TaskMaker, StoreAccess):
             return hook
 
         return decorate
+
+    def off(self, name: HookName, hook: Hook) -> bool:
+        """Call a function of `on` no more: `app.off("failed", report)`. Calls that go on, go on.
+
+        Returns:
+            Whether it was called so far. One that was given twice is called once less.
+
+        Raises:
+            InvalidOptionError: There is no such event.
+        """
+        return self._hooks.off(name, hook)
 
     def middleware(self, middleware: M) -> M:
         """Run code around every attempt: `@app.middleware`. The first one is the outermost."""
@@ -244,6 +269,62 @@ class App(TaskMaker, StoreAccess):
                 for scheduled in self._scheduled.values()
             ],
             code=frozenset(map(code_of, self._registry)),
+            timezone=self.settings.timezone,
+        )
+
+    def claims(
+        self,
+        *queues: str,
+        concurrency: int = 100,
+        lease: float | timedelta = 30.0,
+        renews: bool = True,
+        retry: RetryPolicy | None = None,
+        max_stalled: int | None = None,
+        sweep: float | timedelta = 30.0,
+        patience: float | timedelta = 60.0,
+        rate: RateLimit | None = None,
+    ) -> Claims:
+        """Return claims of jobs for code that brings its own loop, in place of a worker.
+
+        ```python
+        async with app.claims("mail") as claims:
+            job = await claims.claim(wait=10)
+        ```
+
+        Parameters:
+            queues: Which, in the order in which they are asked.
+            concurrency: Jobs that may be held at once.
+            lease: How long a claim holds without renewal.
+            renews: A thread renews the leases of all jobs that are held. Otherwise `job.renew()`
+                does it, or a job goes to somebody else when its lease ends.
+            retry: For jobs whose task this app does not have. Default: as of a task that does not
+                say. What a job itself says goes before.
+            max_stalled: As of a worker.
+            sweep: As of a worker.
+            patience: How long a call waits for a store that does not answer to take an outcome.
+            rate: As of a worker.
+
+        Raises:
+            InvalidOptionError: An option makes no sense, or no queue is named.
+        """
+        options = WorkerOptions(
+            queues=list(dict.fromkeys(queues)),
+            concurrency=concurrency,
+            lease_s=seconds(lease, "lease"),
+            max_stalled=self.settings.max_stalled if max_stalled is None else max_stalled,
+            sweep_s=seconds(sweep, "sweep"),
+            stale_after_s=seconds(patience, "patience"),
+            rate=rate,
+        )
+        return Claims(
+            self.backend,
+            self._registry,
+            options,
+            otherwise=task_of_any_name(queues[0], retry or RetryPolicy()),
+            renews=renews,
+            run_sync=self._producer.run_sync,
+            hooks=self._hooks,
+            enqueue_middleware=self._enqueue_middleware,
             timezone=self.settings.timezone,
         )
 

@@ -36,6 +36,8 @@ from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
+from toril.engine.claimed_job import ClaimedJob as ClaimedJob
+from toril.engine.claims import Claims as Claims
 from toril.engine.context import Context as Context
 from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication
@@ -51,6 +53,7 @@ from toril.engine.flow_tree import FlowProgress as FlowProgress
 from toril.engine.flows import Flow as Flow
 from toril.engine.flows import Flows as Flows
 from toril.engine.handle import Job as Job
+from toril.engine.handle import LogPage as LogPage
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo
 from toril.engine.info import JobInfo as JobInfo
@@ -78,6 +81,7 @@ from toril.engine.outcomes import WaitForChildren as WaitForChildren
 from toril.engine.profiles import Profile as Profile
 from toril.engine.queue import Page as Page
 from toril.engine.queue import Queue as Queue
+from toril.engine.retried_job import RetriedJob as RetriedJob
 from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo

@@ -25,6 +25,7 @@ from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
 from toril.engine.store_operator import StoreOperator
+from toril.engine.wishes import Wish
 from toril.settings import Settings
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
@@ -133,6 +134,23 @@ class StoreAccess:
 
         queues, workers = await asyncio.gather(self.queues(), self.workers())
         return exposition(metrics(queues, workers))
+
+    async def tell_worker(self, worker_id: str, wish: Wish) -> bool:
+        """Tell a worker, wherever it runs, what to do. It hears it within 3 s, with its heartbeat.
+
+        Parameters:
+            worker_id: `Worker.id`, as `workers` lists it.
+            wish: `pause` and `resume`, as `Worker.pause`; `quiet` and `stop`, which are final. What
+                supervises a worker that was stopped may start another.
+
+        Returns:
+            Whether there is such a worker. Jobs that are claimed by hand are no worker's: their
+            program is told nothing.
+
+        Raises:
+            InvalidOptionError: There is no such wish.
+        """
+        return await self._operator.tell_worker(worker_id, wish)
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.

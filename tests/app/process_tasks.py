@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toril import App, Context, JobDraft, RetryPolicy, Settings, WholePayload, provided
+from toril import (
+    App,
+    Context,
+    InvalidPayloadError,
+    JobDraft,
+    RetryPolicy,
+    Settings,
+    WholePayload,
+    provided,
+)
 
 app = App("sqlite://:memory:", settings=Settings())
 tenant = contextvars.ContextVar("tenant", default="none")
@@ -138,3 +147,42 @@ def ask(ctx: Context, *, leave: bool = False) -> int:
     if leave:
         ctx.enqueue("leaves", {"exit": True}, queue="counted")
     return os.getpid()
+
+
+STEPS = RetryPolicy(max_attempts=3, base_s=0)
+
+
+@app.task(run_in="process", retry=STEPS)
+def step_on_sync(ctx: Context, step: int, note: str = "") -> list[Any]:
+    done = _step_on(ctx, step)
+    if done:
+        return done
+    ctx.update_data_sync({"step": step + 1, "note": note})
+    return _fail()
+
+
+@app.task(run_in="process", retry=STEPS)
+async def step_on(ctx: Context, step: int, note: str = "") -> list[Any]:
+    done = _step_on(ctx, step)
+    if done:
+        return done
+    await ctx.update_data({"step": step + 1, "note": note})
+    assert ctx.data == {"step": step + 1, "note": note}
+    return _fail()
+
+
+@app.task(run_in="process", retry=ONCE)
+def change_wrongly(ctx: Context, step: int) -> str:
+    try:
+        ctx.update_data_sync({"step": "no number"})
+    except InvalidPayloadError as error:
+        return str(error)
+    return "no error"
+
+
+def _step_on(ctx: Context, step: int) -> list[Any]:
+    return [] if step < 2 else [ctx.attempt, ctx.data, ctx.options]
+
+
+def _fail() -> list[Any]:
+    raise OSError("not yet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.app import process_tasks as tasks
@@ -204,3 +205,23 @@ async def test_enqueue_middleware_that_leaves_ends_the_attempt_and_not_the_worke
 
         assert "the task raised SystemExit: 3" in ((await job.info()).failed_reason or "")
         assert await app.queue("counted").info() is None
+
+
+@pytest.mark.parametrize("task", [tasks.step_on, tasks.step_on_sync])
+async def test_a_child_changes_its_payload_for_the_next_attempt(app: App, task: Any) -> None:
+    job = await task.with_options(keep_logs=7).enqueue(step=0, note="kept")
+    async with app.worker():
+        attempt, data, options = await job.result(timeout_s=30)
+
+    assert (attempt, data) == (3, {"step": 2, "note": "kept"})
+    assert options["kl"] == 7
+    assert (await job.info()).data == {"step": 2, "note": "kept"}
+
+
+async def test_a_child_learns_in_the_call_that_its_payload_does_not_fit(app: App) -> None:
+    job = await tasks.change_wrongly.enqueue(step=0)
+    async with app.worker():
+        refused = await job.result(timeout_s=30)
+
+    assert "field 'step'" in refused
+    assert (await job.info()).data == {"step": 0}

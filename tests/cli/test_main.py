@@ -81,6 +81,7 @@ def test_unknown_words_are_answered_with_the_nearest(
 LOOKING = [
     ["queues"],
     ["workers"],
+    ["tell", "nobody", "pause"],
     ["jobs", "list", "mail"],
     ["jobs", "show", "mail", "1"],
     ["jobs", "logs", "mail", "1"],
@@ -126,7 +127,7 @@ def test_a_foreign_file_is_refused_and_left_alone(terminal: Terminal, words: lis
 
 @pytest.mark.parametrize(
     "words",
-    [words for words in LOOKING if words[0] not in ("queues", "workers", "top", "doctor")],
+    [words for words in LOOKING if words[0] not in ("queues", "workers", "tell", "top", "doctor")],
     ids=" ".join,
 )
 def test_unknown_queues_and_jobs_are_named(terminal: Terminal, words: list[str]) -> None:

@@ -11,6 +11,7 @@ from tests.support.contract import (
     Q,
     add,
     add_one,
+    bring,
     counts,
     job,
     line,
@@ -126,9 +127,9 @@ async def test_clean_removes_the_oldest_finished_jobs(
         clock.advance(10)
     before = await backend.events.latest(Q)
 
-    done = await in_chunks(lambda: backend.bulk.clean(Q, where, older_than_ms=30_000, limit=3))
+    done = [await backend.bulk.clean(Q, where, older_than_ms=30_000, limit=3) for _ in range(3)]
 
-    assert done == [3, 1, 0]
+    assert done == [ids[:3], ids[3:4], []]
     assert await line(backend, where) == ids[4:]
     assert await told(backend, after=before) == [
         ("cleaned", {"count": "3"}),
@@ -150,9 +151,9 @@ async def test_clean_of_jobs_that_have_not_run_counts_from_when_they_were_added(
     young = await add(backend, *(job(lifo=True, **fields) for _ in range(3)))
     before = await backend.events.latest(Q)
 
-    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 2
-    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 1
-    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == 0
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == old[:2]
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == old[2:]
+    assert await backend.bulk.clean(Q, where, older_than_ms=60_000, limit=2) == []
 
     assert {*await line(backend, where)} == {*young}
     assert [await state(backend, job_id) for job_id in old] == [None, None, None]
@@ -167,7 +168,7 @@ async def test_clean_finds_old_jobs_behind_many_young_ones(
     for _ in range(5):
         await add(backend, *(job(lifo=True) for _ in range(500)))
 
-    assert await backend.bulk.clean(Q, State.WAIT, older_than_ms=60_000, limit=10) == 1
+    assert await backend.bulk.clean(Q, State.WAIT, older_than_ms=60_000, limit=10) == [old]
     assert await state(backend, old) is None
     assert await counts(backend) == {State.WAIT: 2_500}
 
@@ -175,9 +176,11 @@ async def test_clean_finds_old_jobs_behind_many_young_ones(
 async def test_clean_of_age_nothing_removes_all_of_a_state(
     backend: Backend, worker: HandWorker
 ) -> None:
-    await finish_all(backend, worker, "failed", 5)
+    own = await bring(backend, worker, State.FAILED, job_id="ours")
+    ids = await finish_all(backend, worker, "failed", 5)
 
-    assert await backend.bulk.clean(Q, State.FAILED, older_than_ms=0, limit=100) == 5
+    found = await backend.bulk.clean(Q, State.FAILED, older_than_ms=0, limit=100)
+    assert sorted(found) == sorted([own, *ids])
 
 
 @pytest.mark.parametrize("paused_first", [False, True])
@@ -191,7 +194,7 @@ async def test_bulk_verbs_on_an_unknown_queue_do_nothing(
     assert await backend.bulk.promote(Q, limit=9) == 0
     assert await backend.bulk.drain(Q, delayed=True, limit=9) == 0
     for where in (State.WAIT, State.FAILED):
-        assert await backend.bulk.clean(Q, where, older_than_ms=0, limit=9) == 0
+        assert await backend.bulk.clean(Q, where, older_than_ms=0, limit=9) == []
     assert (
         await backend.bulk.retry(
             Q, State.FAILED, limit=9, finished_until_ms=2**60, reset_attempts=True

@@ -520,3 +520,85 @@ async def test_running_task_keeps_as_many_lines_as_it_may(
 
 async def test_no_words_need_no_answer(backend: Backend) -> None:
     assert await backend.dispatch.speak([]) == []
+
+
+async def test_payload_from_within_is_what_the_next_attempt_gets(
+    backend: Backend, worker: HandWorker
+) -> None:
+    job_id = await add_one(backend, data='{"step":0}')
+    claimed = await worker.claim_one()
+
+    said = [
+        speech(claimed, data='{"step":1}', progress="1", line="one"),
+        speech(claimed, data='{"step":2}'),
+    ]
+    assert await backend.dispatch.speak(said) == ["ok", "ok"]
+    found = await record(backend, job_id)
+    assert (found.data, found.progress) == ('{"step":2}', "1")
+    assert await worker.end(claimed, "retried", reason="again") == "ok"
+
+    again = await worker.claim_one()
+    assert (again.id, again.data) == (job_id, '{"step":2}')
+
+
+@pytest.mark.parametrize("end", ["completed", "retried", "released"])
+async def test_payload_that_comes_too_late_changes_nothing(
+    backend: Backend, worker: HandWorker, end: Any
+) -> None:
+    job_id = await add_one(backend, data='{"step":0}')
+    claimed = await worker.claim_one()
+    await worker.end(claimed, end)
+
+    assert await backend.dispatch.speak([speech(claimed, data="[]")]) == ["lease_lost"]
+    assert (await record(backend, job_id)).data == '{"step":0}'
+
+
+async def test_payload_of_a_job_that_is_gone_is_too_late(
+    backend: Backend, worker: HandWorker
+) -> None:
+    await add_one(backend)
+    claimed = await worker.claim_one()
+    await backend.limits.pause(Q)
+    await backend.bulk.obliterate(Q, force=True, limit=9)
+
+    assert await backend.dispatch.speak([speech(claimed, data="[]")]) == ["lease_lost"]
+    assert await backend.jobs.get(Q, claimed.id) is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [(0, []), (1, ["trace 4"]), (3, ["trace 2", "trace 3", "trace 4"]), (50, None)],
+)
+async def test_newest_tracebacks_stay_as_many_as_the_job_says(
+    backend: Backend, worker: HandWorker, keep: int, kept: list[str] | None
+) -> None:
+    other = await add_one(backend, "other")
+    job_id = await add_one(backend, opts=f'{{"stackTraceLimit":{keep}}}')
+    (beside,) = await worker.claim("other")
+    for number in range(5):
+        claimed = await worker.claim_one()
+        facts: dict[str, Any] = {"reason": "no", "traceback": f"trace {number}"}
+        kind: Any = "failed" if number == 4 else "retried"
+        await worker.end(claimed, kind, keep_traces=keep, **facts)
+    await worker.end(beside, "failed", reason="no", traceback="of the other")
+
+    attempts = (await record(backend, job_id)).attempts
+    assert [one.error for one in attempts] == ["no"] * 5
+    every = [f"trace {number}" for number in range(5)]
+    left = every if kept is None else kept
+    assert [one.traceback for one in attempts] == [None] * (5 - len(left)) + left
+    found = await record(backend, other, "other")
+    assert [one.traceback for one in found.attempts] == ["of the other"]
+
+
+async def test_limit_of_tracebacks_counts_only_attempts_that_have_one(
+    backend: Backend, worker: HandWorker
+) -> None:
+    job_id = await add_one(backend, opts='{"stackTraceLimit":2}')
+    for number in range(6):
+        trace = None if number % 2 else f"trace {number}"
+        kind: Any = "snoozed" if trace is None else "retried"
+        await worker.end(await worker.claim_one(), kind, traceback=trace, keep_traces=2)
+
+    attempts = (await record(backend, job_id)).attempts
+    assert [one.traceback for one in attempts] == [None, None, "trace 2", None, "trace 4", None]

@@ -17,12 +17,14 @@ from tests.support.contract import (
     job,
     line,
     record,
+    speech,
     state,
     told,
 )
 
 from toril.core.errors import JobNotFoundError, WrongStateError
-from toril.engine.contract import Backend
+from toril.engine.contract import Backend, NewNode
+from toril.engine.flow import ParentRef
 from toril.engine.states import ALLOWED, LOOSE, State, Verb
 from toril.testing.clock import ManualClock
 
@@ -35,6 +37,7 @@ NAMING: dict[Verb, Act] = {
         Q, job_id, priority=3, lifo=False
     ),
     "update_data": lambda backend, job_id: backend.jobs.update_data(Q, job_id, data="[]"),
+    "set_progress": lambda backend, job_id: backend.jobs.set_progress(Q, job_id, progress="7"),
     "cancel": lambda backend, job_id: backend.jobs.cancel(Q, job_id, reason="no"),
 }
 """Verbs that raise if the job does not exist."""
@@ -325,3 +328,43 @@ async def test_retried_cancelled_job_is_wanted_again(backend: Backend, worker: H
 
     assert claimed.deferred_failure is None
     assert worker.renew(claimed).cancelled == []
+
+
+@pytest.mark.parametrize("where", ALLOWED["set_progress"])
+async def test_progress_is_set_from_outside(
+    backend: Backend, worker: HandWorker, where: State
+) -> None:
+    if where is State.WAITING_CHILDREN:
+        job_id = "P"
+        parent, child = job(job_id=job_id), job(job_id="C")
+        await backend.flows.add(
+            [NewNode(job=parent, waits=True), NewNode(job=child, parent=ParentRef(Q, job_id))]
+        )
+    else:
+        job_id = await bring(backend, worker, where)
+    before = await backend.events.latest(Q)
+
+    await backend.jobs.set_progress(Q, job_id, progress='{"done":3}')
+
+    found = await record(backend, job_id)
+    assert (found.progress, found.state) == ('{"done":3}', where)
+    assert await told(backend, after=before) == [
+        ("progress", {"jobId": job_id, "data": '{"done":3}'})
+    ]
+
+
+async def test_progress_from_within_and_from_outside_take_turns(
+    backend: Backend, worker: HandWorker
+) -> None:
+    job_id = await add_one(backend)
+    claimed = await worker.claim_one()
+
+    await backend.dispatch.speak([speech(claimed, progress="1")])
+    await backend.jobs.set_progress(Q, job_id, progress="2")
+    assert (await record(backend, job_id)).progress == "2"
+    await backend.dispatch.speak([speech(claimed, progress="3")])
+    await worker.end(claimed, "completed", value="1")
+
+    with pytest.raises(WrongStateError, match="is completed; only jobs that have not finished"):
+        await backend.jobs.set_progress(Q, job_id, progress="4")
+    assert (await record(backend, job_id)).progress == "3"

@@ -58,6 +58,22 @@ async def test_log_lines_are_read_in_pages(backend: Backend) -> None:
     assert await backend.logs.read(Q, job_id, start=0, limit=0) == ([], 7)
 
 
+async def test_log_lines_are_read_in_pages_from_the_newest(backend: Backend) -> None:
+    job_id = await add_one(backend)
+    for number in range(7):
+        await backend.logs.add(Q, job_id, str(number), keep=100)
+
+    async def page(start: int, limit: int) -> tuple[list[str], int]:
+        return await backend.logs.read(Q, job_id, start=start, limit=limit, newest_first=True)
+
+    assert await page(0, 3) == (["6", "5", "4"], 7)
+    assert await page(3, 3) == (["3", "2", "1"], 7)
+    assert await page(6, 3) == (["0"], 7)
+    assert await page(7, 3) == ([], 7)
+    assert await page(2, 0) == ([], 7)
+    assert await page(0, 10**9) == ([str(number) for number in reversed(range(7))], 7)
+
+
 async def test_log_keeps_its_newest_lines(backend: Backend) -> None:
     job_id = await add_one(backend)
     kept = [await backend.logs.add(Q, job_id, str(number), keep=3) for number in range(5)]

@@ -511,10 +511,12 @@ class Stores(RuleBasedStateMachine):
             for label in self.model.queues[queue].labels(state)
             if self.model.jobs[label].finished_ms <= until_ms
         ][:limit]
-        self.all_say(
-            len(found),
-            lambda one: one.backend.bulk.clean(queue, state, older_than_ms=age_ms, limit=limit),
-        )
+
+        async def clean(one: Driven) -> list[int]:
+            gone = await one.backend.bulk.clean(queue, state, older_than_ms=age_ms, limit=limit)
+            return one.labels(queue, gone, self.model)
+
+        self.all_say(found, clean)
         for label in found:
             self.model.remove(self.model.jobs[label])
 

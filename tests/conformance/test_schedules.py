@@ -337,7 +337,7 @@ async def test_next_job_is_its_schedules_to_remove(
     assert await backend.bulk.drain(Q, delayed=True, limit=1) == 1
     assert await backend.bulk.drain(Q, delayed=True, limit=10) == 1
     for where in (State.WAIT, State.DELAYED):
-        assert await backend.bulk.clean(Q, where, older_than_ms=0, limit=10) == 0
+        assert await backend.bulk.clean(Q, where, older_than_ms=0, limit=10) == []
     assert await backend.moving.remove(Q, State.WAIT, [made.job_id]) == [False]
     assert await state(backend, made.job_id) is State.WAIT
     assert await state(backend, plain[0]) is None

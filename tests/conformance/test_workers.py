@@ -7,7 +7,7 @@ import pytest
 from tests.support.contract import HandWorker, Q, add_one
 
 from toril.engine.contract import Backend
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
 from toril.testing.clock import ManualClock
 
 
@@ -41,17 +41,28 @@ async def test_workers_come_oldest_first(backend: Backend) -> None:
     assert [found.id for found in await backend.workers.list()] == ["c", "b", "a"]
 
 
-async def test_beat_renews_what_is_known(backend: Backend, clock: ManualClock) -> None:
+@pytest.mark.parametrize("claiming", ["open", "paused", "quiet"])
+async def test_beat_renews_what_is_known(
+    backend: Backend, clock: ManualClock, claiming: Claiming
+) -> None:
     await backend.workers.register(worker_record())
     clock.advance(5)
     assert [found.beat_age_ms for found in await backend.workers.list()] == [5_000]
 
-    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, claiming=claiming, resident_bytes=9)
 
-    assert known
+    assert known == (True, None)
     assert await backend.workers.list() == [
-        msgspec.structs.replace(worker_record(), running=7, quiet=True, resident_bytes=9)
+        msgspec.structs.replace(
+            worker_record(),
+            running=7,
+            quiet=claiming == "quiet",
+            paused=claiming == "paused",
+            resident_bytes=9,
+        )
     ]
+    await backend.workers.register((await backend.workers.list())[0])
+    assert claiming_of((await backend.workers.list())[0]) == claiming
 
 
 @pytest.mark.needs("stopwatch")
@@ -65,10 +76,45 @@ async def test_calendar_that_jumps_does_not_age_a_worker(
 
 
 async def test_beat_of_an_unknown_worker_registers_none(backend: Backend) -> None:
-    known = backend.workers.beat("w", running=7, quiet=True, resident_bytes=9)
+    known = backend.workers.beat("w", running=7, claiming="quiet", resident_bytes=9)
 
-    assert not known
+    assert known == (False, None)
     assert await backend.workers.list() == []
+
+
+async def test_wish_is_heard_with_each_beat_until_there_is_another(backend: Backend) -> None:
+    await backend.workers.register(worker_record("a"))
+    await backend.workers.register(worker_record("b"))
+
+    def beat(worker_id: str) -> Heard:
+        return backend.workers.beat(worker_id, running=0, claiming="open", resident_bytes=1)
+
+    assert beat("a") == (True, None)
+    assert await backend.workers.tell("a", "pause:ä 1")
+    assert [beat("a"), beat("a"), beat("b")] == [
+        (True, "pause:ä 1"), (True, "pause:ä 1"), (True, None),
+    ]  # fmt: skip
+    assert await backend.workers.tell("a", "resume:2")
+    assert beat("a") == (True, "resume:2")
+
+
+async def test_wish_for_a_worker_that_is_not_there_is_left_for_nobody(backend: Backend) -> None:
+    assert not await backend.workers.tell("gone", "stop")
+    await backend.workers.register(worker_record("gone"))
+    heard = backend.workers.beat("gone", running=0, claiming="open", resident_bytes=1)
+    assert heard == (True, None)
+
+    assert await backend.workers.tell("gone", "stop")
+    await backend.workers.deregister("gone")
+    assert not await backend.workers.tell("gone", "pause")
+    await backend.workers.register(worker_record("gone"))
+    assert backend.workers.beat("gone", running=0, claiming="open", resident_bytes=1) == (
+        True,
+        None,
+    )
+
+    await backend.workers.declare_dead("gone")
+    assert not await backend.workers.tell("gone", "stop")
 
 
 async def test_deregistered_worker_is_gone(backend: Backend) -> None:
@@ -127,7 +173,7 @@ async def test_names_that_a_worker_can_run_are_listed(
     backend: Backend, tasks: dict[str, list[str]] | None
 ) -> None:
     await backend.workers.register(msgspec.structs.replace(worker_record(), tasks=tasks))
-    backend.workers.beat("w", running=0, quiet=False, resident_bytes=2**33)
+    backend.workers.beat("w", running=0, claiming="open", resident_bytes=2**33)
 
     assert [found.tasks for found in await backend.workers.list()] == [tasks]
 

@@ -575,6 +575,16 @@ def test_workers_that_stop_take_nothing() -> None:
     assert kinds(facts(workers=[*quiet, worker("w3")])) == ["in-line"]
 
 
+def test_workers_that_are_paused_take_nothing_for_now() -> None:
+    paused = [worker(paused=True), worker("w2", quiet=True)]
+
+    assert kinds(facts(workers=paused)) == ["workers-paused", "in-line"]
+    found = the(ReasonKind.WORKERS_PAUSED, facts(workers=paused))
+    assert found.values == {"workers": ["w1", "w2"]}
+    assert "`worker.resume()`" in found.sentence
+    assert kinds(facts(workers=[*paused, worker("w3")])) == ["in-line"]
+
+
 def test_hold_is_told_with_what_is_left() -> None:
     known = facts(figures=queue(hold_left_ms=30_000))
 

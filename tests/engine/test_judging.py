@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,9 @@ from toril.core.errors import InvalidOptionError, InvalidPayloadError, UnknownTa
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze
+from toril.engine.retried_job import RetriedJob
 from toril.engine.texts import storable
+from toril.testing import MemoryApp
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLAIN = RetryPolicy(max_attempts=3, base_s=1.0)
@@ -97,6 +100,86 @@ def test_a_wait_function_that_raises_does_not_stop_the_retry() -> None:
     verdict = judge(OSError("busy"), RetryPolicy(wait=broken), attempts_made=1, draw=0)
     assert (verdict.kind, verdict.wait_s) == ("retried", 1.0)
     assert "ZeroDivisionError" in (verdict.reason or "")
+
+
+JOB = RetriedJob(
+    id="7",
+    queue="mail",
+    task="send",
+    attempts_made=2,
+    max_attempts=5,
+    created_at_ms=1_000,
+    raw_data='{"to":"jo"}',
+    raw_options='{"attempts":5}',
+)
+
+
+class Rule:
+    """A rule that is an object."""
+
+    def __call__(self, made: int, error: BaseException, job: RetriedJob) -> float:
+        return job.attempts_made * 3.0
+
+    def method(self, made: int, error: BaseException, job: RetriedJob) -> float | None:
+        return None if job.data["to"] == "jo" else 1.0
+
+
+def named(made: int, error: BaseException, job: RetriedJob | None = None) -> float:
+    return 0.0 if job is None else 4.0
+
+
+def with_another_default(made: int, error: BaseException, factor: float = 6.0) -> float:
+    return factor
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [
+        (Rule(), 6.0),
+        (Rule().method, None),
+        (named, 4.0),
+        (with_another_default, 6.0),
+        (lambda made, error: made * 1.0, 2.0),
+        (lambda made, error, job: job.options["attempts"] + job.created_at.second, 6.0),
+        (lambda *all_of_it: len(all_of_it), 2.0),
+    ],
+)
+def test_a_rule_that_takes_the_job_is_told_it(wait: Any, expected: float | None) -> None:
+    policy = RetryPolicy(max_attempts=5, wait=wait)
+
+    verdict = judge(OSError("busy"), policy, attempts_made=2, draw=0, job=lambda: JOB)
+
+    assert (verdict.kind, verdict.wait_s) == (
+        ("failed", 0.0) if expected is None else ("retried", expected)
+    )
+
+
+def test_the_job_is_not_made_for_a_policy_without_a_rule() -> None:
+    def never() -> RetriedJob:
+        raise AssertionError
+
+    assert judge(OSError(), PLAIN, attempts_made=1, draw=0, job=never).kind == "retried"
+
+
+async def test_a_worker_tells_the_rule_which_job_has_failed(toril_app: MemoryApp) -> None:
+    told: list[RetriedJob] = []
+
+    def wait(made: int, error: BaseException, job: RetriedJob) -> float | None:
+        told.append(job)
+        return None
+
+    @toril_app.task(queue="mail", retry=RetryPolicy(max_attempts=3, wait=wait))
+    async def send(to: str) -> None:
+        raise OSError("busy")
+
+    job = await send.with_options(max_attempts=4).enqueue(to="jo")
+    await toril_app.run_until_idle()
+
+    (found,) = told
+    assert (found.id, found.queue, found.task) == (job.id, "mail", "send")
+    assert (found.attempts_made, found.max_attempts) == (1, 4)
+    assert (found.data, found.options["attempts"]) == ({"to": "jo"}, 4)
+    assert found.created_at == (await job.info()).created_at
 
 
 @given(st.text(st.characters()))

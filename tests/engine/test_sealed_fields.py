@@ -425,3 +425,57 @@ def test_sealed_payload_is_plain_json_for_other_languages() -> None:
 
     assert list(data) == ["card", "note"]
     assert list(data["card"]) == ["$sealed"]
+
+
+async def test_payload_that_the_task_changes_is_sealed_for_the_next_attempt(
+    app: App, url: str
+) -> None:
+    seen: list[str] = []
+
+    @app.task(queue="pay", sealed=("card",), retry=TWICE)
+    async def charge(context: Context, card: str) -> None:
+        seen.append(card)
+        if card != SECRET:
+            await context.update_data({"card": SECRET})
+            assert context.data == {"card": SECRET}
+            raise ValueError("once more")
+
+    job = await charge.enqueue("other")
+    async with working(app):
+        await job.result(timeout_s=10)
+
+    assert seen == ["other", SECRET]
+    assert_hidden(url)
+
+
+async def test_job_that_is_claimed_by_hand_is_opened_and_its_result_is_sealed(
+    app: App, url: str
+) -> None:
+    @app.task(queue="pay", sealed=("card",))
+    async def charge(card: str) -> dict[str, str]:
+        return {"card": card}
+
+    await charge.enqueue(SECRET)
+    async with app.claims("pay") as claims:
+        job = await claims.claim()
+        assert job is not None
+        assert job.data == {"card": SECRET}
+        await job.complete({"card": job.data["card"]})
+
+    assert_hidden(url)
+
+
+async def test_job_that_is_claimed_by_hand_fails_without_its_key(url: str) -> None:
+    first, second = app_on(url), app_on(url, NEW)
+    for app in (first, second):
+
+        @app.task(queue="pay", sealed=("card",))
+        async def charge(card: str) -> None: ...
+
+    job = await first.queue("pay").add("charge", {"card": SECRET})
+    async with second.claims("pay") as claims:
+        waiting = asyncio.create_task(claims.claim())
+        await wait_until(lambda: _is_failed(second, job.id), what="the failure")
+        waiting.cancel()
+    await first.close()
+    await second.close()

@@ -61,5 +61,6 @@ def test_verbs_are_allowed_where_their_arrows_begin() -> None:
         "change_delay": {State.DELAYED},
         "change_priority": set(State),
         "update_data": set(State) - {State.ACTIVE},
+        "set_progress": set(State) - set(FINISHED),
         "cancel": {*line, State.DELAYED, State.WAITING_CHILDREN, State.ACTIVE},
     }

@@ -61,14 +61,14 @@ async def test_cleaning_removes_finished_jobs_by_age(
     @toril_app.task()
     async def note() -> None: ...
 
-    await note.enqueue()
+    old = await note.enqueue()
     await toril_app.run_until_idle()
     toril_clock.advance(3600)
     await note.enqueue()
     await toril_app.run_until_idle()
     queue = toril_app.queue("default")
 
-    assert await queue.clean(State.COMPLETED, older_than=60) == 1
+    assert await queue.clean(State.COMPLETED, older_than=60) == [old.id]
     assert len((await queue.jobs(State.COMPLETED)).jobs) == 1
 
 

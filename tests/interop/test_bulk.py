@@ -74,9 +74,9 @@ async def test_toril_cleans_and_drains_lines_of_node(app: App, node: Node) -> No
             await node.add_bulk("paint", [("cars", {}, {**options}) for _ in range(3)])
 
     await add_theirs()
-    assert await queue.clean(State.WAIT, limit=2) == 2
-    assert await queue.clean(State.PRIORITIZED, limit=1) == 1
-    assert await queue.clean(State.DELAYED) == 3
+    assert len(await queue.clean(State.WAIT, limit=2)) == 2
+    assert len(await queue.clean(State.PRIORITIZED, limit=1)) == 1
+    assert len(await queue.clean(State.DELAYED)) == 3
     assert await node.counts("paint", "waiting", "prioritized", "delayed") == {
         "waiting": 1,
         "prioritized": 2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from urllib.parse import parse_qsl, urlencode
 
 from toril.backends.forks import FORKS
 from toril.backends.sqlite.urls import Durability, FileOptions
@@ -36,6 +37,7 @@ def open_backend(
     otherwise: FileOptions = DEFAULTS,
     answer_timeout_s: float = 15.0,
     redis_credentials: RedisCredentials | None = None,
+    prefix: str | None = None,
 ) -> Backend:
     """Open the store at `url`; its file is made when it is not there.
 
@@ -55,6 +57,7 @@ def open_backend(
             seconds; unless the URL says it.
         redis_credentials: Called for each new connection to a Redis server. It returns a password,
             or a user and a password; it may be async, and a plain one runs in a thread.
+        prefix: With what all keys on a Redis server begin. Default: what the URL says, else `bull`.
 
     Raises:
         InvalidOptionError: The URL makes no sense.
@@ -62,8 +65,10 @@ def open_backend(
     """
     if durability is not None:
         otherwise = replace(otherwise, durability=durability)
+    if prefix is not None and isinstance(url, str):
+        url = with_prefix(url, prefix)
     if not isinstance(url, str):
-        return _open_redis(url, clock, answer_timeout_s, redis_credentials)
+        return _open_redis(url, clock, answer_timeout_s, redis_credentials, prefix)
     require(url != "", "url", url, "a URL such as 'sqlite:///toril.db'")
     scheme, separator, rest = url.partition("://")
     # Nothing behind the scheme is ever shown: in a URL with a mistake it may hold a password.
@@ -87,11 +92,44 @@ def open_backend(
     return open_sqlite(path, options=options, clock=clock or SystemClock(), create=create)
 
 
+def with_prefix(url: str, prefix: str) -> str:
+    """Return the URL of a Redis server with a prefix of keys in it.
+
+    Raises:
+        InvalidOptionError: It is no prefix, or the URL has another, or is a file's.
+    """
+    check_prefix(prefix)
+    scheme, _, rest = url.partition("://")
+    if not rest or scheme == "sqlite":
+        raise InvalidOptionError("prefix: only for a Redis server; this store is a file")
+    _, mark, query = rest.partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True)).get("prefix")
+    if given is None:
+        return f"{url}{'&' if mark else '?'}{urlencode({'prefix': prefix})}"
+    if given != prefix:
+        raise InvalidOptionError(
+            f"prefix={prefix!r}: the URL says prefix={given!r}; give one of them"
+        )
+    return url
+
+
+def check_prefix(prefix: str) -> str:
+    """Return a prefix of keys if it is one.
+
+    Raises:
+        InvalidOptionError: It is empty, or no text.
+    """
+    good = isinstance(prefix, str) and prefix != ""
+    require(good, "prefix", prefix, "a text of at least one character")
+    return prefix
+
+
 def _open_redis(
     url: object,
     clock: Clock | None,
     answer_timeout_s: float,
     credentials: RedisCredentials | None,
+    prefix: str | None = None,
 ) -> Backend:
     try:
         with FORKS.importing:
@@ -108,6 +146,8 @@ def _open_redis(
         address = parse(url, answer_timeout_s=answer_timeout_s)
     else:
         address = replace(from_client(url), answer_timeout_s=answer_timeout_s)
+        if prefix is not None:
+            address = replace(address, prefix=check_prefix(prefix))
     if credentials is not None:
         require(callable(credentials), "redis_credentials", "…", "a function")
         if address.password is not None or address.credentials is not None:

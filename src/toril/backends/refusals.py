@@ -11,6 +11,7 @@ _DONE: dict[Verb, str] = {
     "promote": "promoted",
     "change_delay": "delayed anew",
     "update_data": "changed",
+    "set_progress": "given another progress",
     "cancel": "cancelled",
 }
 """How a sentence about each verb ends. `change_priority` is refused in no state."""
@@ -34,6 +35,8 @@ def wrong_state(queue: str, job_id: str, state: State, verb: Verb) -> WrongState
             f"is {state}; only jobs that wait for no children can be {done}; cancel it first, or"
             " remove its whole flow"
         )
+    elif verb == "set_progress":
+        text = f"is {state}; only jobs that have not finished can be {_DONE[verb]}"
     else:
         which = "jobs that no worker holds" if unheld else f"{' or '.join(ALLOWED[verb])} jobs"
         text = f"is {state}; only {which} can be {_DONE[verb]}"

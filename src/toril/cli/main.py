@@ -28,6 +28,7 @@ COMMANDS = {
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
+    "tell": ("workers:tell", "Tell a worker to pause, resume, take no more jobs or stop."),
     "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
     "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),

@@ -312,6 +312,10 @@ def clean(
     as_json: bool,
 ) -> None:
     """Remove jobs of one state from QUEUE, oldest first."""
+
+    async def act(found: Queue, progress: Progress) -> int:
+        return len(await found.clean(state, older_than=older_than, limit=most, progress=progress))
+
     _remove(
         queue,
         url,
@@ -320,9 +324,7 @@ def clean(
         count=lambda info: min(_count(info, state), most or _count(info, state)),
         which=f"{state} ",
         older_than_s=older_than,
-        act=lambda found, progress: found.clean(
-            state, older_than=older_than, limit=most, progress=progress
-        ),
+        act=act,
     )
 
 

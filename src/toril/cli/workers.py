@@ -1,10 +1,11 @@
-"""`toril workers`: lists live workers, their hosts and the jobs that they run."""
+"""`toril workers`, `toril tell`: lists live workers, and tells one what to do."""
 
 from __future__ import annotations
 
 import click
 
 from toril.cli.access import ask
+from toril.cli.codes import STATE, RefusedError
 from toril.cli.options import store_options
 from toril.cli.output import (
     DIM,
@@ -18,6 +19,7 @@ from toril.cli.output import (
     short_duration,
 )
 from toril.engine.info import WorkerInfo
+from toril.engine.wishes import WISHES, Wish
 
 SILENT_S = 7.5
 """Three heartbeats missed."""
@@ -62,6 +64,8 @@ def state(worker: WorkerInfo) -> Cell:
     """Return how a worker does, in a word."""
     if worker.beat_age_s > SILENT_S:
         return Cell("silent", WARN)
+    if worker.paused:
+        return Cell("paused", WARN)
     return Cell("quiet", WARN) if worker.quiet else Cell("working", GOOD)
 
 
@@ -76,6 +80,7 @@ def as_facts(worker: WorkerInfo) -> dict[str, object]:
         "concurrency": worker.concurrency,
         "running": worker.running,
         "quiet": worker.quiet,
+        "paused": worker.paused,
         "started_at": worker.started_at,
         "beat_age_s": worker.beat_age_s,
         "resident_bytes": worker.resident_bytes,
@@ -99,3 +104,22 @@ def workers(url: str | None, as_json: bool) -> None:
         output.table(COLUMNS, [row(worker) for worker in found])
     else:
         output.say("No worker is alive: start one with toril worker MODULE:APP.")
+
+
+@click.command()
+@click.argument("worker_id", metavar="WORKER")
+@click.argument("wish", type=click.Choice(WISHES))
+@store_options
+def tell(worker_id: str, wish: Wish, url: str | None, as_json: bool) -> None:
+    """Tell WORKER, by its id, to pause, resume, take no more jobs (quiet) or stop.
+
+    It hears it with its next heartbeat, within 3 seconds. `toril workers` lists the ids.
+    """
+    found = ask(url, lambda app: app.tell_worker(worker_id, wish))
+    if not found:
+        raise RefusedError(
+            f"no worker {worker_id!r} is alive: toril workers lists those that are", STATE
+        )
+    Output(as_json=as_json).done(
+        {"worker": worker_id, "wish": wish}, f"Worker {worker_id} is told to {wish}."
+    )

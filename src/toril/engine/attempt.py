@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Literal
+from typing import Any
 
 from toril.core.loggers import logger
-from toril.engine.context import Context
+from toril.engine.context import Context, StopKind
 from toril.engine.contract.dispatch import HeldJob
 from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
 
 log = logger("toril.worker")
-
-StopKind = Literal["timeout", "cancelled", "lease_lost", "released"]
 
 
 class Attempt:
@@ -103,9 +101,9 @@ class Attempt:
         self.nudges += 1
         self.nudged_s = time.monotonic()
         if self.context is not None:
-            self.context.cancel(self.stop_reason)
+            self.context.cancel(self.stop_reason, self.stop_kind)
         if self.task is not None and self.begun:
             try:
-                self.task.cancel()
+                self.task.cancel(self.stop_reason)  # the message of its `CancelledError`
             except BaseException:  # a future of the task's own that cannot be cancelled
                 log.exception("%s could not be told to end", self.label)

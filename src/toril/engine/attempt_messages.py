@@ -1,4 +1,4 @@
-"""Receives what tasks send through their `Context`: progress, log lines, follow-up jobs.
+"""Receives what tasks send through their `Context`: progress, log lines, payloads, follow-up jobs.
 
 A task runs on the worker's loop, in a thread or in a child process. If it has to wait, or is
 refused, it does so in the call.
@@ -14,6 +14,7 @@ from typing import Any
 from toril.core.codec import decode, encode_text
 from toril.engine.attempt import Attempt
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade, TaskMessage
+from toril.engine.context_data import DataChanged, change_data
 from toril.engine.context_flows import FlowAsked
 from toril.engine.contract.dispatch import AttemptMessage
 from toril.engine.flow_asking import FlowAsking
@@ -64,7 +65,7 @@ class AttemptMessages:
             self._add_follow_up(attempt, message)
             return None
         if not isinstance(message, ProgressMade | LineLogged):
-            answer = self._asking.answer(attempt.claimed, message, trusted=True)
+            answer = self._answer(attempt, message, trusted=True)
             if asyncio._get_running_loop() is self._loop:
                 return answer
             return asyncio.run_coroutine_threadsafe(answer, self._loop)
@@ -100,8 +101,15 @@ class AttemptMessages:
             case ProgressMade(value):
                 self._reserve_and_send(attempt, ProgressMade(encode_text(decode(value))))
             case _:
-                return self._asking.answer(attempt.claimed, message, trusted=False)
+                return self._answer(attempt, message, trusted=False)
         return None
+
+    def _answer(
+        self, attempt: Attempt, question: DataChanged | FlowAsked, *, trusted: bool
+    ) -> Coroutine[Any, Any, bytes]:
+        if isinstance(question, DataChanged):
+            return change_data(attempt, question.data, self._sender)
+        return self._asking.answer(attempt.claimed, question, trusted=trusted)
 
     def _reserve_and_send(self, attempt: Attempt, message: ProgressMade | LineLogged) -> None:
         message = _without_sealed(attempt, message)

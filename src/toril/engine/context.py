@@ -10,23 +10,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ParamSpec, Protocol, overload
+from typing import Any, Literal, ParamSpec, Protocol, overload
 
 import msgspec
 
 from toril.core.clock import moment
-from toril.core.codec import Json, decode, encode_text
+from toril.core.codec import Json, decode
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.core.reading import read
+from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked, FlowContext
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
+from toril.engine.progress import progress_text
 from toril.engine.texts import MAX_LINE_BYTES, beginning
 
-MAX_PROGRESS_BYTES = 64 * 1024
-"""Largest report of progress, as JSON."""
-
 P = ParamSpec("P")
+
+StopKind = Literal["timeout", "cancelled", "lease_lost", "released"]
+"""Why an attempt has to end. `timeout`: its time is up. `cancelled`: somebody cancelled the job.
+`lease_lost`: the worker holds the job no more; another may run it by now. `released`: the worker
+stops, and gives the job back."""
 
 
 class ProgressMade(msgspec.Struct, tag="progress", frozen=True):
@@ -57,7 +62,7 @@ class NamedFollowUp(msgspec.Struct, tag="named_follow_up", frozen=True):
     """None: the queue of the named task."""
 
 
-TaskMessage = ProgressMade | LineLogged | FollowUp | NamedFollowUp
+TaskMessage = ProgressMade | LineLogged | FollowUp | NamedFollowUp | DataChanged
 
 
 class Enqueueable(Protocol[P]):
@@ -90,12 +95,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
     created_at_ms: int
     timeout_s: float | None = None
+    opts: str = "{}"
+    """The job's stored options, as JSON text."""
 
 
 class Context(FlowContext):
     """One attempt, as its task sees it."""
 
-    __slots__ = ("_cancelled", "_data", "_deadline_s", "_emit", "_reason", "_store", "facts")
+    __slots__ = (
+        "_cancelled",
+        "_data",
+        "_deadline_s",
+        "_emit",
+        "_kind",
+        "_reason",
+        "_store",
+        "facts",
+    )
 
     def __init__(
         self,
@@ -119,6 +135,7 @@ class Context(FlowContext):
         self._store = store
         self._cancelled = threading.Event()
         self._reason = ""
+        self._kind: StopKind | None = None
         # A stopwatch of this process: a calendar that jumps must not move a deadline.
         self._deadline_s = None if facts.timeout_s is None else time.monotonic() + facts.timeout_s
 
@@ -154,11 +171,24 @@ class Context(FlowContext):
 
     @property
     def data(self) -> Any:
-        """The payload as it was stored, with the fields that no parameter takes.
+        """The payload as it is stored, with the fields that no parameter takes.
 
-        Read anew each time.
+        Read anew each time. After `update_data` it is the new one.
         """
         return decode(self._data)
+
+    @property
+    def raw_data(self) -> str:
+        """The payload as it is stored: JSON text, before anything read it."""
+        return self._data if isinstance(self._data, str) else self._data.decode()
+
+    @property
+    def options(self) -> Any:
+        """The job's options as they were stored, with BullMQ's names and milliseconds.
+
+        A `RawText` if they cannot be decoded: other programs write to the store, too.
+        """
+        return read(self.facts.opts)
 
     @property
     def created_at(self) -> datetime:
@@ -185,6 +215,24 @@ class Context(FlowContext):
     def cancelled(self) -> bool:
         """Whether the attempt should end: cancelled, out of time, or its lease was lost."""
         return self._cancelled.is_set()
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why the attempt should end, as a sentence; None while it need not.
+
+        A coroutine finds it in the `CancelledError` that ends it, too, as its argument.
+        """
+        return self._reason if self._cancelled.is_set() else None
+
+    @property
+    def cancel_kind(self) -> StopKind | None:
+        """Why the attempt should end, as a word; None while it need not.
+
+        `timeout`: its time is up. `cancelled`: somebody cancelled the job. `lease_lost`: the worker
+        does not hold the job any more, and another may run it by now: change nothing that it would
+        find. `released`: the worker stops and gives the job back, to be run again.
+        """
+        return self._kind
 
     def raise_if_cancelled(self) -> None:
         """End the attempt here if it should end.
@@ -216,10 +264,7 @@ class Context(FlowContext):
         Raises:
             TypeError, ValueError: It is not JSON, or over 64 KiB of it.
         """
-        text = encode_text(value)
-        if len(text) > MAX_PROGRESS_BYTES // 4 and len(text.encode()) > MAX_PROGRESS_BYTES:
-            raise ValueError(f"progress: {len(text)} characters of JSON; at most 64 KiB")
-        self._emit(ProgressMade(text))
+        self._emit(ProgressMade(progress_text(value)))
 
     def log(self, line: str) -> None:
         """Add a line to the job's log. Old lines go past `keep_logs`; one over 256 KiB is cut.
@@ -228,6 +273,31 @@ class Context(FlowContext):
         event loop, where waiting would block all, lines are dropped, and the log says how many.
         """
         self._emit(LineLogged(beginning(str(line), MAX_LINE_BYTES)))
+
+    async def update_data(self, data: Json) -> None:
+        """Replace the job's payload: the next attempt begins with this one, on whatever worker.
+
+        So a long task keeps how far it has come. When this returns, the payload is stored. The
+        arguments of this attempt stay as they are; `data` is the new payload.
+
+        Parameters:
+            data: All parameters of the task by their names on the wire, as for `queue.add`.
+
+        Raises:
+            InvalidPayloadError: It is not JSON, or does not fit the task.
+            PayloadTooLargeError: It is over the task's `max_payload_bytes`.
+            LeaseLostError: The attempt does not hold its job any more. Nothing was changed.
+            BackendError: The store did not answer; it may have stored the payload.
+        """
+        text = payload_text(self.facts.task, data)
+        await self._ask(DataChanged(text))
+        self._data = text
+
+    def update_data_sync(self, data: Json) -> None:
+        """The same for plain code."""
+        text = payload_text(self.facts.task, data)
+        self._ask_sync(DataChanged(text))
+        self._data = text
 
     @overload
     def enqueue(self, task: Enqueueable[P], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
@@ -270,9 +340,9 @@ class Context(FlowContext):
             )
         self._emit(FollowUp(task.new_job(*args, **kwargs)))
 
-    def cancel(self, reason: str) -> None:
+    def cancel(self, reason: str, kind: StopKind | None = "cancelled") -> None:
         """Tell the task to end. The worker calls this."""
-        self._reason = reason
+        self._reason, self._kind = reason, kind
         self._cancelled.set()
 
 

@@ -22,6 +22,7 @@ from toril.engine.outcomes import WaitForChildren
 
 if TYPE_CHECKING:
     from toril.engine.context import Facts
+    from toril.engine.context_data import DataChanged
     from toril.engine.node import Node
 
 R_co = TypeVar("R_co", covariant=True)
@@ -206,7 +207,7 @@ class FlowContext:
         flat = flatten(children, (self.facts.queue, self.facts.job_id))
         return ChildrenAdded([node for nodes in flat for node in nodes])
 
-    async def _ask(self, asked: FlowAsked) -> bytes:
+    async def _ask(self, asked: FlowAsked | DataChanged) -> bytes:
         answer = self._emit(asked)
         if isinstance(answer, bytes):  # in a child process
             return answer
@@ -215,7 +216,7 @@ class FlowContext:
         found: bytes = await answer
         return found
 
-    def _ask_sync(self, asked: FlowAsked) -> bytes:
+    def _ask_sync(self, asked: FlowAsked | DataChanged) -> bytes:
         answer = self._emit(asked)
         if isinstance(answer, bytes):
             return answer

@@ -24,7 +24,7 @@ from toril.core.reading import read_object
 from toril.engine import deduplication
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import MAX_PAYLOAD_BYTES, Blueprint, payload_text
-from toril.engine.options import JobOptions
+from toril.engine.options import MAX_TRACES, JobOptions
 from toril.engine.wire_options import from_wire
 
 
@@ -150,7 +150,8 @@ def _changed(
     if draft._was is not None:
         text = payload_text(job.name, draft._payload)
         if text != draft._was:  # else it stays as it was written
-            job = Blueprint.with_payload(job, text, max_bytes=max_payload_bytes)
+            limit = from_wire(job.opts).max_payload_bytes or max_payload_bytes
+            job = Blueprint.with_payload(job, text, max_bytes=limit)
             if read is not None:
                 read(text)
     return job
@@ -173,6 +174,8 @@ def _options_of(job: NewJob) -> JobOptions:
         keep_completed=wire.keep_completed,
         keep_failed=wire.keep_failed,
         keep_logs=wire.keep_logs if "kl" in read_object(job.opts) else None,
+        keep_traces=None if wire.keep_traces is None else min(wire.keep_traces, MAX_TRACES),
+        max_payload_bytes=wire.max_payload_bytes,
     )
 
 

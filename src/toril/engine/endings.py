@@ -16,6 +16,7 @@ from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED, KeepPolicy
 from toril.engine.outcomes import Cancel, Fail
+from toril.engine.retried_job import RetriedJob
 from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
 from toril.engine.tracebacks import traceback_text
@@ -131,7 +132,9 @@ class Endings:
         outcome = self._outcome(attempt, verdict.kind, counts=verdict.counts)
         reason = without_sealed(attempt, verdict.reason)
         outcome.reason = None if reason is None else beginning(reason)
-        outcome.traceback = without_sealed(attempt, traceback)
+        outcome.keep_traces = from_wire(attempt.claimed.opts).keep_traces
+        if outcome.keep_traces != 0:
+            outcome.traceback = without_sealed(attempt, traceback)
         outcome.wait_ms = round(verdict.wait_s * 1000)
         outcome.until_ms = verdict.until_ms
         outcome.exhausted = verdict.exhausted
@@ -164,9 +167,24 @@ def without_sealed(attempt: Attempt, text: str | None) -> str | None:
 def _verdict(attempt: Attempt, error: BaseException) -> Verdict:
     if attempt.handler is None:
         return Verdict("failed", _bare(error))
-    policy = from_wire(attempt.claimed.opts).retry(attempt.handler.retry)
-    made = attempt.claimed.attempts_made + 1
-    return judge(error, policy, attempts_made=made, draw=random.random())  # noqa: S311 - jitter
+    claimed = attempt.claimed
+    policy = from_wire(claimed.opts).retry(attempt.handler.retry)
+    made = claimed.attempts_made + 1
+
+    def job() -> RetriedJob:
+        return RetriedJob(
+            id=claimed.id,
+            queue=claimed.queue,
+            task=claimed.name,
+            attempts_made=made,
+            max_attempts=policy.max_attempts,
+            created_at_ms=claimed.timestamp_ms,
+            raw_data=claimed.data,
+            raw_options=claimed.opts,
+        )
+
+    draw = random.random()  # noqa: S311 - jitter
+    return judge(error, policy, attempts_made=made, draw=draw, job=job)
 
 
 def _bare(error: BaseException) -> str:

@@ -35,6 +35,15 @@ def nobody(facts: Facts, record: JobRecord) -> Iterator[Reason]:
             " start another one.",
             workers=[one.id for one in able],
         )
+    elif all(one.quiet or one.paused for one in able):
+        paused = [one for one in able if one.paused]
+        verb = "is" if len(paused) == 1 else "are"
+        yield reason(
+            ReasonKind.WORKERS_PAUSED,
+            f"No worker that could run it takes jobs now: {_workers(paused)} {verb} paused; tell"
+            " it `resume` (`app.tell_worker`, `worker.resume()`), or start another one.",
+            workers=[one.id for one in able],
+        )
 
 
 def _no_worker(facts: Facts) -> Reason:
@@ -132,7 +141,7 @@ def limits(facts: Facts) -> Iterator[Reason]:
             active=figures.counts[State.ACTIVE],
             running=_running_values(facts),
         )
-    able = [one for one in facts.able() if not one.quiet]
+    able = [one for one in facts.able() if not one.quiet and not one.paused]
     if able and all(one.running >= one.concurrency for one in able):
         slots = sum(one.concurrency for one in able)
         yield reason(

@@ -48,6 +48,8 @@ class ReasonKind(StrEnum):
     """Workers serve its queue, and none of them has a task of its name."""
     STOPPING = "stopping"
     """All workers that could run it take no more jobs."""
+    WORKERS_PAUSED = "workers-paused"
+    """All workers that could run it take no jobs for now: they are paused."""
     HELD = "held"
     """A hold lets no job of its queue start for a while."""
     RATE = "rate"

@@ -91,6 +91,8 @@ class Fetcher:
         self.in_flight = InFlight()
         self._polls = True
         """There may be something to claim."""
+        self.has_claimed = False
+        """Whether anything was claimed since `idle` last said that there was nothing."""
         self._quiet = self._ended = False
         self._fatal: BaseException | None = None
         self._end: asyncio.Future[None] | None = None
@@ -109,12 +111,19 @@ class Fetcher:
         return not self.in_flight.is_empty
 
     def quiet(self) -> None:
-        """Claim nothing more."""
+        """Claim nothing more, unless `resume` follows."""
         self._quiet = True
         if self.in_flight.may_claim:
             self._outbox.hold_back()
         self._idling.end_claim()
         self._step_soon()
+
+    def resume(self) -> None:
+        """Claim again."""
+        if not self._ended:
+            self._quiet = False
+            self._outbox.let_go()
+            self.poll()
 
     def poll(self) -> None:
         """Ask the store now instead of waiting for it to wake us: it may be in trouble."""
@@ -282,6 +291,8 @@ class Fetcher:
         more = len(reply.claimed) - len(batch.outcomes)
         self.busy += more
         self._free -= more
+        if reply.claimed:
+            self.has_claimed = True
         for claimed in reply.claimed:
             if sent.give_back:
                 # The store puts the job back in line if it is still ours. If not, it does nothing.

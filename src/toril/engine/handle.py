@@ -6,8 +6,9 @@ Read next: `job_operator.py` (what can be done to it).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from toril.core.checks import is_whole, require
 from toril.core.codec import decode
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from toril.engine.producer import Producer
 
 R = TypeVar("R")
+
+_MOST_LINES = 10**9
+"""More than a log can hold, and a number that every store can count with."""
+
+
+class LogPage(NamedTuple):
+    """Some log lines of a job."""
+
+    lines: list[str]
+    total: int
+    """How many lines there are in all; older ones may have been dropped, see `keep_logs`."""
 
 
 class Job(JobOperator, Generic[R]):
@@ -101,7 +113,36 @@ class Job(JobOperator, Generic[R]):
         Raises:
             JobNotFoundError: It is gone.
         """
-        lines, _ = await self._producer.backend().logs.read(
-            self.queue, self.id, start=start, limit=limit
+        return (await self.log_page(start=start, limit=limit)).lines
+
+    async def log_page(
+        self, *, start: int = 0, limit: int = 1000, newest_first: bool = False
+    ) -> LogPage:
+        """Return some of its log lines, and how many there are in all.
+
+        Parameters:
+            start: How many lines to pass over: of the oldest, or of the newest if `newest_first`.
+            limit: At most so many lines.
+            newest_first: The newest line first. Otherwise the oldest.
+
+        Raises:
+            InvalidOptionError: A number is below 0.
+            JobNotFoundError: It is gone.
+        """
+        require(is_whole(start) and start >= 0, "start", start, "an integer from 0")
+        require(is_whole(limit) and limit >= 0, "limit", limit, "an integer from 0")
+        lines, total = await self._producer.backend().logs.read(
+            self.queue,
+            self.id,
+            start=min(start, _MOST_LINES),
+            limit=min(limit, _MOST_LINES),
+            newest_first=newest_first,
         )
-        return lines
+        return LogPage(lines, total)
+
+    def log_page_sync(
+        self, *, start: int = 0, limit: int = 1000, newest_first: bool = False
+    ) -> LogPage:
+        """The same for plain code."""
+        page = self.log_page(start=start, limit=limit, newest_first=newest_first)
+        return self._producer.run_sync(page)

@@ -25,7 +25,7 @@ log = logger("toril.hooks")
 
 HookName = Literal[
     "active", "completed", "failed", "retried", "dead", "progress", "stalled", "lease_lost",
-    "blocked", "error", "operated",
+    "blocked", "error", "operated", "drained", "renewed", "closed",
 ]  # fmt: skip
 HOOKS: tuple[str, ...] = get_args(HookName)
 
@@ -55,7 +55,10 @@ class HookEvent:
     arguments: Mapping[str, Any] | None = None
     """`operated`: what the method was given, but for payloads and log lines."""
     count: int | None = None
-    """`operated`: how many jobs it changed, if it is a method for many."""
+    """`operated`: how many jobs it changed, if it is a method for many. `renewed`: how many leases
+    were renewed."""
+    worker_id: str | None = None
+    """`drained`, `renewed`, `closed`: which worker."""
     letter_queue: str | None = None
     """`dead`: the dead-letter queue."""
     letter_id: str | None = None
@@ -85,6 +88,24 @@ class Hooks:
         self._hooks.setdefault(name, []).append(hook)
         self.wanted.add(name)
 
+    def off(self, name: HookName, hook: Hook) -> bool:
+        """Call `hook` no more at events of that name; return whether it was called so far.
+
+        Raises:
+            InvalidOptionError: There is no such event.
+        """
+        if name not in HOOKS:
+            raise InvalidOptionError(unknown("hook", name, HOOKS))
+        hooks = self._hooks.get(name, [])
+        if hook not in hooks:
+            return False
+        # A new list: a hook may take itself off while all of them are called.
+        self._hooks[name] = [*hooks]
+        self._hooks[name].remove(hook)
+        if not self._hooks[name]:
+            self.wanted.discard(name)
+        return True
+
     @contextmanager
     def listening(self, name: HookName, hook: Hook) -> Iterator[None]:
         """Call `hook` at each event of that name for a while."""
@@ -92,9 +113,7 @@ class Hooks:
         try:
             yield
         finally:
-            self._hooks[name].remove(hook)
-            if not self._hooks[name]:
-                self.wanted.discard(name)
+            self.off(name, hook)
 
     def tell(self, name: HookName, **facts: Any) -> None:
         """Call the hooks of an event. From the worker's loop."""

@@ -200,6 +200,8 @@ class WorkerInfo:
     """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
+    paused: bool
+    """It claims no jobs until it is resumed: see `Worker.pause`."""
     tasks: dict[str, list[str]] | None
     """For each queue the names of the jobs that it can run. `*` among them stands for others that
     are not listed: a task takes jobs of any name, or there are too many. None: not known, as of a
@@ -220,6 +222,7 @@ class WorkerInfo:
             quiet=record.quiet,
             resident_bytes=record.resident_bytes,
             version=record.version,
+            paused=record.paused,
             tasks=record.tasks,
         )
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from toril.core.errors import BackendError
 from toril.engine.contract.dispatch import Dispatch, HeldJob
-from toril.engine.executor import Executor
 from toril.engine.job import Claimed, Finished
 from toril.engine.outbox import Outbox
 from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.record import PREFIX
 from toril.engine.stopping import Stopping
+
+
+class Starter(Protocol):
+    """Begins attempts. The worker's executor is one."""
+
+    def start(self, claimed: Claimed, lease_ms: int) -> None:
+        """Begin an attempt of a claimed job."""
+        ...
 
 
 class Intake:
@@ -23,7 +30,7 @@ class Intake:
     def __init__(
         self,
         dispatch: Dispatch,
-        executor: Executor,
+        executor: Starter,
         outbox: Outbox,
         *,
         worker_id: str,
@@ -58,6 +65,11 @@ class Intake:
             self._later(self._renew_and_start(claimed))
         else:
             self._executor.start(claimed, self._lease_ms)
+
+    async def settle(self) -> None:
+        """Wait until each job that was claimed so far has begun, or was given back."""
+        while self._waiting:
+            await asyncio.wait(self._waiting)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -93,6 +93,9 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     reason: str | None = None
     """Why it failed or is retried."""
     traceback: str | None = None
+    keep_traces: int | None = None
+    """How many tracebacks of the job stay, the newest. None: those of all attempts that are kept. A
+    store that finds it among the job's options need not look here."""
     wait_ms: int = 0
     """`retried`, `snoozed`: how long until the job may run again. 0: at once."""
     until_ms: int | None = None

@@ -15,6 +15,7 @@ from toril.core.errors import JobNotFoundError
 from toril.engine.job import JobRecord
 from toril.engine.operations import Operation, current
 from toril.engine.options import check_priority
+from toril.engine.progress import progress_text
 from toril.engine.texts import MAX_LINE_BYTES, beginning
 from toril.engine.wire_options import from_wire
 
@@ -114,6 +115,20 @@ class JobOperator:
             text = text if seal is None else seal(text)
         async with self._doing("update_data"):
             await self._producer.backend().jobs.update_data(self.queue, self.id, data=text)
+
+    async def set_progress(self, value: Json) -> None:
+        """Replace its progress from outside, such as for a service that does the work for it.
+
+        A number from 0 to 100, or any JSON. Seen as a `progress` event.
+
+        Raises:
+            TypeError, ValueError: It is not JSON, or over 64 KiB of it.
+            JobNotFoundError: It is gone.
+            WrongStateError: It has finished.
+        """
+        text = progress_text(value)
+        async with self._doing("set_progress"):
+            await self._producer.backend().jobs.set_progress(self.queue, self.id, progress=text)
 
     async def leave_flow(self) -> bool:
         """Untie a job from its parent, which waits for it no longer; the job itself stays.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -11,6 +12,7 @@ from toril.core.errors import InvalidOptionError, InvalidPayloadError, UnknownTa
 from toril.engine.backoff import delay_s
 from toril.engine.options import RetryPolicy
 from toril.engine.outcomes import Cancel, Fail, Retry, Snooze, WaitForChildren
+from toril.engine.retried_job import RetriedJob, asked
 from toril.engine.stand_ins import is_one_of
 from toril.engine.texts import MAX_TEXT_BYTES, beginning, text_of
 
@@ -35,7 +37,14 @@ class Verdict(NamedTuple):
         return None if self.until is None else epoch_ms(self.until)
 
 
-def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw: float) -> Verdict:
+def judge(
+    error: BaseException,
+    policy: RetryPolicy,
+    *,
+    attempts_made: int,
+    draw: float,
+    job: Callable[[], RetriedJob] | None = None,
+) -> Verdict:
     """Return what an error means.
 
     Parameters:
@@ -43,6 +52,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
         policy: The task's policy, with what the job says in its place.
         attempts_made: Attempts that count, this one included.
         draw: A number in [0, 1) for jitter.
+        job: Gives the job, for a rule of the customer's that wants it.
     """
     match error:
         case Snooze():
@@ -68,7 +78,7 @@ def judge(error: BaseException, policy: RetryPolicy, *, attempts_made: int, draw
     if policy.wait is None:
         return Verdict("retried", reason, delay_s(attempts_made, policy, draw=draw))
     try:
-        wait_s = policy.wait(attempts_made, error)
+        wait_s = asked(policy.wait, attempts_made, error, None if job is None else job())
         if wait_s is not None:
             wait_s = seconds(wait_s, "wait")
     except BaseException as broken:  # it is the customer's: the job must go on all the same

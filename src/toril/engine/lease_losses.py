@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from toril.engine.attempt import Attempt, StopKind
+from toril.engine.attempt import Attempt
+from toril.engine.context import StopKind
 from toril.engine.contract.dispatch import AttemptMessage, Renewal
 
 LOST = "the lease was lost"

@@ -18,7 +18,7 @@ from toril.core.errors import BackendError
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import Dispatch, Renewal
-from toril.engine.contract.workers import Workers
+from toril.engine.contract.workers import Claiming, Workers
 from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.standstill import StandstillWatch, elapsed_s
 
@@ -52,20 +52,24 @@ class LeaseKeeper:
         lease_s: float,
         running: Mapping[tuple[str, int | str], Attempt],
         renewed: Callable[[Renewal], None],
+        kept: Callable[[int], None],
         blocked: Callable[[str | None, float], None],
         forgotten: Callable[[], None],
         refused: Callable[[], None],
         woken: Callable[[], None],
+        wished: Callable[[str], None],
     ) -> None:
         """Make a keeper.
 
         Parameters:
             running: What is held, by token and number. Grows and shrinks meanwhile.
             renewed: Takes what a renewal found, on the worker's loop.
+            kept: Takes how many leases were renewed, in this thread.
             blocked: Takes the name of a task that blocked the loop and for how long (s), on it.
             forgotten: Called on the loop when the register does not know the worker any more.
             refused: Called on it when the store refused a beat or a renewal.
             woken: Called on it after a standstill, before the leases are looked at.
+            wished: Takes on it what somebody wants the worker to do; each wish once.
         """
         self._dispatch = dispatch
         self._workers = workers
@@ -73,14 +77,18 @@ class LeaseKeeper:
         self._tick_s = min(LONGEST_TICK_S, lease_s / 3)
         self._running = running
         self._renewed = renewed
+        self._kept = kept
         self._blocked = blocked
         self._forgotten = forgotten
         self._refused = refused
         self._woken = woken
+        self._wished = wished
+        self._wish: str | None = None
+        """The newest wish that was passed on."""
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._hurry = threading.Event()
-        self._quiet = False
+        self._claiming: Claiming = "open"
         self._culprit: str | None = None
         self._looked = threading.Condition()
         self._looked_s = self._went_on_s = elapsed_s()
@@ -105,9 +113,9 @@ class LeaseKeeper:
         self._watch.start()
         self._thread.start()
 
-    def quiet(self) -> None:
-        """Tell the register that nothing new is taken."""
-        self._quiet = True
+    def claims(self, claiming: Claiming) -> None:
+        """Tell the register, with the next heartbeat, whether new jobs are taken."""
+        self._claiming = claiming
 
     def look(self) -> None:
         """Check whether the process stood still. From a signal handler, in the loop's thread."""
@@ -159,6 +167,7 @@ class LeaseKeeper:
         ]
         if held:
             renewal = self._dispatch.renew(self._worker_id, held)
+            self._kept(len(held) - len(renewal.lost))
             if awaited is not None:
                 awaited.append(renewal)
             elif renewal.lost or renewal.cancelled:
@@ -187,14 +196,17 @@ class LeaseKeeper:
             self._renewed(renewal)
 
     def _beat(self) -> None:
-        known = self._workers.beat(
+        known, wish = self._workers.beat(
             self._worker_id,
             running=len(self._running),
-            quiet=self._quiet,
+            claiming=self._claiming,
             resident_bytes=own_resident_bytes(),
         )
         if not known:  # this process was stopped, or its machine asleep, and is back
             self._loop.call_soon_threadsafe(self._forgotten)
+        if wish is not None and wish != self._wish:
+            self._wish = wish
+            self._loop.call_soon_threadsafe(self._wished, wish)
 
     def _watch_loop(self) -> None:
         """See how late the loop is, and who is to blame."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
-from toril.engine.contract.dispatch import AttemptMessage, Dispatch
+from toril.engine.contract.dispatch import AttemptMessage, Dispatch, FenceResult
 
 log = logger("toril.worker")
 
@@ -101,6 +101,17 @@ class MessageSender:
             self._dropped[key] = self._dropped.get(key, 0) + 1
         self.reserve_room(message)
         self.send(message)
+
+    async def send_now(self, message: AttemptMessage) -> FenceResult:
+        """Send a message by itself, past the backlog, and return the store's word.
+
+        Raises:
+            BackendError: The store did not answer.
+        """
+        (word,) = await self._dispatch.speak([message])
+        if word == "lease_lost":
+            self._refused(message)
+        return word
 
     def flush(self) -> None:
         """Send all messages so far, ahead of everything that is sent after this call."""

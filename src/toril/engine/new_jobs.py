@@ -55,7 +55,7 @@ class Blueprint:
         """
         options = options or JobOptions()
         run_at, deduplication = options.run_at, options.deduplication
-        self._max_bytes = max_payload_bytes
+        self._max_bytes = options.max_payload_bytes or max_payload_bytes
         self._seal = seal
         self._template = NewJob(
             queue=check_queue_name(queue),
@@ -127,9 +127,9 @@ def checked(job: NewJob) -> NewJob:
     require(0 <= job.delay_ms <= MAX_COUNT, "delay_ms", job.delay_ms, "whole milliseconds from 0")
     if job.deduplication is not None:
         check_deduplication_id(job.deduplication.id)
-    if not _is_json(job.data):
+    if not is_json(job.data):
         raise InvalidPayloadError(job.name, "(payload)", "not JSON that can be stored")
-    if not _is_json(job.opts) or not isinstance(decode(job.opts), dict):
+    if not is_json(job.opts) or not isinstance(decode(job.opts), dict):
         raise InvalidPayloadError(job.name, "(options)", "no JSON object that can be stored")
     return job
 
@@ -150,7 +150,8 @@ def payload_text(name: str, payload: object) -> str:
         raise InvalidPayloadError(name, "(payload)", str(error)) from error
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON that every store and every reader can take."""
     try:
         if is_too_deep(text.encode()):
             return False

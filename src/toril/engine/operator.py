@@ -146,26 +146,30 @@ class Operator:
         older_than: float | timedelta = 0.0,
         limit: int | None = None,
         progress: Progress | None = None,
-    ) -> int:
-        """Remove jobs of one state; return how many.
+    ) -> list[str]:
+        """Remove jobs of one state; return their ids, which are as many as were removed.
 
         Parameters:
             state: Any but `active` and `waiting-children`.
             older_than: Only those that finished (or were added) longer ago, in seconds.
-            limit: At most so many. None: all.
+            limit: At most so many. None: all; of millions all ids are returned then, too.
             progress: Told how many are done so far.
         """
         wanted = parse_state(state)
         require(wanted in LOOSE, "state", str(wanted), f"one of {', '.join(LOOSE)}")
         age_ms = round(seconds(older_than, "older_than") * 1000)
         bulk = self._open().bulk
+        removed: list[str] = []
 
-        def chunk(many: int) -> Awaitable[int]:
-            return bulk.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
+        async def chunk(many: int) -> int:
+            gone = await bulk.clean(self.name, wanted, older_than_ms=age_ms, limit=many)
+            removed.extend(gone)
+            return len(gone)
 
         given = {"state": str(wanted), "older_than_s": age_ms / 1000, "limit": limit}
         async with self._doing("clean", **given) as doing:
-            return await _chunks(chunk, limit, doing, progress)
+            await _chunks(chunk, limit, doing, progress)
+        return removed
 
     async def retry_all(
         self,

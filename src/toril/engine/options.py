@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -13,12 +12,16 @@ from toril.core.durations import require_seconds
 from toril.core.ids import check_job_id
 from toril.core.reading import LARGEST
 from toril.engine.deduplication import Deduplication
+from toril.engine.retried_job import RetryWait
 
 MAX_PRIORITY = 2_097_151
 """The largest priority that BullMQ's score can hold (spec, section 1.4)."""
 
 MAX_COUNT = LARGEST
 """Largest count that an option takes: every JSON reader holds it exactly."""
+
+MAX_TRACES = 50
+"""Most stack traces that are kept of a job: as many as attempts."""
 
 Backoff = Literal["fixed", "exponential"]
 RunIn = Literal["loop", "thread", "process"]
@@ -47,8 +50,9 @@ class RetryPolicy:
     """Longest wait between two attempts, in seconds."""
     jitter_ratio: float = 0.0
     """Share of the wait that is left to chance, 0 to 1: between (1 - ratio) × wait and the wait."""
-    wait: Callable[[int, BaseException], float | None] | None = None
-    """Own rule in place of `backoff`: attempts made and the error, to seconds or None: give up."""
+    wait: RetryWait | None = None
+    """Own rule in place of `backoff`: attempts made and the error, to seconds or None: give up. One
+    that takes a third argument is told the job, too: a `RetriedJob`."""
     retry_on: tuple[type[BaseException], ...] | None = None
     """Only these exceptions are tried again. None: all."""
     give_up_on: tuple[type[BaseException], ...] = ()
@@ -125,6 +129,10 @@ class JobOptions:
     """What happens to it once failed. None: the task's."""
     keep_logs: int | None = None
     """Newest log lines kept. None: 1,000."""
+    keep_traces: int | None = None
+    """Newest stack traces kept of failed attempts, 0 to 50. None: 50. 0: none is stored."""
+    max_payload_bytes: int | None = None
+    """Largest payload as JSON; a larger one is refused. None: the task's, or 256 KiB."""
 
     def __post_init__(self) -> None:
         if self.job_id is not None:
@@ -168,6 +176,20 @@ class JobOptions:
             "keep_logs",
             self.keep_logs,
             f"an integer from 0 to {MAX_COUNT}, or None",
+        )
+        require(
+            self.keep_traces is None
+            or (is_whole(self.keep_traces) and 0 <= self.keep_traces <= MAX_TRACES),
+            "keep_traces",
+            self.keep_traces,
+            f"an integer from 0 to {MAX_TRACES}, or None",
+        )
+        require(
+            self.max_payload_bytes is None
+            or (is_whole(self.max_payload_bytes) and 1 <= self.max_payload_bytes <= MAX_COUNT),
+            "max_payload_bytes",
+            self.max_payload_bytes,
+            "an integer from 1, or None",
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from toril.core.checks import check_text, is_whole, require
 from toril.core.codec import Json
+from toril.core.errors import InvalidOptionError
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.drafts import through
@@ -18,6 +19,9 @@ from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
 from toril.engine.states import State
 from toril.engine.stream import follow
+
+NamedJob = tuple[str, Json] | tuple[str, Json, JobOptions | None]
+"""A job to add: its name, its data and, if it has some of its own, its options."""
 
 
 class Page(NamedTuple):
@@ -44,23 +48,39 @@ class Queue(Operator):
         return (await self.add_many([(name, data)], options))[0]
 
     async def add_many(
-        self, jobs: Iterable[tuple[str, Json]], options: JobOptions | None = None
+        self, jobs: Iterable[NamedJob], options: JobOptions | None = None
     ) -> list[Job[Any]]:
-        """Add jobs of any names, (name, data) each, in one transaction up to 2,000 of them."""
+        """Add jobs of any names, in one transaction up to 2,000 of them.
+
+        Parameters:
+            jobs: `(name, data)` or `(name, data, options)` each.
+            options: Of those that have none of their own. A job's own options take the place of
+                these as a whole.
+
+        Raises:
+            InvalidOptionError: A job cannot have this name, or is no such tuple. None was added.
+            InvalidPayloadError, PayloadTooLargeError: As `add`.
+        """
         blueprints: dict[str, Blueprint] = {}
         middleware = self._producer.middleware
         prepared = []
-        for name, data in jobs:
-            blueprint = blueprints.get(name)
-            if blueprint is None:
-                seal = self._producer.seal_of(self.name, name)
-                blueprint = blueprints[name] = Blueprint(self.name, name, options, seal=seal)
+        for each in jobs:
+            name, data, own = _parts(each)
+            if own is not None:
+                blueprint = self._blueprint(name, own)
+            elif (known := blueprints.get(name)) is not None:
+                blueprint = known
+            else:
+                blueprint = blueprints[name] = self._blueprint(name, options)
             job = blueprint.job(payload_text(name, data))
             prepared.append(through(middleware, job) if middleware else job)
         return [
             Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
             for answer in await self._producer.add_many(prepared)
         ]
+
+    def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint:
+        return Blueprint(self.name, name, options, seal=self._producer.seal_of(self.name, name))
 
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not.
@@ -157,3 +177,25 @@ class Queue(Operator):
             until_idle: End where the log ends.
         """
         return follow(self._open().events, self.name, after=after, until_idle=until_idle)
+
+
+def _parts(job: NamedJob) -> tuple[str, Json, JobOptions | None]:
+    """Return name, data and own options of a job to add.
+
+    Raises:
+        InvalidOptionError: It is no tuple of these.
+    """
+    own: JobOptions | None = None
+    if len(job) == 2:
+        name, data = job
+    elif len(job) == 3:
+        name, data, own = job
+    else:
+        raise InvalidOptionError(
+            f"jobs: a tuple of {len(job)}: expected (name, data) or (name, data, options)"
+        )
+    if own is not None and not isinstance(own, JobOptions):
+        raise InvalidOptionError(
+            f"jobs: options of {name!r} are a {type(own).__name__}: expected JobOptions, or None"
+        )
+    return name, data, own

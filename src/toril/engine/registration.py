@@ -6,12 +6,12 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from typing import Protocol
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
 from toril.engine.contract import Backend
 from toril.engine.contract.workers import ANY_NAME, WorkerRecord
-from toril.engine.handler import Handlers
 from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.worker_options import WorkerOptions
 from toril.version import VERSION
@@ -22,11 +22,19 @@ MAX_NAMES_CHARS = 20_000
 """Of the names of tasks on a worker's entry: whoever lists workers reads all of them."""
 
 
+class Named(Protocol):
+    """Knows the names of jobs. The register of tasks is one."""
+
+    def names(self, queue: str) -> list[str]:
+        """Return the names of a queue's jobs that can be run; `ANY_NAME` stands for all."""
+        ...
+
+
 class Registration:
     """The entry of one worker."""
 
     def __init__(
-        self, backend: Backend, worker_id: str, options: WorkerOptions, handlers: Handlers
+        self, backend: Backend, worker_id: str, options: WorkerOptions, handlers: Named
     ) -> None:
         self._backend = backend
         self._worker_id = worker_id

@@ -12,9 +12,9 @@ from typing import Any
 
 from toril.core.errors import UnknownTaskError
 from toril.engine.attempt import Attempt
+from toril.engine.attempt_context import give_context
 from toril.engine.attempt_messages import AttemptMessages
-from toril.engine.context import Context, Facts
-from toril.engine.follow_ups import FollowUps
+from toril.engine.context import Context
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.middleware import Middleware, wrap
@@ -23,7 +23,6 @@ from toril.engine.runners.in_process import ProcessRunner
 from toril.engine.runners.in_thread import ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
-from toril.engine.wire_options import from_wire
 
 
 class Runner:
@@ -116,21 +115,8 @@ class Runner:
     def _context(self, attempt: Attempt, handler: Handler) -> Context:
         """Return the attempt's context, made when it is first needed."""
         if attempt.context is None:
-            claimed = attempt.claimed
-            facts = Facts(
-                job_id=claimed.id,
-                queue=claimed.queue,
-                task=claimed.name,
-                attempt=claimed.attempts_made + 1,
-                max_attempts=from_wire(claimed.opts).max_attempts or handler.retry.max_attempts,
-                worker_id=self._worker_id,
-                created_at_ms=claimed.timestamp_ms,
-                timeout_s=handler.timeout_s,
-            )
-            attempt.follow_ups = FollowUps()
             emit = partial(self._messages.receive, attempt)
-            data = claimed.data
-            if handler.seals is not None:
-                data = handler.seals.open(data)
-            attempt.context = Context(facts, emit, data, store=handler.store)
+            worker_id = self._worker_id
+            give_context(attempt, handler, emit, worker_id=worker_id, timeout_s=handler.timeout_s)
+        assert attempt.context is not None  # noqa: S101 - it was just given one
         return attempt.context

@@ -158,7 +158,14 @@ def states_before(verb: str) -> tuple[State, ...]:
 
 
 Verb = Literal[
-    "remove", "retry", "promote", "change_delay", "change_priority", "update_data", "cancel"
+    "remove",
+    "retry",
+    "promote",
+    "change_delay",
+    "change_priority",
+    "update_data",
+    "set_progress",
+    "cancel",
 ]
 """What an operator may do to one job: methods of the contract's role `Jobs`."""
 
@@ -169,6 +176,7 @@ ALLOWED: dict[Verb, tuple[State, ...]] = {
     "change_delay": states_before("promote"),  # the job stays delayed
     "change_priority": tuple(State),
     "update_data": tuple(state for state in State if state is not State.ACTIVE),
+    "set_progress": tuple(state for state in State if state not in FINISHED),
     "cancel": (*states_before("cancel"), State.ACTIVE),  # a running job is told, and stays active
 }
 """In which states of a job each verb is allowed."""

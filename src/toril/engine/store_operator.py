@@ -12,6 +12,7 @@ from toril.engine.contract import Backend, Repair
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.sweeper import take_back
+from toril.engine.wishes import Wish, wish_text
 
 if TYPE_CHECKING:
     from toril.engine.migration import QueueMove
@@ -32,6 +33,13 @@ class StoreOperator:
             await backend.workers.declare_dead(worker_id)
             doing.count = await take_back(backend.dispatch, max_stalled=max_stalled)
         return doing.count
+
+    async def tell_worker(self, worker_id: str, wish: Wish) -> bool:
+        """Tell a worker what to do; return whether there is such a one. Nobody is told if not."""
+        text = wish_text(wish)
+        async with self._operations.doing("tell_worker", worker_id=worker_id, wish=wish) as doing:
+            doing.changed = await self._open().workers.tell(worker_id, text)
+        return doing.changed
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int) -> list[Repair]:
         """Mend what a look has found; return what was done. Nobody is told if nothing was."""

@@ -38,6 +38,8 @@ class WireOptions(msgspec.Struct, frozen=True):
     keep_completed: KeepPolicy | None = None
     keep_failed: KeepPolicy | None = None
     keep_logs: int = KEEP_LOGS
+    keep_traces: int | None = None
+    max_payload_bytes: int | None = None
     lifo: bool = False
 
     def retry(self, policy: RetryPolicy) -> RetryPolicy:
@@ -90,6 +92,10 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
         wire["removeOnFail"] = _keep_to_wire(options.keep_failed)
     if options.keep_logs is not None:
         wire["kl"] = options.keep_logs
+    if options.keep_traces is not None:
+        wire["stackTraceLimit"] = options.keep_traces
+    if options.max_payload_bytes is not None:
+        wire["sizeLimit"] = options.max_payload_bytes
     return msgspec.json.encode(wire).decode()
 
 
@@ -123,6 +129,8 @@ def _from_wire(text: str) -> WireOptions:
         keep_completed=_keep_from_wire(wire.get("removeOnComplete")),
         keep_failed=_keep_from_wire(wire.get("removeOnFail")),
         keep_logs=KEEP_LOGS if (lines := _whole(wire.get("kl"), 0)) is None else lines,
+        keep_traces=_whole(wire.get("stackTraceLimit"), 0),
+        max_payload_bytes=_whole(wire.get("sizeLimit"), 1),
         lifo=wire.get("lifo") is True,
     )
 

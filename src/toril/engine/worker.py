@@ -9,13 +9,15 @@ This module puts the parts together and takes them down in the right order. Fetc
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from toril.core.checks import require
-from toril.core.errors import BackendError
+from toril.core.errors import BackendError, InvalidOptionError
 from toril.core.ids import new_worker_id
 from toril.core.loggers import logger
 from toril.engine.contract import Backend
@@ -44,9 +46,13 @@ from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.wishes import word_of
 from toril.engine.worker_options import WorkerOptions
 
 log = logger("toril.worker")
+
+IDLE_LOOK_S = 0.02
+"""Between two looks of `Worker.idle`."""
 
 
 class Worker:
@@ -75,6 +81,7 @@ class Worker:
         self._stopping = Stopping(options.shutdown_s)
         self._ready = asyncio.Event()
         self._quiet = False
+        self._paused = False
         self._executor: Executor | None = None
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
@@ -132,13 +139,58 @@ class Worker:
         """Wait until it is at work."""
         await self._ready.wait()
 
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no jobs until `resume`."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Take no new jobs until `resume`; go on with those that run.
+
+        A claim that is in flight at this moment may still bring some. `await worker.idle()` waits
+        until none runs any more. It may be called before `run`. Other workers go on: to stop all of
+        them, pause the queue.
+        """
+        if not self._quiet and not self._paused:
+            self._paused = True
+            self._take_no_more()
+
+    def resume(self) -> None:
+        """Take new jobs again after `pause`. Nothing happens if it is not paused.
+
+        Raises:
+            InvalidOptionError: `quiet` or `stop` was called, and they are final.
+        """
+        if self._quiet:
+            raise InvalidOptionError(
+                f"worker={self.id!r}: quiet() or stop() was called, after which it takes no jobs"
+                " any more; make another worker"
+            )
+        if self._paused:
+            self._paused = False
+            if self._keeper is not None:
+                self._keeper.claims("open")
+            if self._fetcher is not None:
+                self._fetcher.resume()
+
+    async def idle(self) -> None:
+        """Wait until it holds no job and awaits none, as after `pause`."""
+        while True:
+            fetcher = self._fetcher
+            if fetcher is None or not (fetcher.busy or fetcher.awaits_reply):
+                return
+            await asyncio.sleep(IDLE_LOOK_S)
+
     def quiet(self) -> None:
-        """Take no new jobs; go on with those that run."""
-        self._quiet = True
+        """Take no new jobs ever; go on with those that run. See `pause` for a while only."""
+        self._quiet, self._paused = True, False
+        self._take_no_more()
+
+    def _take_no_more(self) -> None:
         if self._fetcher is not None:
             self._fetcher.quiet()
         if self._keeper is not None:
-            self._keeper.quiet()
+            self._keeper.claims("paused" if self._paused else "quiet")
 
     def wake(self) -> None:
         """Check whether the process stood still, before its tasks go on. From a SIGCONT handler.
@@ -220,7 +272,7 @@ class Worker:
             start=intake.start,
             delivered=outcome_hooks.delivered,
             before=sender.flush,
-            idle=self.stop if until_idle else _nothing,
+            idle=partial(self._idle, until_idle=until_idle),
         )
         keeper = self._keeper = LeaseKeeper(
             dispatch,
@@ -229,10 +281,12 @@ class Worker:
             lease_s=options.lease_s,
             running=executor.running,
             renewed=losses.renewed,
+            kept=partial(self._kept, asyncio.get_running_loop()),
             blocked=self._blocked,
             forgotten=registration.announce_again,
             refused=fetcher.poll,
             woken=fetcher.in_flight.give_back_claims,
+            wished=self._do,
         )
         sweeper = Sweeper(
             dispatch,
@@ -241,8 +295,8 @@ class Worker:
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
         letter_keeper = LetterKeeper(self._backend, options.queues, told=letter_hooks.added)
-        if self._quiet:
-            self.quiet()
+        if self._quiet or self._paused:
+            self._take_no_more()
         keeper.start()
         fetching = asyncio.create_task(self._fetch(fetcher), name="toril-fetcher")
         watching = fetcher.outage.watch(options.stale_after_s, self._give_up)
@@ -274,6 +328,9 @@ class Worker:
             await registration.end(
                 may_hold_jobs=fetcher.busy > 0 or fetcher.awaits_reply or fetcher.unanswered
             )
+            if "closed" in self._hooks.wanted:
+                self._hooks.tell("closed", worker_id=self.id, **_ended_by(sys.exception()))
+                await self._hooks.finish(FAREWELL_S)
 
     async def _fetch(self, fetcher: Fetcher) -> None:
         """Bring schedules in line with what the code declares, then take jobs."""
@@ -293,9 +350,39 @@ class Worker:
         if self._fetcher is not None:
             self._fetcher.give_up(error)
 
+    def _do(self, wish: str) -> None:
+        """Do what somebody wants, who told it through the store."""
+        word = word_of(wish)
+        act = {"pause": self.pause, "resume": self.resume, "quiet": self.quiet, "stop": self.stop}
+        if word not in act:
+            log.warning("worker %s was told %r, which this version does not know", self.id, word)
+            return
+        log.info("worker %s was told to %s", self.id, word)
+        try:
+            act[word]()
+        except InvalidOptionError as error:  # it is about to leave
+            log.info("%s", error)
+
+    def _idle(self, *, until_idle: bool) -> None:
+        """Take note that no slot is in use and there is nothing to claim."""
+        fetcher = self._fetcher
+        if fetcher is not None and fetcher.has_claimed:
+            fetcher.has_claimed = False
+            if "drained" in self._hooks.wanted:
+                self._hooks.tell("drained", worker_id=self.id)
+        if until_idle:
+            self.stop()
+
+    def _kept(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
+        """Take how many leases were renewed. In the lease thread."""
+        if count and "renewed" in self._hooks.wanted:
+            tell = partial(self._hooks.tell, "renewed", worker_id=self.id, count=count)
+            loop.call_soon_threadsafe(tell)
+
     def _blocked(self, culprit: str | None, duration_s: float) -> None:
         self._hooks.tell("blocked", reason=culprit, duration_s=duration_s)
 
 
-def _nothing() -> None:
-    """Go on."""
+def _ended_by(error: BaseException | None) -> dict[str, Any]:
+    """Return what the hook `closed` is told of the error that ends a worker."""
+    return {} if error is None else {"error": error, "reason": describe(error)}

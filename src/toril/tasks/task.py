@@ -188,6 +188,8 @@ class Task(Generic[P, R]):
         keep_completed: KeepPolicy | None = None,
         keep_failed: KeepPolicy | None = None,
         keep_logs: int | None = None,
+        keep_traces: int | None = None,
+        max_payload_bytes: int | None = None,
     ) -> Task[P, R]:
         """Return this task with options for the jobs that are made of it; see `JobOptions`.
 
@@ -207,6 +209,8 @@ class Task(Generic[P, R]):
             keep_completed: What happens to it once completed.
             keep_failed: What happens to it once failed.
             keep_logs: Newest log lines kept.
+            keep_traces: Newest stack traces kept of failed attempts, 0 to 50.
+            max_payload_bytes: Largest payload as JSON, in place of the task's own.
 
         Raises:
             InvalidOptionError: One makes no sense.
@@ -225,6 +229,8 @@ class Task(Generic[P, R]):
             "keep_completed": keep_completed,
             "keep_failed": keep_failed,
             "keep_logs": keep_logs,
+            "keep_traces": keep_traces,
+            "max_payload_bytes": max_payload_bytes,
         }
         changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None

@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, Settings
 from toril.backends import open_backend
+from toril.backends.redis.standing import AGAIN_S
 from toril.core.clock import SystemClock
 from toril.core.errors import BackendClosedError, StoreForeignError, StoreUnreachableError
 from toril.engine.contract import Backend, BlockingClaim, Claim, Exchange, ExchangeReply
@@ -156,6 +157,21 @@ async def test_it_ends_when_it_is_released(backend: Backend, server: RedisServer
 
     assert await claim.ids() == []
     assert blocked(server) == 0
+
+
+async def test_release_does_not_end_the_next_one(backend: Backend, server: RedisServer) -> None:
+    claim = await placed(backend, server)
+    for _ in range(5):
+        claim.standing.release()
+        assert await claim.ids() == []
+        await claim.begin(server)  # while the release is still at it
+
+        assert claim._task is not None
+        done, _ = await asyncio.wait([claim._task], timeout=10 * AGAIN_S)
+        assert not done
+
+    job_id = await add_one(backend)
+    assert await claim.ids() == [job_id]
 
 
 async def test_release_counts_although_the_server_has_not_begun_to_block(

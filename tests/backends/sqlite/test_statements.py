@@ -180,7 +180,7 @@ HOT = {
     "doctor_lapsed": "jobs_active",
 }
 SORTED = {
-    "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "logs_read",
+    "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "job_ids", "logs_read",
     "doctor_lapsed", "doctor_unserved", "worker_list", "due_find",
 }  # fmt: skip
 """What they sort is few: the jobs that run, those asked for or found, queues, workers."""

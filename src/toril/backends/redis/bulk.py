@@ -35,12 +35,13 @@ class RedisBulk:
         many: int = await self._scripts.run("drain", queue, "yes" if delayed else "no", limit)
         return many
 
-    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
-        removed, start = 0, 0
-        while start >= 0 and removed < limit:
+    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> list[str]:
+        removed: list[str] = []
+        start = 0
+        while start >= 0 and len(removed) < limit:
             look = LOOK_CHUNK
             gone, start = await self._scripts.run(
-                "clean", queue, state, older_than_ms, limit - removed, start, look
+                "clean", queue, state, older_than_ms, limit - len(removed), start, look
             )
             removed += gone
             if state in FINISHED:

@@ -169,7 +169,8 @@ class RedisDispatch:
             lines = [] if speech.line is None else [speech.line]
             arguments += (
                 places.of(speech.queue), speech.job_id, speech.token, speech.attempt,
-                speech.progress or "", speech.keep_logs, msgspec.json.encode(lines).decode(),
+                speech.progress or "", speech.data or "", speech.keep_logs,
+                msgspec.json.encode(lines).decode(),
             )  # fmt: skip
         return await self._client.run(
             script("speak"), self._metas(places), self._moments.frozen(), *arguments

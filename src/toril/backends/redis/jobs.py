@@ -211,6 +211,10 @@ class RedisJobs:
         answer = await self._scripts.run("update_data", queue, job_id, data)
         _done(answer, queue, job_id, "update_data")
 
+    async def set_progress(self, queue: str, job_id: str, *, progress: str) -> None:
+        answer = await self._scripts.run("set_progress", queue, job_id, progress)
+        _done(answer, queue, job_id, "set_progress")
+
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         answer = await self._scripts.run("cancel", queue, job_id, reason, self.metrics_points)
         return _done(answer, queue, job_id, "cancel")

@@ -6,6 +6,7 @@
 | `<prefix>::toril:queues` | set | names of queues that Toril has used |
 | `<prefix>::toril:here` | string | a name of the store, for two minutes: is another one the same? |
 | `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
+| `<prefix>::toril:{workers}:wishes` | hash | worker id to what somebody wants it to do |
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
@@ -48,6 +49,7 @@ class Keys:
         self.queues = f"{prefix}::toril:queues"
         self.here = f"{prefix}::toril:here"
         self.workers = f"{prefix}::toril:{{workers}}"
+        self.wishes = f"{self.workers}:wishes"
 
     def beat(self, worker_id: str) -> str:
         """Return the key of what a worker last said of itself."""

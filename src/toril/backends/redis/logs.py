@@ -16,10 +16,11 @@ class RedisLogs:
         self._keys = keys
 
     async def read(
-        self, queue: str, job_id: str, *, start: int, limit: int
+        self, queue: str, job_id: str, *, start: int, limit: int, newest_first: bool = False
     ) -> tuple[list[str], int]:
+        order = "back" if newest_first else "forth"
         answer = await self._client.run(
-            script("read_log"), [self._keys.meta(queue)], job_id, start, limit
+            script("read_log"), [self._keys.meta(queue)], job_id, start, limit, order
         )
         if not answer:
             raise not_found(queue, job_id)

@@ -62,6 +62,9 @@ class RedisBlockingClaim:
         self._loop = asyncio.get_running_loop()
         self._connection: BlockingConnection | None = None
         self._stands = False
+        self._many = self._released = 0
+        """How many exchanges have been made, and up to which they were released: those after it
+        stand."""
         self._releasing: asyncio.Task[None] | None = None
 
     async def exchange(self, exchange: Exchange) -> ExchangeReply:
@@ -84,6 +87,7 @@ class RedisBlockingClaim:
         stands_s = self._known.poll_s((claim.queue for claim in exchange.claims), stands_s)
         block: list[Argument] = ["BZPOPMIN", *dict.fromkeys(markers), stands_s]
         self._stands = True
+        self._many += 1
         try:
             blocked, answer = await connection.call_both(block, run, timeout_s=stands_s)
         except StoreUnreachableError as error:
@@ -106,6 +110,7 @@ class RedisBlockingClaim:
     def release(self) -> None:
         # Where it cannot be ended it ends soon by itself.
         may_end = self._connection is not None and self._connection.can_unblock
+        self._released = self._many
         if self._stands and may_end and (self._releasing is None or self._releasing.done()):
             self._releasing = self._loop.create_task(self._release())
 
@@ -116,7 +121,7 @@ class RedisBlockingClaim:
             await self._connection.close()
 
     async def _release(self) -> None:
-        while self._stands and self._connection is not None:
+        while self._stands and self._many <= self._released and self._connection is not None:
             try:
                 await self._connection.unblock()
             except BackendError:

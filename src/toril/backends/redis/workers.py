@@ -15,7 +15,7 @@ from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -56,7 +56,7 @@ class RedisWorkers:
         self._presence = Presence(client, keys)
 
     async def register(self, worker: WorkerRecord) -> None:
-        report = _report(worker.running, worker.quiet, worker.resident_bytes)
+        report = _report(worker.running, claiming_of(worker), worker.resident_bytes)
         await self._client.many(
             [
                 ["SET", self._keys.beat(worker.id), report, *self._for_a_day()],
@@ -67,18 +67,30 @@ class RedisWorkers:
             await self._client.call("SADD", self._keys.queues, queue)
         self._presence.show(worker)
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+    def beat(
+        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+    ) -> Heard:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
-        report = _report(running, quiet, resident_bytes)
+        report = _report(running, claiming, resident_bytes)
+        asked = ["HGET", self._keys.wishes, worker_id]
         try:
-            said = self._client.sync(
-                lambda: self._client.call("SET", key, report, "XX", *for_a_day)
+            said, wish = self._client.sync(
+                lambda: self._client.many([["SET", key, report, "XX", *for_a_day], asked])
             )
-            return said is not None
+            return Heard(said is not None, wish)
         except StoreFullError:
             # What is said is not taken now, but that it was said: nobody takes us for dead.
             word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
-            return bool(self._client.sync(lambda: self._client.call(word, key, for_a_day[1])))
+            known = self._client.sync(lambda: self._client.call(word, key, for_a_day[1]))
+            return Heard(bool(known))
+
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        await self._client.call("HSET", self._keys.wishes, worker_id, wish)
+        # Checked afterwards: if it has left meanwhile, its wish goes with it, or here.
+        if await self._client.call("EXISTS", self._keys.beat(worker_id)):
+            return True
+        await self._client.call("HDEL", self._keys.wishes, worker_id)
+        return False
 
     async def deregister(self, worker_id: str) -> None:
         await self._presence.hide(worker_id)
@@ -87,7 +99,11 @@ class RedisWorkers:
             await self.declare_dead(worker_id)
             return
         await self._client.many(
-            [["HDEL", self._keys.workers, worker_id], ["DEL", self._keys.beat(worker_id)]]
+            [
+                ["HDEL", self._keys.workers, worker_id],
+                ["DEL", self._keys.beat(worker_id)],
+                ["HDEL", self._keys.wishes, worker_id],
+            ]
         )
 
     async def list(self) -> list[WorkerRecord]:
@@ -175,11 +191,12 @@ class RedisWorkers:
             if report is None:
                 found.append((worker, True))
                 continue
-            running, quiet, resident_bytes = [*report.split(" "), "", ""][:3]
+            running, claiming, resident_bytes = [*report.split(" "), "", ""][:3]
             now = msgspec.structs.replace(
                 worker,
                 running=whole(running),
-                quiet=quiet == "quiet",
+                quiet=claiming == "quiet",
+                paused=claiming == "paused",
                 resident_bytes=whole(resident_bytes),
                 beat_age_ms=max(0, DAY_MS - left_ms),
             )
@@ -209,5 +226,5 @@ def _queues_in(described: str) -> list[str]:
     return [] if worker is None else worker.queues
 
 
-def _report(running: int, quiet: bool, resident_bytes: int) -> str:
-    return f"{running} {'quiet' if quiet else 'open'} {resident_bytes}"
+def _report(running: int, claiming: Claiming, resident_bytes: int) -> str:
+    return f"{running} {claiming} {resident_bytes}"

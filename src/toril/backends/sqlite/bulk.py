@@ -8,7 +8,7 @@ import msgspec
 
 from toril.backends.refusals import has_running_jobs, not_paused
 from toril.backends.sqlite.adding import ready_state
-from toril.backends.sqlite.lookup import SortKey, places
+from toril.backends.sqlite.lookup import SortKey, ids_of, places
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.schedules import next_jobs
@@ -62,30 +62,36 @@ class SqliteBulk:
 
         return await self._chunk(queue, transition)
 
-    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
-        def transition(transaction: Transaction, row: QueueRow) -> int:
+    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> list[str]:
+        def transition(transaction: Transaction) -> list[str]:
+            row = transaction.find_queue(queue)
+            if row is None:
+                return []
             until_ms = transaction.now_ms - older_than_ms
             found = _decode(
                 transaction.value("finished_find", row.id, state.value, until_ms, limit)
             )
-            return _clean_away(transaction, row, state, [number for number, _, _ in found])
+            _clean_away(transaction, row, state, [number for number, _, _ in found])
+            return [job_id for _, job_id, _ in found]
 
         if state in FINISHED:
-            return await self._chunk(queue, transition)
+            return await self._writer.run(transition)
         return await self._clean_line(queue, state, older_than_ms=older_than_ms, limit=limit)
 
-    async def _clean_line(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
+    async def _clean_line(
+        self, queue: str, state: State, *, older_than_ms: int, limit: int
+    ) -> list[str]:
         """Clean jobs that have not run: their order is not that of their age, so all are looked at.
 
         A transaction looks at so many only, and leaves room for others before the next.
         """
-        removed = 0
+        removed: list[str] = []
         after: tuple[int, int] | None = None
 
-        def look(transaction: Transaction) -> tuple[int, Sequence[SortKey]]:
+        def look(transaction: Transaction) -> tuple[list[str], Sequence[SortKey]]:
             row = transaction.find_queue(queue)
             if row is None:
-                return 0, []
+                return [], []
             seen = places(transaction, row.id, state, limit=LOOK_CHUNK, after=after)
             until_ms = transaction.now_ms - older_than_ms
             kept = next_jobs(transaction, row)
@@ -93,13 +99,15 @@ class SqliteBulk:
                 job.number
                 for job in seen
                 if job.timestamp_ms <= until_ms and job.number not in kept
-            ]
-            return _clean_away(transaction, row, state, old[: limit - removed]), seen
+            ][: limit - len(removed)]
+            ids = ids_of(transaction, old)
+            _clean_away(transaction, row, state, old)
+            return ids, seen
 
         while True:
             gone, seen = await self._writer.run(look)
             removed += gone
-            if removed >= limit or len(seen) < LOOK_CHUNK:
+            if len(removed) >= limit or len(seen) < LOOK_CHUNK:
                 return removed
             after = (seen[-1].first, seen[-1].second)
 
@@ -172,11 +180,10 @@ def _remove_some(
 
 def _clean_away(
     transaction: Transaction, row: QueueRow, state: State, numbers: Sequence[int]
-) -> int:
+) -> None:
     if numbers:
         remove_jobs(transaction, row, state, numbers)
         row.say(EventName.CLEANED, None, {"count": str(len(numbers))})
-    return len(numbers)
 
 
 def _decode(text: str) -> list[_Row]:

@@ -126,7 +126,9 @@ class SqliteDispatch:
             running = holders(transaction, [speech.number for speech in said])
             return [_say(transaction, speech, running) for speech in said]
 
-        return await self._writer.run(transition, durable=False)
+        # The next attempt may count on another payload, as on an outcome.
+        durable = any(speech.data is not None for speech in said)
+        return await self._writer.run(transition, durable=durable)
 
     async def recover(
         self, *, max_stalled: int, heartbeat_s: float, limit: int, fresh_ms: int = 0
@@ -245,6 +247,8 @@ def _say(
         transaction.queue(speech.queue).say(
             EventName.PROGRESS, speech.job_id, {"data": speech.progress}
         )
+    if speech.data is not None:
+        transaction.run("job_data", speech.data, number)
     if speech.line is not None:
         append_log(transaction, number, [speech.line], speech.keep_logs)
     return "ok"

@@ -199,6 +199,14 @@ class SqliteJobs:
 
         await self._writer.run(transition)
 
+    async def set_progress(self, queue: str, job_id: str, *, progress: str) -> None:
+        def transition(transaction: Transaction) -> None:
+            row, found = require_job(transaction, queue, job_id, "set_progress")
+            transaction.run("job_progress", progress, found.number)
+            row.say(EventName.PROGRESS, found.id, {"data": progress})
+
+        await self._writer.run(transition)
+
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         def transition(transaction: Transaction) -> State:
             row, found = require_job(transaction, queue, job_id, "cancel")

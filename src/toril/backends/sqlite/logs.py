@@ -19,13 +19,14 @@ class SqliteLogs:
         self._reader = reader
 
     async def read(
-        self, queue: str, job_id: str, *, start: int, limit: int
+        self, queue: str, job_id: str, *, start: int, limit: int, newest_first: bool = False
     ) -> tuple[list[str], int]:
         def question(view: View) -> tuple[list[str], int]:
             found = find_in(view, queue, job_id)
             if found is None:
                 raise not_found(queue, job_id)
-            lines = view.run("log_read", found.number, limit, start)
+            back = "_back" if newest_first else ""
+            lines = view.run(f"log_read{back}", found.number, limit, start)
             total = view.run("log_last", found.number)[0][1]
             return [line for (line,) in lines], total
 

@@ -129,6 +129,12 @@ def find_many(view: View, queue_id: int, job_ids: Sequence[str]) -> list[tuple[i
     ]
 
 
+def ids_of(view: View, numbers: Sequence[int]) -> list[str]:
+    """Return the ids of jobs that are there, in the order given."""
+    rows = view.run("job_ids", msgspec.json.encode(numbers).decode()) if numbers else []
+    return [job_id for (job_id,) in rows]
+
+
 def number_of(job_id: str) -> int | None:
     """Return the job number that an id is; None if it was chosen by the caller."""
     if job_id.isascii() and job_id.isdigit() and len(job_id) <= _MAX_DIGITS and job_id[0] != "0":

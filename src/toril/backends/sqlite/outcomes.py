@@ -24,6 +24,7 @@ from toril.backends.sqlite.ties import (
     tell_failed,
 )
 from toril.backends.sqlite.transaction import Transaction
+from toril.core.reading import read_list
 from toril.engine.contract.dispatch import FenceResult
 from toril.engine.events import EventName
 from toril.engine.flow import CHILDREN_PENDING
@@ -55,6 +56,7 @@ def apply_outcomes(
     keeps: dict[tuple[str, State], Finished] = {}
     gone: dict[tuple[str, State], list[int]] = {}
     rows: dict[str, QueueRow] = {}
+    traced: list[tuple[int, int]] = []
     ties: dict[int, Tie] | None = None
     tied = cast("list[int]", list(held))
     for outcome in outcomes:
@@ -86,6 +88,8 @@ def apply_outcomes(
             _complete(transaction, row, outcome)
         else:
             moves.append(_move(transaction, row, outcome, holder))
+            if outcome.keep_traces is not None and outcome.traceback is not None:
+                traced.append((number, outcome.keep_traces))
             if outcome.follow_ups:  # its dead letter
                 add_jobs(transaction, outcome.follow_ups)
             if outcome.kind == "waiting_children":
@@ -99,6 +103,8 @@ def apply_outcomes(
             if outcome.keep_count == 0:
                 gone.setdefault((outcome.queue, state), []).append(number)
     _write(transaction, done, moves)
+    for number, keep in traced:
+        trim_traces(transaction, number, keep)
     for (queue, state), finished in gone.items():
         remove_jobs(transaction, rows[queue], state, finished, evicted=True)
     for (queue, state), outcome in keeps.items():
@@ -241,6 +247,18 @@ def _trim(
     if outcome.keep_age_ms is not None and transaction.is_time(f"{row.id} {state}", TRIM_EVERY_MS):
         until_ms = believed_ms(transaction) - outcome.keep_age_ms
         trim_oldest(transaction, row, state, limit=slack + TRIM_CHUNK, until_ms=until_ms)
+
+
+def trim_traces(transaction: Transaction, number: int, keep: int) -> None:
+    """Drop the tracebacks in a job's history, all but the newest `keep`."""
+    text = transaction.value("history_get", number)
+    history: list[Any] = [] if text is None else read_list(text)
+    traced = [one for one in history if isinstance(one, dict) and "traceback" in one]
+    old = traced[: max(0, len(traced) - keep)]
+    for one in old:
+        del one["traceback"]
+    if old:
+        transaction.run("history_set", msgspec.json.encode(history).decode(), number)
 
 
 def trim_oldest(

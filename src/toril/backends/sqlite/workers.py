@@ -9,7 +9,10 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.reading import read_list
-from toril.engine.contract.workers import WorkerRecord
+from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
+
+_CLAIMING: tuple[Claiming, ...] = ("open", "quiet", "paused")
+"""What the column `quiet` says, by number."""
 
 
 class SqliteWorkers:
@@ -32,7 +35,7 @@ class SqliteWorkers:
                 worker.running,
                 worker.started_ms,
                 transaction.steady_ms,
-                int(worker.quiet),
+                _CLAIMING.index(claiming_of(worker)),
                 worker.resident_bytes,
                 worker.version,
                 None if worker.tasks is None else msgspec.json.encode(worker.tasks).decode(),
@@ -40,13 +43,23 @@ class SqliteWorkers:
 
         await self._writer.run(transition, durable=False)
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
-        def transition(transaction: Transaction) -> bool:
-            return 0 < transaction.changed(
-                "worker_beat", transaction.steady_ms, running, int(quiet), resident_bytes, worker_id
+    def beat(
+        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+    ) -> Heard:
+        quiet = _CLAIMING.index(claiming)
+
+        def transition(transaction: Transaction) -> Heard:
+            rows = transaction.run(
+                "worker_beat", transaction.steady_ms, running, quiet, resident_bytes, worker_id
             )
+            return Heard(True, rows[0][0]) if rows else Heard(False)
 
         return self._writer.run_blocking(transition, durable=False)
+
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        return await self._writer.run(
+            lambda transaction: transaction.changed("worker_tell", wish, worker_id) > 0
+        )
 
     async def deregister(self, worker_id: str) -> None:
         await self._writer.run(
@@ -65,7 +78,8 @@ class SqliteWorkers:
                     running=row[5],
                     started_ms=row[6],
                     beat_age_ms=max(0, self._clock.steady_ms() - row[7]),
-                    quiet=bool(row[8]),
+                    quiet=row[8] == _CLAIMING.index("quiet"),
+                    paused=row[8] == _CLAIMING.index("paused"),
                     resident_bytes=row[9],
                     version=row[10],
                     tasks=_tasks(row[11]),

@@ -10,9 +10,9 @@ from toril.engine.states import State
 class Bulk(Protocol):
     """Changes many jobs at once.
 
-    Each call handles one chunk: at most `limit` jobs. It returns how many it handled; the caller
-    repeats the call until the answer is below `limit`. No chunk blocks the store for longer than
-    50 ms, so that workers go on in between. A queue that does not exist has no jobs.
+    Each call handles one chunk: at most `limit` jobs. It returns how many it handled, or which; the
+    caller repeats the call until there are fewer than `limit`. No chunk blocks the store for longer
+    than 50 ms, so that workers go on in between. A queue that does not exist has no jobs.
     """
 
     async def retry(
@@ -38,8 +38,8 @@ class Bulk(Protocol):
         """Remove up to `limit` jobs in line and, if `delayed`, delayed ones. No events."""
         ...
 
-    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> int:
-        """Remove up to `limit` jobs of a state that are older than an age.
+    async def clean(self, queue: str, state: State, *, older_than_ms: int, limit: int) -> list[str]:
+        """Remove up to `limit` jobs of a state that are older than an age; return their ids.
 
         The age of a finished job counts from its finish, that of any other from when it was added.
         Finished jobs are removed oldest first, others in the order of their line. A store may have

@@ -86,7 +86,7 @@ class Recovery(msgspec.Struct, frozen=True):
 
 
 class AttemptMessage(msgspec.Struct, frozen=True):
-    """Progress (JSON text) or a log line of a running task."""
+    """What a running task says: progress or another payload (JSON texts), or a log line."""
 
     queue: str
     number: int | str
@@ -97,6 +97,8 @@ class AttemptMessage(msgspec.Struct, frozen=True):
     progress: str | None = None
     line: str | None = None
     keep_logs: int = 1000
+    data: str | None = None
+    """Replaces the job's payload, which the next attempt gets."""
 
 
 class BlockingClaim(Protocol):
@@ -183,7 +185,10 @@ class Dispatch(Protocol):
         ...
 
     async def speak(self, said: Sequence[AttemptMessage]) -> list[FenceResult]:
-        """Store progress and log lines of running attempts, in order. One word for each."""
+        """Store what running attempts say, in order. One word for each.
+
+        A payload is as durable as an outcome. Progress and log lines need not be.
+        """
         ...
 
     async def recover(

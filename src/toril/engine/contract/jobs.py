@@ -117,6 +117,17 @@ class Jobs(Protocol):
         """
         ...
 
+    async def set_progress(self, queue: str, job_id: str, *, progress: str) -> None:
+        """Replace a job's progress (JSON text). Emits `progress`.
+
+        It needs no token: a running attempt goes on, and may report its own progress after it.
+
+        Raises:
+            JobNotFoundError: The job does not exist.
+            WrongStateError: The job has finished.
+        """
+        ...
+
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         """Stop a job for good. Return the state it was in.
 

@@ -9,12 +9,16 @@ from typing import Protocol
 
 
 class Logs(Protocol):
-    """Log lines, oldest first."""
+    """Log lines of jobs."""
 
     async def read(
-        self, queue: str, job_id: str, *, start: int, limit: int
+        self, queue: str, job_id: str, *, start: int, limit: int, newest_first: bool = False
     ) -> tuple[list[str], int]:
-        """Return up to `limit` lines from `start` (0 is the oldest), and how many the job has.
+        """Return up to `limit` lines from `start`, and how many the job has.
+
+        Parameters:
+            start: How many to pass over: of the oldest, or of the newest if `newest_first`.
+            newest_first: Return lines in the other order.
 
         Raises:
             JobNotFoundError: The job does not exist.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 ANY_NAME = "*"
 """In a worker's list of names: it runs jobs of other names, too."""
+
+
+Claiming = Literal["open", "paused", "quiet"]
+"""Whether a worker claims jobs. `paused`: not for now. `quiet`: not any more."""
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +30,26 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """It claims no more jobs: it is about to stop."""
     resident_bytes: int
     version: str
+    paused: bool = False
+    """It claims no jobs until it is resumed."""
     tasks: dict[str, list[str]] | None = None
     """For each queue the names of the jobs that it can run; `ANY_NAME` among them stands for more
     than these. None: not known, as of a worker of an earlier version."""
+
+
+class Heard(NamedTuple):
+    """What a worker hears with its heartbeat."""
+
+    known: bool
+    """Whether it is on the register. False: it was silent for too long and was taken off; it has to
+    register again."""
+    wish: str | None = None
+    """The newest of those that were left for it. None: none was."""
+
+
+def claiming_of(worker: WorkerRecord) -> Claiming:
+    """Return whether a worker claims jobs."""
+    return "quiet" if worker.quiet else "paused" if worker.paused else "open"
 
 
 class Workers(Protocol):
@@ -38,12 +59,23 @@ class Workers(Protocol):
         """Put a worker on the register."""
         ...
 
-    def beat(self, worker_id: str, *, running: int, quiet: bool, resident_bytes: int) -> bool:
+    def beat(
+        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+    ) -> Heard:
         """Send a heartbeat. Blocks; made by the lease thread, as `Dispatch.renew` is.
 
-        Returns:
-            Whether the worker is on the register. False: it was silent for too long and was taken
-            off; it has to register again.
+        Parameters:
+            worker_id: Whose.
+            running: Jobs that it runs now.
+            claiming: Becomes `WorkerRecord.quiet` and `paused`.
+            resident_bytes: Its memory.
+        """
+        ...
+
+    async def tell(self, worker_id: str, wish: str) -> bool:
+        """Leave a wish for a worker, in place of the one before; return whether it is there.
+
+        It stays: each heartbeat of the worker hears it, until there is another one.
         """
         ...
 

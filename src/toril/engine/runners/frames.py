@@ -11,6 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from toril.engine.context import Facts, FollowUp, LineLogged, NamedFollowUp, ProgressMade
+from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked
 from toril.engine.runners.errors import ErrorImage, error_from
 from toril.engine.runners.references import MainSource
@@ -74,7 +75,15 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 FromChild: TypeAlias = (
-    ProgressMade | LineLogged | FollowUp | NamedFollowUp | FlowAsked | Ready | Returned | Raised
+    ProgressMade
+    | LineLogged
+    | FollowUp
+    | NamedFollowUp
+    | DataChanged
+    | FlowAsked
+    | Ready
+    | Returned
+    | Raised
 )
 
 

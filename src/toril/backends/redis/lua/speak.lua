@@ -1,21 +1,21 @@
--- speak: store progress and log lines of running attempts.
+-- speak: store progress, payloads and log lines of running attempts.
 --
 -- KEYS
 --   metas...   hash    <prefix>:<queue>:meta
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
---   said...    string  seven each: queue (its place among the keys), id, token, attempt, progress
---                      (JSON, or empty), how many lines to keep, a JSON list of lines
+--   said...    string  eight each: queue (its place among the keys), id, token, attempt, progress
+--                      and payload (JSON, or empty), how many lines to keep, a JSON list of lines
 -- RETURNS
---   places of what was said too late (from 1): it changed nothing
+--   places of what was said too late (from 1), or could not be stored: it changed nothing
 -- EMITS
 --   progress
 -- COST
---   up to 5 commands each
+--   up to 6 commands each
 local frozen_ms = ARGV[1]
 local opened, lost = {}, {}
 local place = 0
-for index = 2, #ARGV, 7 do
+for index = 2, #ARGV, 8 do
   place = place + 1
   local number = tonumber(ARGV[index])
   if not opened[number] then opened[number] = open_queue(KEYS[number], frozen_ms) end
@@ -26,7 +26,9 @@ for index = 2, #ARGV, 7 do
     if progress ~= '' and try('HSET', key, 'progress', progress) then
       emit(queue, 'progress', 'jobId', id, 'data', progress)
     end
-    local keep, lines = tonumber(ARGV[index + 5]), cjson.decode(ARGV[index + 6])
+    local data = ARGV[index + 5]
+    if data ~= '' and not try('HSET', key, 'data', data) then lost[#lost + 1] = place end
+    local keep, lines = tonumber(ARGV[index + 6]), cjson.decode(ARGV[index + 7])
     if #lines > 0 and keep > 0 then
       if try('RPUSH', key .. ':logs', unpack(lines)) then
         redis.call('LTRIM', key .. ':logs', -keep, -1)

@@ -3,13 +3,14 @@
 -- PARAMS
 --   beat_ms         int   steady clock
 --   running         int
---   quiet           int
+--   quiet           int   0: it claims jobs; 1: not any more; 2: not for now
 --   resident_bytes  int
 --   id              text
 -- RETURNS
---   nothing
+--   one row (wish, or null), or none if it is not on the register
 -- COST
 --   one row
 UPDATE workers
    SET beat_ms = :beat_ms, running = :running, quiet = :quiet, resident_bytes = :resident_bytes
- WHERE id = :id;
+ WHERE id = :id
+RETURNING wish;
