@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from toril.backends import FileOptions, RedisCredentials, open_backend
-from toril.core.checks import unknown
+from toril.core.checks import require, unknown
 from toril.core.clock import Clock
+from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.redact import without_password
 from toril.engine.contract import Backend
@@ -23,6 +24,7 @@ from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.schedules.options import ScheduleOptions
+from toril.engine.unknown_tasks import PATIENCE_S, require_policy
 from toril.engine.worker import Worker
 from toril.settings import Settings
 from toril.store_access import StoreAccess
@@ -50,6 +52,9 @@ class App(TaskMaker, StoreAccess):
         clock: Clock | None = None,
         settings: Settings | None = None,
         redis_credentials: RedisCredentials | None = None,
+        version: str | None = None,
+        unknown_tasks: Literal["wait", "fail"] = "wait",
+        unknown_task_patience: float | timedelta = PATIENCE_S,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -66,8 +71,15 @@ class App(TaskMaker, StoreAccess):
             redis_credentials: For tokens that expire. Called for each new connection to a Redis
                 server. It returns a password, or a user and a password; it may be async, and a
                 plain one runs in a thread. Default: what the URL says.
+            version: Of your code, such as a tag or a commit: for log lines and failure reasons.
+            unknown_tasks: What its workers do with jobs that they have no task for. `wait`: put
+                them back, for a worker that has it, with pauses that grow from 1 s to 10 minutes.
+                `fail`: fail them at once.
+            unknown_task_patience: How long such a job waits in all before it fails, in seconds or
+                as a timedelta. Default: a day.
 
         Raises:
+            InvalidOptionError: An option makes no sense.
             InvalidSettingError: The environment or the file holds nonsense.
         """
         refuse_restart()
@@ -76,6 +88,12 @@ class App(TaskMaker, StoreAccess):
         self.durability = durability
         self._redis_credentials = redis_credentials
         self._clock = clock
+        if version is not None:
+            require(isinstance(version, str) and version != "", "version", version, "a text")
+        self.version = version
+        self._unknown_tasks = unknown_tasks
+        self._unknown_task_patience_s = seconds(unknown_task_patience, "unknown_task_patience")
+        require_policy(unknown_tasks, self._unknown_task_patience_s)
         self._create = True
         self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._middleware: list[Middleware] = []
@@ -227,6 +245,8 @@ class App(TaskMaker, StoreAccess):
             stale_after=stale_after,
             rate=rate,
             processes=processes,
+            unknown_tasks=self._unknown_tasks,
+            unknown_task_patience_s=self._unknown_task_patience_s,
         )
         return Worker(
             self.backend(),
@@ -241,6 +261,7 @@ class App(TaskMaker, StoreAccess):
             ],
             code=frozenset(map(code_of, self._registry)),
             timezone=self.settings.timezone,
+            version=self.version,
         )
 
     def _declare(

@@ -22,6 +22,7 @@ from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
 from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
@@ -195,6 +196,9 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
         dispatch = app.backend().dispatch
         executor = Executor(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
+            unknown=UnknownTasks(
+                app.backend().jobs, app._registry, policy="wait", patience_s=60, who="w"
+            ),
             together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
             sender=MessageSender(dispatch, refused=lambda message: None),

@@ -29,6 +29,8 @@ TorilError
     ├── StoreDeniedError        the server's user lacks a right
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
 
+One is a warning, for `warnings.filterwarnings`: `UnknownTaskWarning`.
+
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
 """
 
@@ -66,6 +68,10 @@ class PayloadTooLargeError(InvalidPayloadError):
 
 class UnknownTaskError(TorilError, LookupError):
     """No task is bound to this queue and job name."""
+
+
+class UnknownTaskWarning(UserWarning):
+    """A job was added by a name that no task of the app has, on a queue where it has others."""
 
 
 class ScheduleNotFoundError(TorilError, LookupError):

@@ -28,6 +28,7 @@ from toril.engine.runners.processes import ProcessOptions
 from toril.engine.running import Runner
 from toril.engine.stand_ins import presentable
 from toril.engine.surroundings import Surroundings
+from toril.engine.unknown_tasks import UnknownTasks
 
 log = logger("toril.worker")
 
@@ -43,6 +44,7 @@ class Executor:
         middleware: Sequence[Middleware],
         hooks: Hooks,
         processes: ProcessOptions,
+        unknown: UnknownTasks,
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
         sender: MessageSender,
@@ -53,6 +55,7 @@ class Executor:
         """Make an executor.
 
         Parameters:
+            unknown: Judges the jobs that there is no task for.
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             sender: Takes progress and log lines.
@@ -62,6 +65,7 @@ class Executor:
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
+        self.handlers = handlers
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
@@ -73,6 +77,7 @@ class Executor:
             hooks=hooks,
             messages=AttemptMessages(self._loop, sender, hooks, maker, asking),
             processes=processes,
+            unknown=unknown,
         )
         self._deadlines = Deadlines(
             self.running, abandon=self.abandon, surroundings=self._surroundings.context

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
-from toril.core.errors import UnknownTaskError
 from toril.engine.attempt import Attempt
 from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.context import Context, Facts
@@ -23,6 +22,7 @@ from toril.engine.runners.in_process import ProcessRunner
 from toril.engine.runners.in_thread import ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
+from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.wire_options import from_wire
 
 
@@ -38,12 +38,14 @@ class Runner:
         hooks: Hooks,
         messages: AttemptMessages,
         processes: ProcessOptions,
+        unknown: UnknownTasks,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
         self._middleware = tuple(middleware)
         self._hooks = hooks
         self._messages = messages
+        self._unknown = unknown
         self._threads = ThreadRunner(asyncio.get_running_loop())
         self._processes = ProcessRunner(handlers, processes, messages)
 
@@ -52,7 +54,7 @@ class Runner:
 
         Raises:
             Fail: The store says that the job has to fail.
-            UnknownTaskError: There is no such task.
+            PostponedError, UnknownTaskError: There is no such task. When awaited.
             InvalidPayloadError: The payload does not fit the task.
         """
         claimed = attempt.claimed
@@ -60,7 +62,7 @@ class Runner:
         if claimed.deferred_failure is not None:
             raise Fail(claimed.deferred_failure)
         if handler is None:
-            raise UnknownTaskError(f"Unknown job type: {claimed.name}")
+            return self._unknown.judge(claimed)
         if handler.timeout_s is not None:
             attempt.deadline_s = attempt.started_s + handler.timeout_s
         if "active" in self._hooks.wanted:

@@ -44,6 +44,7 @@ from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.worker_options import WorkerOptions
 
 log = logger("toril.worker")
@@ -64,8 +65,10 @@ class Worker:
         declarations: Sequence[Declaration] = (),
         code: frozenset[str] = frozenset(),
         timezone: str = "UTC",
+        version: str | None = None,
     ) -> None:
         self.id = new_worker_id()
+        self._version = version
         self.options = options
         self._backend = backend
         self._handlers = handlers
@@ -191,6 +194,13 @@ class Worker:
             middleware=self._middleware,
             hooks=self._hooks,
             processes=options.processes,
+            unknown=UnknownTasks(
+                self._backend.jobs,
+                self._handlers,
+                policy=options.unknown_tasks,
+                patience_s=options.unknown_task_patience_s,
+                who=f"worker {self.id}" + (f" (version {self._version})" if self._version else ""),
+            ),
             together=dispatch.together,
             finished=outcome_hooks.finished,
             sender=sender,

@@ -332,6 +332,7 @@ class Task(Generic[P, R]):
 
     def run_here(self, payload: bytes, context: Context, provided: Mapping[type, object]) -> bytes:
         """Run in this (child) process: JSON in, JSON out."""
+        self.signature.reports = False  # the worker has read this payload, and told what is new
         arguments = self.signature.read(payload.decode())
         if self.context_name is not None:
             arguments[self.context_name] = context

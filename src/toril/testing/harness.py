@@ -206,11 +206,13 @@ class MemoryApp(App, Bench):
     def __init__(self, *, clock: ManualClock | None = None) -> None:
         """Make an app that heeds neither the environment nor a `toril.toml`.
 
+        A job that it has no task for fails at once: a test has no other worker to wait for.
+
         Parameters:
             clock: Default: one of its own.
         """
         clock = clock or ManualClock()
-        App.__init__(self, MEMORY, clock=clock, settings=Settings())
+        App.__init__(self, MEMORY, clock=clock, settings=Settings(), unknown_tasks="fail")
         Bench.__init__(self, self, clock)
 
 
@@ -241,7 +243,7 @@ class in_memory:  # noqa: N801 - used like a function
         traceback: TracebackType | None,
     ) -> None:
         self._app.close_sync()
-        self._app.url, self._app._clock = self._own
+        self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     async def __aenter__(self) -> Bench:
         await self._app.close()
@@ -254,11 +256,11 @@ class in_memory:  # noqa: N801 - used like a function
         traceback: TracebackType | None,
     ) -> None:
         await self._app.close()
-        self._app.url, self._app._clock = self._own
+        self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     def _swap(self) -> Bench:
-        self._own = (self._app.url, self._app._clock)
-        self._app.url, self._app._clock = MEMORY, self._clock
+        self._own = (self._app.url, self._app._clock, self._app._unknown_tasks)
+        self._app.url, self._app._clock, self._app._unknown_tasks = MEMORY, self._clock, "fail"
         return Bench(self._app, self._clock)
 
 
