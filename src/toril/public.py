@@ -34,6 +34,7 @@ from toril.core.errors import StoreUnreachableError as StoreUnreachableError
 from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import UnknownTaskWarning as UnknownTaskWarning
+from toril.core.errors import WorkerStartError as WorkerStartError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
 from toril.engine.context import Context as Context

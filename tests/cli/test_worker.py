@@ -209,3 +209,65 @@ def test_arguments_become_words_for_children_and_are_read_the_same() -> None:
         "--concurrency", "--queues", "--profile", "--shutdown", "--max-stalled", "--loop",
         "--log-format", "--log-level",
     ]  # fmt: skip
+
+
+STARTING = """
+import os
+from toril import App, provided
+
+app = App()
+
+
+@app.task(queue="mail")
+async def send(to: str) -> str:
+    return to
+
+
+@app.on_start
+async def connect() -> None:
+    print("connecting", flush=True)
+    if os.path.exists("refuse"):
+        raise ConnectionRefusedError("nobody listens on port 5432")
+
+
+@app.on_stop
+async def disconnect() -> None:
+    print("disconnected", flush=True)
+"""
+
+
+def test_start_that_fails_ends_the_command_with_its_reason(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    (terminal.folder / "refuse").touch()
+    terminal.add("mail", "send", {"to": "jo"})
+
+    found = terminal.run("worker", "shop:app")
+
+    assert (found.code, found.out) == (ERROR, "connecting\ndisconnected\n")
+    assert found.err == (
+        "toril: on_start 'connect' failed (shop.py:17): ConnectionRefusedError: nobody listens on"
+        " port 5432\n"
+    )
+    assert terminal.state("mail", "1") == "wait"
+
+
+def test_start_that_fails_is_tried_once_for_many_processes(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    (terminal.folder / "refuse").touch()
+
+    found = terminal.run("worker", "shop:app", "--processes", "2")
+
+    assert found.code == ERROR
+    assert found.out == "connecting\ndisconnected\n"
+    assert "none is started" in found.err
+    assert "Traceback" not in found.err
+
+
+def test_start_and_stop_are_told_by_the_app_itself(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    worker = terminal.worker()
+    worker.tell(signal.SIGTERM)
+
+    assert worker.ends() == DONE
+    assert worker.log.index("connecting") < worker.log.index("started: Toril")
+    assert worker.log.index("SIGTERM") < worker.log.index("disconnected")

@@ -14,7 +14,16 @@ from tests.engine.working import working
 from tests.support.redis_clock import RedisClock
 from tests.support.waiting import wait_until
 
-from toril import App, InvalidOptionError, Job, JobInfo, Settings, State, UnknownTaskWarning
+from toril import (
+    App,
+    InvalidOptionError,
+    Job,
+    JobDraft,
+    JobInfo,
+    Settings,
+    State,
+    UnknownTaskWarning,
+)
 from toril.core.codec import Json
 from toril.engine.contract import Claim, Exchange
 from toril.engine.job import Attempt, Finished, unknown_since_ms
@@ -391,3 +400,27 @@ async def test_worker_at_work_is_not_kept_busy_by_unknown_jobs(make: Make) -> No
         # Pauses of at least half a second.
         most = 1 + (time.monotonic() - begun_s) / 0.5
         assert max(info.attempts_started for info in infos) <= most
+
+
+@pytest.mark.parametrize("adds_fields", [False, True])
+async def test_fields_that_a_task_does_not_know_are_told_by_the_worker(
+    make: Make, adds_fields: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in an app whose enqueue middleware may add them on purpose, as it tells no one."""
+    async with make() as app:
+
+        @app.task(queue="mail")
+        async def remind(to: str) -> str:
+            return to
+
+        if adds_fields:
+
+            @app.enqueue_middleware
+            def mark(job: JobDraft) -> None:
+                job.payload["tenant"] = "acme"
+
+        job = await app.queue("mail").add("remind", {"to": "Jo", "cc": "Al"})
+        await run(app)
+        assert await job.result(timeout_s=5) == "Jo"
+        told = [one.getMessage() for one in caplog.records if one.name == "toril.tasks"]
+        assert len(told) == (0 if adds_fields else 1)

@@ -5,6 +5,7 @@ TorilError
 │   └── InvalidSettingError     ... and it came from the environment or a file
 ├── InvalidPayloadError         a payload does not fit its task
 │   └── PayloadTooLargeError
+├── WorkerStartError            a function of the app's own failed before the first job
 ├── UnknownTaskError            no task is bound to this queue and name
 ├── ScheduleNotFoundError       no such schedule
 ├── JobError                    about one job, which `job_id` and `queue` name
@@ -64,6 +65,10 @@ class InvalidPayloadError(TorilError, ValueError):
 
 class PayloadTooLargeError(InvalidPayloadError):
     """A payload is over `max_payload_bytes`. Store the data elsewhere and pass its address."""
+
+
+class WorkerStartError(TorilError):
+    """The app's `on_start` or `lifespan` failed, so that no job is run. Its cause says more."""
 
 
 class UnknownTaskError(TorilError, LookupError):

@@ -33,6 +33,7 @@ from toril.engine.leases import LeaseKeeper
 from toril.engine.letter_hooks import LetterHooks
 from toril.engine.letter_keeper import LetterKeeper
 from toril.engine.letter_writer import LetterWriter
+from toril.engine.life_cycle import LifeCycle
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
@@ -66,9 +67,12 @@ class Worker:
         code: frozenset[str] = frozenset(),
         timezone: str = "UTC",
         version: str | None = None,
+        life_cycle: LifeCycle | None = None,
     ) -> None:
         self.id = new_worker_id()
         self._version = version
+        self._life_cycle = life_cycle
+        self._has_run = False
         self.options = options
         self._backend = backend
         self._handlers = handlers
@@ -176,8 +180,45 @@ class Worker:
         Raises:
             BackendError: The store did not answer for `stale_after_s`, or never can again.
             InvalidOptionError: It has run before.
+            WorkerStartError: `on_start` or the lifespan of the app failed. No job was taken.
         """
-        require(self._executor is None, "worker", self.id, "one that has not run; make another")
+        require(not self._has_run, "worker", self.id, "one that has not run; make another")
+        self._has_run = True
+        if self._life_cycle is None:
+            await self._work(until_idle=until_idle)
+        elif await self._start(self._life_cycle):
+            try:
+                await self._work(until_idle=until_idle)
+            finally:
+                await self._life_cycle.leave()
+
+    async def _start(self, life_cycle: LifeCycle) -> bool:
+        """Start what the app has to start; return whether that was done before `stop()`."""
+        entering = asyncio.create_task(life_cycle.enter())
+        requested = asyncio.create_task(self._stopping.requested.wait())
+        try:
+            await asyncio.wait([entering, requested], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:  # the program ends: what has started meanwhile is stopped
+            if not await self._entered(entering):
+                raise
+            await life_cycle.leave()
+            raise
+        finally:
+            requested.cancel()
+        return await self._entered(entering)
+
+    async def _entered(self, entering: asyncio.Task[None]) -> bool:
+        """Give up the start of the app, unless it is done; return whether it is."""
+        if not entering.done():
+            entering.cancel()
+            await asyncio.wait([entering])
+        if entering.cancelled():
+            return False
+        await entering  # raises what went wrong
+        return True
+
+    async def _work(self, *, until_idle: bool) -> None:
+        """Fetch and run jobs."""
         dispatch, options = self._backend.dispatch, self.options
         lease_ms = round(options.lease_s * 1000)
         running = asyncio.current_task()

@@ -138,6 +138,8 @@ class Bench:
         """Run until idle, and again for as long as `skip` finds something to do."""
         run = _Run(self.app, concurrency, max_attempts)
         hooks = self.app._hooks
+        # Each run is a worker process, however many workers it takes.
+        await self.app._life_cycle.enter()
         try:
             with hooks.listening("active", run.began), hooks.listening("completed", run.completed):
                 with hooks.listening("failed", run.failed), hooks.listening("retried", run.retried):
@@ -151,6 +153,8 @@ class Bench:
                 f"not idle after {timeout_s:g} s: {run.doing()}. A task that waits for another job"
                 " needs run_until_idle(concurrency=...) above 1"
             ) from None
+        finally:
+            await self.app._life_cycle.leave()
         return run.ran
 
     def run_until_idle_sync(

@@ -30,6 +30,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     provided: bytes
     """A pickled mapping of types to objects. Empty: none."""
     max_memory_bytes: int | None
+    life_cycle: str | None = None
+    """`module:name` of what is started before the first call. None: nothing."""
 
 
 class ProcessCall(msgspec.Struct, frozen=True):
