@@ -86,6 +86,7 @@ from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
+from toril.observability.job_log_filter import JobLogFilter as JobLogFilter
 from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided

@@ -20,6 +20,7 @@ from toril.engine.executor import Executor
 from toril.engine.flow_asking import FlowAsking
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
+from toril.engine.job_log import JobLog
 from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.unknown_tasks import UnknownTasks
@@ -199,7 +200,7 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
             unknown=UnknownTasks(
                 app.backend().jobs, app._registry, policy="wait", patience_s=60, who="w"
             ),
-            together=dispatch.together,
+            job_log=JobLog(Hooks()), together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
             sender=MessageSender(dispatch, refused=lambda message: None),
             asking=FlowAsking(app.backend().flows), ending=lambda: False,

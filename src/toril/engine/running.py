@@ -16,6 +16,7 @@ from toril.engine.context import Context, Facts
 from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hooks import Hooks
+from toril.engine.job_log import JobLog
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners.in_process import ProcessRunner
@@ -39,6 +40,7 @@ class Runner:
         messages: AttemptMessages,
         processes: ProcessOptions,
         unknown: UnknownTasks,
+        job_log: JobLog,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
@@ -46,6 +48,7 @@ class Runner:
         self._hooks = hooks
         self._messages = messages
         self._unknown = unknown
+        self._job_log = job_log
         self._threads = ThreadRunner(asyncio.get_running_loop())
         self._processes = ProcessRunner(handlers, processes, messages)
 
@@ -67,6 +70,7 @@ class Runner:
             attempt.deadline_s = attempt.started_s + handler.timeout_s
         if "active" in self._hooks.wanted:
             self._hooks.tell("active", **attempt.names())
+            self._job_log.began(attempt)
         if self._middleware:
             return self._within_middleware(attempt, handler)
         return self._in_its_place(attempt, handler)

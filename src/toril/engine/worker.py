@@ -27,6 +27,7 @@ from toril.engine.flow_asking import FlowAsking
 from toril.engine.handler import Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.intake import Intake
+from toril.engine.job_log import JobLog
 from toril.engine.judging import describe
 from toril.engine.lease_losses import LeaseLosses
 from toril.engine.leases import LeaseKeeper
@@ -227,7 +228,8 @@ class Worker:
         outbox = Outbox()
         letter_hooks = LetterHooks(self._hooks)
         letters = LetterWriter(self._backend, stored=letter_hooks.stored)
-        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters)
+        job_log = JobLog(self._hooks)
+        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters, job_log)
         sender = MessageSender(dispatch, refused=lambda message: losses.message_refused(message))
         executor = self._executor = Executor(
             self._handlers,
@@ -242,6 +244,7 @@ class Worker:
                 patience_s=options.unknown_task_patience_s,
                 who=f"worker {self.id}" + (f" (version {self._version})" if self._version else ""),
             ),
+            job_log=job_log,
             together=dispatch.together,
             finished=outcome_hooks.finished,
             sender=sender,

@@ -20,8 +20,10 @@ import msgspec
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
 from toril.engine.context import Context, LineLogged, ProgressMade, TaskMessage
 from toril.engine.context_flows import FlowAsked
+from toril.engine.current_job import CURRENT
 from toril.engine.life_cycle import ChildLifeCycle
 from toril.engine.runners.channel import Channel
+from toril.engine.runners.child_logs import forward
 from toril.engine.runners.errors import error_from, image_of
 from toril.engine.runners.frames import (
     MAX_FRAME_BYTES,
@@ -83,11 +85,13 @@ def main(channel_fd: int, lifeline_fd: int) -> None:
         MAIN.borrow(setup.main)
     if setup.max_memory_bytes is not None:
         limit_address_space(setup.max_memory_bytes)
+    forward(channel.log, setup.log_levels)
     server = Server(channel, setup.provided, setup.life_cycle)
     channel.send(frame_of(Ready(own_resident_bytes())))
     calls = msgspec.msgpack.Decoder(ProcessCall)
     while (frame := channel.receive()) is not None:
         server.serve(calls.decode(frame))
+    channel.hang_up()
     server.close()
 
 
@@ -136,6 +140,7 @@ class Server:
         run_here = cast("Target", target).run_here
         # What imports have set up holds: only what an attempt itself sets ends with it.
         surroundings = Surroundings().fresh()
+        surroundings.run(CURRENT.set, call.facts)
         if self._life is None:
             result = surroundings.run(run_here, call.payload, context, self._given())
         else:

@@ -12,6 +12,7 @@ import msgspec
 
 from toril.engine.context import Facts, FollowUp, LineLogged, NamedFollowUp, ProgressMade
 from toril.engine.context_flows import FlowAsked
+from toril.engine.runners.child_logs import LogRecorded
 from toril.engine.runners.errors import ErrorImage, error_from
 from toril.engine.runners.references import MainSource
 from toril.engine.texts import end
@@ -32,6 +33,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     max_memory_bytes: int | None
     life_cycle: str | None = None
     """`module:name` of what is started before the first call. None: nothing."""
+    log_levels: dict[str, int] = {}
+    """By logger: what is logged in the child from that level on comes to the worker."""
 
 
 class ProcessCall(msgspec.Struct, frozen=True):
@@ -76,7 +79,15 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 FromChild: TypeAlias = (
-    ProgressMade | LineLogged | FollowUp | NamedFollowUp | FlowAsked | Ready | Returned | Raised
+    ProgressMade
+    | LineLogged
+    | FollowUp
+    | NamedFollowUp
+    | FlowAsked
+    | LogRecorded
+    | Ready
+    | Returned
+    | Raised
 )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
 from toril.engine.life_cycle import InChildren
+from toril.engine.runners.child_logs import levels
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
@@ -246,5 +247,6 @@ class ProcessSlots:
             main=source,
             provided=self._provided,
             life_cycle=None if self._life_cycle is None else self._life_cycle.target,
+            log_levels=levels(),
             max_memory_bytes=self._options.max_memory_bytes,
         )
