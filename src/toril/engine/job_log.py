@@ -31,6 +31,15 @@ _TOLD = {
 """From which level on what is told."""
 
 
+def _show_as_stored(record: logging.LogRecord) -> bool:
+    """Have formatters show the traceback that is stored: cut, and text that can be written."""
+    record.exc_text = getattr(record, FACTS, {}).get("traceback")
+    return True
+
+
+log.logger.addFilter(_show_as_stored)
+
+
 class JobLog:
     """Says what one worker ran."""
 
