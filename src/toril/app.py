@@ -6,11 +6,12 @@ There is no global state: two apps in a process share nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
-from toril.core.checks import unknown
+from toril.core.checks import require, unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
@@ -25,6 +26,7 @@ from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.schedules.options import ScheduleOptions
+from toril.engine.unknown_tasks import PATIENCE_S, require_policy
 from toril.engine.worker import Worker
 from toril.engine.worker_options import WorkerOptions
 from toril.settings import Settings
@@ -32,6 +34,7 @@ from toril.store_access import StoreAccess
 from toril.tasks.any_task import task_of_any_name
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.decorator import TaskMaker
+from toril.tasks.life_cycle import STOP_TIMEOUT_S, AppLifeCycle
 from toril.tasks.schedules import Scheduled, code_of, template_of
 from toril.tasks.task import Task
 from toril.worker_options import refuse_while_main_is_imported, worker_options
@@ -41,6 +44,7 @@ R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
 E = TypeVar("E", bound=EnqueueMiddleware)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class App(TaskMaker, StoreAccess):
@@ -55,6 +59,11 @@ class App(TaskMaker, StoreAccess):
         settings: Settings | None = None,
         redis_credentials: RedisCredentials | None = None,
         prefix: str | None = None,
+        version: str | None = None,
+        unknown_tasks: Literal["wait", "fail"] = "wait",
+        unknown_task_patience: float | timedelta = PATIENCE_S,
+        lifespan: Callable[[Any], AbstractAsyncContextManager[object]] | None = None,
+        stop_timeout: float | timedelta = STOP_TIMEOUT_S,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -73,9 +82,19 @@ class App(TaskMaker, StoreAccess):
                 plain one runs in a thread. Default: what the URL says.
             prefix: With what all keys on a Redis server begin, such as for a client of redis-py,
                 which cannot say it. Default: what the URL says, else `bull`, as in BullMQ.
+            version: Of your code, such as a tag or a commit: for log lines and failure reasons.
+            unknown_tasks: What its workers do with jobs that they have no task for. `wait`: put
+                them back, for a worker that has it, with pauses that grow from 1 s to 10 minutes.
+                `fail`: fail them at once.
+            unknown_task_patience: How long such a job waits in all before it fails, in seconds or
+                as a timedelta. Default: a day.
+            lifespan: A function that is given the app and returns an asynchronous context manager:
+                entered before the first job of a worker process, and of each child process, left
+                after the last. What it yields is provided by its type. See `on_start`.
+            stop_timeout: How long it, or the functions of `on_stop`, may take to stop, in seconds.
 
         Raises:
-            InvalidOptionError: The prefix is empty, or the store is a file.
+            InvalidOptionError: An option makes no sense, or a prefix is given for a file.
             InvalidSettingError: The environment or the file holds nonsense.
         """
         refuse_restart()
@@ -89,10 +108,22 @@ class App(TaskMaker, StoreAccess):
         self.durability = durability
         self._redis_credentials = redis_credentials
         self._clock = clock
+        if version is not None:
+            require(isinstance(version, str) and version != "", "version", version, "a text")
+        self.version = version
+        self._unknown_tasks = unknown_tasks
+        self._unknown_task_patience_s = seconds(unknown_task_patience, "unknown_task_patience")
+        require_policy(unknown_tasks, self._unknown_task_patience_s)
         self._create = True
         self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._middleware: list[Middleware] = []
         super().__init__(self.url, settings, self._open_store)
+        self._life_cycle = self._registry.life_cycle = AppLifeCycle(
+            self,
+            self._registry.provisions,
+            lifespan=lifespan,
+            stop_timeout_s=seconds(stop_timeout, "stop_timeout"),
+        )
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
@@ -158,6 +189,33 @@ class App(TaskMaker, StoreAccess):
             kind: The type that they ask for. Default: the value's own.
         """
         self._registry.provisions.add(value, kind)
+
+    def on_start(self, function: F) -> F:
+        """Call a function before the first job of each worker process, and of each child process.
+
+        `@app.on_start`; several run in the order in which they were added. What a function returns
+        is provided to tasks by the type that it says it returns, else by its own. Its parameters,
+        if any, are provided as well: `pool: Pool = provided(Pool)`. Async or plain: a plain one
+        blocks the event loop. What it raises ends the worker with `WorkerStartError`.
+
+        Raises:
+            InvalidOptionError: It has other parameters.
+        """
+        self._life_cycle.on_start(function)
+        return function
+
+    def on_stop(self, function: F) -> F:
+        """Call a function after the last job of such a process: `@app.on_stop`.
+
+        Several run in the opposite order, and what one raises is logged. A function whose
+        parameters are not provided, as their start has failed, is passed over. Child processes that
+        are killed call none.
+
+        Raises:
+            InvalidOptionError: As `on_start`.
+        """
+        self._life_cycle.on_stop(function)
+        return function
 
     def on(self, name: HookName) -> Callable[[H], H]:
         """Call a function when this app's workers see something: `@app.on("failed")`.
@@ -253,10 +311,20 @@ class App(TaskMaker, StoreAccess):
             stale_after=stale_after,
             rate=rate,
             processes=processes,
+            unknown_tasks=self._unknown_tasks,
+            unknown_task_patience_s=self._unknown_task_patience_s,
         )
         for task in self._registry:
             if task.seals is not None and task.queue in options.queues:
                 task.seals.ring()  # a worker without a key would fail each of its jobs
+        if not self._life_cycle.is_empty and any(
+            task.run_in == "process" and task.queue in options.queues for task in self._registry
+        ):
+            self._registry.life_cycle_for_children()  # refuse now what cannot be found later
+        # Middleware may add fields on purpose, for itself.
+        reports = not self._enqueue_middleware
+        for task in self._registry:
+            task.signature.reports = reports
         return Worker(
             self.backend(),
             self._registry,
@@ -270,6 +338,8 @@ class App(TaskMaker, StoreAccess):
             ],
             code=frozenset(map(code_of, self._registry)),
             timezone=self.settings.timezone,
+            version=self.version,
+            life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
         )
 
     def claims(

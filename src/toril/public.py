@@ -34,6 +34,8 @@ from toril.core.errors import StoreReadOnlyError as StoreReadOnlyError
 from toril.core.errors import StoreUnreachableError as StoreUnreachableError
 from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
+from toril.core.errors import UnknownTaskWarning as UnknownTaskWarning
+from toril.core.errors import WorkerStartError as WorkerStartError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
 from toril.engine.claimed_job import ClaimedJob as ClaimedJob
@@ -89,6 +91,7 @@ from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
+from toril.observability.job_log_filter import JobLogFilter as JobLogFilter
 from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided

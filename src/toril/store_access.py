@@ -92,7 +92,7 @@ class StoreAccess:
             InvalidOptionError: A queue cannot have this name.
         """
         check = check_existing_queue_name if existing else check_queue_name
-        return Queue(self._producer, check(name))
+        return Queue(self._producer, check(name), self._registry)
 
     @property
     def schedules(self) -> Schedules:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from toril.core.checks import unknown
 from toril.core.durations import seconds
@@ -37,6 +37,8 @@ def worker_options(
     stale_after: float | timedelta,
     rate: RateLimit | None,
     processes: ProcessOptions | None,
+    unknown_tasks: Literal["wait", "fail"],
+    unknown_task_patience_s: float,
 ) -> WorkerOptions:
     """Return the options of a worker; parameters and errors as `App.worker`."""
     if isinstance(queues, str):
@@ -67,6 +69,8 @@ def worker_options(
         stale_after_s=seconds(stale_after, "stale_after"),
         rate=rate,
         processes=processes or ProcessOptions(),
+        unknown_tasks=unknown_tasks,
+        unknown_task_patience_s=unknown_task_patience_s,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
@@ -209,3 +210,204 @@ def test_arguments_become_words_for_children_and_are_read_the_same() -> None:
         "--concurrency", "--queues", "--profile", "--shutdown", "--max-stalled", "--loop",
         "--log-format", "--log-level",
     ]  # fmt: skip
+
+
+STARTING = """
+import os
+from toril import App, provided
+
+app = App()
+
+
+@app.task(queue="mail")
+async def send(to: str) -> str:
+    return to
+
+
+@app.on_start
+async def connect() -> None:
+    print("connecting", flush=True)
+    if os.path.exists("refuse"):
+        raise ConnectionRefusedError("nobody listens on port 5432")
+
+
+@app.on_stop
+async def disconnect() -> None:
+    print("disconnected", flush=True)
+"""
+
+
+def test_start_that_fails_ends_the_command_with_its_reason(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    (terminal.folder / "refuse").touch()
+    terminal.add("mail", "send", {"to": "jo"})
+
+    found = terminal.run("worker", "shop:app")
+
+    assert (found.code, found.out) == (ERROR, "connecting\ndisconnected\n")
+    assert found.err == (
+        "toril: on_start 'connect' failed (shop.py:17): ConnectionRefusedError: nobody listens on"
+        " port 5432\n"
+    )
+    assert terminal.state("mail", "1") == "wait"
+
+
+def test_start_that_fails_is_tried_once_for_many_processes(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    (terminal.folder / "refuse").touch()
+
+    found = terminal.run("worker", "shop:app", "--processes", "2")
+
+    assert found.code == ERROR
+    assert found.out == "connecting\ndisconnected\n"
+    assert "none is started" in found.err
+    assert "Traceback" not in found.err
+
+
+def test_start_and_stop_are_told_by_the_app_itself(terminal: Terminal) -> None:
+    (terminal.folder / "shop.py").write_text(STARTING)
+    worker = terminal.worker()
+    worker.tell(signal.SIGTERM)
+
+    assert worker.ends() == DONE
+    assert worker.log.index("connecting") < worker.log.index("started: Toril")
+    assert worker.log.index("SIGTERM") < worker.log.index("disconnected")
+
+
+LOGGING = """
+import asyncio
+import logging
+import os
+
+from toril import App, Context, RetryPolicy, Snooze
+
+app = App(version="1.4")
+log = logging.getLogger("shop.mail")
+
+
+@app.task(queue="mail")
+async def on_the_loop() -> None:
+    await asyncio.gather(say("loop"))
+
+
+async def say(where: str) -> None:
+    log.info("from the %s", where)
+
+
+@app.task(queue="mail")
+def in_a_thread() -> None:
+    log.info("from a thread")
+
+
+@app.task(queue="mail", run_in="process")
+def in_a_process() -> int:
+    log.info("from a process")
+    log.debug("not asked for")
+    try:
+        raise KeyError("lost")
+    except KeyError:
+        log.exception("look")
+    return os.getpid()
+
+
+@app.task(queue="mail", retry=RetryPolicy(max_attempts=2, base_s=0.01, jitter_ratio=0))
+async def broken() -> None:
+    raise ValueError("no")
+
+
+@app.task(queue="mail", name="later")
+async def later(ctx: Context) -> None:
+    if not os.path.exists("snoozed"):
+        open("snoozed", "w").close()
+        raise Snooze(after_s=0.01)
+"""
+
+
+def logging_shop(terminal: Terminal) -> list[str]:
+    """Return the ids of one job for each task of a shop that logs."""
+    (terminal.folder / "shop.py").write_text(LOGGING)
+    names = ["on_the_loop", "in_a_thread", "in_a_process", "broken", "later"]
+    return [terminal.add("mail", name) for name in names]
+
+
+def test_worker_says_what_it_ran_and_what_tasks_say_carries_their_job(terminal: Terminal) -> None:
+    ids = logging_shop(terminal)
+    worker = terminal.worker()
+    for job_id in ids:
+        terminal.until_state("mail", job_id, "failed" if job_id == ids[3] else "completed")
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == DONE
+
+    lines = [line.partition(" ")[2] for line in worker.log.splitlines()]
+    texts = [re.sub(r" in (less than )?[\d.]+ m?s", " in T", line) for line in lines]
+    texts = [re.sub(r" after (less than )?[\d.]+ m?s", " after T", line) for line in texts]
+    no = "ValueError: no"
+    for wanted in (
+        "info    job 1 of mail (on_the_loop): from the loop",
+        "info    job 1 of mail (on_the_loop), attempt 1, completed in T",
+        "info    job 2 of mail (in_a_thread): from a thread",
+        "info    job 2 of mail (in_a_thread), attempt 1, completed in T",
+        "info    job 3 of mail (in_a_process): from a process",
+        "error   job 3 of mail (in_a_process): look",
+        "info    job 3 of mail (in_a_process), attempt 1, completed in T",
+        "warning job 4 of mail (broken), attempt 1, failed in T and is tried again in T: " + no,
+        "error   job 4 of mail (broken), attempt 2, failed in T: " + no,
+        "info    job 5 of mail (later), attempt 1, snoozed after T and runs again in T",
+        "info    job 5 of mail (later), attempt 1, completed in T",
+    ):
+        assert texts.count(wanted) == 1, wanted
+    assert "KeyError: 'lost'" in worker.log
+    assert worker.log.count("ValueError: no\n") == 3  # two lines, and one traceback
+    assert "not asked for" not in worker.log
+    assert "(version 1.4) started: Toril" in worker.log
+
+
+def test_quiet_jobs_says_what_did_not_go_well_and_what_tasks_say(terminal: Terminal) -> None:
+    ids = logging_shop(terminal)
+    worker = terminal.worker("--quiet-jobs")
+    for job_id in ids:
+        terminal.until_state("mail", job_id, "failed" if job_id == ids[3] else "completed")
+    worker.says("attempt 2, failed in")
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == DONE
+
+    assert "completed" not in worker.log
+    assert "snoozed" not in worker.log
+    assert "is tried again" in worker.log
+    assert "job 2 of mail (in_a_thread): from a thread" in worker.log
+
+
+def test_lines_of_tasks_as_json_carry_their_job(terminal: Terminal) -> None:
+    ids = logging_shop(terminal)
+    worker = terminal.start("worker", "shop:app", "--log-format", "json").says('"started"')
+    for job_id in ids:
+        terminal.until_state("mail", job_id, "failed" if job_id == ids[3] else "completed")
+    worker.tell(signal.SIGTERM)
+    assert worker.ends() == DONE
+
+    lines = [json.loads(line) for line in worker.log.splitlines()]
+    own = {line["message"]: line for line in lines if line["logger"] == "shop.mail"}
+    assert {text: (line["job_id"], line["task"], line["queue"], line["attempt"]) for text, line in
+        own.items()} == {
+        "from the loop": (ids[0], "on_the_loop", "mail", 1),
+        "from a thread": (ids[1], "in_a_thread", "mail", 1),
+        "from a process": (ids[2], "in_a_process", "mail", 1),
+        "look": (ids[2], "in_a_process", "mail", 1),
+    }  # fmt: skip
+    assert "KeyError: 'lost'" in own["look"]["traceback"]
+    assert own["from a process"]["pid"] != own["from the loop"]["pid"]
+    done = next(line for line in lines if line.get("event") == "completed")
+    assert {"queue", "job_id", "task", "attempt", "duration_s", "event"} <= set(done)
+
+
+@pytest.mark.parametrize("words", [["--processes", "2"], []])
+def test_quiet_jobs_reaches_the_processes(terminal: Terminal, words: list[str]) -> None:
+    (terminal.folder / "shop.py").write_text(LOGGING)
+    job_id = terminal.add("mail", "in_a_thread")
+    worker = terminal.start("worker", "shop:app", "--quiet-jobs", *words).says("started: Toril")
+    terminal.until_state("mail", job_id, "completed")
+    worker.tell(signal.SIGTERM)
+
+    assert worker.ends() == DONE
+    assert "from a thread" in worker.log
+    assert "completed in" not in worker.log

@@ -211,6 +211,52 @@ async def test_released_job_goes_back_to_the_front_and_counts_no_attempt(
     assert (await told(backend))[-1] == ("waiting", {"jobId": ids[0], "prev": "active"})
 
 
+async def test_waits_for_a_worker_with_the_task_are_one_attempt_of_the_history(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    job_id = await add_one(backend)
+    await worker.end(await worker.claim_one(), "retried", reason='no "unknownSinceMs":1 of ours')
+    since_ms = clock.now_ms()
+    for number in range(3):
+        claimed = await worker.claim_one()
+        reason = f"worker {number} has none"
+        await worker.end(
+            claimed, "snoozed", wait_ms=1_000, reason=reason, unknown_since_ms=since_ms
+        )
+        clock.advance(1)
+
+    found = await record(backend, job_id)
+    assert (found.state, found.attempts_made) == (State.DELAYED, 1)
+    assert (found.failed_reason or "").startswith("no ")
+    assert found.unknown_since_ms == since_ms
+    assert [(one.number, one.outcome, one.error) for one in found.attempts[1:]] == [
+        (4, "snoozed", "worker 2 has none")
+    ]
+
+    await worker.end(await worker.claim_one(), "snoozed", wait_ms=1_000)
+    clock.advance(1)
+    claimed = await worker.claim_one()
+    await worker.end(claimed, "snoozed", wait_ms=1_000, unknown_since_ms=clock.now_ms())
+    found = await record(backend, job_id)
+    assert [one.unknown_since_ms is not None for one in found.attempts] == [
+        False, True, False, True,
+    ]  # fmt: skip
+
+
+async def test_first_attempt_of_a_job_may_wait_for_a_worker_with_its_task(
+    backend: Backend, worker: HandWorker, clock: ManualClock
+) -> None:
+    job_id = await add_one(backend)
+    for _ in range(2):
+        claimed = await worker.claim_one()
+        await worker.end(claimed, "snoozed", wait_ms=1_000, unknown_since_ms=claimed.started_ms)
+        clock.advance(1)
+
+    (attempt,) = (await record(backend, job_id)).attempts
+    assert attempt.number == 2
+    assert (await record(backend, job_id)).failed_reason is None
+
+
 async def test_history_tells_every_attempt_in_order(
     backend: Backend, worker: HandWorker, clock: ManualClock
 ) -> None:

@@ -98,7 +98,7 @@ def attempt(number: int, outcome: str, **fields: Any) -> Attempt:
 PAST = [
     attempt(1, "retried", error="boom «1»\n", traceback="Traceback\n  line 1\n"),
     attempt(2, "stalled", error="its worker stopped renewing the lease"),
-    attempt(3, "snoozed"),
+    attempt(3, "snoozed", error="no task", unknown_since_ms=1_800_000_000_000),
     attempt(4, "released"),
 ]
 

@@ -13,7 +13,18 @@ import pytest
 from tests.engine.working import ONCE, file_app, memory_app, working
 from tests.support.waiting import wait_until
 
-from toril import App, Context, Explanation, Job, RateLimit, Reason, ReasonKind, RetryPolicy, State
+from toril import (
+    App,
+    Context,
+    Explanation,
+    Job,
+    RateLimit,
+    Reason,
+    ReasonKind,
+    RetryPolicy,
+    State,
+    UnknownTaskWarning,
+)
 from toril.engine.contract.counts import JobPlace, QueueRecord
 from toril.engine.contract.workers import WorkerRecord
 from toril.engine.explain import explain
@@ -354,6 +365,7 @@ def test_delayed_job_is_told_until_when() -> None:
         "left_s": 7200.0,
         "after_outcome": None,
         "error": None,
+        "unknown_since": None,
     }
 
 
@@ -378,6 +390,28 @@ def test_delay_after_another_outcome(outcome: str, said: str, kept: str | None) 
     assert said in reason.sentence
     assert "The failure" not in reason.sentence
     assert (reason.values["after_outcome"], reason.values["error"]) == (kept, None)
+
+
+def test_delay_of_a_job_that_no_worker_knows() -> None:
+    waits = Attempt(
+        number=2,
+        started_ms=NOW_MS - 9,
+        ended_ms=NOW_MS - 5,
+        worker_id="w1",
+        outcome="snoozed",
+        error="worker w1 has no task 'send'",
+        unknown_since_ms=NOW_MS - 3_600_000,
+    )
+    known = delayed(5_000, attempts=[waits], attempts_started=2)
+
+    reason = the(ReasonKind.DELAYED, known)
+
+    assert (
+        "5 s from now, as no worker that took it since 2027-01-15 07:00:00 UTC has had a task"
+        " 'send';"
+    ) in reason.sentence
+    assert reason.sentence.endswith("The last one that took it: worker w1 has no task 'send'")
+    assert reason.values["unknown_since"] == at(NOW_MS - 3_600_000)
 
 
 @pytest.mark.parametrize(
@@ -517,8 +551,9 @@ def test_name_that_no_worker_knows() -> None:
 
     assert kinds(known) == ["no-task", "in-line"]
     assert reason.sentence == (
-        "The queue's live workers (2) have no task 'send' (the nearest is 'sand'): the one that"
-        " takes the job fails it; deploy the task, or add the job by its right name."
+        "The queue's live workers (2) have no task 'send' (the nearest is 'sand'): one that"
+        " takes the job puts it back, and fails it after a day unless its app says otherwise;"
+        " deploy the task, or add the job by its right name."
     )
     assert reason.values == {
         "name": "send",
@@ -544,7 +579,7 @@ def test_name_that_another_queue_has() -> None:
     reason = the(ReasonKind.NO_TASK, known)
 
     assert "(those of queue 'post' have it)" in reason.sentence
-    assert "fails it; 1 worker of BullMQ may have it;" in reason.sentence
+    assert "says otherwise; 1 worker of BullMQ may have it;" in reason.sentence
     assert reason.values["other_queues"] == ["post"]
     assert "'send':" in the(
         ReasonKind.NO_TASK, facts(workers=[worker(tasks={"mail": []})])
@@ -808,7 +843,8 @@ async def test_waiting_jobs_learn_who_holds_the_only_slot(opened: App) -> None:
 
     async with opened:
         first, second, third = [await send.enqueue(number=number) for number in range(3)]
-        stray = await opened.queue("mail").add("sned")
+        with pytest.warns(UnknownTaskWarning, match="perhaps 'send' is meant"):
+            stray = await opened.queue("mail").add("sned")
         assert await words(second) == ["no-worker", "in-line"]
 
         async with working(opened, concurrency=1) as at_work:
@@ -837,7 +873,7 @@ async def test_waiting_jobs_learn_who_holds_the_only_slot(opened: App) -> None:
 
             go_on.set()
             await until_words(third, "completed")
-            await until_words(stray, "failed")
+            await until_words(stray, "delayed", "no-task")
         assert await words(opened.queue("mail").job("none")) == ["missing"]
 
 

@@ -20,8 +20,10 @@ from toril.engine.executor import Executor
 from toril.engine.flow_asking import FlowAsking
 from toril.engine.hooks import Hooks
 from toril.engine.job import Finished
+from toril.engine.job_log import JobLog
 from toril.engine.message_sender import MessageSender
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
@@ -195,7 +197,10 @@ async def test_an_attempt_that_is_told_to_end_before_it_began_has_an_outcome(
         dispatch = app.backend().dispatch
         executor = Executor(
             app._registry, worker_id="w", middleware=(), hooks=Hooks(), processes=ProcessOptions(),
-            together=dispatch.together,
+            unknown=UnknownTasks(
+                app.backend().jobs, app._registry, policy="wait", patience_s=60, who="w"
+            ),
+            job_log=JobLog(Hooks()), together=dispatch.together,
             finished=lambda attempt, outcome: outcomes.append(outcome),
             sender=MessageSender(dispatch, refused=lambda message: None),
             asking=FlowAsking(app.backend().flows), ending=lambda: False,

@@ -347,15 +347,6 @@ async def test_workers_are_listed_while_they_live(app: App) -> None:
     assert await app.workers() == []
 
 
-async def test_a_job_of_no_task_fails_with_its_name(app: App) -> None:
-    app.task(queue="mail")(Gate().__call__)
-    job = await app.queue("mail").add("send_mial", {"to": "x"})
-    await app.worker().run(until_idle=True)
-
-    info = await job.info()
-    assert (info.state, info.failed_reason) == (State.FAILED, "Unknown job type: send_mial")
-
-
 async def test_a_job_that_keeps_losing_its_worker_is_not_run_again(app: App) -> None:
     runs: list[int] = []
 

@@ -57,6 +57,29 @@ async def test_node_adds_and_toril_works(app: App, node: Node) -> None:
     ]
 
 
+async def test_job_of_node_that_no_task_of_ours_is_for_waits_until_node_takes_it(
+    app: App, node: Node
+) -> None:
+    @app.task(queue="paint", name="cars")
+    async def cars() -> None: ...
+
+    events = await node.queue_events("paint")
+    async with app.worker(queues=["paint"]):
+        job_id = await node.add("paint", "trucks", {"colour": "blue"})
+        info = await until_in(app, job_id, State.DELAYED)
+        assert info.unknown_since is not None
+
+        seen = await node.job("paint", job_id)
+        assert (seen["attemptsMade"], seen["attemptsStarted"]) == (0, 1)
+        assert seen["delay"] > 0
+        assert not seen.get("failedReason")
+    worker = await node.worker("paint", {"returns": {"painted": "blue"}})
+    assert await node.result("paint", job_id, events) == {"painted": "blue"}
+    await worker.close()
+    info = await app.queue("paint").job(job_id).info()
+    assert (info.state, info.unknown_since) == (State.COMPLETED, None)
+
+
 async def test_toril_adds_and_node_works(app: App, node: Node) -> None:
     await node.worker("paint", {"echo": True, "logs": ["from Node"], "progress": [10]})
 

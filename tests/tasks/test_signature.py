@@ -22,7 +22,7 @@ from toril.core.errors import InvalidOptionError, InvalidPayloadError
 from toril.engine.context import Context
 from toril.tasks.inject import provided
 from toril.tasks.parameters import WholePayload, read_parameters
-from toril.tasks.signature import Rename, Signature
+from toril.tasks.signature import MOST_REPORTED, Rename, Signature
 
 
 class Colour(Enum):
@@ -196,6 +196,61 @@ def test_unknown_fields_of_a_stored_payload_are_ignored() -> None:
     def send(a: int) -> None: ...
 
     assert signature(send).read('{"a": 1, "sentBy": "node", "b": [1]}') == {"a": 1}
+
+
+def test_each_unknown_field_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def send(colour: str) -> None: ...
+
+    one, other = signature(send), signature(send)
+    for _ in range(3):
+        assert one.read('{"color": 1, "colour": "red", "zz": 2}') == {"colour": "red"}
+    one.read('{"colour": "red", "later": 2}')
+    other.read('{"colour": "red", "later": 2}')
+
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == (
+        "task 'send': payloads have a field 'color' that this version of the task does not know"
+        " (the nearest is 'colour'); it is ignored, and not reported again"
+    )
+    fields = [text.partition(" a field ")[2].partition(" that ")[0] for text in told]
+    assert fields == ["'color'", "'zz'", "'later'", "'later'"]
+
+
+def test_unknown_fields_without_end_are_told_up_to_a_bound(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def send(a: int = 1) -> None: ...
+
+    made = signature(send)
+    for number in range(MOST_REPORTED + 50):
+        made.read(f'{{"{"x" * 200}{number}": 1}}')
+
+    assert len(caplog.records) == MOST_REPORTED
+    assert max(len(record.getMessage()) for record in caplog.records) < 300
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "{}", "null", "[]", "7", ""])
+def test_task_without_parameters_tells_of_fields_too(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def send() -> None: ...
+
+    assert signature(send).read(text) == {}
+    assert len(caplog.records) == (text == '{"a": 1}')
+
+
+def test_whole_payload_has_no_unknown_fields(caplog: pytest.LogCaptureFixture) -> None:
+    def send(payload: WholePayload[dict[str, int]]) -> None: ...
+
+    assert signature(send).read('{"b": 1}') == {"payload": {"b": 1}}
+    assert caplog.records == []
+
+
+def test_unknown_field_beside_one_that_does_not_fit_is_refused_by_the_latter() -> None:
+    def send(a: int) -> None: ...
+
+    with pytest.raises(InvalidPayloadError, match="field 'a'"):
+        signature(send).read('{"zz": 1, "a": "x"}')
 
 
 def test_unknown_fields_of_a_text_at_the_door_are_not() -> None:

@@ -87,7 +87,7 @@ def demo(
     found = None if folder is None else find_photos(folder, target)
     processes = processes or cores()
     output = Output(as_json=as_json)
-    set_up("text", "error", with_pid=False)
+    set_up("text", "critical", with_pid=False)  # it tells of failures itself
 
     async def work(found: Found) -> DemoRun:
         with _progress(output, len(found.photos)) as told:

@@ -57,7 +57,8 @@ def _detail(info: JobInfo) -> str:
         case State.FAILED:
             return info.failed_reason or ""
         case State.DELAYED if info.run_at is not None:
-            return f"due {moment_text(info.run_at)}"
+            unknown = "" if info.unknown_since is None else ", no worker has its task"
+            return f"due {moment_text(info.run_at)}{unknown}"
         case State.ACTIVE:
             shown = _short(value_text(info.progress))
             progress = "" if info.progress in (0, None) else f", {shown} %"
@@ -84,6 +85,8 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     ]
     if info.run_at is not None:
         found.append(("due", moment_text(info.run_at)))
+    if info.unknown_since is not None:
+        found.append(("waits", f"for a worker that has its task, for {ago(info.unknown_since)}"))
     if info.state is State.WAITING_CHILDREN:
         found.append(
             ("waits", "until its children are done: toril flows show " + f"{info.queue} {info.id}")

@@ -1,20 +1,14 @@
-"""The log lines of a worker on the command line: its start, its jobs, its end."""
+"""The log lines of a worker on the command line: its start and its end."""
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from toril.cli.logs import FACTS
 from toril.core.durations import in_words
-from toril.core.errors import TorilError
-from toril.core.loggers import logger
-from toril.engine.hooks import HookEvent
-from toril.engine.outcomes import Outcome
-from toril.engine.tracebacks import traceback_text
+from toril.core.loggers import FACTS, logger
 from toril.version import VERSION
 
 if TYPE_CHECKING:
@@ -31,20 +25,31 @@ def say_started(app: App, worker: Worker, *, loop: str) -> None:
     weights = options.weights or {}
     queues = [f"{name}={weights[name]}" if name in weights else name for name in options.queues]
     names = [f"{task.name} ({task.queue}, {task.run_in})" for task in tasks]
+    version = "" if app.version is None else f" (version {app.version})"
     python = platform.python_version()
     url = app.backend().url
     log.info(
-        "worker %s started: Toril %s, Python %s, %s\n"
+        "worker %s%s started: Toril %s, Python %s, %s\n"
         "jobs         %s\n"
         "queues       %s\n"
         "tasks        %s\n"
         "concurrency  %d, lease %s, up to %s to end what runs",
-        *(worker.id, VERSION, python, loop, url, ", ".join(queues), ", ".join(names) or "none"),
+        *(
+            worker.id,
+            version,
+            VERSION,
+            python,
+            loop,
+            url,
+            ", ".join(queues),
+            ", ".join(names) or "none",
+        ),
         *(options.concurrency, in_words(options.lease_s), in_words(options.shutdown_s)),
         extra=_facts(
             event="started",
             worker_id=worker.id,
             version=VERSION,
+            app_version=app.version,
             python=python,
             loop=loop,
             url=url,
@@ -89,54 +94,6 @@ def say_stopping(worker: Worker, signal_name: str, *, now: bool) -> None:
 def say_stopped(worker: Worker) -> None:
     """Say that it has ended."""
     log.info("worker %s stopped", worker.id, extra=_facts(event="stopped", worker_id=worker.id))
-
-
-def listen(app: App) -> None:
-    """Log what becomes of jobs: failures and retries always, the rest at level debug."""
-    app.on("failed")(_failed)
-    app.on("retried")(_retried)
-    if log.isEnabledFor(logging.DEBUG):  # otherwise each job would pay for it
-        app.on("active")(_active)
-        app.on("completed")(_completed)
-
-
-def _failed(event: HookEvent) -> None:
-    facts = _of(event)
-    # A traceback helps where the task's own code failed; the words of the others say it all.
-    if event.error is not None and not isinstance(event.error, TorilError | Outcome):
-        facts[FACTS]["traceback"] = traceback_text(event.error)
-    log.error("%s failed: %s", _label(event), event.reason, extra=facts)
-
-
-def _retried(event: HookEvent) -> None:
-    log.warning("%s failed and is tried again: %s", _label(event), event.reason, extra=_of(event))
-
-
-def _active(event: HookEvent) -> None:
-    log.debug("%s started", _label(event), extra=_of(event))
-
-
-def _completed(event: HookEvent) -> None:
-    log.debug("%s completed", _label(event), extra=_of(event))
-
-
-def _label(event: HookEvent) -> str:
-    task = "" if event.task is None else f" ({event.task})"
-    attempt = "" if event.attempt is None else f", attempt {event.attempt},"
-    return f"job {event.job_id} of {event.queue}{task}{attempt}"
-
-
-def _of(event: HookEvent) -> dict[str, Any]:
-    facts = {
-        "event": event.name,
-        "queue": event.queue,
-        "job_id": event.job_id,
-        "task": event.task,
-        "attempt": event.attempt,
-        "duration_s": event.duration_s,
-        "reason": event.reason,
-    }
-    return _facts(**{name: value for name, value in facts.items() if value is not None})
 
 
 def _facts(**facts: Any) -> dict[str, Any]:

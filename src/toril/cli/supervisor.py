@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 from toril.app import App
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE, ERROR, USAGE
-from toril.cli.logs import FACTS
 from toril.cli.output import plural
 from toril.cli.signals import handle_on_loop, ignore_handled
 from toril.core.durations import in_words
 from toril.core.errors import TorilError
-from toril.core.loggers import logger
+from toril.core.loggers import FACTS, logger
 from toril.engine.backoff import delay_s
 from toril.engine.operations import acting
 from toril.engine.options import RetryPolicy

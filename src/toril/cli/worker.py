@@ -54,8 +54,12 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
     "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="debug shows each"
-    " job. Default: TORIL_LOG_LEVEL, else info.",
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="debug also"
+    " shows each start of a job. Default: TORIL_LOG_LEVEL, else info.",
+)  # fmt: skip
+@click.option(
+    "--quiet-jobs", is_flag=True, help="No line for a job that went well; failures and retries are"
+    " shown. For many jobs a second.",
 )  # fmt: skip
 @click.option("--lifeline-fd", type=int, hidden=True)
 @click.option("--announce-fd", type=int, hidden=True)
@@ -73,6 +77,7 @@ def worker(
     loop: Loop,
     log_format: Literal["text", "json"],
     log_level: str | None,
+    quiet_jobs: bool,
     lifeline_fd: int | None,
     announce_fd: int | None,
     url_fd: int | None,
@@ -103,6 +108,7 @@ def worker(
         loop=loop,
         log_format=log_format,
         log_level=log_level,
+        quiet_jobs=quiet_jobs,
     )
     if reload and processes > 1:
         raise click.UsageError("--reload and --processes do not go together: choose one.")
@@ -129,12 +135,11 @@ def set_up_logs(arguments: WorkerArguments, *, with_pid: bool) -> None:
     from toril.settings import Settings
 
     level = arguments.log_level or Settings.load().log_level
-    set_up(arguments.log_format, level, with_pid=with_pid)
+    set_up(arguments.log_format, level, with_pid=with_pid, quiet_jobs=arguments.quiet_jobs)
 
 
 def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
     """Run one worker in this process."""
-    from toril.cli.lifecycle import listen
     from toril.cli.signals import ignore_handled
     from toril.cli.target import load_app
 
@@ -145,7 +150,6 @@ def _work(arguments: WorkerArguments, announce_fd: int | None) -> int:
         app.url = arguments.url
     if arguments.queues is not None:
         _refuse_untasked(arguments, app)
-    listen(app)
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(_serve(arguments, app, announce_fd))

@@ -25,6 +25,7 @@ class WorkerArguments:
     loop: Loop
     log_format: Literal["text", "json"]
     log_level: str | None
+    quiet_jobs: bool = False
 
     def words(self) -> list[str]:
         """Return them as a command line without the URL: other users can read command lines."""
@@ -47,7 +48,8 @@ class WorkerArguments:
             "--log-level": self.log_level,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        return [self.target, *(f"{name}={value}" for name, value in given.items())]
+        flags = ["--quiet-jobs"] if self.quiet_jobs else []
+        return [self.target, *(f"{name}={value}" for name, value in given.items()), *flags]
 
 
 def queue_list(value: str) -> Sequence[str] | Mapping[str, int]:

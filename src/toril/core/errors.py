@@ -5,6 +5,7 @@ TorilError
 │   └── InvalidSettingError     ... and it came from the environment or a file
 ├── InvalidPayloadError         a payload does not fit its task
 │   └── PayloadTooLargeError
+├── WorkerStartError            a function of the app's own failed before the first job
 ├── UnknownTaskError            no task is bound to this queue and name
 ├── ScheduleNotFoundError       no such schedule
 ├── JobError                    about one job, which `job_id` and `queue` name
@@ -28,6 +29,8 @@ TorilError
     ├── StoreLostError          the file, or its log, was removed or replaced while in use
     ├── StoreDeniedError        the server's user lacks a right
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
+
+One is a warning, for `warnings.filterwarnings`: `UnknownTaskWarning`.
 
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
 """
@@ -68,8 +71,16 @@ class SealedFieldError(InvalidPayloadError):
     """A sealed field cannot be sealed or opened: a key is missing, wrong, or the value changed."""
 
 
+class WorkerStartError(TorilError):
+    """The app's `on_start` or `lifespan` failed, so that no job is run. Its cause says more."""
+
+
 class UnknownTaskError(TorilError, LookupError):
     """No task is bound to this queue and job name."""
+
+
+class UnknownTaskWarning(UserWarning):
+    """A job was added by a name that no task of the app has, on a queue where it has others."""
 
 
 class ScheduleNotFoundError(TorilError, LookupError):

@@ -13,6 +13,9 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
+FACTS = "facts"
+"""The name in `extra=` under which a record carries what JSON lines show as fields."""
+
 
 class Logger(logging.LoggerAdapter[logging.Logger]):
     """A logger that never raises. The error of a handler goes to stderr."""

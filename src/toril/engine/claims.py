@@ -40,6 +40,7 @@ from toril.engine.handler import Handler, Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.intake import Intake
 from toril.engine.job import Claimed, Finished
+from toril.engine.job_log import JobLog
 from toril.engine.lease_losses import LeaseLosses
 from toril.engine.leases import LeaseKeeper
 from toril.engine.letter_hooks import LetterHooks
@@ -226,6 +227,10 @@ class Claims:
         answer: T = self._run_sync(call)
         return answer
 
+    def can_run(self, claimed: Claimed) -> bool:
+        """Whether code will deal with a job: it is the caller's, whatever tasks there are."""
+        return True
+
     def start(self, claimed: Claimed, lease_ms: int) -> None:
         """Take a claimed job. Called by `Intake`."""
         parts = self._require_parts()
@@ -312,7 +317,7 @@ class _Parts:
         self._stopping = Stopping(options.shutdown_s)
         self._outbox = Outbox()
         self._letters = LetterWriter(backend, stored=LetterHooks(hooks).stored)
-        self.outcome_hooks = OutcomeHooks(hooks, self._outbox, self._letters)
+        self.outcome_hooks = OutcomeHooks(hooks, self._outbox, self._letters, JobLog(hooks))
         self._sender = MessageSender(dispatch, refused=claims._losses.message_refused)
         maker = FollowUpMaker(claims._handlers, dispatch.together, claims._enqueue_middleware)
         loop = asyncio.get_running_loop()

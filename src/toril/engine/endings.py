@@ -20,6 +20,7 @@ from toril.engine.retried_job import RetriedJob
 from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
 from toril.engine.tracebacks import traceback_text
+from toril.engine.unknown_tasks import PostponedError
 from toril.engine.wire_options import from_wire
 
 log = logger("toril.worker")
@@ -78,6 +79,8 @@ class Endings:
         """Return the outcome of an attempt that raised."""
         if attempt.stop_kind is not None:  # told to end, and ended by raising
             return self.stopped(attempt)
+        if isinstance(error, PostponedError):
+            return self._postponed(attempt, error)
         try:
             verdict = _verdict(attempt, error)
             expected = isinstance(error, TorilError | Cancel | Fail)
@@ -119,6 +122,13 @@ class Endings:
         if attempt.handler is not None:
             outcome.dead_letter = attempt.handler.dead_letter
         attempt.error = broken
+        return outcome
+
+    def _postponed(self, attempt: Attempt, why: PostponedError) -> Finished:
+        """Return the outcome of a job that waits for a worker that has its task."""
+        outcome = self._outcome(attempt, "snoozed", counts=False)
+        outcome.reason, outcome.wait_ms = why.reason, why.wait_ms
+        outcome.unknown_since_ms = why.since_ms
         return outcome
 
     def _ended(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.attempt_messages import AttemptMessages
+from toril.engine.current_job import ASKED, CURRENT
 from toril.engine.deadlines import Deadlines
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.endings import Endings
@@ -20,6 +21,7 @@ from toril.engine.follow_ups import FollowUpMaker
 from toril.engine.handler import Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.job import Claimed, Finished
+from toril.engine.job_log import JobLog
 from toril.engine.judging import describe
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
@@ -28,6 +30,7 @@ from toril.engine.runners.processes import ProcessOptions
 from toril.engine.running import Runner
 from toril.engine.stand_ins import presentable
 from toril.engine.surroundings import Surroundings
+from toril.engine.unknown_tasks import UnknownTasks
 
 log = logger("toril.worker")
 
@@ -43,6 +46,8 @@ class Executor:
         middleware: Sequence[Middleware],
         hooks: Hooks,
         processes: ProcessOptions,
+        unknown: UnknownTasks,
+        job_log: JobLog,
         together: Callable[[Sequence[str]], bool],
         finished: Callable[[Attempt, Finished], None],
         sender: MessageSender,
@@ -53,6 +58,8 @@ class Executor:
         """Make an executor.
 
         Parameters:
+            unknown: Judges the jobs that there is no task for.
+            job_log: Says what begins.
             together: Whether the store can write these queues in one transaction.
             finished: Takes each outcome; called once per attempt, on the loop.
             sender: Takes progress and log lines.
@@ -62,9 +69,11 @@ class Executor:
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
+        self.handlers = handlers
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
+        self._tells_current = ASKED.asked
         maker = FollowUpMaker(handlers, together, enqueue_middleware)
         asking.prepare = maker.prepare
         self._runner = Runner(
@@ -74,6 +83,8 @@ class Executor:
             hooks=hooks,
             messages=AttemptMessages(self._loop, sender, hooks, maker, asking),
             processes=processes,
+            unknown=unknown,
+            job_log=job_log,
         )
         self._deadlines = Deadlines(
             self.running, abandon=self.abandon, surroundings=self._surroundings.context
@@ -86,11 +97,16 @@ class Executor:
         """Begin an attempt."""
         attempt = Attempt(claimed, lease_ms)
         self.running[claimed.token, claimed.number] = attempt
-        attempt.task = self._loop.create_task(
-            self._run(attempt), context=self._surroundings.fresh()
-        )
+        context = self._surroundings.fresh()
+        if self._tells_current:
+            context.run(CURRENT.set, claimed)
+        attempt.task = self._loop.create_task(self._run(attempt), context=context)
         if not self._deadlines.watching:
             self._deadlines.watch()
+
+    def can_run(self, claimed: Claimed) -> bool:
+        """Whether there is a task for a job."""
+        return self.handlers.find(claimed.queue, claimed.name) is not None
 
     async def close(self) -> None:
         """Let go of threads and processes. Nothing may be running any more."""

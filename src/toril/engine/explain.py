@@ -189,6 +189,14 @@ def _delayed(facts: Facts, record: JobRecord) -> Reason:
     run_at_ms = record.due_ms
     outcome, why, error = _cause(record)
     failure = f" The failure: {cut(error)}" if error else ""
+    unknown_since_ms = record.unknown_since_ms
+    if unknown_since_ms is not None:
+        why = (
+            f", as no worker that took it since {stamp(unknown_since_ms)} has had a task"
+            f" {cut(record.name)!r}"
+        )
+        error = record.attempts[-1].error
+        failure = f" The last one that took it: {cut(error)}" if error else ""
     return reason(
         ReasonKind.DELAYED,
         f"It is delayed until {stamp(run_at_ms)}, {span(run_at_ms - facts.now_ms)} from now{why};"
@@ -197,6 +205,7 @@ def _delayed(facts: Facts, record: JobRecord) -> Reason:
         left_s=(run_at_ms - facts.now_ms) / 1000,
         after_outcome=outcome,
         error=error,
+        unknown_since=moment_or_none(unknown_since_ms),
     )
 
 

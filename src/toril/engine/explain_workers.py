@@ -98,8 +98,8 @@ def _no_task(facts: Facts, record: JobRecord, serving: Sequence[WorkerRecord]) -
     return reason(
         ReasonKind.NO_TASK,
         f"The queue's live workers ({len(serving):,}) have no task {cut(record.name)!r}{hint}:"
-        f" the one that takes the job fails it{others}; deploy the task, or add the job by its"
-        " right name.",
+        f" one that takes the job puts it back, and fails it after a day unless its app says"
+        f" otherwise{others}; deploy the task, or add the job by its right name.",
         name=record.name,
         nearest=close,
         other_queues=elsewhere,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from toril.engine.job import NewJob
+from toril.engine.life_cycle import InChildren
 from toril.engine.options import KeepPolicy, RetryPolicy, RunIn
 
 
@@ -179,4 +180,12 @@ class Handlers(Protocol):
 
     def provided_for_children(self) -> bytes:
         """Return everything provided, pickled for child processes."""
+        ...
+
+    def life_cycle_for_children(self) -> InChildren | None:
+        """Return where child processes find what the app starts; None if that is nothing.
+
+        Raises:
+            InvalidOptionError: They cannot find it.
+        """
         ...

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -74,7 +74,8 @@ class Hooks:
     def __init__(self) -> None:
         self._hooks: dict[str, list[Hook]] = {}
         self.wanted: set[str] = set()
-        """Events that somebody listens to: building one for nobody is not free."""
+        """What somebody listens to, or the log tells: gathering facts for nobody is not free."""
+        self._gathered: set[str] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     def on(self, name: HookName, hook: Hook) -> None:
@@ -102,7 +103,7 @@ class Hooks:
         # A new list: a hook may take itself off while all of them are called.
         self._hooks[name] = [*hooks]
         self._hooks[name].remove(hook)
-        if not self._hooks[name]:
+        if not self._hooks[name] and name not in self._gathered:
             self.wanted.discard(name)
         return True
 
@@ -114,6 +115,11 @@ class Hooks:
             yield
         finally:
             self.off(name, hook)
+
+    def gather(self, names: Iterable[str]) -> None:
+        """Have the facts of these outcomes gathered, though no hook listens: the log tells them."""
+        self._gathered.update(names)
+        self.wanted.update(names)
 
     def tell(self, name: HookName, **facts: Any) -> None:
         """Call the hooks of an event. From the worker's loop."""

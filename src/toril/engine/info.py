@@ -78,6 +78,8 @@ class JobInfo:
     parent_queue: str | None = None
     parent_id: str | None = None
     """Of a job of a flow: the queue and the id of its parent. None: it has none."""
+    unknown_since: datetime | None = None
+    """`delayed`: since when no worker that took it has had a task of its name. None: not so."""
 
     @classmethod
     def from_record(cls, record: JobRecord) -> JobInfo:
@@ -122,6 +124,7 @@ class JobInfo:
             ],
             parent_queue=None if record.parent is None else record.parent.queue,
             parent_id=None if record.parent is None else record.parent.job_id,
+            unknown_since=_moment(record.unknown_since_ms),
         )
 
 

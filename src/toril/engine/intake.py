@@ -23,6 +23,10 @@ class Starter(Protocol):
         """Begin an attempt of a claimed job."""
         ...
 
+    def can_run(self, claimed: Claimed) -> bool:
+        """Whether the attempt will run code. Otherwise the job goes back at once."""
+        ...
+
 
 class Intake:
     """Takes the claimed jobs of one worker."""
@@ -90,9 +94,14 @@ class Intake:
     async def _renew_and_start(self, claimed: Claimed) -> None:
         """Renew the lease, then begin the attempt. For jobs with an uncounted start.
 
+        Not of one that no task is there for: it goes back at once, and so may many others.
+
         Such a job may have lost its worker. If it loses this one too, the store must know that the
         attempt had begun, and a renewed lease says so. Other jobs need no extra call.
         """
+        if not self._executor.can_run(claimed):
+            self._executor.start(claimed, self._lease_ms)
+            return
         with suppress(BackendError):  # renewed or not: what was claimed is run
             await asyncio.to_thread(self._dispatch.renew, self._worker_id, [self._hold(claimed)])
         if self._stopping.begun:

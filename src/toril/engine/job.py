@@ -117,6 +117,9 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     """Jobs that the store adds in the same transaction. `failed`: its dead letter."""
     dead_letter: str | None = None
     """`failed`: the dead-letter queue that the task names. None: the queue's rule counts."""
+    unknown_since_ms: int | None = None
+    """`snoozed`: no worker that took the job has had a task of its name, since this moment. In the
+    history this attempt takes the place of the last one, if that says the same."""
     unwanted: bool = False
     """`failed`: somebody cancelled the job, or the task itself did. It leaves no letter."""
 
@@ -155,6 +158,8 @@ class Attempt(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     """`completed`, `failed`, `retried`, `snoozed`, `released`, `waiting_children` or `stalled`."""
     error: str | None = None
     traceback: str | None = None
+    unknown_since_ms: int | None = None
+    """`snoozed`, as the worker has no task of the job's name: since when that is so."""
 
 
 def with_last_attempt(written: list[Attempt], last: Attempt) -> list[Attempt]:
@@ -173,6 +178,24 @@ def with_last_attempt(written: list[Attempt], last: Attempt) -> list[Attempt]:
         written.append(last)
         del written[:-MAX_HISTORY]
     return written
+
+
+def unknown_since_ms(attempts: list[Attempt], *, before: int) -> int | None:
+    """Return since when a job waits for a worker that has its task. None: it does not.
+
+    Parameters:
+        attempts: Its history, oldest first.
+        before: The number of the attempt that has just begun, or comes next.
+    """
+    passed_over = 0
+    for attempt in reversed(attempts):
+        if attempt.outcome in ("released", "stalled"):  # a worker had it, and did not look
+            passed_over += 1
+            continue
+        # Of an older number: the job has run since, which a final success does not write down.
+        recent = 0 < before - attempt.number <= passed_over + 1
+        return attempt.unknown_since_ms if recent else None
+    return None
 
 
 class JobRecord(msgspec.Struct, kw_only=True):
@@ -214,6 +237,13 @@ class JobRecord(msgspec.Struct, kw_only=True):
     def deduplication_id(self) -> str | None:
         """The de-duplication id that the job was added with."""
         return id_in(self.opts)
+
+    @property
+    def unknown_since_ms(self) -> int | None:
+        """`delayed`: since when no worker that took it has had a task of its name. None: not so."""
+        if self.state is not State.DELAYED:
+            return None
+        return unknown_since_ms(self.attempts, before=self.attempts_started + 1)
 
     @property
     def due_ms(self) -> int:

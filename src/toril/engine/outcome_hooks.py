@@ -1,4 +1,4 @@
-"""Tells hooks how attempts ended, once the store has the outcome.
+"""Tells hooks and the log how attempts ended, once the store has the outcome.
 
 The facts for the hooks are gathered when the attempt ends, and travel with its outcome: from the
 executor through the outbox and an exchange to here. An outcome goes no other way.
@@ -15,6 +15,7 @@ from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import FenceResult
 from toril.engine.hooks import HookName, Hooks
 from toril.engine.job import Finished
+from toril.engine.job_log import JobLog
 from toril.engine.letter_writer import LetterWriter
 from toril.engine.outbox import Batch, Facts, Outbox
 
@@ -24,14 +25,17 @@ log = logger("toril.worker")
 class OutcomeHooks:
     """The two ends of an outcome's way: into the outbox, and out of an exchange."""
 
-    def __init__(self, hooks: Hooks, outbox: Outbox, letters: LetterWriter) -> None:
+    def __init__(
+        self, hooks: Hooks, outbox: Outbox, letters: LetterWriter, job_log: JobLog
+    ) -> None:
         self._hooks = hooks
+        self._job_log = job_log
         self._outbox = outbox
         self._letters = letters
         self._expected_lost: set[tuple[str, int | str]] = set()
 
     def finished(self, attempt: Attempt, outcome: Finished) -> None:
-        """Send an outcome, with the facts of its attempt if a hook wants them."""
+        """Send an outcome, with the facts of its attempt if anybody wants them."""
         facts: Facts | None = None
         if outcome.kind in self._hooks.wanted:
             facts = attempt.names()
@@ -55,6 +59,7 @@ class OutcomeHooks:
             if outcome.kind == "failed":
                 self._letters.applied(outcome)
             if facts is not None:
+                self._job_log.ended(outcome, facts)
                 if outcome.kind == "completed":
                     facts["result"] = outcome.value
                 self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)

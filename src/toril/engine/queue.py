@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
 
-from toril.core.checks import check_text, is_whole, require
+from toril.core.checks import check_text, is_whole, nearest, require
 from toril.core.codec import Json
-from toril.core.errors import InvalidOptionError
+from toril.core.errors import InvalidOptionError, UnknownTaskWarning
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.drafts import through
 from toril.engine.events import EventRecord
 from toril.engine.handle import Job
+from toril.engine.handler import Handlers
 from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.new_jobs import Blueprint, payload_text
 from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
+from toril.engine.producer import Producer
 from toril.engine.states import State
 from toril.engine.stream import follow
 
@@ -35,22 +38,29 @@ class Page(NamedTuple):
 class Queue(Operator):
     """A queue by name."""
 
+    def __init__(self, producer: Producer, name: str, handlers: Handlers) -> None:
+        super().__init__(producer, name)
+        self._handlers = handlers
+
     async def add(
         self, name: str, data: Json = None, options: JobOptions | None = None
     ) -> Job[Any]:
         """Add a job of any name. A task is better added by its own `enqueue`, which checks it.
+
+        Warns (`UnknownTaskWarning`) if the app has tasks on this queue, and none of this name.
 
         Raises:
             InvalidOptionError: A job cannot have this name.
             InvalidPayloadError: `data` is not JSON.
             PayloadTooLargeError: `data` is over 256 KiB as JSON.
         """
-        return (await self.add_many([(name, data)], options))[0]
+        self._warn_of_unknown([name])
+        return (await self._add_all([(name, data)], options))[0]
 
     async def add_many(
         self, jobs: Iterable[NamedJob], options: JobOptions | None = None
     ) -> list[Job[Any]]:
-        """Add jobs of any names, in one transaction up to 2,000 of them.
+        """Add jobs of any names, in one transaction up to 2,000 of them. Warns as `add`.
 
         Parameters:
             jobs: `(name, data)` or `(name, data, options)` each.
@@ -61,6 +71,13 @@ class Queue(Operator):
             InvalidOptionError: A job cannot have this name, or is no such tuple. None was added.
             InvalidPayloadError, PayloadTooLargeError: As `add`.
         """
+        named = list(jobs)
+        self._warn_of_unknown(dict.fromkeys(_parts(each)[0] for each in named))
+        return await self._add_all(named, options)
+
+    async def _add_all(
+        self, jobs: Iterable[NamedJob], options: JobOptions | None
+    ) -> list[Job[Any]]:
         blueprints: dict[str, Blueprint] = {}
         middleware = self._producer.middleware
         prepared = []
@@ -81,6 +98,22 @@ class Queue(Operator):
 
     def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint:
         return Blueprint(self.name, name, options, seal=self._producer.seal_of(self.name, name))
+
+    def _warn_of_unknown(self, names: Iterable[str]) -> None:
+        """Warn, at the caller's line, of names that no task has, if this queue has tasks here."""
+        for name in names:
+            if self._handlers.find(self.name, name) is None:
+                known = self._handlers.names(self.name)
+                if not known:  # another program runs this queue
+                    return
+                close = nearest(name, known) if isinstance(name, str) else None
+                hint = f"perhaps {close!r} is meant" if close else f"it has {', '.join(known)}"
+                warnings.warn(
+                    f"the app has no task {name!r} on queue {self.name!r}: {hint}; only a"
+                    " worker of another program can run this job",
+                    UnknownTaskWarning,
+                    stacklevel=3,
+                )
 
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not.

@@ -10,19 +10,20 @@ from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
-from toril.core.errors import UnknownTaskError
 from toril.engine.attempt import Attempt
 from toril.engine.attempt_context import give_context
 from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.context import Context
 from toril.engine.handler import Handler, Handlers
 from toril.engine.hooks import Hooks
+from toril.engine.job_log import JobLog
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners.in_process import ProcessRunner
 from toril.engine.runners.in_thread import ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
+from toril.engine.unknown_tasks import UnknownTasks
 
 
 class Runner:
@@ -37,12 +38,16 @@ class Runner:
         hooks: Hooks,
         messages: AttemptMessages,
         processes: ProcessOptions,
+        unknown: UnknownTasks,
+        job_log: JobLog,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
         self._middleware = tuple(middleware)
         self._hooks = hooks
         self._messages = messages
+        self._unknown = unknown
+        self._job_log = job_log
         self._threads = ThreadRunner(asyncio.get_running_loop())
         self._processes = ProcessRunner(handlers, processes, messages)
 
@@ -51,7 +56,7 @@ class Runner:
 
         Raises:
             Fail: The store says that the job has to fail.
-            UnknownTaskError: There is no such task.
+            PostponedError, UnknownTaskError: There is no such task. When awaited.
             InvalidPayloadError: The payload does not fit the task.
         """
         claimed = attempt.claimed
@@ -59,11 +64,12 @@ class Runner:
         if claimed.deferred_failure is not None:
             raise Fail(claimed.deferred_failure)
         if handler is None:
-            raise UnknownTaskError(f"Unknown job type: {claimed.name}")
+            return self._unknown.judge(claimed)
         if handler.timeout_s is not None:
             attempt.deadline_s = attempt.started_s + handler.timeout_s
         if "active" in self._hooks.wanted:
             self._hooks.tell("active", **attempt.names())
+            self._job_log.began(attempt)
         if self._middleware:
             return self._within_middleware(attempt, handler)
         return self._in_its_place(attempt, handler)

@@ -29,12 +29,14 @@ from toril.engine.flow_asking import FlowAsking
 from toril.engine.handler import Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.intake import Intake
+from toril.engine.job_log import JobLog
 from toril.engine.judging import describe
 from toril.engine.lease_losses import LeaseLosses
 from toril.engine.leases import LeaseKeeper
 from toril.engine.letter_hooks import LetterHooks
 from toril.engine.letter_keeper import LetterKeeper
 from toril.engine.letter_writer import LetterWriter
+from toril.engine.life_cycle import LifeCycle
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
@@ -46,6 +48,7 @@ from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.wishes import word_of
 from toril.engine.worker_options import WorkerOptions
 
@@ -70,8 +73,13 @@ class Worker:
         declarations: Sequence[Declaration] = (),
         code: frozenset[str] = frozenset(),
         timezone: str = "UTC",
+        version: str | None = None,
+        life_cycle: LifeCycle | None = None,
     ) -> None:
         self.id = new_worker_id()
+        self._version = version
+        self._life_cycle = life_cycle
+        self._has_run = False
         self.options = options
         self._backend = backend
         self._handlers = handlers
@@ -225,8 +233,45 @@ class Worker:
         Raises:
             BackendError: The store did not answer for `stale_after_s`, or never can again.
             InvalidOptionError: It has run before.
+            WorkerStartError: `on_start` or the lifespan of the app failed. No job was taken.
         """
-        require(self._executor is None, "worker", self.id, "one that has not run; make another")
+        require(not self._has_run, "worker", self.id, "one that has not run; make another")
+        self._has_run = True
+        if self._life_cycle is None:
+            await self._work(until_idle=until_idle)
+        elif await self._start(self._life_cycle):
+            try:
+                await self._work(until_idle=until_idle)
+            finally:
+                await self._life_cycle.leave()
+
+    async def _start(self, life_cycle: LifeCycle) -> bool:
+        """Start what the app has to start; return whether that was done before `stop()`."""
+        entering = asyncio.create_task(life_cycle.enter())
+        requested = asyncio.create_task(self._stopping.requested.wait())
+        try:
+            await asyncio.wait([entering, requested], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:  # the program ends: what has started meanwhile is stopped
+            if not await self._entered(entering):
+                raise
+            await life_cycle.leave()
+            raise
+        finally:
+            requested.cancel()
+        return await self._entered(entering)
+
+    async def _entered(self, entering: asyncio.Task[None]) -> bool:
+        """Give up the start of the app, unless it is done; return whether it is."""
+        if not entering.done():
+            entering.cancel()
+            await asyncio.wait([entering])
+        if entering.cancelled():
+            return False
+        await entering  # raises what went wrong
+        return True
+
+    async def _work(self, *, until_idle: bool) -> None:
+        """Fetch and run jobs."""
         dispatch, options = self._backend.dispatch, self.options
         lease_ms = round(options.lease_s * 1000)
         running = asyncio.current_task()
@@ -235,7 +280,8 @@ class Worker:
         outbox = Outbox()
         letter_hooks = LetterHooks(self._hooks)
         letters = LetterWriter(self._backend, stored=letter_hooks.stored)
-        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters)
+        job_log = JobLog(self._hooks)
+        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters, job_log)
         sender = MessageSender(dispatch, refused=lambda message: losses.message_refused(message))
         executor = self._executor = Executor(
             self._handlers,
@@ -243,6 +289,14 @@ class Worker:
             middleware=self._middleware,
             hooks=self._hooks,
             processes=options.processes,
+            unknown=UnknownTasks(
+                self._backend.jobs,
+                self._handlers,
+                policy=options.unknown_tasks,
+                patience_s=options.unknown_task_patience_s,
+                who=f"worker {self.id}" + (f" (version {self._version})" if self._version else ""),
+            ),
+            job_log=job_log,
             together=dispatch.together,
             finished=outcome_hooks.finished,
             sender=sender,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from toril.core.checks import require
 from toril.core.ids import check_queue_name
 from toril.engine.options import RateLimit
 from toril.engine.runners.processes import ProcessOptions
+from toril.engine.unknown_tasks import PATIENCE_S, require_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,11 @@ class WorkerOptions:
     """At most so many starts in a window, counted per queue over all workers that have a limit."""
     processes: ProcessOptions = field(default_factory=ProcessOptions)
     """How child processes are recycled."""
+    unknown_tasks: Literal["wait", "fail"] = "wait"
+    """What becomes of jobs that the worker has no task for: they go back and wait for a worker that
+    has it, or fail at once."""
+    unknown_task_patience_s: float = PATIENCE_S
+    """How long such a job waits before it fails, in seconds."""
 
     def __post_init__(self) -> None:
         require(len(self.queues) > 0, "queues", self.queues, "at least one queue")
@@ -58,4 +65,5 @@ class WorkerOptions:
         require(self.max_stalled >= 0, "max_stalled", self.max_stalled, "an integer from 0")
         require(self.sweep_s > 0, "sweep_s", self.sweep_s, "seconds, above 0")
         require(self.shutdown_s >= 0, "shutdown_s", self.shutdown_s, "seconds, 0 or more")
+        require_policy(self.unknown_tasks, self.unknown_task_patience_s)
         require(self.stale_after_s > 0, "stale_after_s", self.stale_after_s, "seconds, above 0")

@@ -17,6 +17,9 @@ from toril.core.errors import InvalidOptionError
 
 T = TypeVar("T")
 
+_NOTHING = object()
+"""Nothing was provided."""
+
 
 class Provided:
     """The mark that `provided()` leaves as a parameter's default."""
@@ -37,10 +40,38 @@ class Provisions:
 
     def __init__(self, values: dict[type, object] | None = None) -> None:
         self._values = values or {}
+        self._made: dict[type, object] = {}
+        """What the app's start has provided, each with what stood there before."""
+        self._begun = False
 
     def add(self, value: object, kind: type | None) -> None:
         """Provide a value for its own type, or for `kind`."""
-        self._values[kind or type(value)] = value
+        kind = kind or type(value)
+        if self._begun:
+            self._made.setdefault(kind, self._values.get(kind, _NOTHING))
+        self._values[kind] = value
+
+    def begin(self) -> None:
+        """Note what is provided from here on, until `end`, as made by the app's start."""
+        self._begun = True
+
+    def end(self) -> None:
+        """What is provided from here on stays."""
+        self._begun = False
+
+    def restore(self) -> None:
+        """Forget what the app's start has made: it was closed."""
+        self._begun = False
+        for kind, before in self._made.items():
+            if before is _NOTHING:
+                del self._values[kind]
+            else:
+                self._values[kind] = before
+        self._made.clear()
+
+    def all(self) -> dict[type, object]:
+        """Return all values by type."""
+        return dict(self._values)
 
     def get(self, kind: type) -> object:
         """Return the value for a type.
@@ -57,9 +88,14 @@ class Provisions:
             ) from None
 
     def pickled(self) -> bytes:
-        """Return those values that can go to another process, pickled."""
+        """Return those values that can go to another process, pickled.
+
+        Not what the app's start has made, which a child process makes itself.
+        """
         portable: dict[type, Any] = {}
-        for kind, value in self._values.items():
+        for kind, value in {**self._values, **self._made}.items():
+            if value is _NOTHING:
+                continue
             try:
                 pickle.dumps(value)
             except Exception:  # noqa: S112 - missed, with its name, where it is asked for

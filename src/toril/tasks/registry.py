@@ -7,8 +7,10 @@ from typing import Any
 
 from toril.core.errors import InvalidOptionError
 from toril.engine.contract.workers import ANY_NAME
+from toril.engine.life_cycle import InChildren
 from toril.engine.profiles import Profile
 from toril.tasks.inject import Provisions
+from toril.tasks.life_cycle import AppLifeCycle
 from toril.tasks.task import Task
 
 
@@ -19,6 +21,8 @@ class Registry:
         self._tasks: dict[tuple[str, str], Task[Any, Any]] = {}
         self._any_name: dict[str, Task[Any, Any]] = {}
         self.provisions = Provisions()
+        self.life_cycle: AppLifeCycle | None = None
+        """What the app starts and stops. None: a register of no app."""
 
     def __iter__(self) -> Iterator[Task[Any, Any]]:
         return iter(self._tasks.values())
@@ -76,3 +80,13 @@ class Registry:
     def provided_for_children(self) -> bytes:
         """Return everything provided, pickled for child processes."""
         return self.provisions.pickled()
+
+    def life_cycle_for_children(self) -> InChildren | None:
+        """Return where child processes find what the app starts; None if that is nothing.
+
+        Raises:
+            InvalidOptionError: They cannot find it.
+        """
+        if self.life_cycle is None:
+            return None
+        return self.life_cycle.in_children([task.__module__ for task in self])

@@ -2,7 +2,8 @@
 
 A payload is a JSON object with the parameters' names (in camelCase where the task says so). When a
 job is added, unknown fields are refused, and so are values that would not arrive as they were
-given. When a job runs, unknown fields are ignored: producers in other languages may send more.
+given. When a job runs, unknown fields are ignored, with one warning for each: producers in other
+languages, or of a newer version, may send more.
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ from toril.core.checks import nearest
 from toril.core.codec import TooDeepError, decode, decode_with, decoder_of, encode_as_is
 from toril.core.differences import difference, short
 from toril.core.errors import InvalidOptionError, InvalidPayloadError
+from toril.core.loggers import logger
 from toril.tasks.annotations import UncarriedError, judge_type, named
 from toril.tasks.parameters import Parameters
 from toril.tasks.round_trips import ChangedError, written
 
 Rename = Literal["camel"] | None
+
+log = logger("toril.tasks")
+
+MOST_REPORTED = 100
+"""Unknown fields of one task that are told of: whoever adds jobs may make up names without end."""
+MOST_NAME_CHARS = 120
 
 _EMPTY = inspect.Parameter.empty
 
@@ -53,12 +61,16 @@ class Signature:
         """Names of all parameters, if each may be given by its place."""
         self._fields = tuple(self._names)
         self._is_trusted = True
+        self.reports = True
+        """Whether the log tells of unknown fields."""
+        self._reported: set[str] = set()
+        """Those that it has told of."""
         kinds = {one.name: self._kind(one) for one in taken}
         if parameters.whole is not None:
             self._default = parameters.whole.default
-            self._decoder = self._door = decoder_of(kinds[parameters.whole.name])
+            self._exact = self._decoder = self._door = decoder_of(kinds[parameters.whole.name])
         else:
-            self._decoder, self._door = self._decoders(taken, kinds)
+            self._exact, self._decoder, self._door = self._decoders(taken, kinds)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -138,15 +150,19 @@ class Signature:
             raise InvalidPayloadError(self._task, self._place(found.path), found.text)
 
     def read(self, text: str) -> dict[str, Any]:
-        """Return the function's arguments from a stored payload. Unknown fields are ignored.
+        """Return the function's arguments from a stored payload.
+
+        Unknown fields are ignored; the first job that has one of a name is told in the log.
 
         Raises:
             InvalidPayloadError: It does not fit.
         """
         if not self._fields:
+            if text != "{}":
+                self._report(text)
             return {}  # it takes nothing of any payload
         try:
-            payload = self._decoder.decode(text)
+            payload = self._exact.decode(text)
         except (msgspec.DecodeError, RecursionError):
             payload = self._read_again(text)
         if self._whole is not None:
@@ -154,7 +170,14 @@ class Signature:
         return {name: getattr(payload, name) for name in self._fields}
 
     def _read_again(self, text: str) -> Any:
-        """Read what JavaScript writes: `null` for nothing, Buffers, and halves of characters."""
+        """Read what has more fields than the task, or was written by JavaScript.
+
+        That writes `null` for nothing, Buffers, and halves of characters.
+        """
+        with suppress(msgspec.DecodeError, RecursionError):
+            payload = self._decoder.decode(text)
+            self._report(text)
+            return payload
         if text.strip() == "null":
             if self._whole is None:
                 text = "{}"
@@ -168,6 +191,28 @@ class Signature:
             raise self._invalid(_loose(text), error) from None
         except ValueError as error:
             raise self._unread(error) from None
+
+    def _report(self, text: str) -> None:
+        """Say, once for each, which fields of a payload are ignored."""
+        if self._whole is not None or not self.reports:
+            return
+        found = _loose(text)
+        if not isinstance(found, dict):
+            return
+        for name in found:
+            if name in self._wire_names or name in self._reported:
+                continue
+            if len(self._reported) >= MOST_REPORTED:
+                return
+            self._reported.add(name)
+            close = nearest(name, self._wire_names)
+            log.warning(
+                "task %r: payloads have a field %r that this version of the task does not know%s;"
+                " it is ignored, and not reported again",
+                self._task,
+                name[:MOST_NAME_CHARS],
+                f" (the nearest is {close!r})" if close else "",
+            )
 
     def _look_again(self, payload: Any) -> str:
         """Return a payload's JSON text after all, or say what is wrong with it."""
@@ -194,8 +239,11 @@ class Signature:
 
     def _decoders(
         self, taken: list[inspect.Parameter], kinds: dict[str, Any]
-    ) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
-        """Return what reads a payload with its defaults, and what reads what was given."""
+    ) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+        """Return what reads a payload with its defaults, and what reads what was given.
+
+        The first reader refuses fields that the task does not know, which costs the others nothing.
+        """
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
         given: dict[str, Any] = {}
         for one in taken:
@@ -208,10 +256,19 @@ class Signature:
                 fields.append((one.name, kind, _default(one.default)))
                 given[self._names[one.name]] = NotRequired[seen]
         try:
-            struct = msgspec.defstruct(
-                "Payload", fields, kw_only=True, rename=self._names, gc=False
+            exact, struct = (
+                msgspec.defstruct(
+                    "Payload",
+                    fields,
+                    kw_only=True,
+                    rename=self._names,
+                    gc=False,
+                    forbid_unknown_fields=forbid,
+                )
+                for forbid in (True, False)
             )
-            return decoder_of(struct), decoder_of(TypedDict("Payload", given))  # type: ignore[operator]
+            door = decoder_of(TypedDict("Payload", given))  # type: ignore[operator]
+            return decoder_of(exact), decoder_of(struct), door
         except TypeError as error:
             raise InvalidOptionError(
                 f"task {self._task!r}: its parameters cannot be a payload: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -352,8 +352,15 @@ class Task(Generic[P, R]):
         """Return where a child process finds this task."""
         return reference(self)
 
-    def run_here(self, payload: bytes, context: Context, provided: Mapping[type, object]) -> bytes:
-        """Run in this (child) process: JSON in, JSON out."""
+    def run_here(
+        self,
+        payload: bytes,
+        context: Context,
+        provided: Mapping[type, object],
+        run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
+    ) -> bytes:
+        """Run in this (child) process: JSON in, JSON out. `run` runs what is to be awaited."""
+        self.signature.reports = False  # the worker has read this payload, and told what is new
         arguments = self.signature.read(payload.decode())
         if self.context_name is not None:
             arguments[self.context_name] = context
@@ -363,7 +370,7 @@ class Task(Generic[P, R]):
                 arguments[name] = provisions.get(kind)
         result = self.function(**arguments)
         if inspect.isawaitable(result):
-            result = asyncio.run(_awaited(result))
+            result = run(_awaited(result))
         return encoded_result(self, result).encode()
 
     @cached_property

@@ -138,6 +138,8 @@ class Bench:
         """Run until idle, and again for as long as `skip` finds something to do."""
         run = _Run(self.app, concurrency, max_attempts)
         hooks = self.app._hooks
+        # Each run is a worker process, however many workers it takes.
+        await self.app._life_cycle.enter()
         try:
             with hooks.listening("active", run.began), hooks.listening("completed", run.completed):
                 with hooks.listening("failed", run.failed), hooks.listening("retried", run.retried):
@@ -151,6 +153,8 @@ class Bench:
                 f"not idle after {timeout_s:g} s: {run.doing()}. A task that waits for another job"
                 " needs run_until_idle(concurrency=...) above 1"
             ) from None
+        finally:
+            await self.app._life_cycle.leave()
         return run.ran
 
     def run_until_idle_sync(
@@ -206,11 +210,13 @@ class MemoryApp(App, Bench):
     def __init__(self, *, clock: ManualClock | None = None) -> None:
         """Make an app that heeds neither the environment nor a `toril.toml`.
 
+        A job that it has no task for fails at once: a test has no other worker to wait for.
+
         Parameters:
             clock: Default: one of its own.
         """
         clock = clock or ManualClock()
-        App.__init__(self, MEMORY, clock=clock, settings=Settings())
+        App.__init__(self, MEMORY, clock=clock, settings=Settings(), unknown_tasks="fail")
         Bench.__init__(self, self, clock)
 
 
@@ -241,7 +247,7 @@ class in_memory:  # noqa: N801 - used like a function
         traceback: TracebackType | None,
     ) -> None:
         self._app.close_sync()
-        self._app.url, self._app._clock = self._own
+        self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     async def __aenter__(self) -> Bench:
         await self._app.close()
@@ -254,11 +260,11 @@ class in_memory:  # noqa: N801 - used like a function
         traceback: TracebackType | None,
     ) -> None:
         await self._app.close()
-        self._app.url, self._app._clock = self._own
+        self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     def _swap(self) -> Bench:
-        self._own = (self._app.url, self._app._clock)
-        self._app.url, self._app._clock = MEMORY, self._clock
+        self._own = (self._app.url, self._app._clock, self._app._unknown_tasks)
+        self._app.url, self._app._clock, self._app._unknown_tasks = MEMORY, self._clock, "fail"
         return Bench(self._app, self._clock)
 
 

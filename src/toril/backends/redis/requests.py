@@ -143,6 +143,7 @@ def _ended(outcome: Finished, places: QueueIndex) -> str:
             outcome=outcome.kind,
             error=outcome.reason,
             traced=_mark(outcome.traceback),
+            unknown_since_ms=outcome.unknown_since_ms,
         )
         line = _encode(attempt).decode()
     rest = _Outcome(
@@ -282,6 +283,7 @@ def _past_attempt(attempt: Attempt) -> str:
         outcome=attempt.outcome,
         error=attempt.error,
         traced=_mark(attempt.traceback),
+        unknown_since_ms=attempt.unknown_since_ms,
     )
     return f"{attempt.ended_ms} {_encode(line).decode()}"
 
@@ -304,6 +306,7 @@ class _AttemptLine(msgspec.Struct, rename="camel", omit_defaults=True):
     error: str | None = None
     traced: str | bool = False
     """The mark of its stack trace, which is among those of the job."""
+    unknown_since_ms: int | None = None
 
 
 class _Placing(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

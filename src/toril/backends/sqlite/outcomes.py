@@ -183,6 +183,7 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Ho
         outcome=outcome.kind,
         error=outcome.reason,
         traceback=outcome.traceback,
+        unknown_since_ms=outcome.unknown_since_ms,
     )
     position = due_ms = delay_ms = finished_ms = boot = due_steady_ms = None
     if outcome.kind == "failed":
@@ -222,7 +223,7 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Ho
         due_ms=due_ms,
         delay_ms=delay_ms,
         attempts_made=outcome.attempts_made,
-        failed_reason=outcome.reason,
+        failed_reason=None if outcome.kind == "snoozed" else outcome.reason,
         attempt=attempt,
         finished_ms=finished_ms,
         stalled=stalled,

@@ -14,6 +14,7 @@ from typing import NoReturn
 from toril.core.errors import TorilError
 from toril.engine.context import TaskMessage
 from toril.engine.context_flows import FlowAsked
+from toril.engine.runners.child_logs import LogRecorded
 from toril.engine.runners.frames import HEADER_BYTES, frame_of, length_of
 
 EXIT_UNHEARD = 76
@@ -27,9 +28,12 @@ class Channel:
         os.set_inheritable(fd, False)
         self._fd = fd
         self._identity = _identity(fd)
-        self._lock = threading.Lock()
+        # What is garbage-collected while a frame is sent may log: the same thread comes back here.
+        self._lock = threading.RLock()
+        self._sending = False
         self._attempt = 0
         self._running = False
+        self._hung_up = False
         # A forked copy that held the socket open would hide this process's end from the worker.
         os.register_at_fork(after_in_child=self._leave)
 
@@ -85,6 +89,23 @@ class Channel:
                 " enqueue from the task itself"
             )
 
+    def log(self, said: LogRecorded) -> bool:
+        """Send what was logged, from any thread; return whether the worker still listens."""
+        if self._fd < 0 or self._hung_up:  # in a process that the task forked; or at the end
+            return False
+        frame = frame_of(said)
+        with self._lock:
+            if self._sending:
+                return False
+            try:
+                return _identity(self._fd) == self._identity and self._write(frame)
+            except OSError:
+                return False
+
+    def hang_up(self) -> None:
+        """Say nothing more: the worker has gone, or needs this process no longer."""
+        self._hung_up = True
+
     def finish(self, answer: bytes) -> None:
         """Send the attempt's last frame."""
         with self._lock:
@@ -96,11 +117,17 @@ class Channel:
         try:
             if _identity(self._fd) != self._identity:  # the number is another file's by now
                 self._give_up()
-            rest = memoryview(frame)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            self._write(frame)
         except OSError:
             self._give_up()
+
+    def _write(self, frame: bytes) -> bool:
+        self._sending = True
+        rest = memoryview(frame)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self._sending = False
+        return True
 
     def _read(self, size: int) -> bytes | None:
         data = bytearray(size)

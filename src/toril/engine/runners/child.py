@@ -8,18 +8,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from types import FrameType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
 from toril.engine.context import Context, LineLogged, ProgressMade, TaskMessage
 from toril.engine.context_flows import FlowAsked
+from toril.engine.current_job import CURRENT
+from toril.engine.life_cycle import ChildLifeCycle
 from toril.engine.runners.channel import Channel
+from toril.engine.runners.child_logs import forward
 from toril.engine.runners.errors import error_from, image_of
 from toril.engine.runners.frames import (
     MAX_FRAME_BYTES,
@@ -37,14 +41,33 @@ from toril.engine.runners.memory import limit_address_space, own_resident_bytes
 from toril.engine.runners.references import MAIN, resolve, unpickle
 from toril.engine.surroundings import Surroundings
 
+if TYPE_CHECKING:
+    import asyncio
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+def asyncio_run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine on an event loop of its own."""
+    import asyncio  # here: a plain function needs none
+
+    return asyncio.run(work)
+
+
 _FOLDER = os.path.join(os.path.dirname(__file__), "")
 
 
 class Target(Protocol):
     """What a call's target must be able to do."""
 
-    def run_here(self, payload: bytes, context: Context, provided: Mapping[type, object]) -> bytes:
-        """Run the task and return its result as JSON."""
+    def run_here(
+        self,
+        payload: bytes,
+        context: Context,
+        provided: Mapping[type, object],
+        run: Run = asyncio_run,
+    ) -> bytes:
+        """Run the task and return its result as JSON. `run` runs what it has to await."""
         ...
 
 
@@ -62,20 +85,24 @@ def main(channel_fd: int, lifeline_fd: int) -> None:
         MAIN.borrow(setup.main)
     if setup.max_memory_bytes is not None:
         limit_address_space(setup.max_memory_bytes)
-    server = Server(channel, setup.provided)
+    forward(channel.log, setup.log_levels)
+    server = Server(channel, setup.provided, setup.life_cycle)
     channel.send(frame_of(Ready(own_resident_bytes())))
     calls = msgspec.msgpack.Decoder(ProcessCall)
     while (frame := channel.receive()) is not None:
         server.serve(calls.decode(frame))
+    channel.hang_up()
+    server.close()
 
 
 class Server:
     """Runs calls, one after the other."""
 
-    def __init__(self, channel: Channel, pickled: bytes) -> None:
+    def __init__(self, channel: Channel, pickled: bytes, life_cycle: str | None = None) -> None:
         self._channel = channel
         self._pickled = pickled
         self._provided: Mapping[type, object] | None = None
+        self._life = None if life_cycle is None else Life(life_cycle)
         self._pid = os.getpid()
 
     def serve(self, call: ProcessCall) -> None:
@@ -96,6 +123,8 @@ class Server:
         self._channel.finish(answer)
 
     def _returned(self, call: ProcessCall, attempt: int) -> bytes:
+        if self._life is not None and not self._life.begun:
+            self._provided = self._life.begin(self._given())
         target = resolve(call.target)
         if not callable(getattr(target, "run_here", None)):
             raise InvalidOptionError(
@@ -110,7 +139,13 @@ class Server:
         )
         run_here = cast("Target", target).run_here
         # What imports have set up holds: only what an attempt itself sets ends with it.
-        result = Surroundings().fresh().run(run_here, call.payload, context, self._given())
+        surroundings = Surroundings().fresh()
+        surroundings.run(CURRENT.set, call.facts)
+        if self._life is None:
+            result = surroundings.run(run_here, call.payload, context, self._given())
+        else:
+            run = self._life.run
+            result = surroundings.run(run_here, call.payload, context, self._given(), run)
         if not isinstance(result, bytes):
             raise TypeError(
                 f"{call.target}: run_here returned {type(result).__qualname__}, not bytes"
@@ -119,6 +154,11 @@ class Server:
             problem = f"{len(result)} bytes are more than a process can hand back"
             raise PayloadTooLargeError(call.facts.task, "return", problem)
         return frame_of(Returned(result, own_resident_bytes()))
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if self._life is not None:
+            self._life.end()
 
     def _emit(self, attempt: int, said: TaskMessage | FlowAsked) -> bytes:
         """Send a message of a task; return the answer to a question. A refusal is raised here."""
@@ -135,6 +175,48 @@ class Server:
             found = unpickle(self._pickled) if self._pickled else {}
             self._provided = cast("Mapping[type, object]", found)
         return self._provided
+
+
+class Life:
+    """What the app has started in this process, and the event loop that it was started on."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._life_cycle: ChildLifeCycle | None = None
+        self._runner: asyncio.Runner | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has started."""
+        return self._life_cycle is not None
+
+    def begin(self, given: Mapping[type, object]) -> Mapping[type, object]:
+        """Start; return what is provided from now on.
+
+        Raises:
+            WorkerStartError: It failed. The next attempt tries again.
+        """
+        import asyncio  # here: most children never need it
+
+        life_cycle = cast("ChildLifeCycle", resolve(self._target))
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        life_cycle.adopt(given)
+        self._runner.run(life_cycle.enter())
+        self._life_cycle = life_cycle
+        return life_cycle.provided()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine of a task, on the loop on which clients were started."""
+        assert self._runner is not None  # noqa: S101 - it has begun
+        return self._runner.run(work, context=copy_context())
+
+    def end(self) -> None:
+        """Stop."""
+        if self._runner is not None:
+            if self._life_cycle is not None:
+                self._runner.run(self._life_cycle.leave())
+            self._runner.close()
 
 
 def raised(error: BaseException) -> Raised:

@@ -13,6 +13,7 @@ import msgspec
 from toril.engine.context import Facts, FollowUp, LineLogged, NamedFollowUp, ProgressMade
 from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked
+from toril.engine.runners.child_logs import LogRecorded
 from toril.engine.runners.errors import ErrorImage, error_from
 from toril.engine.runners.references import MainSource
 from toril.engine.texts import end
@@ -31,6 +32,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     provided: bytes
     """A pickled mapping of types to objects. Empty: none."""
     max_memory_bytes: int | None
+    life_cycle: str | None = None
+    """`module:name` of what is started before the first call. None: nothing."""
+    log_levels: dict[str, int] = {}
+    """By logger: what is logged in the child from that level on comes to the worker."""
 
 
 class ProcessCall(msgspec.Struct, frozen=True):
@@ -81,6 +86,7 @@ FromChild: TypeAlias = (
     | NamedFollowUp
     | DataChanged
     | FlowAsked
+    | LogRecorded
     | Ready
     | Returned
     | Raised

@@ -39,6 +39,7 @@ class ProcessRunner:
                 provided=self._handlers.provided_for_children(),
                 options=self._options,
                 is_full=lambda: self._messages.is_full,
+                life_cycle=self._handlers.life_cycle_for_children(),
             )
         data = attempt.claimed.data
         if handler.seals is not None:  # a child needs no key

@@ -17,6 +17,8 @@ from typing import Any
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
+from toril.engine.life_cycle import InChildren
+from toril.engine.runners.child_logs import levels
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
 from toril.engine.runners.memory import MIB
@@ -25,6 +27,8 @@ from toril.engine.runners.spawned import ChildProcess
 
 EXIT_PATIENCE_S = 2.0
 """How long a child that is not needed any more may take to leave by itself."""
+LEAVE_S = 1.0
+"""Beyond the time that a child's own stop may take: it is cancelled first."""
 CRASH_PATIENCE_S = 1.0
 """How long a child that closed its socket may take to be gone, before it is killed."""
 REAP_WAIT_S = 5.0
@@ -76,6 +80,7 @@ class ProcessSlots:
         provided: A pickled mapping of types to objects, which every task's `run_here` gets.
         options: When children are replaced.
         is_full: Whether children had better wait before they say more.
+        life_cycle: What each child starts before its first attempt, and stops when it leaves.
     """
 
     def __init__(
@@ -84,10 +89,15 @@ class ProcessSlots:
         provided: bytes = b"",
         options: ProcessOptions | None = None,
         is_full: Callable[[], bool] = lambda: False,
+        life_cycle: InChildren | None = None,
     ) -> None:
         self._provided = provided
         self._options = options or ProcessOptions()
         self._is_full = is_full
+        self._life_cycle = life_cycle
+        self._exit_patience_s = EXIT_PATIENCE_S
+        if life_cycle is not None:
+            self._exit_patience_s += life_cycle.stop_timeout_s + LEAVE_S
         self._children: set[ChildProcess] = set()
         self._idle: list[ChildProcess] = []
         self._ending: dict[ChildProcess, asyncio.Task[int]] = {}
@@ -129,14 +139,17 @@ class ProcessSlots:
         return self._accept(child, answer)
 
     async def close(self) -> None:
-        """End all children: free ones may leave within 2 s, busy ones are killed."""
+        """End all children: free ones may leave within 2 s, busy ones are killed.
+
+        Longer, if they have something to stop.
+        """
         self._closed = True
         self._idle.clear()
         for child in list(self._children):
-            self._end(child, EXIT_PATIENCE_S if child.call is None else 0)
+            self._end(child, self._exit_patience_s if child.call is None else 0)
         if self._ending:
             endings = set(self._ending.values())
-            _, late = await asyncio.wait(endings, timeout=EXIT_PATIENCE_S + REAP_WAIT_S)
+            _, late = await asyncio.wait(endings, timeout=self._exit_patience_s + REAP_WAIT_S)
             for ending in late:  # in uninterruptible I/O; killed, it ends when it can
                 ending.cancel()
 
@@ -179,7 +192,7 @@ class ProcessSlots:
         # What a child could not allocate once, it will want again.
         worn = self._is_worn(child) or isinstance(error, MemoryError)
         if worn or child.lost:
-            self._end(child, EXIT_PATIENCE_S)
+            self._end(child, self._exit_patience_s)
         else:
             self._idle.append(child)
         if isinstance(answer, Returned):
@@ -233,5 +246,7 @@ class ProcessSlots:
             argv=[os.fsencode(argument) for argument in sys.argv],
             main=source,
             provided=self._provided,
+            life_cycle=None if self._life_cycle is None else self._life_cycle.target,
+            log_levels=levels(),
             max_memory_bytes=self._options.max_memory_bytes,
         )

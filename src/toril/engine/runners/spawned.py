@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from toril.core.errors import TorilError
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade
+from toril.engine.runners.child_logs import LogRecorded, replay
 from toril.engine.runners.deaths import died, how
 from toril.engine.runners.errors import image_of
 from toril.engine.runners.frames import (
@@ -223,6 +224,9 @@ class ChildProcess:
         if isinstance(message, Ready):
             self.ready = True
             self.rss_bytes = message.rss_bytes
+            return
+        if isinstance(message, LogRecorded):
+            replay(message, self.pid)
             return
         if self._answer is None or self._answer.done() or self._emit is None:
             return

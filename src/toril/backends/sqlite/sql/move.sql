@@ -16,6 +16,10 @@ UPDATE jobs
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
        history = CASE WHEN moves.value ->> 'attempt' IS NULL THEN history ELSE json_insert(
            CASE WHEN json_valid(history) IS NOT 1 THEN '[]'  -- none so far, or nonsense
+                -- Of attempts in a row that no worker had a task for only the newest stays.
+                WHEN moves.value ->> '$.attempt.unknownSinceMs' IS NOT NULL
+                     AND history ->> '$[#-1].unknownSinceMs' IS NOT NULL
+                THEN json_remove(history, '$[#-1]')
                 WHEN json_array_length(history) >= 50 THEN json_remove(history, '$[0]')
                 ELSE history END,
            '$[#]', json(moves.value -> 'attempt')) END,
