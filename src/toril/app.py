@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from toril.backends import FileOptions, RedisCredentials, open_backend
 from toril.core.checks import unknown
 from toril.core.clock import Clock
 from toril.core.errors import InvalidOptionError
+from toril.core.foreign_words import answers
 from toril.core.redact import without_password
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
@@ -26,8 +27,9 @@ from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.worker import Worker
 from toril.settings import Settings
 from toril.store_access import StoreAccess
-from toril.tasks.bundle import TaskBundle
+from toril.tasks.bundle import TaskBundle, refuse_inclusion
 from toril.tasks.decorator import TaskMaker
+from toril.tasks.foreign_words import APP_WORDS
 from toril.tasks.schedules import Scheduled, code_of, template_of
 from toril.tasks.task import Task
 from toril.worker_options import refuse_while_main_is_imported, worker_options
@@ -39,6 +41,7 @@ M = TypeVar("M", bound=Middleware)
 E = TypeVar("E", bound=EnqueueMiddleware)
 
 
+@answers(APP_WORDS)
 class App(TaskMaker, StoreAccess):
     """Tasks, and the store where their jobs live."""
 
@@ -102,12 +105,32 @@ class App(TaskMaker, StoreAccess):
         self._create = False
         return self
 
-    def include(self, bundle: TaskBundle) -> None:
-        """Register the tasks of a bundle."""
+    @overload
+    def include(self, bundle: TaskBundle) -> None: ...
+    @overload
+    def include(self, bundle: Task[P, R]) -> Task[P, R]: ...
+    def include(self, bundle: TaskBundle | Task[Any, Any]) -> Task[Any, Any] | None:
+        """Register the tasks of a bundle, with their schedules; or one task.
+
+        Returns:
+            Of one task: it as this app's, ready to enqueue. The schedules above it come with its
+            bundle only.
+
+        Raises:
+            InvalidOptionError: It is neither, or a queue has a task of that name already.
+        """
+        if isinstance(bundle, Task):
+            known = self._registry.find(bundle.queue, bundle.name)
+            if known is not None and known.function is bundle.function:
+                return known
+            return self._add(bundle)
+        if not isinstance(bundle, TaskBundle):
+            refuse_inclusion(bundle)
         for task in bundle.tasks:
             self._add(task)
         for scheduled in bundle.schedules:
             self._keep(scheduled)
+        return None
 
     def bound(self, task: Task[P, R]) -> Task[P, R]:
         """Return a bundle's task as this app's, ready to enqueue.
@@ -117,7 +140,9 @@ class App(TaskMaker, StoreAccess):
         """
         found = self._registry.find(task.queue, task.name)
         if found is None or found.function is not task.function:
-            raise InvalidOptionError(f"task={task!r}: the app has none such; include its bundle")
+            raise InvalidOptionError(
+                f"task={task!r}: the app has none such; include its bundle, or it: app.include(...)"
+            )
         return found
 
     def tasks(self) -> list[Task[Any, Any]]:
@@ -153,6 +178,8 @@ class App(TaskMaker, StoreAccess):
         Raises:
             InvalidOptionError: There is no such event.
         """
+        if callable(name):
+            raise InvalidOptionError('@app.on: expected the name of an event: @app.on("failed")')
 
         def decorate(hook: H) -> H:
             self._hooks.on(name, hook)

@@ -17,7 +17,9 @@ import msgspec
 from toril.core.clock import moment
 from toril.core.codec import Json, decode, encode_text
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.core.foreign_words import answers
 from toril.engine.context_flows import FlowAsked, FlowContext
+from toril.engine.foreign_words import CONTEXT_WORDS
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
@@ -92,6 +94,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float | None = None
 
 
+@answers(CONTEXT_WORDS)
 class Context(FlowContext):
     """One attempt, as its task sees it."""
 

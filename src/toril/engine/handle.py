@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from toril.core.codec import decode
+from toril.core.foreign_words import answers
 from toril.engine.explain import explain
 from toril.engine.explain_facts import read_facts
 from toril.engine.explanation import Explanation
+from toril.engine.foreign_words import JOB_WORDS
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+@answers(JOB_WORDS)
 class Job(JobOperator, Generic[R]):
     """A handle. It holds no state of the job: each call asks the store."""
 

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from toril.core.checks import check_text, is_whole, require
 from toril.core.codec import Json
+from toril.core.foreign_words import answers
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.drafts import through
 from toril.engine.events import EventRecord
+from toril.engine.foreign_words import QUEUE_WORDS
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.new_jobs import Blueprint, payload_text
@@ -28,6 +30,7 @@ class Page(NamedTuple):
     """Give it as `after` for the next page. None: this was the last."""
 
 
+@answers(QUEUE_WORDS)
 class Queue(Operator):
     """A queue by name."""
 
