@@ -11,7 +11,7 @@ from toril.backends.sqlite.urls import Durability, FileOptions
 from toril.backends.sqlite.urls import parse as parse_file
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Backend
 
 _SCHEMES = (
@@ -101,9 +101,9 @@ def _open_redis(
     except ImportError as error:
         if error.name != "hiredis":
             raise
-        raise MissingExtraError(
-            "redis:// needs the package hiredis: pip install 'toril[redis]'"
-        ) from error
+        from toril.core.extras import missing_extra
+
+        raise missing_extra("redis:// needs the package hiredis", "redis") from error
     if isinstance(url, str):
         address = parse(url, answer_timeout_s=answer_timeout_s)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from toril.cli.output import (
     BAD,
     DIM,
@@ -13,6 +15,7 @@ from toril.cli.output import (
     moment_text,
     plural,
     short_bytes,
+    short_duration,
 )
 from toril.core.codec import encode_text
 from toril.core.reading import RawText
@@ -105,6 +108,26 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     if info.failed_reason:
         found.append(("reason", info.failed_reason))
     return found
+
+
+def attempt_lines(info: JobInfo) -> Iterator[str]:
+    """Yield a line for each attempt that has ended, and one where somebody put the job back."""
+    ended: str | None = None
+    for attempt in info.attempts:
+        if ended in (State.COMPLETED, State.FAILED):
+            anew = "; attempts count from 1 again" if attempt.number == 1 else ""
+            yield f"{'retried':<10}by hand, after it had {ended}{anew}"
+        ended = attempt.outcome
+        took_s = (attempt.ended_at - attempt.started_at).total_seconds()
+        yield (
+            f"attempt {attempt.number:<2}{attempt.outcome} after {_seconds(took_s)},"
+            f" {moment_text(attempt.ended_at)}, {attempt.worker_id}"
+            + (f": {attempt.error}" if attempt.error else "")
+        )
+
+
+def _seconds(duration_s: float) -> str:
+    return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
 
 
 def _text(value: object) -> str:

@@ -212,8 +212,10 @@ def loop_factory(loop: Loop) -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop
     except ImportError:
         if loop == "uvloop":
+            from toril.core.extras import how_to_install
+
             raise RefusedError(
-                "--loop uvloop: uvloop is not installed; pip install 'toril[uvloop]'", USAGE
+                f"--loop uvloop: uvloop is not installed; {how_to_install('uvloop')}", USAGE
             ) from None
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop

@@ -36,6 +36,7 @@ from toril.core.errors import (
     StoreReadOnlyError,
     StoreUnreachableError,
 )
+from toril.core.extras import how_to_install
 
 SECRET = "hunter2"
 
@@ -1023,7 +1024,7 @@ except MissingExtraError as error:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
     )
 
-    assert done.stdout == "the Redis backend needs hiredis: pip install 'toril[redis]'\n"
+    assert done.stdout == f"the Redis backend needs hiredis: {how_to_install('redis')}\n"
 
 
 def test_error_keeps_its_fields_through_pickling() -> None:
