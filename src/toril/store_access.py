@@ -122,8 +122,15 @@ class StoreAccess:
         return [QueueInfo.from_record(record) for record in records]
 
     async def workers(self) -> list[WorkerInfo]:
-        """Return the workers that are alive, oldest first."""
-        return [WorkerInfo.from_record(record) for record in await self.backend().workers.list()]
+        """Return the workers that are alive, oldest first.
+
+        What each runs is counted now; the rest it said itself, with its last heartbeat.
+        """
+        backend = self.backend()
+        records = await backend.workers.list()
+        queues = list(dict.fromkeys(queue for record in records for queue in record.queues))
+        running = await backend.counts.running(queues) if queues else {}
+        return [WorkerInfo.from_record(one, running=running.get(one.id, 0)) for one in records]
 
     async def prometheus(self) -> str:
         """Return the figures of all queues as text for Prometheus, such as for a web page of it.

@@ -33,17 +33,23 @@ def test_many_threads_enqueue_at_once(tmp_path: Path) -> None:
     app.close_sync()
 
 
-async def test_sync_calls_work_beside_a_running_loop() -> None:
+async def test_sync_calls_beside_a_running_loop_work_and_warn() -> None:
     async with memory_app() as app:
 
         @app.task()
         def double(n: int) -> int:
             return 2 * n
 
-        job = double.enqueue_sync(4)
+        with pytest.warns(RuntimeWarning, match=r"^enqueue_sync\(\) .+ 'await enqueue") as warned:
+            job = double.enqueue_sync(4)
+        assert warned[0].filename == __file__
         await app.worker().run(until_idle=True)
-        assert job.result_sync(10) == 8
-        assert job.info_sync().state is State.COMPLETED
+        with pytest.warns(RuntimeWarning, match=r"^result_sync\(\) stops the event loop"):
+            assert job.result_sync(10) == 8
+        with pytest.warns(RuntimeWarning, match=r"^info_sync\(\) stops the event loop"):
+            assert job.info_sync().state is State.COMPLETED
+        # In a thread of its own there is no loop that could stand still.
+        assert await asyncio.to_thread(job.result_sync, 10) == 8
 
 
 def test_an_app_is_closed_and_used_again(tmp_path: Path) -> None:

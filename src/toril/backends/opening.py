@@ -23,8 +23,12 @@ Credentials = str | tuple[str, str]
 """A password, or a user and a password."""
 RedisCredentials = Callable[[], Credentials | Awaitable[Credentials]]
 """Asked for each new connection."""
-_MISTYPED = re.compile(r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?:|\S+:\S*@")
+_MISTYPED = re.compile(
+    r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?(:|//)|\S+:\S*@"
+)
 """What was meant as a URL and lacks `://`: a file of that name would be made in its place."""
+_SERVER = re.compile(r"(?P<server>[a-z0-9.-]+:[0-9]{2,5})(/[0-9]+)?", re.IGNORECASE)
+"""What was meant as a server and lacks the scheme."""
 
 
 def open_backend(
@@ -71,6 +75,10 @@ def open_backend(
         raise InvalidOptionError(
             "url: expected '://' after the scheme, as in 'redis://host:6379/0', or the path of a"
             " file. It is not shown, as it may hold a password"
+        )
+    if not separator and _SERVER.fullmatch(url):
+        raise InvalidOptionError(
+            f"url={url!r}: expected 'redis://{url}' for a server, or 'sqlite:///{url}' for a file"
         )
     if not separator:
         scheme, rest = "sqlite", f"/{url}"

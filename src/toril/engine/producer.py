@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -77,7 +78,19 @@ class Producer:
         return results
 
     def run_sync(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine for plain code, and wait for it."""
+        """Run a coroutine for plain code, and wait for it.
+
+        Warns whoever calls it where an event loop runs: that stands still meanwhile, and so does
+        all that runs on it.
+        """
+        if asyncio._get_running_loop() is not None:
+            name = getattr(coroutine, "__name__", "run")
+            warnings.warn(
+                f"{name}_sync() stops the event loop of this thread until it returns: use 'await"
+                f" {name}(...)'",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         return self.portal.run(coroutine)
 
     def renew(self) -> None:
