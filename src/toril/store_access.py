@@ -6,9 +6,9 @@ All of it goes through the store alone, so it works as well in a program that ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
@@ -33,6 +33,8 @@ from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
+
+T = TypeVar("T")
 
 
 class StoreAccess:
@@ -222,6 +224,16 @@ class StoreAccess:
             BackendError: The store went away. What was done until then stays: check again.
         """
         return await self._operator.repair(repairs, max_stalled=max_stalled)
+
+    def run_sync(self, call: Coroutine[Any, Any, T]) -> T:
+        """Make any of the asynchronous calls from plain code: `app.run_sync(job.retry())`.
+
+        From any thread; blocks until the call has returned. Warns where an event loop runs.
+
+        Parameters:
+            call: One call of this app, or of a queue, job, flow or schedule of it.
+        """
+        return self._producer.run_sync(call, "run_sync")
 
     async def close(self) -> None:
         """Let go of the store. Using the app again opens it again."""

@@ -84,6 +84,10 @@ class Job(JobOperator, Generic[R]):
         """Return where it is; errors as `info`."""
         return (await self.info()).state
 
+    def state_sync(self) -> State:
+        """The same for plain code."""
+        return self._producer.run_sync(self.state())
+
     async def explain(self) -> Explanation:
         """Return why it does not run: all reasons, the most important first.
 
@@ -106,3 +110,7 @@ class Job(JobOperator, Generic[R]):
             self.queue, self.id, start=start, limit=limit
         )
         return lines
+
+    def logs_sync(self, *, start: int = 0, limit: int = 1000) -> list[str]:
+        """The same for plain code."""
+        return self._producer.run_sync(self.logs(start=start, limit=limit))

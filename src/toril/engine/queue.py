@@ -46,6 +46,10 @@ class Queue(Operator):
         """
         return (await self.add_many([(name, data)], options))[0]
 
+    def add_sync(self, name: str, data: Json = None, options: JobOptions | None = None) -> Job[Any]:
+        """The same for plain code."""
+        return self._producer.run_sync(self.add(name, data, options))
+
     async def add_many(
         self, jobs: Iterable[tuple[str, Json]], options: JobOptions | None = None
     ) -> list[Job[Any]]:
@@ -95,6 +99,10 @@ class Queue(Operator):
         """Return the queue's figures; None if nothing is known of it."""
         record = await self._open().counts.queue(self.name)
         return None if record is None else QueueInfo.from_record(record)
+
+    def info_sync(self) -> QueueInfo | None:
+        """The same for plain code."""
+        return self._producer.run_sync(self.info())
 
     async def held_s(self, worker_limit: int | None = None) -> float:
         """Return for how many seconds a rate limit or a hold lets nothing start. 0: they do not.
