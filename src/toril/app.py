@@ -224,14 +224,14 @@ class App(TaskMaker, StoreAccess):
         Parameters:
             queues: Which, in the order in which they are asked; or a mapping to weights, which are
                 shares of the slots. Default: all queues that have tasks.
-            concurrency: Jobs at once. Default: the profile's, else 10.
+            concurrency: Jobs at once. Default: the settings', else the profile's, else 10.
             profile: Only the queues of this profile, with its figures.
             lease: How long a claim holds without renewal. Default: the profile's, else 30 s.
             max_stalled: How often a job may lose its worker, in one attempt that was begun, before
                 it is failed. Default: the settings', else 1.
             sweep: Longest time between two looks for jobs of dead workers. Default: the profile's,
                 else 30 s.
-            shutdown: How long `stop()` lets jobs go on. Default: 25 s.
+            shutdown: How long `stop()` lets jobs go on. Default: the settings', else 25 s.
             stale_after: If the store does not answer for so long, the worker ends with its error.
             rate: At most so many starts in a window, per queue, over all workers with a limit.
             processes: How child processes are recycled.

@@ -12,6 +12,10 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PRIORITY_HELP = (
+    "urgent, high, normal, low, or a number from 1, lower first. Default: 0, none, which goes"
+    " before all of them."
+)
 NONE = "none"
 """The word that takes a limit away."""
 
