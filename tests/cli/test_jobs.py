@@ -234,11 +234,11 @@ def test_show_tells_attempts_after_a_retry_by_hand_from_those_before(mail: Termi
 
     lines = mail.here("jobs", "show", "mail", "2").out.splitlines()
     told = [
-        " ".join(line.split()[:3]) for line in lines if line.startswith(("attempt ", "retried"))
+        " ".join(line.split()[:3]) for line in lines if line.startswith(("attempt ", "by hand"))
     ]
 
-    assert told == ["attempt 1 failed", "retried by hand,", "attempt 1 failed"]
-    assert "retried   by hand, after it had failed; attempts count from 1 again" in lines
+    assert told == ["attempt 1 failed", "by hand put", "attempt 1 failed"]
+    assert "by hand   put back in line after it had failed; attempts count from 1 again" in lines
 
 
 def test_list_refuses_a_cursor_that_is_none(mail: Terminal) -> None:

@@ -47,6 +47,13 @@ def test_foreign_option_is_answered_with_ours(word: str) -> None:
         App("sqlite://:memory:").task(**options)
 
 
+def test_all_foreign_options_are_answered_at_once() -> None:
+    options: dict[str, Any] = {"bind": True, "max_retries": 3, "queeu": "mail"}
+
+    with pytest.raises(InvalidOptionError, match="^bind=True: .+ `Context` .+; max_retries=3: .+"):
+        App("sqlite://:memory:").task(**options)
+
+
 def test_mistyped_option_is_answered_with_the_nearest() -> None:
     options: dict[str, Any] = {"timeuot": 3}
 

@@ -116,7 +116,7 @@ def attempt_lines(info: JobInfo) -> Iterator[str]:
     for attempt in info.attempts:
         if ended in (State.COMPLETED, State.FAILED):
             anew = "; attempts count from 1 again" if attempt.number == 1 else ""
-            yield f"{'retried':<10}by hand, after it had {ended}{anew}"
+            yield f"{'by hand':<10}put back in line after it had {ended}{anew}"
         ended = attempt.outcome
         took_s = (attempt.ended_at - attempt.started_at).total_seconds()
         yield (

@@ -107,10 +107,15 @@ def refuse_options(options: Mapping[str, Any], known: list[str]) -> NoReturn:
     Raises:
         InvalidOptionError: Always.
     """
-    name, value = next(iter(options.items()))
-    if name in OPTION_WORDS:
-        raise InvalidOptionError(f"{name}={value!r}: no option of a task: {OPTION_WORDS[name]}")
-    raise InvalidOptionError(unknown("option of a task", name, known))
+    foreign = [name for name in options if name in OPTION_WORDS]
+    if foreign:
+        raise InvalidOptionError(
+            "; ".join(
+                f"{name}={options[name]!r}: no option of a task: {OPTION_WORDS[name]}"
+                for name in foreign
+            )
+        )
+    raise InvalidOptionError(unknown("option of a task", next(iter(options)), known))
 
 
 def refuse_function(given: object) -> NoReturn:
