@@ -82,6 +82,10 @@ types: $(READY) ## mypy strict, sources and tests
 docs: $(READY) ## build the documentation; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
+.PHONY: picture
+picture: $(READY) ## draw the picture of the README anew, from a real run
+	$(BIN)/python docs/picture.py
+
 .PHONY: examples
 examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py

@@ -130,7 +130,10 @@ def _options(subject: str | None) -> str:
     for field in fields(kind):
         if field.name not in texts:
             raise PluginError(f"{subject}: {field.name} has no text below it")
-        rows.append([f"`{field.name}`", f"`{field.type}`", _default(field), texts[field.name]])
+        text, _, told = " ".join(texts[field.name].split()).partition(" Default: ")
+        # What a text says of the default is more than the class knows: others fill it in.
+        default = told.removesuffix(".") if told else _default(field)
+        rows.append([f"`{field.name}`", f"`{field.type}`", default, text])
     return _table(["Option", "Type", "Default", "Meaning"], rows)
 
 
@@ -163,8 +166,10 @@ def _default(field: Field[Any]) -> str:
     value = field.default
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return f"`{value!r}`"
-    if isinstance(value, int | float):
-        return f"`{value:,g}`" if value < 1e15 else f"`{value}`"
+    if isinstance(value, int):
+        return f"`{value:,}`"
+    if isinstance(value, float):
+        return f"`{value:,g}`" if value < 1e6 else f"`{value:,.0f}`"
     return f"`{value!r}`"
 
 
@@ -246,7 +251,8 @@ def _commands(_: str | None) -> str:
         for parameter in command.get_params(context):
             record = parameter.get_help_record(context)
             if record is not None and record[1] and "--help" not in parameter.opts:
-                rows.append([f"`{record[0]}`", record[1]])
+                # A list of choices may go on in the next line.
+                rows.append([f"`{record[0].replace('|', ' | ')}`", record[1]])
         if rows:
             parts.append(_table(["Option", "Meaning"], rows))
     return "\n\n".join(parts)

@@ -1,6 +1,6 @@
 """Ready-made tasks: uploads become clean, sized WebP files; what is no image is refused.
 
-Needs `pip install 'toril[media]'`.
+Needs the extra `media`: `pip install '.[media]'` in a clone.
 
 Run:
     python examples/images.py

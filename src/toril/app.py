@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
+from toril.core.foreign_words import answers
 from toril.core.redact import without_password
 from toril.engine.claims import Claims
 from toril.engine.contract import Backend
@@ -32,8 +33,9 @@ from toril.engine.worker_options import WorkerOptions
 from toril.settings import Settings
 from toril.store_access import StoreAccess
 from toril.tasks.any_task import task_of_any_name
-from toril.tasks.bundle import TaskBundle
+from toril.tasks.bundle import TaskBundle, refuse_inclusion
 from toril.tasks.decorator import TaskMaker
+from toril.tasks.foreign_words import APP_WORDS
 from toril.tasks.life_cycle import STOP_TIMEOUT_S, AppLifeCycle
 from toril.tasks.schedules import Scheduled, code_of, template_of
 from toril.tasks.task import Task
@@ -47,6 +49,7 @@ E = TypeVar("E", bound=EnqueueMiddleware)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@answers(APP_WORDS)
 class App(TaskMaker, StoreAccess):
     """Tasks, and the store where their jobs live."""
 
@@ -147,12 +150,32 @@ class App(TaskMaker, StoreAccess):
         self._create = False
         return self
 
-    def include(self, bundle: TaskBundle) -> None:
-        """Register the tasks of a bundle."""
+    @overload
+    def include(self, bundle: TaskBundle) -> None: ...
+    @overload
+    def include(self, bundle: Task[P, R]) -> Task[P, R]: ...
+    def include(self, bundle: TaskBundle | Task[Any, Any]) -> Task[Any, Any] | None:
+        """Register the tasks of a bundle, with their schedules; or one task.
+
+        Returns:
+            Of one task: it as this app's, ready to enqueue. The schedules above it come with its
+            bundle only.
+
+        Raises:
+            InvalidOptionError: It is neither, or a queue has a task of that name already.
+        """
+        if isinstance(bundle, Task):
+            known = self._registry.find(bundle.queue, bundle.name)
+            if known is not None and known.function is bundle.function:
+                return known
+            return self._add(bundle)
+        if not isinstance(bundle, TaskBundle):
+            refuse_inclusion(bundle)
         for task in bundle.tasks:
             self._add(task)
         for scheduled in bundle.schedules:
             self._keep(scheduled)
+        return None
 
     def bound(self, task: Task[P, R]) -> Task[P, R]:
         """Return a bundle's task as this app's, ready to enqueue.
@@ -162,7 +185,9 @@ class App(TaskMaker, StoreAccess):
         """
         found = self._registry.find(task.queue, task.name)
         if found is None or found.function is not task.function:
-            raise InvalidOptionError(f"task={task!r}: the app has none such; include its bundle")
+            raise InvalidOptionError(
+                f"task={task!r}: the app has none such; include its bundle, or it: app.include(...)"
+            )
         return found
 
     def tasks(self) -> list[Task[Any, Any]]:
@@ -225,6 +250,8 @@ class App(TaskMaker, StoreAccess):
         Raises:
             InvalidOptionError: There is no such event.
         """
+        if callable(name):
+            raise InvalidOptionError('@app.on: expected the name of an event: @app.on("failed")')
 
         def decorate(hook: H) -> H:
             self._hooks.on(name, hook)
@@ -280,14 +307,14 @@ class App(TaskMaker, StoreAccess):
         Parameters:
             queues: Which, in the order in which they are asked; or a mapping to weights, which are
                 shares of the slots. Default: all queues that have tasks.
-            concurrency: Jobs at once. Default: the profile's, else 10.
+            concurrency: Jobs at once. Default: the settings', else the profile's, else 10.
             profile: Only the queues of this profile, with its figures.
             lease: How long a claim holds without renewal. Default: the profile's, else 30 s.
             max_stalled: How often a job may lose its worker, in one attempt that was begun, before
                 it is failed. Default: the settings', else 1.
             sweep: Longest time between two looks for jobs of dead workers. Default: the profile's,
                 else 30 s.
-            shutdown: How long `stop()` lets jobs go on. Default: 25 s.
+            shutdown: How long `stop()` lets jobs go on. Default: the settings', else 25 s.
             stale_after: If the store does not answer for so long, the worker ends with its error.
             rate: At most so many starts in a window, per queue, over all workers with a limit.
             processes: How child processes are recycled.

@@ -7,9 +7,9 @@ programs need is imported where it is used, so that all start sooner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
@@ -32,6 +32,8 @@ from toril.tasks.schedules import Schedules
 
 if TYPE_CHECKING:
     from toril.engine.migration import QueueMove
+
+T = TypeVar("T")
 
 
 class StoreAccess:
@@ -122,8 +124,15 @@ class StoreAccess:
         return [QueueInfo.from_record(record) for record in records]
 
     async def workers(self) -> list[WorkerInfo]:
-        """Return the workers that are alive, oldest first."""
-        return [WorkerInfo.from_record(record) for record in await self.backend().workers.list()]
+        """Return the workers that are alive, oldest first.
+
+        What each runs is counted now; the rest it said itself, with its last heartbeat.
+        """
+        backend = self.backend()
+        records = await backend.workers.list()
+        queues = list(dict.fromkeys(queue for record in records for queue in record.queues))
+        running = await backend.counts.running(queues) if queues else {}
+        return [WorkerInfo.from_record(one, running=running.get(one.id, 0)) for one in records]
 
     async def prometheus(self) -> str:
         """Return the figures of all queues as text for Prometheus, such as for a web page of it.
@@ -241,6 +250,16 @@ class StoreAccess:
             BackendError: The store went away. What was done until then stays: check again.
         """
         return await self._operator.repair(repairs, max_stalled=max_stalled)
+
+    def run_sync(self, call: Coroutine[Any, Any, T]) -> T:
+        """Make any of the asynchronous calls from plain code: `app.run_sync(job.retry())`.
+
+        From any thread; blocks until the call has returned. Warns where an event loop runs.
+
+        Parameters:
+            call: One call of this app, or of a queue, job, flow or schedule of it.
+        """
+        return self._producer.run_sync(call, "run_sync")
 
     async def close(self) -> None:
         """Let go of the store. Using the app again opens it again."""

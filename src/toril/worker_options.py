@@ -49,8 +49,7 @@ def worker_options(
     names: Iterable[str] = registry.queues(chosen) if queues is None else queues
     names = list(dict.fromkeys(names))
     if not names:
-        what = "no task" if chosen is None else f"no task with the profile {str(chosen)!r}"
-        raise InvalidOptionError(f"queues={queues!r}: the app has {what}; name its queues")
+        raise InvalidOptionError(_no_task(queues, chosen, has_tasks=any(True for _ in registry)))
     for task in registry:
         if task.run_in == "process" and task.queue in names:
             _check_process(task)
@@ -71,6 +70,17 @@ def worker_options(
         processes=processes or ProcessOptions(),
         unknown_tasks=unknown_tasks,
         unknown_task_patience_s=unknown_task_patience_s,
+    )
+
+
+def _no_task(queues: object, chosen: Profile | None, *, has_tasks: bool) -> str:
+    if queues is not None:
+        return f"queues={queues!r}: expected at least one; None stands for all that have tasks"
+    if has_tasks:
+        return f"the app has no task with the profile {str(chosen)!r}; name queues, or another one"
+    return (
+        "the app has no task: the modules that define tasks have to be imported before a worker is"
+        " made, such as where the app is; or name queues"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toril import App, InvalidOptionError, InvalidSettingError, Profile, Settings
+from toril import App, BackendError, InvalidOptionError, InvalidSettingError, Profile, Settings
 from toril.engine.profiles import ProfileSettings
 
 
@@ -164,6 +164,34 @@ def test_a_profile_chooses_queues_and_figures(tmp_path: Path) -> None:
 
 def test_every_profile_has_its_figures() -> None:
     assert all(isinstance(profile.settings, ProfileSettings) for profile in Profile)
+
+
+@pytest.mark.parametrize("url", ["redis:/host", "redis:host", "redis//host", "rediss:/h:1/0"])
+async def test_a_url_that_lacks_its_slashes_is_no_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidOptionError, match=r"^url: expected '://' after the scheme"):
+        await App(url, settings=Settings()).queues()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "10.0.0.1:6379/0", "Cache.example.com:7000"])
+async def test_a_server_without_its_scheme_is_no_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`localhost:6379` was a file of that name."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidOptionError, match=f"expected 'redis://{url}' for a server"):
+        await App(url, settings=Settings()).queues()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match=r"the folder '.+/shop' does not exist\. Make it"):
+        await App(f"sqlite:///{tmp_path}/shop/jobs.db", settings=Settings()).queues()
 
 
 @pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "sqlite:///"])

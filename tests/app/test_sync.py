@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.engine.working import file_app, memory_app
 
-from toril import App, InvalidOptionError, Settings, State
+from toril import App, Context, InvalidOptionError, Settings, State
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
 
@@ -33,17 +33,59 @@ def test_many_threads_enqueue_at_once(tmp_path: Path) -> None:
     app.close_sync()
 
 
-async def test_sync_calls_work_beside_a_running_loop() -> None:
+async def test_sync_calls_beside_a_running_loop_work_and_warn() -> None:
     async with memory_app() as app:
 
         @app.task()
         def double(n: int) -> int:
             return 2 * n
 
-        job = double.enqueue_sync(4)
+        with pytest.warns(RuntimeWarning, match=r"^enqueue_sync\(\) .+ 'await enqueue") as warned:
+            job = double.enqueue_sync(4)
+        assert warned[0].filename == __file__
         await app.worker().run(until_idle=True)
-        assert job.result_sync(10) == 8
-        assert job.info_sync().state is State.COMPLETED
+        with pytest.warns(RuntimeWarning, match=r"^result_sync\(\) stops the event loop"):
+            assert job.result_sync(10) == 8
+        with pytest.warns(RuntimeWarning, match=r"^info_sync\(\) stops the event loop"):
+            assert job.info_sync().state is State.COMPLETED
+        # In a thread of its own there is no loop that could stand still.
+        assert await asyncio.to_thread(job.result_sync, 10) == 8
+
+
+def test_verbs_of_jobs_and_queues_work_in_plain_code(tmp_path: Path) -> None:
+    app = file_app(tmp_path)
+
+    @app.task(queue="mail")
+    def send(context: Context, to: str) -> str:
+        context.log(f"to {to}")
+        return to
+
+    mail = app.queue("mail")
+    added = mail.add_sync("send", {"to": "Jo"})
+    app.run_sync(app.worker().run(until_idle=True))
+
+    assert (added.result_sync(10), added.state_sync()) == ("Jo", State.COMPLETED)
+    assert added.logs_sync() == ["to Jo"]
+    added.retry_sync()
+    assert added.state_sync() is State.WAIT
+    added.cancel_sync("no longer")
+    assert added.info_sync().failed_reason == "no longer"
+    assert (added.remove_sync(), added.remove_sync()) == (True, False)
+    late = send.with_options(delay=3600).enqueue_sync(to="Bo")
+    late.promote_sync()
+    assert late.state_sync() is State.WAIT
+    info = mail.info_sync()
+    assert info is not None
+    assert info.waiting == 1
+    app.run_sync(mail.pause())
+    assert [(one.name, one.paused) for one in app.run_sync(app.queues())] == [("mail", True)]
+    app.close_sync()
+
+
+async def test_any_call_in_plain_code_warns_beside_a_running_loop() -> None:
+    async with memory_app() as app:
+        with pytest.warns(RuntimeWarning, match=r"^run_sync\(\) .+ use 'await queues\(...\)'"):
+            assert app.run_sync(app.queues()) == []
 
 
 def test_an_app_is_closed_and_used_again(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until_sync
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, USAGE
 from toril.cli.demo_folder import DemoFolder, Photo, find_photos, media_ids
+from toril.core.extras import how_to_install
 
 
 def picture(path: Path, colour: str = "red", side: int = 300) -> Path:
@@ -153,7 +154,7 @@ def test_a_missing_extra_is_named(terminal: Terminal, monkeypatch: pytest.Monkey
     result = terminal.here("demo")
 
     assert result.code == ERROR
-    assert "pip install 'toril[media]'" in result.err
+    assert how_to_install("media") in result.err
 
 
 def test_ctrl_c_leaves_no_process_and_two_never_share_a_folder(terminal: Terminal) -> None:

@@ -92,6 +92,155 @@ def test_list_shows_some_states(mail: Terminal) -> None:
     assert empty == "mail has no active or wait jobs.\n"
 
 
+@pytest.fixture
+def shop(mail: Terminal) -> Terminal:
+    """The same, and jobs of two more queues; one of them is added after a moment."""
+    mail.add("reports", "build", {"n": 1})
+    mail.add("reports", "build", {"n": 2}, job_id="later")
+    mail.add("video", "encode", {"n": 3}, delay_s=3600)
+    return mail
+
+
+def test_list_without_a_queue_shows_all_queues(shop: Terminal) -> None:
+    head, *rows = shop.here("jobs", "list").out.splitlines()
+
+    assert head.split()[:4] == ["QUEUE", "ID", "NAME", "STATE"]
+    assert [row.split()[:4] for row in rows] == [
+        ["mail", "2", "broken", "failed"],
+        ["reports", "4", "build", "wait"],
+        ["reports", "later", "build", "wait"],
+        ["mail", "later", "send", "delayed"],
+        ["video", "6", "encode", "delayed"],
+        ["mail", "1", "send", "completed"],
+    ]
+
+
+@pytest.mark.parametrize("flags", [[], ["--since", "1h"]])
+def test_list_pages_through_all_queues(shop: Terminal, flags: list[str]) -> None:
+    seen: list[tuple[str, str]] = []
+    after: list[str] = []
+    for _ in range(7):
+        page = shop.here("jobs", "list", "--limit", "1", "--json", *flags, *after).json
+        seen += [(job["queue"], job["id"]) for job in page["jobs"]]
+        if page["next"] is None:
+            break
+        after = ["--after", page["next"]]
+
+    assert len(seen) == len(set(seen)) == 6
+    assert seen[0] == ("mail", "2")
+
+
+def test_list_goes_on_behind_a_queue_that_is_gone(shop: Terminal) -> None:
+    page = shop.here("jobs", "list", "--state", "wait", "--limit", "1", "--json").json
+    assert page["next"].startswith("wait:reports:")
+    shop.here("drain", "reports", "--yes")
+    shop.add("sales", "send")
+
+    found = shop.here("jobs", "list", "--state", "wait", "--after", page["next"], "--json").json
+
+    assert [job["queue"] for job in found["jobs"]] == ["sales"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "ids"),
+    [
+        (["--task", "send"], ["mail later", "mail 1"]),
+        (["--task", "nothing"], []),
+        (["--error", "is called flo"], ["mail 2"]),
+        (["--error", "is called jo"], []),
+        (["--since", "1h", "--task", "build"], ["reports 4", "reports later"]),
+        (["--until", "1h"], []),
+        (["--until", "2999-01-01", "--state", "failed"], ["mail 2"]),
+        (["--since", "2999-01-01T08:00+01:00"], []),
+        (["mail", "--task", "send"], ["mail later", "mail 1"]),
+        (["mail", "--task", "send", "--limit", "1"], ["mail later"]),
+    ],
+)
+def test_list_looks_for_task_time_and_error(
+    shop: Terminal, flags: list[str], ids: list[str]
+) -> None:
+    found = shop.here("jobs", "list", "--json", *flags).json
+
+    assert [f"{job['queue']} {job['id']}" for job in found["jobs"]] == ids
+
+
+def test_list_looks_at_so_many_jobs_and_goes_on(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toril.cli.jobs_list.CHUNK", 2)
+    monkeypatch.setattr("toril.cli.jobs_list.MOST_LOOKED_AT", 4)
+    for number in range(9):
+        terminal.add("mail", "rare" if number in (1, 2, 8) else "send")
+
+    first = terminal.here("jobs", "list", "mail", "--task", "rare")
+    assert "Looked at 4 jobs. More: add --after" in first.out
+    after = first.out.split()[-1].strip("'")
+    pages = [first.out]
+    while "More:" in pages[-1]:
+        after = pages[-1].split()[-1].strip("'")
+        pages.append(terminal.here("jobs", "list", "mail", "--task", "rare", "--after", after).out)
+
+    found = [line.split()[0] for page in pages for line in page.splitlines() if " rare " in line]
+    assert found == ["2", "3", "9"]
+
+
+def test_list_says_so_when_nothing_fits(shop: Terminal) -> None:
+    assert shop.here("jobs", "list", "--task", "x").out == "There are no jobs that fit.\n"
+    assert shop.here("jobs", "list", "mail", "--task", "x").out == "mail has no jobs that fit.\n"
+
+
+@pytest.mark.parametrize("when", ["soon", "2026-13-01", "1x"])
+def test_list_refuses_a_time_that_is_none(shop: Terminal, when: str) -> None:
+    result = shop.here("jobs", "list", "--since", when)
+
+    assert result.code == USAGE
+    assert f"{when!r} is not a moment such as 2026-12-01T08:00, nor a time such as" in result.err
+
+
+@pytest.mark.parametrize("cursor", ["x", "wait:mail", "later:mail:3"])
+def test_list_of_all_refuses_a_cursor_that_is_none(shop: Terminal, cursor: str) -> None:
+    result = shop.here("jobs", "list", "--after", cursor)
+
+    assert result.code == USAGE
+    assert "no cursor of a listing of all queues" in result.err
+
+
+def test_show_finds_a_job_without_its_queue(shop: Terminal) -> None:
+    assert shop.here("jobs", "show", "2").out.startswith("broken  mail 2  FAILED")
+    assert shop.here("jobs", "explain", "2").out.startswith("mail 2  FAILED")
+    assert shop.here("jobs", "logs", "2").code == DONE
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "logs"])
+def test_id_that_several_queues_have_is_not_guessed(shop: Terminal, command: str) -> None:
+    result = shop.here("jobs", command, "later")
+
+    assert result.code == STATE
+    assert "2 queues have a job 'later' (mail, reports): name the queue before" in result.err
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "logs"])
+def test_id_that_no_queue_has_is_refused(shop: Terminal, command: str) -> None:
+    none, too_many = shop.here("jobs", command, "77"), shop.here("jobs", command, "a", "b", "c")
+
+    assert (none.code, too_many.code) == (STATE, USAGE)
+    assert "has a job '77': it was removed, or never added" in none.err
+
+
+def test_show_tells_attempts_after_a_retry_by_hand_from_those_before(mail: Terminal) -> None:
+    """There were two lines `attempt 1`, and nothing said why."""
+    mail.here("jobs", "retry", "mail", "2")
+    mail.work_off()
+
+    lines = mail.here("jobs", "show", "mail", "2").out.splitlines()
+    told = [
+        " ".join(line.split()[:3]) for line in lines if line.startswith(("attempt ", "by hand"))
+    ]
+
+    assert told == ["attempt 1 failed", "by hand put", "attempt 1 failed"]
+    assert "by hand   put back in line after it had failed; attempts count from 1 again" in lines
+
+
 def test_list_refuses_a_cursor_that_is_none(mail: Terminal) -> None:
     result = mail.here("jobs", "list", "mail", "--after", "1")
 

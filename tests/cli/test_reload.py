@@ -9,6 +9,7 @@ import pytest
 from tests.cli.support import Terminal, alive
 
 from toril.cli.codes import DONE, ERROR
+from toril.core.extras import how_to_install
 
 
 def test_a_change_is_picked_up_and_a_mistake_waited_out(terminal: Terminal) -> None:
@@ -40,4 +41,4 @@ def test_a_missing_extra_is_named(terminal: Terminal, monkeypatch: pytest.Monkey
     result = terminal.here("worker", "shop:app", "--reload")
 
     assert result.code == ERROR
-    assert result.err == "toril: --reload needs watchfiles: pip install 'toril[reload]'\n"
+    assert result.err == f"toril: --reload needs watchfiles: {how_to_install('reload')}\n"

@@ -90,6 +90,19 @@ def test_one_frame_as_json(terminal: Terminal) -> None:
     assert [worker["state"] for worker in document["workers"]] == ["working"]
 
 
+def test_busy_is_what_runs_at_this_moment(terminal: Terminal) -> None:
+    """It was what the worker said with its last heartbeat, up to some seconds ago."""
+    terminal.worker()
+    job_id = terminal.hold("go")
+
+    assert "1/10" in terminal.here("top", "--once").out
+    assert terminal.here("workers", "--json").json["workers"][0]["running"] == 1
+    (terminal.folder / "go").touch()
+    terminal.until_state("slow", job_id, "completed")
+    assert "0/10" in terminal.here("top", "--once", "--interval", "50ms").out
+    assert terminal.here("workers", "--json").json["workers"][0]["running"] == 0
+
+
 def test_stream_of_json(terminal: Terminal) -> None:
     terminal.add("mail", "send")
     process = subprocess.Popen(

@@ -51,6 +51,20 @@ async def test_queues_come_by_name(backend: Backend) -> None:
     assert [queue.name for queue in await backend.counts.queues()] == ["B", "a", "b", "c"]
 
 
+async def test_running_jobs_are_counted_by_worker(backend: Backend, worker: HandWorker) -> None:
+    other = HandWorker(backend, "other")
+    await add(backend, *(job() for _ in range(4)), job("b"))
+    first = await worker.claim(limit=2)
+    await other.claim(limit=2)
+    await other.claim("b")
+
+    assert await backend.counts.running([Q, "b", "nowhere"]) == {worker.id: 2, other.id: 3}
+    await worker.ask(outcomes=[outcome(one, "completed") for one in first])
+    assert await backend.counts.running([Q]) == {other.id: 2}
+    assert await backend.counts.running(["nowhere"]) == {}
+    assert await backend.counts.running([]) == {}
+
+
 async def test_totals_count_what_was_not_kept_too(backend: Backend, worker: HandWorker) -> None:
     await add(backend, *(job() for _ in range(10)))
     claimed = await worker.claim(limit=10)

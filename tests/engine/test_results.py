@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -19,8 +20,9 @@ from toril import (
     KeepPolicy,
     ResultTimeoutError,
     State,
+    StoreUnreachableError,
 )
-from toril.engine import results, stream
+from toril.engine import results, stream, waited_in_vain
 from toril.engine.contract import Backend
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.events import EventRecord, EventsTold
@@ -74,6 +76,48 @@ async def test_whoever_waits_long_enough_is_told(toril_app: MemoryApp) -> None:
     for timeout_s in (0, 0.01, -1):
         with pytest.raises(ResultTimeoutError, match="has not finished within"):
             await job.result(timeout_s)
+
+
+async def test_whoever_waits_in_vain_hears_who_works_and_where(tmp_path: Path) -> None:
+    app, other = file_app(tmp_path), file_app(tmp_path)
+
+    @app.task(queue="mail")
+    async def send() -> None:
+        await asyncio.sleep(3600)
+
+    @other.task(queue="reports")
+    async def report() -> None: ...
+
+    job = await send.enqueue()
+    where = re.escape(f"in {app.backend().url}")
+    nobody = f"within 0 s: no live worker serves it {where}; start one for this store with `toril"
+    with pytest.raises(ResultTimeoutError, match=f"^job '1' of queue 'mail' .+ {nobody}"):
+        await job.result(timeout_s=0)
+    async with working(other):
+        with pytest.raises(ResultTimeoutError, match=r"\(live workers serve 'reports'\)"):
+            await job.result(timeout_s=0)
+    async with working(app):
+        with pytest.raises(ResultTimeoutError, match=f"1 live worker serves it {where}; `await"):
+            await job.result(timeout_s=0)
+    await asyncio.gather(app.close(), other.close())
+
+
+async def test_waiting_in_vain_ends_although_the_store_does_not_answer(
+    toril_app: MemoryApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent() -> list[object]:
+        await asyncio.Event().wait()
+        return []
+
+    async def gone() -> list[object]:
+        raise StoreUnreachableError("gone", sent=False)
+
+    monkeypatch.setattr(waited_in_vain, "ASKED_S", 0.01)
+    job = await toril_app.queue("mail").add("send")
+    for answer in (silent, gone):
+        monkeypatch.setattr(toril_app.backend().workers, "list", answer)
+        with pytest.raises(ResultTimeoutError, match="does not say whether a worker serves it"):
+            await job.result(timeout_s=0)
 
 
 async def test_a_job_that_never_was_is_told_at_once(toril_app: MemoryApp) -> None:

@@ -439,9 +439,9 @@ def test_an_unknown_hook_is_answered_with_the_nearest() -> None:
     [
         ({"concurrency": 0}, "^concurrency=0"),
         ({"queues": "mail"}, r"^queues='mail': expected a list, \['mail'\]"),
-        ({"queues": []}, "name its queues"),
+        ({"queues": []}, "expected at least one"),
         ({"profile": "hevy"}, "did you mean 'heavy'\\?"),
-        ({"profile": "heavy"}, "no task with the profile 'heavy'"),
+        ({"profile": "heavy"}, "no task with the profile 'heavy'; name queues"),
         ({"lease": 0}, "^lease_s=0"),
         ({"shutdown": -1}, "^shutdown=-1"),
         ({"queues": {"mail": 0}}, "^weights="),
@@ -452,6 +452,11 @@ def test_worker_options_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(InvalidOptionError, match=words):
         app_here.worker(**options)  # type: ignore[arg-type]
+
+
+def test_worker_of_an_app_without_tasks_says_what_to_import() -> None:
+    with pytest.raises(InvalidOptionError, match="the modules that define tasks have to be import"):
+        memory_app().worker()
 
 
 @pytest.fixture

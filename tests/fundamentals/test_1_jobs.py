@@ -44,7 +44,7 @@ async def test_a_job_waits_until_a_worker_runs_it(toril_app: MemoryApp) -> None:
     job = await greet.enqueue("Jo")
 
     assert await job.state() is State.WAIT
-    with pytest.raises(ResultTimeoutError, match="is a worker running"):
+    with pytest.raises(ResultTimeoutError, match="no live worker serves it"):
         await job.result(timeout_s=0)
     await toril_app.run_until_idle()
     assert await job.state() is State.COMPLETED

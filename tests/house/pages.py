@@ -2,9 +2,12 @@
 
 A page is one program. Its `python` blocks run in order, in one module, in an empty folder, with a
 worker beside them for every app that they made; `await` may stand anywhere. A block with
-`title="mail.py"` is a file of that name, and is imported. A `text` block right after a `python`
-block is what that prints. A `py` block is a part of something: it only has to be Python. On a page
-with the comment `<!-- no worker -->` there is none.
+`title="mail.py"` is a file of that name, and is imported; a second one of that title is added to
+the file's end. A `text` block right after a `python` block is what that prints. A `py` block is a
+part of something: it only has to be Python. On a page with the comment `<!-- no worker -->` there
+is none.
+
+`reader.py` plays a page with a worker in a process of its own.
 
 Run one by hand: `python -m tests.house.pages docs/learn/tasks.md`, from the root of the repository.
 """
@@ -96,9 +99,7 @@ class Program:
     async def _run_block(self, block: Block) -> None:
         where = f"{self._page}:{block.line}"
         if block.title is not None:
-            Path(block.title).write_text(block.text, "utf-8")
-            importlib.invalidate_caches()
-            self._modules.append(importlib.import_module(Path(block.title).stem))
+            self._write(Path(block.title), block.text)
             return
         await self._start_workers()
         lines = "\n" * (block.line - 1) + block.text  # so that a traceback names the page's line
@@ -113,6 +114,16 @@ class Program:
                 await asyncio.wait_for(awaitable, DEADLINE_S)
         if block.prints is not None and printed.getvalue() != block.prints:
             raise AssertionError(f"{where} prints:\n{printed.getvalue()}")
+
+    def _write(self, path: Path, text: str) -> None:
+        if path.exists():
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"\n\n{text}")
+            exec(text, vars(sys.modules[path.stem]))
+            return
+        path.write_text(text, "utf-8")
+        importlib.invalidate_caches()
+        self._modules.append(importlib.import_module(path.stem))
 
     def _apps(self) -> Iterator[App]:
         seen: set[int] = set()

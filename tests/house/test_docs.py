@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from tests.house.pages import blocks, check_fragment
+from tests.house.reader import read
 
 from toril.cli.main import toril
 
@@ -20,6 +22,19 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = [path for path in PAGES if path != README and "```python" in path.read_text("utf-8")]
 DEADLINE_S = 55
+IN_ONE_PROCESS = {
+    "docs/learn/at-least-once.md": "shows what the task's process remembers",
+    "docs/learn/durability.md": "has a store in memory",
+    "docs/learn/events.md": "shows what hooks print, which is in the worker's terminal",
+    "docs/learn/middleware.md": "shows what middleware prints, which is in the worker's terminal",
+}
+"""Pages that need their worker in the same process, and why."""
+FOLLOWED = [
+    path
+    for path in RUNNABLE
+    if (path.parent.name in ("start", "learn") or path == ROOT / "docs" / "index.md")
+    and str(path.relative_to(ROOT)) not in IN_ONE_PROCESS
+]
 
 _SPAN = re.compile(r"`([^`\n]+)`")
 
@@ -79,6 +94,24 @@ def test_code_of_the_page_runs(path: Path) -> None:
     ran = run(sys.executable, "-W", "error", "-m", "tests.house.pages", str(path), cwd=ROOT)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("path", FOLLOWED, ids=name_of)
+def test_page_works_with_a_worker_of_its_own(path: Path) -> None:
+    """`docs/start` added a task to a program whose worker, as the reader had it, knew it not."""
+    read(path, environment())
+
+
+def test_pages_in_one_process_are_there() -> None:
+    assert {name_of(path) for path in RUNNABLE} >= IN_ONE_PROCESS.keys()
+
+
+def test_every_extra_is_on_the_first_page() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    page = (ROOT / "docs" / "start" / "index.md").read_text("utf-8")
+
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [*project["optional-dependencies"]]
 
 
 def test_readme_works_as_written(tmp_path: Path) -> None:

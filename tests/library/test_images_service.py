@@ -11,6 +11,7 @@ from PIL import Image
 from tests.library.media import payload, public_files, record, upload, uploads
 from tests.services.pictures import photo
 
+from toril.core.extras import how_to_install
 from toril.library.images.samples import sample_folder
 from toril.library.images.service import MediaService
 from toril.library.images.settings import MediaSettings
@@ -150,7 +151,7 @@ def test_absent_library_is_answered_with_what_to_install(absent: str, module: st
 
     assert done.returncode == 1
     assert "MissingExtraError" in done.stderr
-    assert "pip install 'toril[media]'" in done.stderr
+    assert how_to_install("media") in done.stderr
 
 
 def test_code_of_the_documentation_works_as_written(tmp_path: Path) -> None:

@@ -12,6 +12,11 @@ def add(a: int, b: int = 2) -> int:
     return a + b
 
 
+@app.task
+async def bare(ctx: Context, to: str) -> str:
+    return to
+
+
 @app.task(queue="mail")
 async def send(ctx: Context, to: str) -> str:
     ctx.progress(object())  # E
@@ -32,6 +37,10 @@ async def use() -> None:
     await add.enqueue(1, 2, 3)  # E
     await add.enqueue(1, c=3)  # E
     await send.enqueue(to=3)  # E
+    await bare.enqueue(to=3)  # E
+    await bare.enqueue()  # E
+    add.delay(1)  # E
+    add.apply_async(args=[1])  # E
     add.enqueue_sync(None)  # E
     add.with_options(delay="soon")  # E
     add.with_options(prority=1)  # E
@@ -49,6 +58,10 @@ async def use() -> None:
 
 app.enqueue_middleware(slow)  # E
 app.task(queues="mail")  # E
+app.task("greet")  # E
+app.task(bind=True)  # E
+app.include("shop")  # E
+app.send_task("greet")  # E
 app.schedule(crn="@daily")  # E
 app.schedule("@daily", missed="some")  # E
 app.schedule(5)  # E

@@ -64,6 +64,21 @@ async def send(ctx: Context, to: str, *, name: str = "you") -> str:
     return name
 
 
+@app.task
+def double(n: int) -> int:
+    return 2 * n
+
+
+@app.task
+async def told(ctx: Context, to: str = "you") -> str:
+    return to
+
+
+@mail.task
+async def answered() -> Size:
+    return Size(1, 2)
+
+
 @app.task(run_in="process")
 def resize(path: str, *, size: Size = provided(Size)) -> Size:
     return size
@@ -129,6 +144,11 @@ async def use() -> None:
     assert_type(await (await nothing.enqueue()).result(), None)
 
     assert_type(await (await total.enqueue([1, 2])).result(), dict[int, str])
+
+    assert_type(await (await double.enqueue(1)).result(), int)
+    assert_type(await (await told.enqueue(to="Jo")).result(), str)
+    assert_type(await (await app.include(answered).enqueue()).result(), Size)
+    assert_type(app.include(mail), None)
 
     queue = app.queue("mail")
     await queue.add("send", {"to": "x", "n": [1, 2.5, None, {"a": True}]})

@@ -12,7 +12,7 @@ from toril.backends.sqlite.urls import Durability, FileOptions
 from toril.backends.sqlite.urls import parse as parse_file
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Backend
 
 _SCHEMES = (
@@ -24,8 +24,12 @@ Credentials = str | tuple[str, str]
 """A password, or a user and a password."""
 RedisCredentials = Callable[[], Credentials | Awaitable[Credentials]]
 """Asked for each new connection."""
-_MISTYPED = re.compile(r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?:|\S+:\S*@")
+_MISTYPED = re.compile(
+    r"[a-z+]{2,}:/|[a-z+]{2,}//\S*@|(sqlite|rediss?|unix)(\+[a-z]+)?(:|//)|\S+:\S*@"
+)
 """What was meant as a URL and lacks `://`: a file of that name would be made in its place."""
+_SERVER = re.compile(r"(?P<server>[a-z0-9.-]+:[0-9]{2,5})(/[0-9]+)?", re.IGNORECASE)
+"""What was meant as a server and lacks the scheme."""
 
 
 def open_backend(
@@ -76,6 +80,10 @@ def open_backend(
         raise InvalidOptionError(
             "url: expected '://' after the scheme, as in 'redis://host:6379/0', or the path of a"
             " file. It is not shown, as it may hold a password"
+        )
+    if not separator and _SERVER.fullmatch(url):
+        raise InvalidOptionError(
+            f"url={url!r}: expected 'redis://{url}' for a server, or 'sqlite:///{url}' for a file"
         )
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
@@ -139,9 +147,9 @@ def _open_redis(
     except ImportError as error:
         if error.name != "hiredis":
             raise
-        raise MissingExtraError(
-            "redis:// needs the package hiredis: pip install 'toril[redis]'"
-        ) from error
+        from toril.core.extras import missing_extra
+
+        raise missing_extra("redis:// needs the package hiredis", "redis") from error
     if isinstance(url, str):
         address = parse(url, answer_timeout_s=answer_timeout_s)
     else:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import click
 
 from toril.app import App
 from toril.cli.codes import STATE, RefusedError
 from toril.core.checks import nearest
+from toril.core.errors import JobNotFoundError
+from toril.engine.handle import Job
 from toril.engine.info import QueueInfo
 from toril.engine.operations import MAX_ACTOR_CHARS, acting
 from toril.engine.queue import Queue
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def ask(url: str | None, action: Callable[[App], Awaitable[T]], *, create: bool = False) -> T:
@@ -68,3 +74,39 @@ async def existing_queue(app: App, name: str) -> tuple[Queue, QueueInfo]:
         hint = f"did you mean {close!r}?" if close else "see toril queues"
         raise RefusedError(f"{app.backend().url} has no queue {name!r}: {hint}", STATE)
     return queue, info
+
+
+def one_job(command: F) -> F:
+    """Add the arguments that name one job, `[QUEUE] ID`, given to the command as `words`."""
+    return click.argument("words", metavar="[QUEUE] ID", nargs=-1, required=True)(command)
+
+
+async def named_job(app: App, words: Sequence[str]) -> Job[Any]:
+    """Return the job that a command names by its queue and id, or by its id alone.
+
+    Raises:
+        UsageError: There are more words.
+        RefusedError: No queue has a job of that id, or several have; the message names them.
+    """
+    if len(words) > 2:
+        raise click.UsageError("Give one job: its queue and its id, or its id.")
+    *queues, job_id = words
+    if queues:
+        return app.queue(queues[0], existing=True).job(job_id)
+    found = []
+    for info in await app.queues():
+        job = app.queue(info.name, existing=True).job(job_id)
+        with suppress(JobNotFoundError):
+            await job.info()
+            found.append(job)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise RefusedError(
+            f"no queue of {app.backend().url} has a job {job_id!r}: it was removed, or never added",
+            STATE,
+        )
+    names = ", ".join(job.queue for job in found[:5]) + (", …" if len(found) > 5 else "")
+    raise RefusedError(
+        f"{len(found)} queues have a job {job_id!r} ({names}): name the queue before the id", STATE
+    )

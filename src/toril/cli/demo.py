@@ -114,9 +114,9 @@ def demo(
 def _check_extra() -> None:
     missing = [name for name in ("PIL", "sqlalchemy") if importlib.util.find_spec(name) is None]
     if missing:
-        raise RefusedError(
-            "the demo needs Pillow and SQLAlchemy: python -m pip install 'toril[media]'"
-        )
+        from toril.core.extras import how_to_install
+
+        raise RefusedError(f"the demo needs Pillow and SQLAlchemy: {how_to_install('media')}")
 
 
 def _check_entity_type(entity_type: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from toril.cli.output import (
     BAD,
@@ -15,6 +16,7 @@ from toril.cli.output import (
     moment_text,
     plural,
     short_bytes,
+    short_duration,
 )
 from toril.core.codec import encode_text
 from toril.core.reading import RawText
@@ -123,6 +125,26 @@ def value_text(value: object) -> str:
 
 
 _SEALED = re.compile(r'\{"\$sealed":"1\.([0-9a-f]{8})\.[A-Za-z0-9_-]+"\}')
+
+
+def attempt_lines(info: JobInfo) -> Iterator[str]:
+    """Yield a line for each attempt that has ended, and one where somebody put the job back."""
+    ended: str | None = None
+    for attempt in info.attempts:
+        if ended in (State.COMPLETED, State.FAILED):
+            anew = "; attempts count from 1 again" if attempt.number == 1 else ""
+            yield f"{'by hand':<10}put back in line after it had {ended}{anew}"
+        ended = attempt.outcome
+        took_s = (attempt.ended_at - attempt.started_at).total_seconds()
+        yield (
+            f"attempt {attempt.number:<2}{attempt.outcome} after {_seconds(took_s)},"
+            f" {moment_text(attempt.ended_at)}, {attempt.worker_id}"
+            + (f": {attempt.error}" if attempt.error else "")
+        )
+
+
+def _seconds(duration_s: float) -> str:
+    return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
 
 
 def _short(text: str) -> str:

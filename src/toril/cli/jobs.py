@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import click
 
 from toril.app import App
-from toril.cli.access import ask, existing_queue
+from toril.cli.access import ask, existing_queue, named_job, one_job
 from toril.cli.codes import DONE, STATE, RefusedError
-from toril.cli.job_words import COLUMNS, STYLES, facts, row
+from toril.cli.job_words import STYLES, attempt_lines, facts
 from toril.cli.jobs_add import add, free_id
+from toril.cli.jobs_list import list_jobs
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import store_options
 from toril.cli.output import (
@@ -23,31 +23,20 @@ from toril.cli.output import (
     Counter,
     Output,
     as_data,
-    moment_text,
     plural,
     printable_lines,
-    short_duration,
     write,
 )
 from toril.core.errors import TorilError
+from toril.engine.explanation import Explanation
 from toril.engine.handle import Job
+from toril.engine.info import JobInfo
 from toril.engine.operator import Progress
-from toril.engine.queue import Page, Queue
+from toril.engine.queue import Queue
 from toril.engine.states import FINISHED, State
 
 LOOK_S = 0.3
 """Between two looks at a log that is followed."""
-
-# Those that somebody is most likely to look for come first.
-ORDER = (
-    State.ACTIVE,
-    State.FAILED,
-    State.WAIT,
-    State.PRIORITIZED,
-    State.DELAYED,
-    State.WAITING_CHILDREN,
-    State.COMPLETED,
-)
 
 
 @click.group(cls=SuggestingGroup, invoke_without_command=True)
@@ -58,58 +47,19 @@ def jobs(ctx: click.Context) -> None:
         write(ctx.get_help())
 
 
-@jobs.command("list")
-@click.argument("queue")
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice([str(state) for state in State]),
-    multiple=True,
-    help="Of one state; more than once: of several, one after the other.",
-)
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--after", metavar="CURSOR", help="The page after; a page ends with its cursor.")
-@click.option("--newest", is_flag=True, help="Newest first. Default: in the order they will run.")
-@store_options
-def list_jobs(
-    queue: str,
-    states: tuple[str, ...],
-    limit: int,
-    after: str | None,
-    newest: bool,
-    url: str | None,
-    as_json: bool,
-) -> None:
-    """List the jobs of QUEUE.
-
-    Without --state: all states, the most urgent to look at first.
-    """
-    output = Output(as_json=as_json)
-
-    async def act(app: App) -> Page:
-        found, _ = await existing_queue(app, queue)
-        return await found.jobs(states or ORDER, limit=limit, after=after, newest_first=newest)
-
-    page = ask(url, act)
-    if as_json:
-        output.document({"jobs": as_data(page.jobs), "next": page.next})
-        return
-    if not page.jobs:
-        which = f"{' or '.join(states)} " if states else ""
-        output.say(f"{queue} has no {which}jobs.")
-        return
-    output.table(COLUMNS, [row(info) for info in page.jobs])
-    if page.next is not None:
-        output.say(f"More: add --after {shlex.quote(page.next)}", DIM)
+jobs.add_command(list_jobs)
 
 
 @jobs.command("show")
-@click.argument("queue")
-@click.argument("job_id", metavar="ID")
+@one_job
 @store_options
-def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
-    """Show all that is known of the job ID of QUEUE."""
-    info = ask(url, lambda app: app.queue(queue, existing=True).job(job_id).info())
+def show(words: tuple[str, ...], url: str | None, as_json: bool) -> None:
+    """Show all that is known of the job ID, of QUEUE or of whichever queue has it."""
+
+    async def act(app: App) -> JobInfo:
+        return await (await named_job(app, words)).info()
+
+    info = ask(url, act)
     output = Output(as_json=as_json)
     if as_json:
         output.document(as_data(info))
@@ -118,34 +68,28 @@ def show(queue: str, job_id: str, url: str | None, as_json: bool) -> None:
     output.say([Cell(info.name, HEAD), f"  {info.queue} {info.id}  ", state])
     for label, text in facts(info):
         output.say(f"{label:<10}{text}")
-    for attempt in info.attempts:
-        took_s = (attempt.ended_at - attempt.started_at).total_seconds()
-        output.say(
-            f"attempt {attempt.number:<2}{attempt.outcome} after {_seconds(took_s)},"
-            f" {moment_text(attempt.ended_at)}, {attempt.worker_id}"
-            + (f": {attempt.error}" if attempt.error else "")
-        )
+    for line in attempt_lines(info):
+        output.say(line)
     last = next((each.traceback for each in reversed(info.attempts) if each.traceback), None)
     for line in printable_lines(last or ""):
         output.say(f"  {line}", DIM)
 
 
-def _seconds(duration_s: float) -> str:
-    return f"{duration_s:.3f} s" if duration_s < 100 else short_duration(duration_s)
-
-
 @jobs.command("explain")
-@click.argument("queue")
-@click.argument("job_id", metavar="ID")
+@one_job
 @store_options
-def explain(queue: str, job_id: str, url: str | None, as_json: bool) -> int:
-    """Say why the job ID of QUEUE is not running, and what can be done.
+def explain(words: tuple[str, ...], url: str | None, as_json: bool) -> int:
+    """Say why the job ID is not running, and what can be done. QUEUE is where it is.
 
     The most important reason first, each with a word that scripts can go by.
 
     Ends with 4 if there is no such job.
     """
-    found = ask(url, lambda app: app.queue(queue, existing=True).job(job_id).explain())
+
+    async def act(app: App) -> Explanation:
+        return await (await named_job(app, words)).explain()
+
+    found = ask(url, act)
     output = Output(as_json=as_json)
     if as_json:
         output.document(as_data(found))
@@ -159,12 +103,11 @@ def explain(queue: str, job_id: str, url: str | None, as_json: bool) -> int:
 
 
 @jobs.command("logs")
-@click.argument("queue")
-@click.argument("job_id", metavar="ID")
+@one_job
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has finished.")
 @store_options
-def logs(queue: str, job_id: str, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print what the job ID of QUEUE has logged."""
+def logs(words: tuple[str, ...], follow: bool, url: str | None, as_json: bool) -> None:
+    """Print what the job ID has logged, of QUEUE or of whichever queue has it."""
     output = Output(as_json=as_json)
 
     def tell(lines: Sequence[str]) -> None:
@@ -175,7 +118,7 @@ def logs(queue: str, job_id: str, follow: bool, url: str | None, as_json: bool) 
                 output.say(line)
 
     async def act(app: App) -> None:
-        job = app.queue(queue, existing=True).job(job_id)
+        job = await named_job(app, words)
         seen: list[str] = []
         while True:
             # Asked first: what it logged before it finished is there then.

@@ -11,7 +11,7 @@ import click
 from toril.app import App
 from toril.cli.access import ask
 from toril.cli.codes import STATE, RefusedError
-from toril.cli.options import duration, priority, store_options
+from toril.cli.options import PRIORITY_HELP, duration, priority, store_options
 from toril.cli.output import Output, printable
 from toril.core.codec import decode
 from toril.engine.deduplication import Deduplication
@@ -22,11 +22,20 @@ from toril.engine.options import JobOptions
 @click.argument("queue")
 @click.argument("name")
 @click.argument("data", metavar="[JSON]", default="{}")
-@click.option("--delay", type=duration, metavar="TIME", default=0.0, help="Run no sooner: 5m, 12h.")
-@click.option("--priority", "rank", type=priority, default="0", help="urgent, high, normal, low.")
+@click.option(
+    "--delay",
+    type=duration,
+    metavar="TIME",
+    default=0.0,
+    help="Run no sooner: 5m, 12h. Default: 0.",
+)
+@click.option("--priority", "rank", type=priority, default="0", help=PRIORITY_HELP)
 @click.option("--id", "job_id", help="An id of your own; a second job with it is not added.")
 @click.option("--deduplicate", "deduplication_id", metavar="ID", help="Not if a job holds this ID.")
-@click.option("--for", "ttl", type=duration, metavar="TIME", help="How long it holds ID: 5m, 12h.")
+@click.option(
+    "--for", "ttl", type=duration, metavar="TIME", help="How long it holds ID: 5m, 12h. Default:"
+    " until it finishes.",
+)  # fmt: skip
 @click.option(
     "--attempts", type=click.IntRange(min=1), help="Attempts in all. Default: as its task says."
 )

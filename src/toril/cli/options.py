@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PRIORITY_HELP = (
+    "urgent, high, normal, low, or a number from 1, lower first. Default: 0, none, which goes"
+    " before all of them."
+)
 NONE = "none"
 """The word that takes a limit away."""
 
@@ -29,6 +34,24 @@ def duration(value: str | float) -> float:
     except InvalidOptionError:
         raise click.BadParameter(
             f"{value!r} is not a duration such as 90, 250ms, 5m, 12h or 7d."
+        ) from None
+
+
+def moment(value: str) -> datetime:
+    """Return the moment `2026-12-01T08:00` (local time, unless it says), or so long ago: `2h`.
+
+    Raises:
+        BadParameter: It is neither.
+    """
+    try:
+        return datetime.fromisoformat(value).astimezone()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return datetime.now(UTC) - timedelta(seconds=duration(value))
+    except (click.BadParameter, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is not a moment such as 2026-12-01T08:00, nor a time such as 90, 5m or 2h."
         ) from None
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from toril.cli.children import Child, death_words, start_child
 from toril.cli.codes import DONE
 from toril.cli.signals import handle_on_loop, ignore_handled
-from toril.core.errors import MissingExtraError
 from toril.core.loggers import logger
 
 if TYPE_CHECKING:
@@ -43,7 +42,9 @@ def keep_reloading(arguments: WorkerArguments) -> int:
     try:
         import watchfiles  # noqa: F401 - asked for while its lack can still be told
     except ImportError:
-        raise MissingExtraError("--reload needs watchfiles: pip install 'toril[reload]'") from None
+        from toril.core.extras import missing_extra
+
+        raise missing_extra("--reload needs watchfiles", "reload") from None
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # we say which files changed
     if arguments.shutdown_s is None:
         arguments = replace(arguments, shutdown_s=RELOAD_SHUTDOWN_S)

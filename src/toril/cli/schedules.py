@@ -13,7 +13,7 @@ from toril.cli.access import ask
 from toril.cli.codes import STATE, RefusedError
 from toril.cli.jobs_add import payload_of
 from toril.cli.main import SuggestingGroup
-from toril.cli.options import duration, json_option, priority, store_options
+from toril.cli.options import PRIORITY_HELP, duration, json_option, priority, store_options
 from toril.cli.output import (
     BAD,
     DIM,
@@ -161,16 +161,35 @@ _verb(
 @click.argument("data", metavar="[JSON]", default="{}")
 @click.option("--cron", metavar="EXPR", help="When, such as '0 6 * * *' or @daily.")
 @click.option("--every", type=duration, metavar="TIME", help="In place of --cron: 90, 5m, 12h.")
-@click.option("--timezone", metavar="ZONE", help="Whose local time --cron means. Default: UTC.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Whose local time --cron means. Default: TORIL_TIMEZONE,"
+    " else UTC.",
+)  # fmt: skip
 @click.option("--start", metavar="MOMENT", help="No job before, such as 2026-12-01T08:00+01:00.")
 @click.option("--end", metavar="MOMENT", help="No job after.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many jobs in all.")
-@click.option("--offset", type=duration, metavar="TIME", help="With --every, counted from 1970.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many jobs in all. Default: no end.")
+@click.option(
+    "--offset", type=duration, metavar="TIME", help="With --every: so long after each full span,"
+    " counted from 1970. Default: counted from the first job.",
+)  # fmt: skip
 @click.option("--immediately", is_flag=True, help="The first job is due now.")
-@click.option("--jitter", type=duration, metavar="TIME", default=0.0, help="Put jobs off by up to.")
-@click.option("--missed", type=click.Choice(POLICIES), default="one", help="What to do then.")
-@click.option("--priority", "rank", type=priority, default="0", help="urgent, high, normal, low.")
-@click.option("--attempts", type=click.IntRange(min=1), help="Attempts of each job.")
+@click.option(
+    "--jitter",
+    type=duration,
+    metavar="TIME",
+    default=0.0,
+    help="Put each job off by up to so long. Default: 0.",
+)
+@click.option(
+    "--missed", type=click.Choice(POLICIES), default="one", show_default=True, help="Whether slots"
+    " that no worker took in time run: none of them, one for all, or each.",
+)  # fmt: skip
+@click.option("--priority", "rank", type=priority, default="0", help=PRIORITY_HELP)
+@click.option(
+    "--attempts",
+    type=click.IntRange(min=1),
+    help="Attempts of each job. Default: as its task says.",
+)
 @store_options
 def put(
     schedule_id: str,
@@ -213,18 +232,23 @@ def put(
 
 @schedules.command("next")
 @click.argument("expression", metavar="EXPR")
-@click.option("--timezone", default="UTC", metavar="ZONE", help="Whose local time. Default: UTC.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Whose local time. Default: TORIL_TIMEZONE, else UTC."
+)
 @click.option("--after", metavar="MOMENT", help="Later than this, in ISO 8601. Default: now.")
 @click.option("--count", type=click.IntRange(1, 10_000), default=5, help="How many. Default: 5.")
 @json_option
 def next_moments(
-    expression: str, timezone: str, after: str | None, count: int, as_json: bool
+    expression: str, timezone: str | None, after: str | None, count: int, as_json: bool
 ) -> None:
     """Print the coming moments of a cron expression, such as '0 6 * * *' or @daily.
 
     Five fields (minute, hour, day of month, month, day of week), or six with seconds first. A
     moment without an offset means the time zone's.
     """
+    from toril.settings import Settings
+
+    timezone = timezone or Settings.load().timezone
     fields, zone = crons.expanded(expression), crons.zone(timezone)
     begin = datetime.now(UTC) if after is None else _moment(after, "--after", zone)
     assert begin is not None  # noqa: S101 - for the type checker

@@ -21,8 +21,8 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
 @click.command()
 @click.argument("target", metavar="MODULE:APP")
 @click.option(
-    "-c", "--concurrency", type=click.IntRange(min=1), help="Jobs at once. Default: the profile's,"
-    " else 10.",
+    "-c", "--concurrency", type=click.IntRange(min=1), help="Jobs at once. Default:"
+    " TORIL_CONCURRENCY, else the profile's, else 10.",
 )  # fmt: skip
 @click.option(
     "-q", "--queues", type=queue_list, metavar="A,B|A=3,B=1", help="Which, in the order in which"
@@ -35,7 +35,7 @@ from toril.cli.worker_arguments import Loop, WorkerArguments, queue_list
 @url_option
 @click.option(
     "--shutdown", type=duration, metavar="TIME", help="How long what runs may go on when told to"
-    " stop. Default: 25s, with --reload 5s.",
+    " stop. Default: TORIL_SHUTDOWN, else 25s; with --reload 5s.",
 )  # fmt: skip
 @click.option(
     "--max-stalled", type=click.IntRange(min=0), metavar="N", help="How often a job may lose its"
@@ -216,8 +216,10 @@ def loop_factory(loop: Loop) -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop
     except ImportError:
         if loop == "uvloop":
+            from toril.core.extras import how_to_install
+
             raise RefusedError(
-                "--loop uvloop: uvloop is not installed; pip install 'toril[uvloop]'", USAGE
+                f"--loop uvloop: uvloop is not installed; {how_to_install('uvloop')}", USAGE
             ) from None
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop

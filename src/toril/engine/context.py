@@ -17,9 +17,11 @@ import msgspec
 from toril.core.clock import moment
 from toril.core.codec import Json, decode
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
+from toril.core.foreign_words import answers
 from toril.core.reading import read
 from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked, FlowContext
+from toril.engine.foreign_words import CONTEXT_WORDS
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import payload_text
 from toril.engine.outcomes import Cancel
@@ -99,6 +101,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The job's stored options, as JSON text."""
 
 
+@answers(CONTEXT_WORDS)
 class Context(FlowContext):
     """One attempt, as its task sees it."""
 

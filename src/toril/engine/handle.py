@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from toril.core.checks import is_whole, require
 from toril.core.codec import decode
+from toril.core.foreign_words import answers
+from toril.engine.foreign_words import JOB_WORDS
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
@@ -32,6 +34,7 @@ class LogPage(NamedTuple):
     """How many lines there are in all; older ones may have been dropped, see `keep_logs`."""
 
 
+@answers(JOB_WORDS)
 class Job(JobOperator, Generic[R]):
     """A handle. It holds no state of the job: each call asks the store."""
 
@@ -91,6 +94,10 @@ class Job(JobOperator, Generic[R]):
         """Return where it is; errors as `info`."""
         return (await self.info()).state
 
+    def state_sync(self) -> State:
+        """The same for plain code."""
+        return self._producer.run_sync(self.state())
+
     async def explain(self) -> Explanation:
         """Return why it does not run: all reasons, the most important first.
 
@@ -146,3 +153,7 @@ class Job(JobOperator, Generic[R]):
         """The same for plain code."""
         page = self.log_page(start=start, limit=limit, newest_first=newest_first)
         return self._producer.run_sync(page)
+
+    def logs_sync(self, *, start: int = 0, limit: int = 1000) -> list[str]:
+        """The same for plain code."""
+        return self._producer.run_sync(self.logs(start=start, limit=limit))

@@ -211,15 +211,15 @@ class WorkerInfo:
     worker of an earlier version."""
 
     @classmethod
-    def from_record(cls, record: WorkerRecord) -> WorkerInfo:
-        """Return a stored record as Python values."""
+    def from_record(cls, record: WorkerRecord, *, running: int) -> WorkerInfo:
+        """Return a stored record as Python values, with the jobs that it runs now."""
         return cls(
             id=record.id,
             host=record.host,
             pid=record.pid,
             queues=record.queues,
             concurrency=record.concurrency,
-            running=record.running,
+            running=running,
             started_at=moment(record.started_ms),
             beat_age_s=record.beat_age_ms / 1000,
             quiet=record.quiet,

@@ -47,6 +47,10 @@ class JobOperator:
         async with self._doing("cancel", reason=why):
             await self._producer.backend().jobs.cancel(self.queue, self.id, reason=why)
 
+    def cancel_sync(self, reason: str | None = None) -> None:
+        """The same for plain code."""
+        self._producer.run_sync(self.cancel(reason))
+
     async def remove(self) -> bool:
         """Remove it; return whether it was there.
 
@@ -57,6 +61,10 @@ class JobOperator:
         async with self._doing("remove") as doing:
             doing.changed = await jobs.remove(self.queue, self.id) is not None
         return doing.changed
+
+    def remove_sync(self) -> bool:
+        """The same for plain code."""
+        return self._producer.run_sync(self.remove())
 
     async def retry(self, *, reset_attempts: bool = True) -> None:
         """Put it back in line after it failed or completed.
@@ -73,10 +81,18 @@ class JobOperator:
                 self.queue, self.id, reset_attempts=reset_attempts
             )
 
+    def retry_sync(self, *, reset_attempts: bool = True) -> None:
+        """The same for plain code."""
+        self._producer.run_sync(self.retry(reset_attempts=reset_attempts))
+
     async def promote(self) -> None:
         """Make it ready now; errors as `change_delay`."""
         async with self._doing("promote"):
             await self._producer.backend().jobs.promote(self.queue, self.id)
+
+    def promote_sync(self) -> None:
+        """The same for plain code."""
+        self._producer.run_sync(self.promote())
 
     async def change_delay(self, delay: float | timedelta) -> None:
         """Make it due so many seconds from now.

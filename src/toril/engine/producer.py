@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -104,8 +105,24 @@ class Producer:
             results = self._results[loop] = Results(self.backend())
         return results
 
-    def run_sync(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine for plain code, and wait for it."""
+    def run_sync(self, coroutine: Coroutine[Any, Any, T], called: str | None = None) -> T:
+        """Run a coroutine for plain code, and wait for it.
+
+        Warns whoever calls it where an event loop runs: that stands still meanwhile, and so does
+        all that runs on it.
+
+        Parameters:
+            coroutine: What to run.
+            called: What the caller has called. Default: the coroutine's name with `_sync`.
+        """
+        if asyncio._get_running_loop() is not None:
+            name = getattr(coroutine, "__name__", "")
+            warnings.warn(
+                f"{called or f'{name}_sync'}() stops the event loop of this thread until it"
+                f" returns: use 'await {name}(...)'",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         return self.portal.run(coroutine)
 
     def renew(self) -> None:

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from toril.core.checks import check_text, is_whole, nearest, require
 from toril.core.codec import Json
 from toril.core.errors import InvalidOptionError, UnknownTaskWarning
+from toril.core.foreign_words import answers
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
 from toril.engine.drafts import through
 from toril.engine.events import EventRecord
+from toril.engine.foreign_words import QUEUE_WORDS
 from toril.engine.handle import Job
 from toril.engine.handler import Handlers
 from toril.engine.info import JobInfo, QueueInfo
@@ -35,6 +37,7 @@ class Page(NamedTuple):
     """Give it as `after` for the next page. None: this was the last."""
 
 
+@answers(QUEUE_WORDS)
 class Queue(Operator):
     """A queue by name."""
 
@@ -56,6 +59,10 @@ class Queue(Operator):
         """
         self._warn_of_unknown([name])
         return (await self._add_all([(name, data)], options))[0]
+
+    def add_sync(self, name: str, data: Json = None, options: JobOptions | None = None) -> Job[Any]:
+        """The same for plain code."""
+        return self._producer.run_sync(self.add(name, data, options))
 
     async def add_many(
         self, jobs: Iterable[NamedJob], options: JobOptions | None = None
@@ -146,6 +153,10 @@ class Queue(Operator):
         """Return the queue's figures; None if nothing is known of it."""
         record = await self._open().counts.queue(self.name)
         return None if record is None else QueueInfo.from_record(record)
+
+    def info_sync(self) -> QueueInfo | None:
+        """The same for plain code."""
+        return self._producer.run_sync(self.info())
 
     async def held_s(self, worker_limit: int | None = None) -> float:
         """Return for how many seconds a rate limit or a hold lets nothing start. 0: they do not.

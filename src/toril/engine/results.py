@@ -23,6 +23,7 @@ from toril.engine.contract import Backend
 from toril.engine.events import EventName, EventRecord
 from toril.engine.states import State
 from toril.engine.stream import follow, pages
+from toril.engine.waited_in_vain import who_works
 
 LOOK_AGAIN_S = 30.0
 """Between two looks at a job that is waited for, while its queue tells how jobs end."""
@@ -71,8 +72,8 @@ class Results:
                 ended = await self._until_ended(queue, job_id, future, timeout_s)
         except TimeoutError:
             raise ResultTimeoutError(
-                f"job {job_id!r} of queue {queue!r} has not finished within {timeout_s} s; is a"
-                " worker running for this queue?",
+                f"job {job_id!r} of queue {queue!r} has not finished within {timeout_s} s:"
+                f" {await who_works(self._backend, queue)}",
                 job_id=job_id,
                 queue=queue,
             ) from None

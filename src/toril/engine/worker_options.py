@@ -18,21 +18,24 @@ class WorkerOptions:
     """How a worker works."""
 
     queues: Sequence[str]
-    """Which queues it serves, in the order in which they are asked."""
+    """Which queues it serves, in the order in which they are asked. Default: all that have
+    tasks."""
     weights: Mapping[str, int] | None = None
     """Shares of the slots by queue, in place of that order. Every queue has one, from 1."""
     concurrency: int = 10
-    """Jobs at once."""
+    """Jobs at once. Default: the settings', else the profile's, else 10."""
     lease_s: float = 30.0
-    """How long a claim holds without renewal, in seconds. Renewed long before."""
+    """How long a claim holds without renewal, in seconds. Renewed long before. Default: the
+    profile's, else 30."""
     max_stalled: int = 1
     """How often a job may lose its worker, in one attempt that was begun, before it is failed
-    without another run."""
+    without another run. Default: the settings', else 1."""
     sweep_s: float = 30.0
     """Longest time between two looks for jobs of dead workers, in seconds. Mostly sooner: when a
-    worker may turn out to be dead."""
+    worker may turn out to be dead. Default: the profile's, else 30."""
     shutdown_s: float = 25.0
-    """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows."""
+    """How long `stop()` lets running jobs go on, in seconds. Less than what the machine allows.
+    Default: the settings', else 25."""
     stale_after_s: float = 60.0
     """If the store does not answer for so long, the worker ends with its error, in seconds."""
     rate: RateLimit | None = None

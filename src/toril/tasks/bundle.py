@@ -14,8 +14,10 @@ await app.bound(send).enqueue(to="jo@example.com")
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
+from toril.core.errors import InvalidOptionError
 from toril.engine.schedules.options import ScheduleOptions
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.schedules import Scheduled, template_of
@@ -42,3 +44,21 @@ class TaskBundle(TaskMaker):
     ) -> None:
         template = template_of(task, payload)
         self.schedules.append(Scheduled(schedule_id, task, template, options))
+
+
+def refuse_inclusion(given: object) -> NoReturn:
+    """Refuse what `app.include` cannot take; say what to do with it.
+
+    Raises:
+        InvalidOptionError: Always.
+    """
+    if isinstance(given, str | ModuleType):
+        name = given if isinstance(given, str) else given.__name__
+        hint = f"import {name}: tasks register themselves with the app that they are made with"
+    elif isinstance(given, TaskMaker):
+        hint = "tasks of another app are its own: make them in a TaskBundle, which both include"
+    elif callable(given):
+        hint = "make a task of it: app.task(...)"
+    else:
+        hint = "expected a TaskBundle, or a task"
+    raise InvalidOptionError(f"include({given!r}): {hint}")

@@ -22,6 +22,7 @@ from toril.engine.options import (
 from toril.engine.profiles import Profile
 from toril.engine.schedules.options import ScheduleOptions, check_schedule_id
 from toril.engine.schedules.turn import MissedPolicy
+from toril.tasks.foreign_words import refuse_function, refuse_options
 from toril.tasks.options import TaskOptions
 from toril.tasks.signature import Rename
 from toril.tasks.task import Task
@@ -103,13 +104,17 @@ class TaskMaker(ABC):
             InvalidOptionError: An option makes no sense; the message says which.
             InvalidPayloadError: The payload does not fit the task.
         """
+        if callable(cron):
+            raise InvalidOptionError(
+                "@app.schedule: expected when: @app.schedule('0 6 * * *') above @app.task"
+            )
         options = ScheduleOptions(
             cron=cron, every=every, timezone=timezone, start=start, end=end, limit=limit,
             offset=offset, immediately=immediately, jitter=jitter, missed=missed,
         )  # fmt: skip
 
         def decorate(task: T) -> T:
-            require(isinstance(task, Task), "task", task, "a task: put it above @app.task()")
+            require(isinstance(task, Task), "task", task, "a task: put it above @app.task")
             for path in task.options.sealed:  # the code itself would show them
                 name = path.split(".")[0]
                 require(name not in (payload or {}), "payload", name, _NOT_SEALED)
@@ -118,8 +123,37 @@ class TaskMaker(ABC):
 
         return decorate
 
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
     def task(
         self,
+        *,
+        name: str | None = ...,
+        queue: str = ...,
+        run_in: RunIn | None = ...,
+        retry: RetryPolicy | None = ...,
+        timeout: float | timedelta | None = ...,
+        keep_completed: KeepPolicy = ...,
+        keep_failed: KeepPolicy = ...,
+        dead_letter: str | None = ...,
+        max_payload_bytes: int = ...,
+        max_result_bytes: int = ...,
+        profile: Profile | str | None = ...,
+        rename: Rename = ...,
+        sealed: Sequence[str] = ...,
+        any_name: bool = ...,
+    ) -> TaskDecorator: ...
+
+    def task(
+        self,
+        function: Any = None,
         *,
         name: str | None = None,
         queue: str = "default",
@@ -135,10 +169,12 @@ class TaskMaker(ABC):
         rename: Rename = None,
         sealed: Sequence[str] = (),
         any_name: bool = False,
-    ) -> TaskDecorator:
-        """Make a task of a function: `@app.task()`.
+        **others: Any,
+    ) -> Any:
+        """Make a task of a function: `@app.task`, or `@app.task(...)` with options.
 
         Parameters:
+            function: The function, where there are no options.
             name: The name on the wire. Default: the function's.
             queue: Where its jobs wait. Default: `default`.
             run_in: `loop`, `thread` or `process`. Default: `loop` for async functions, else
@@ -157,14 +193,17 @@ class TaskMaker(ABC):
                 `TORIL_ENCRYPTION_KEYS`, and opened for the task only. A field of a parameter by a
                 dot: `card.number`.
             any_name: Take jobs of its queue that no other task has the name of.
+            others: None. Options of other queues are answered with ours.
 
         Raises:
             InvalidOptionError: An option or the function makes no sense; the message says which.
         """
+        if others:
+            refuse_options(others, _OPTIONS)
 
         def decorate(function: Any) -> Task[Any, Any]:
-            if not inspect.isroutine(function) and not callable(function):
-                raise InvalidOptionError(f"task={function!r}: expected a function")
+            if not callable(function):
+                refuse_function(function)
             options = TaskOptions(
                 name=getattr(function, "__name__", "") if name is None else name,
                 queue=queue,
@@ -183,7 +222,15 @@ class TaskMaker(ABC):
             )
             return self._add(Task(function, options))
 
-        return decorate
+        return decorate if function is None else decorate(function)
+
+
+_OPTIONS = [
+    name
+    for name, parameter in inspect.signature(TaskMaker.task).parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+]
+"""What `@app.task` takes."""
 
 
 _NOT_SEALED = "no sealed field: save such a schedule by app.schedules.put(...)"

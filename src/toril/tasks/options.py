@@ -20,9 +20,10 @@ class TaskOptions:
     queue: str = "default"
     """Where its jobs wait."""
     run_in: RunIn = "thread"
-    """`loop` (async functions), `thread`, or `process`: killable, for CPU-bound work."""
+    """`loop` (async functions), `thread`, or `process`: killable, for CPU-bound work. Default:
+    `loop` for async functions, else `thread`."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    """When a failed attempt is tried again."""
+    """When a failed attempt is tried again. Default: 5 attempts, see `RetryPolicy`."""
     timeout_s: float | None = 3600.0
     """Longest attempt, in seconds. None: no limit."""
     keep_completed: KeepPolicy = KEEP_COMPLETED

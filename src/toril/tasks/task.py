@@ -14,6 +14,7 @@ import msgspec
 
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
+from toril.core.foreign_words import answers
 from toril.engine.context import Context
 from toril.engine.deduplication import Deduplication
 from toril.engine.drafts import EnqueueMiddleware, through
@@ -32,6 +33,7 @@ from toril.engine.options import (
 from toril.engine.producer import Producer
 from toril.engine.runners.references import reference
 from toril.engine.task_results import encoded_result
+from toril.tasks.foreign_words import TASK_WORDS
 from toril.tasks.inject import Provisions
 from toril.tasks.options import TaskOptions
 from toril.tasks.parameters import read_parameters
@@ -43,8 +45,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@answers(TASK_WORDS)
 class Task(Generic[P, R]):
-    """A function that runs as jobs. Made by `@app.task()`."""
+    """A function that runs as jobs. Made by `@app.task`."""
 
     def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
         """Make a task of a function.

@@ -171,6 +171,7 @@ HOT = {
     "list_finished_back": "jobs_finished",
     "lapsed": "jobs_active",
     "list_active": "jobs_active",
+    "running": "jobs_active",
     "list_active_back": "jobs_active",
     "job_find_custom": "jobs_custom_id",
     "jobs_taken": "jobs_custom_id",
@@ -181,7 +182,7 @@ HOT = {
 }
 SORTED = {
     "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "job_ids", "logs_read",
-    "doctor_lapsed", "doctor_unserved", "worker_list", "due_find",
+    "doctor_lapsed", "doctor_unserved", "worker_list", "due_find", "running",
 }  # fmt: skip
 """What they sort is few: the jobs that run, those asked for or found, queues, workers."""
 

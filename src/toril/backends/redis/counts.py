@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 
 from toril.backends.redis.client import Client
@@ -62,6 +63,19 @@ class RedisCounts:
                     if cursor == "0":
                         break
         return sorted(names)
+
+    async def running(self, queues: Sequence[str]) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for start in range(0, len(queues), TOGETHER):
+            for workers in await asyncio.gather(
+                *map(self._runners, queues[start : start + TOGETHER])
+            ):
+                found.update(filter(None, workers))
+        return dict(found)
+
+    async def _runners(self, queue: str) -> list[str]:
+        workers: list[str] = await self._client.run(script("running"), [self._keys.meta(queue)])
+        return workers
 
     async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
         found: list[int] = await self._client.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,16 @@ class SqliteCounts:
         def question(view: View) -> QueueRecord | None:
             rows = view.run("queue_get", name)
             return self._record(view, rows[0]) if rows else None
+
+        return await self._reader.ask(question)
+
+    async def running(self, queues: Sequence[str]) -> dict[str, int]:
+        def question(view: View) -> dict[str, int]:
+            found: Counter[str] = Counter()
+            for name in queues:
+                for row in view.run("queue_get", name):
+                    found.update(dict(view.run("running", QueueRow(row).id)))
+            return {worker: jobs for worker, jobs in found.items() if worker}
 
         return await self._reader.ask(question)
 

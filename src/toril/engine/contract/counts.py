@@ -85,6 +85,13 @@ class Counts(Protocol):
         """Return one queue. None: it does not exist; nobody has added a job to it or set it up."""
         ...
 
+    async def running(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many jobs of some queues each worker runs at this moment, by its id.
+
+        Cost: O(jobs that run). Those of which no worker is known are left out.
+        """
+        ...
+
     async def by_priority(self, name: str, priorities: Sequence[int]) -> list[int]:
         """Return how many jobs wait with each of some priorities, in order. 0: without a priority.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from toril.core.errors import MissingExtraError
-
 try:
     from PIL import Image, ImageCms
 except ImportError as error:
-    raise MissingExtraError("images need Pillow: pip install 'toril[media]'") from error
+    from toril.core.extras import missing_extra
+
+    raise missing_extra("images need Pillow", "media") from error
 
 _SIXTEEN_TO_EIGHT = [round(value * 255 / 65535) for value in range(65536)]
 _ALPHA = frozenset({"LA", "RGBA"})

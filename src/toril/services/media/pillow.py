@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from toril.core.checks import require
-from toril.core.errors import MissingExtraError, TorilError
+from toril.core.errors import TorilError
 from toril.services.media.colours import plain, to_srgb
 from toril.services.media.geometry import Cut, best_base, box_in_px, cut, needed_size_px
 from toril.services.media.orientation import UPRIGHT, orientation
@@ -36,9 +36,9 @@ try:
     from PIL.TiffImagePlugin import TiffImageFile
     from PIL.WebPImagePlugin import WebPImageFile
 except ImportError as error:
-    raise MissingExtraError(
-        "images need Pillow 11.3 or newer: pip install 'toril[media]'"
-    ) from error
+    from toril.core.extras import missing_extra
+
+    raise missing_extra("images need Pillow 11.3 or newer", "media") from error
 
 _OPENERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
     ImageFormat.JPEG: JpegImageFile,

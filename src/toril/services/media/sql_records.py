@@ -20,7 +20,9 @@ try:
     from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
     from sqlalchemy.schema import CreateTable
 except ImportError as error:
-    raise MissingExtraError("media records need SQLAlchemy: pip install 'toril[media]'") from error
+    from toril.core.extras import missing_extra
+
+    raise missing_extra("media records need SQLAlchemy", "media") from error
 
 BUSY_TIMEOUT_S = 10.0
 """How long a SQLite writer waits for another before it gives up, in seconds."""

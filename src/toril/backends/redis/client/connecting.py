@@ -124,6 +124,9 @@ def _drop(opened: Opened) -> None:
     opened[0].abort("it is not needed any more")
 
 
+_IS_IT_TLS = "Does the server speak TLS? Without it the URL begins with 'redis://'."
+
+
 async def connect(
     address: Address,
     endpoint: Endpoint | None,
@@ -150,7 +153,9 @@ async def connect(
             if endpoint is None:
                 _, connection = await loop.create_unix_connection(made, address.path)
             else:
-                _, connection = await open_socket(made, endpoint, tls)
+                _, connection = await open_socket(
+                    made, endpoint, tls, timeout_s=address.connect_timeout_s
+                )
     except TimeoutError:
         raise away(shown, f"no connection within {address.connect_timeout_s:g} s") from None
     except ssl.SSLCertVerificationError as error:
@@ -159,12 +164,12 @@ async def connect(
             " authority that signed it as ssl_ca_certs."
         ) from error
     except ssl.SSLError as error:
-        hint = (
-            "Does the server speak TLS? Without it the URL begins with 'redis://'."
-            if "WRONG_VERSION_NUMBER" in str(error)
-            else "Look into the server's log."
-        )
+        hint = _IS_IT_TLS if "WRONG_VERSION_NUMBER" in str(error) else "Look into the server's log."
         raise away(shown, f"no encrypted connection ({error.reason or error})", hint) from error
+    except ConnectionAbortedError as error:
+        if tls is None:
+            raise away(shown, plain(error)) from error
+        raise away(shown, "something listens there, and does not answer TLS", _IS_IT_TLS) from error
     except OSError as error:
         raise away(shown, plain(error)) from error
     return connection
@@ -234,7 +239,11 @@ async def ask_all(connection: Connection, commands: Sequence[tuple[Argument, ...
             f"{connection.shown}: what answers there does not speak Redis' protocol. Is it the"
             " right port, and does it want TLS ('rediss://')?"
         )
-    raise away(connection.shown, "it hung up at the greeting")
+    raise away(
+        connection.shown,
+        "it hung up at the greeting",
+        "Is the URL right? With a server that wants TLS it begins with 'rediss://'.",
+    )
 
 
 def login(username: str | None, password: str) -> tuple[Argument, ...]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from toril.core.errors import MissingExtraError
-
 try:
     import hiredis
 except ImportError as error:
-    raise MissingExtraError(
-        "the Redis backend needs hiredis: pip install 'toril[redis]'"
-    ) from error
+    from toril.core.extras import missing_extra
+
+    raise missing_extra("the Redis backend needs hiredis", "redis") from error
 
 Argument = str | int | float | bytes
 """A word of a command. Numbers travel as decimal text."""

@@ -30,19 +30,30 @@ _KEEPALIVE_S = 30
 _KEEPALIVE_STEP_S = 5
 _KEEPALIVE_TRIES = 3
 
+_HANDSHAKE_SHARE = 0.8
+"""Of the time for a connection: what TLS may take."""
+
 _Info = tuple[Any, Any, int, str, Any]
 """One answer of `getaddrinfo`."""
 
 
 async def open_socket(
-    protocol: Callable[[], P], endpoint: Endpoint, tls: Tls | None
+    protocol: Callable[[], P], endpoint: Endpoint, tls: Tls | None, *, timeout_s: float
 ) -> tuple[asyncio.BaseTransport, P]:
     """Connect to a host, and return the transport and its protocol.
 
     The name is looked up anew every time. If it has several addresses, they race: a machine whose
     IPv6 leads nowhere is not held up by it. asyncio could do that by itself, uvloop could not.
 
+    Parameters:
+        protocol: Makes the protocol.
+        endpoint: Where.
+        tls: How to encrypt it. None: it is not.
+        timeout_s: How long the caller waits in all. The handshake of TLS gets less, so that the
+            caller hears that it is what fails.
+
     Raises:
+        ConnectionAbortedError: There was a connection, and no answer to TLS.
         OSError: No address can be connected to.
         InvalidOptionError: A file that `tls` names cannot be used.
     """
@@ -61,6 +72,7 @@ async def open_socket(
         sock=connected,
         ssl=context,
         server_hostname=host if context is not None else None,
+        ssl_handshake_timeout=_HANDSHAKE_SHARE * timeout_s if context is not None else None,
     )
     _tune(connected)
     return transport, made
