@@ -69,7 +69,7 @@ class Executor:
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
-        self.handlers = handlers
+        self._unknown = unknown
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
@@ -102,6 +102,10 @@ class Executor:
         attempt.task = self._loop.create_task(self._run(attempt), context=context)
         if not self._deadlines.watching:
             self._deadlines.watch()
+
+    def postpones(self, claimed: Claimed) -> bool:
+        """Whether a job would be put back at once, as there is no task for it."""
+        return claimed.deferred_failure is None and self._unknown.postpones(claimed)
 
     async def close(self) -> None:
         """Let go of threads and processes. Nothing may be running any more."""
