@@ -68,7 +68,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
         (ValueError("no"), [("WARNING", "retried"), ("ERROR", "failed")]),
         (Retry(after_s=0), [("WARNING", "retried"), ("ERROR", "failed")]),
         (Fail("no"), [("ERROR", "failed")]),
-        (Cancel(), [("ERROR", "failed")]),
+        (Cancel(), [("INFO", "failed")]),
         (Snooze(after_s=3600), [("INFO", "snoozed")]),
     ],
 )

@@ -287,6 +287,42 @@ async def test_deferred_failure_comes_before_patience(make: Make, still: ManualC
         assert (await job.info()).failed_reason == "not wanted"
 
 
+async def test_schedule_of_an_unknown_task_makes_no_heap_of_jobs(
+    make: Make, still: ManualClock
+) -> None:
+    """An old worker moved the schedule on, and after the deploy a job of each slot ran."""
+    async with make("greet", clock=still) as old, make("remind", clock=still) as new:
+        await new.schedules.put("minutely", new.find_task("remind"), every=60)
+        for _ in range(30):
+            still.advance(60)
+            await run(old)
+        info = await old.queue("mail").info()
+        assert info is not None
+        assert (info.delayed, info.waiting, info.failed) == (1, 0, 0)
+
+        still.advance(600)
+        await run(new)
+        info = await new.queue("mail").info()
+        assert info is not None
+        assert (info.completed, info.delayed) == (1, 1)
+        (job,) = (await new.queue("mail").jobs(State.DELAYED)).jobs
+        assert 0 < job.delay_s <= 60
+
+
+async def test_schedule_of_a_task_that_fails_at_once_goes_on(
+    make: Make, still: ManualClock
+) -> None:
+    old = make("greet", clock=still, unknown_tasks="fail")
+    async with old, make("remind", clock=still) as new:
+        await new.schedules.put("minutely", new.find_task("remind"), every=60)
+        for _ in range(3):
+            still.advance(60)
+            await run(old)
+        info = await old.queue("mail").info()
+        assert info is not None
+        assert (info.delayed, info.failed) == (1, 3)
+
+
 async def test_name_that_the_app_does_not_have_warns_where_it_is_added(make: Make) -> None:
     async with make("greet", "part") as app:
         with pytest.warns(UnknownTaskWarning) as one:

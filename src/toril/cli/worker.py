@@ -227,7 +227,7 @@ def loop_factory(loop: Loop) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _refuse_untasked(arguments: WorkerArguments, app: Any) -> None:
-    """Refuse a queue without tasks: each of its jobs would fail, for want of one."""
+    """Refuse a queue without tasks: each of its jobs would wait for one, and fail in the end."""
     from toril.core.checks import unknown
 
     known = list(dict.fromkeys(task.queue for task in app.tasks()))

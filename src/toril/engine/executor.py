@@ -69,7 +69,7 @@ class Executor:
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
-        self.handlers = handlers
+        self._unknown = unknown
         self._finished = finished
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
@@ -104,9 +104,9 @@ class Executor:
         if not self._deadlines.watching:
             self._deadlines.watch()
 
-    def can_run(self, claimed: Claimed) -> bool:
-        """Whether there is a task for a job."""
-        return self.handlers.find(claimed.queue, claimed.name) is not None
+    def postpones(self, claimed: Claimed) -> bool:
+        """Whether a job would be put back at once, as there is no task for it."""
+        return claimed.deferred_failure is None and self._unknown.postpones(claimed)
 
     async def close(self) -> None:
         """Let go of threads and processes. Nothing may be running any more."""

@@ -82,7 +82,11 @@ class Intake:
 
     async def _move_on_and_start(self, claimed: Claimed) -> None:
         """Have the schedule of a job make its next one, then begin the attempt, if it is to run."""
-        if not await self._schedules.took(claimed, self._hold(claimed), self._stopping.requested):
+        if self._executor.postpones(claimed):
+            # The schedule goes on when a worker takes this job that has the task: until then there
+            # is one job of it, and not one for each slot.
+            self._executor.start(claimed, self._lease_ms)
+        elif not await self._schedules.took(claimed, self._hold(claimed), self._stopping.requested):
             self._removed(self._give_back(claimed))
         elif claimed.attempts_started > claimed.attempts_made + 1:
             await self._renew_and_start(claimed)
@@ -99,7 +103,7 @@ class Intake:
         Such a job may have lost its worker. If it loses this one too, the store must know that the
         attempt had begun, and a renewed lease says so. Other jobs need no extra call.
         """
-        if not self._executor.can_run(claimed):
+        if self._executor.postpones(claimed):
             self._executor.start(claimed, self._lease_ms)
             return
         with suppress(BackendError):  # renewed or not: what was claimed is run

@@ -38,6 +38,8 @@ def _show_as_stored(record: logging.LogRecord) -> bool:
 
 
 log.logger.addFilter(_show_as_stored)
+# A program that has set up no logging gets no lines of jobs on its stderr, as from any library.
+log.logger.addHandler(logging.NullHandler())
 
 
 class JobLog:
@@ -73,6 +75,8 @@ class JobLog:
         match outcome.kind:
             case "completed":
                 log.info("%s completed in %s", label, took, extra=extra)
+            case "failed" if outcome.unwanted:
+                log.info("%s was cancelled after %s: %s", label, took, reason, extra=extra)
             case "failed":
                 # A traceback helps where the task's own code failed; the words of others say it.
                 own = error is not None and not isinstance(error, TorilError | Outcome)

@@ -79,6 +79,11 @@ class UnknownTasks:
         self._back_ms: dict[tuple[str, str], int] = {}
         """By queue and name: when the last of their jobs comes back."""
 
+    def postpones(self, claimed: Claimed) -> bool:
+        """Whether a job is one to be put back."""
+        is_known = self._handlers.find(claimed.queue, claimed.name) is not None
+        return not is_known and self._policy == "wait"
+
     async def judge(self, claimed: Claimed) -> None:
         """Say what happens to a job; never returns.
 
