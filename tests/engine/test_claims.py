@@ -220,6 +220,25 @@ async def test_no_more_is_held_than_may_be(app: App) -> None:
         assert third.data == {"n": 2}
 
 
+async def test_no_more_is_held_by_those_who_claim_at_once(app: App) -> None:
+    await app.queue("mail").add_many([("send", {"n": n}) for n in range(12)])
+    most = 0
+
+    async def work(claims: Any) -> int:
+        nonlocal most
+        done = 0
+        while jobs := await claims.claim_many(2, wait=0.5):
+            most = max(most, claims.held)
+            for job in jobs:
+                await job.complete()
+                done += 1
+        return done
+
+    async with app.claims("mail", concurrency=3) as claims:
+        assert sum(await asyncio.gather(*(work(claims) for _ in range(6)))) == 12
+    assert most <= 3
+
+
 async def test_limits_of_the_queue_hold(app: App) -> None:
     queue = app.queue("mail")
     await queue.add_many([("send", {})] * 4)
@@ -500,6 +519,21 @@ async def test_claims_that_are_not_entered_say_how() -> None:
     async with claims:
         with pytest.raises(InvalidOptionError, match="limit=0"):
             await claims.claim_many(0)
+
+
+async def test_claims_of_a_store_that_is_away_can_be_entered_later(
+    redis_server: RedisServer, redis_prefix: str
+) -> None:
+    with Proxy(redis_server.port) as proxy:
+        port, proxy.target_port = proxy.target_port, 1
+        async with App(f"{proxy.url}?prefix={redis_prefix}", settings=Settings()) as app:
+            claims = app.claims("mail")
+            with pytest.raises(StoreUnreachableError):
+                await claims.__aenter__()
+            await claims.close()
+            proxy.target_port = port
+            async with claims:
+                assert await claims.claim() is None
 
 
 async def test_an_outcome_waits_for_a_server_that_is_cut_off(
