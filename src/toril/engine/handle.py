@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from toril.core.checks import is_whole, require
-from toril.core.codec import decode
+from toril.core.codec import Json, decode
 from toril.engine.explain import explain
 from toril.engine.explain_facts import read_facts
 from toril.engine.explanation import Explanation
@@ -144,3 +144,11 @@ class Job(JobOperator, Generic[R]):
         """The same for plain code."""
         page = self.log_page(start=start, limit=limit, newest_first=newest_first)
         return self._producer.run_sync(page)
+
+    def set_progress_sync(self, value: Json) -> None:
+        """`set_progress` for plain code."""
+        self._producer.run_sync(self.set_progress(value))
+
+    def update_data_sync(self, data: Json) -> None:
+        """`update_data` for plain code."""
+        self._producer.run_sync(self.update_data(data))

@@ -79,6 +79,12 @@ class Queue(Operator):
             for answer in await self._producer.add_many(prepared)
         ]
 
+    def add_many_sync(
+        self, jobs: Iterable[NamedJob], options: JobOptions | None = None
+    ) -> list[Job[Any]]:
+        """`add_many` for plain code."""
+        return self._producer.run_sync(self.add_many(jobs, options))
+
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not.
 
