@@ -65,12 +65,13 @@ class Queue(Operator):
         middleware = self._producer.middleware
         prepared = []
         for each in jobs:
-            name, data, own = _parts(each)
-            if own is not None:
-                blueprint = Blueprint(self.name, name, own)
-            elif (known := blueprints.get(name)) is not None:
-                blueprint = known
+            own: JobOptions | None = None
+            if len(each) == 2:  # without a call: most have no options of their own
+                name, data = each
             else:
+                name, data, own = _three_of(each)
+            blueprint = blueprints.get(name) if own is None else Blueprint(self.name, name, own)
+            if blueprint is None:
                 blueprint = blueprints[name] = Blueprint(self.name, name, options)
             job = blueprint.job(payload_text(name, data))
             prepared.append(through(middleware, job) if middleware else job)
@@ -182,21 +183,17 @@ class Queue(Operator):
         return follow(self._open().events, self.name, after=after, until_idle=until_idle)
 
 
-def _parts(job: NamedJob) -> tuple[str, Json, JobOptions | None]:
+def _three_of(job: tuple[Any, ...]) -> tuple[str, Json, JobOptions | None]:
     """Return name, data and own options of a job to add.
 
     Raises:
         InvalidOptionError: It is no tuple of these.
     """
-    own: JobOptions | None = None
-    if len(job) == 2:
-        name, data = job
-    elif len(job) == 3:
-        name, data, own = job
-    else:
+    if len(job) != 3:
         raise InvalidOptionError(
             f"jobs: a tuple of {len(job)}: expected (name, data) or (name, data, options)"
         )
+    name, data, own = job
     if own is not None and not isinstance(own, JobOptions):
         raise InvalidOptionError(
             f"jobs: options of {name!r} are a {type(own).__name__}: expected JobOptions, or None"
