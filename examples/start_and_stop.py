@@ -20,6 +20,7 @@ class Directory:
     """Stands for a client that holds connections."""
 
     async def look_up(self, name: str) -> str:
+        """Return where somebody lives."""
         return f"{name} lives in Berlin"
 
 

@@ -17,6 +17,7 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.foreign_words import answers
 from toril.core.redact import without_password
+from toril.engine.claim_holder import ClaimSetup
 from toril.engine.claims import Claims
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
@@ -413,17 +414,17 @@ class App(TaskMaker, StoreAccess):
             stale_after_s=seconds(patience, "patience"),
             rate=rate,
         )
-        return Claims(
-            self.backend,
-            self._registry,
-            options,
+        setup = ClaimSetup(
+            handlers=self._registry,
             otherwise=task_of_any_name(queues[0], retry or RetryPolicy()),
+            options=options,
             renews=renews,
             run_sync=self._producer.run_sync,
             hooks=self._hooks,
             enqueue_middleware=self._enqueue_middleware,
             timezone=self.settings.timezone,
         )
+        return Claims(self.backend, setup)
 
     def _declare(
         self,

@@ -161,6 +161,10 @@ class StoreAccess:
         """
         return await self._operator.tell_worker(worker_id, wish)
 
+    def tell_worker_sync(self, worker_id: str, wish: Wish) -> bool:
+        """`tell_worker` for plain code."""
+        return self._producer.run_sync(self.tell_worker(worker_id, wish))
+
     async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.
 

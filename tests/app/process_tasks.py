@@ -22,6 +22,7 @@ from toril import (
     WholePayload,
     provided,
 )
+from toril.engine.context_data import DataChanged
 
 app = App("sqlite://:memory:", settings=Settings())
 tenant = contextvars.ContextVar("tenant", default="none")
@@ -175,6 +176,15 @@ async def step_on(ctx: Context, step: int, note: str = "") -> list[Any]:
 def change_wrongly(ctx: Context, step: int) -> str:
     try:
         ctx.update_data_sync({"step": "no number"})
+    except InvalidPayloadError as error:
+        return str(error)
+    return "no error"
+
+
+@app.task(run_in="process", retry=ONCE)
+def change_to_nonsense(ctx: Context) -> str:
+    try:
+        ctx._ask_sync(DataChanged('{"half":'))
     except InvalidPayloadError as error:
         return str(error)
     return "no error"

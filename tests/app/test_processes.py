@@ -225,3 +225,10 @@ async def test_a_child_learns_in_the_call_that_its_payload_does_not_fit(app: App
 
     assert "field 'step'" in refused
     assert (await job.info()).data == {"step": 0}
+
+
+async def test_a_payload_that_a_child_sends_is_checked_as_a_strangers(app: App) -> None:
+    job = await tasks.change_to_nonsense.enqueue()
+    async with app.worker():
+        assert "not JSON that can be stored" in await job.result(timeout_s=30)
+    assert (await job.info()).data == {}

@@ -9,8 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.support.waiting import wait_until
 
 from toril import (
     App,
+    BackendClosedError,
     Cancel,
     Context,
     Fail,
@@ -39,6 +39,11 @@ from toril import (
     StoreUnreachableError,
     WrongStateError,
 )
+from toril.engine.claim_exchange import ClaimExchange
+from toril.engine.contract.dispatch import FenceResult
+from toril.engine.fetch_plan import FetchPlan
+from toril.engine.job import Claimed, Finished
+from toril.engine.outbox import Batch, Outbox
 
 AT_ONCE = RetryPolicy(max_attempts=2, base_s=0)
 
@@ -218,6 +223,25 @@ async def test_no_more_is_held_than_may_be(app: App) -> None:
         third = await waiting
         assert third is not None
         assert third.data == {"n": 2}
+
+
+async def test_no_more_is_held_by_those_who_claim_at_once(app: App) -> None:
+    await app.queue("mail").add_many([("send", {"n": n}) for n in range(12)])
+    most = 0
+
+    async def work(claims: Any) -> int:
+        nonlocal most
+        done = 0
+        while jobs := await claims.claim_many(2, wait=0.5):
+            most = max(most, claims.held)
+            for job in jobs:
+                await job.complete()
+                done += 1
+        return done
+
+    async with app.claims("mail", concurrency=3) as claims:
+        assert sum(await asyncio.gather(*(work(claims) for _ in range(6)))) == 12
+    assert most <= 3
 
 
 async def test_limits_of_the_queue_hold(app: App) -> None:
@@ -502,37 +526,181 @@ async def test_claims_that_are_not_entered_say_how() -> None:
             await claims.claim_many(0)
 
 
-async def test_an_outcome_waits_for_a_server_that_is_cut_off(
+async def test_claims_of_a_store_that_is_away_can_be_entered_later(
     redis_server: RedisServer, redis_prefix: str
 ) -> None:
-    """The store may have applied it before the answer was lost: it is applied once."""
     with Proxy(redis_server.port) as proxy:
-        near = App(f"{redis_server.url}?prefix={redis_prefix}", settings=Settings())
-        async with near, App(proxy.url, prefix=redis_prefix, settings=Settings()) as app:
-            added = await near.queue("mail").add_many([("send", {})] * 20)
-            async with app.claims("mail", lease=10) as claims:
-                jobs = await claims.claim_many(20)
-                ends = [asyncio.create_task(job.complete(n)) for n, job in enumerate(jobs)]
-                for _ in range(3):
-                    await asyncio.sleep(0)
-                    proxy.cut()
-                assert [await end for end in ends] == ["completed"] * 20
-                await near.queue("mail").add("send")
-                proxy.cut()
-                job = await _claim_surely(claims)
-                await job.complete()
-            assert [(await one.info()).result for one in added] == list(range(20))
-            info = await near.queue("mail").info()
-            assert info is not None
-            assert (info.completed, info.active) == (21, 0)
+        port, proxy.target_port = proxy.target_port, 1
+        async with App(f"{proxy.url}?prefix={redis_prefix}", settings=Settings()) as app:
+            claims = app.claims("mail")
+            with pytest.raises(StoreUnreachableError):
+                await claims.__aenter__()
+            await claims.close()
+            proxy.target_port = port
+            async with claims:
+                assert await claims.claim() is None
 
 
-async def _claim_surely(claims: Any) -> Any:
-    while True:
-        with suppress(StoreUnreachableError):  # the claim itself may be what was cut off
-            job = await claims.claim(wait=20)
-            assert job is not None
-            return job
+@pytest.fixture
+async def far(
+    redis_server: RedisServer, redis_prefix: str, no_thread_left: None
+) -> AsyncIterator[tuple[Proxy, App, App]]:
+    """A network to a server, an app behind it, and one beside the server."""
+    near = App(f"{redis_server.url}?prefix={redis_prefix}", settings=Settings())
+    with Proxy(redis_server.port) as proxy:
+        url = f"{proxy.url}?prefix={redis_prefix}&answer_timeout_s=0.5&connect_timeout_s=0.5"
+        async with near, App(url, settings=Settings()) as app:
+            yield proxy, app, near
+
+
+async def test_outcomes_of_a_store_that_was_cut_off_are_stored_once(
+    far: tuple[Proxy, App, App], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store may have applied them before the answer was lost."""
+    proxy, app, near = far
+    added = await near.queue("mail").add_many([("send", {})] * 20)
+    async with app.claims("mail", lease=20) as claims:
+        jobs = await claims.claim_many(20)
+        for half in (jobs[:10], jobs[10:]):
+            proxy.freeze()
+            ends = [asyncio.create_task(job.complete(job.id)) for job in half]
+            await wait_until(lambda: "outcomes wait for the store" in caplog.text)
+            caplog.clear()
+            proxy.cut()
+            proxy.thaw()
+            assert [await end for end in ends] == ["completed"] * 10
+    assert [(await one.info()).result for one in added] == [one.id for one in added]
+    info = await near.queue("mail").info()
+    assert info is not None
+    assert (info.completed, info.completed_total, info.active) == (20, 20, 0)
+
+
+async def test_answers_that_are_lost_lose_no_job_and_double_no_outcome(
+    far: tuple[Proxy, App, App],
+) -> None:
+    """What was asked was done; its answer never came."""
+    proxy, app, near = far
+    async with app.claims("mail", lease=20, renews=False) as claims:
+        assert await claims.claim() is None  # what is known after a first exchange
+        added = await near.queue("mail").add("send")
+        proxy.cut_after_request(b":mail:meta")
+        with pytest.raises(StoreUnreachableError):
+            await claims.claim()
+        assert proxy.has_cut
+        assert await added.state() is State.ACTIVE
+        job = await claims.claim(wait=20)
+        assert job is not None
+        assert job.id == added.id
+
+        proxy.cut_after_request(b":mail:meta")
+        assert await job.complete("once") == "completed"
+        assert proxy.has_cut
+        assert await claims.claim() is None
+    assert (await added.info()).result == "once"
+    info = await near.queue("mail").info()
+    assert info is not None
+    assert (info.completed, info.completed_total, info.active) == (1, 1, 0)
+
+
+async def test_a_call_gives_up_on_a_silent_store_and_its_outcome_is_stored_later(
+    far: tuple[Proxy, App, App],
+) -> None:
+    proxy, app, near = far
+    added = await near.queue("mail").add("send")
+    async with app.claims("mail", lease=60, patience=0.1) as claims:
+        job = await claims.claim()
+        assert job is not None
+        proxy.freeze()
+        with pytest.raises(StoreUnreachableError):
+            await job.complete("late")
+        with pytest.raises(WrongStateError):
+            await job.complete("again")
+        proxy.cut()
+        proxy.thaw()
+        await wait_until(lambda: _is_done(added))
+    assert (await added.info()).result == "late"
+
+
+async def _is_done(job: Any) -> bool:
+    return bool(await job.state() is State.COMPLETED)
+
+
+async def test_claims_of_a_silent_store_are_closed_all_the_same(
+    far: tuple[Proxy, App, App], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toril.engine.claim_holder.FAREWELL_S", 0.2)
+    proxy, app, near = far
+    added = await near.queue("mail").add("send")
+    async with app.claims("mail", lease=60) as claims:
+        job = await claims.claim()
+        assert job is not None
+        proxy.freeze()
+        ending = asyncio.create_task(job.complete())
+        await wait_until(lambda: claims.held == 0)
+    with pytest.raises(BackendClosedError, match="the claims were closed before the store"):
+        await ending
+    proxy.cut()
+    proxy.thaw()
+    await near.declare_dead(claims.id, max_stalled=9)
+    assert await added.state() is State.WAIT
+
+
+async def test_a_store_that_was_closed_is_told_to_whoever_waits(app: App) -> None:
+    await app.queue("mail").add("send")
+    async with app.claims("mail") as claims:
+        job = await claims.claim()
+        assert job is not None
+        await app.backend().lifecycle.close()
+        with pytest.raises(BackendClosedError):
+            await job.complete()
+        with pytest.raises(BackendClosedError):
+            await claims.claim()
+
+
+async def test_a_fault_of_ours_is_told_to_whoever_waits() -> None:
+    def broken(batch: Batch, words: Sequence[FenceResult]) -> None:
+        raise ZeroDivisionError
+
+    started: list[Claimed] = []
+    async with App("sqlite://:memory:", settings=Settings()) as app:
+        await app.queue("mail").add("send")
+        outbox = Outbox()
+        exchange = ClaimExchange(
+            app.backend().dispatch,
+            outbox,
+            worker_id="w",
+            plan=FetchPlan(["mail"], weights=None, lease_ms=9_000, rate=None),
+            patience_s=1,
+            start=started.append,
+            delivered=broken,
+            before=lambda: None,
+        )
+        await exchange.ask(1)
+        (claimed,) = started
+        first = exchange.settled((claimed.token, claimed.number))
+        unknown = exchange.settled(("of another", 7))
+        outbox.add(Finished.given_back(claimed, "w"))
+        assert await first == ("ok", "released")
+        with pytest.raises(ZeroDivisionError):
+            await unknown
+        await exchange.finish(1)
+
+
+async def test_a_job_that_nobody_came_for_in_time_is_handed_to_nobody(app: App) -> None:
+    await app.queue("mail").add("send")
+    async with app.claims("mail", lease=0.3) as claims:
+        claiming = asyncio.create_task(claims.claim())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        claiming.cancel()
+        holder = claims._holder
+        assert holder is not None
+        await wait_until(lambda: holder.ready)
+        await app.queue("mail").pause()
+        await app.queue("mail").obliterate(force=True)
+        await wait_until(lambda: holder.ready[0].lost)
+        assert await claims.claim() is None
+        assert claims.held == 0
 
 
 PROGRAM = """

@@ -154,6 +154,13 @@ def test_a_rule_that_takes_the_job_is_told_it(wait: Any, expected: float | None)
     )
 
 
+def test_a_rule_without_a_signature_is_told_two_things() -> None:
+    wait: Any = max
+    verdict = judge(OSError(), RetryPolicy(wait=wait), attempts_made=1, draw=0, job=lambda: JOB)
+    assert (verdict.kind, verdict.wait_s) == ("retried", 1.0)
+    assert "wait function raised TypeError" in str(verdict.reason)
+
+
 def test_the_job_is_not_made_for_a_policy_without_a_rule() -> None:
     def never() -> RetriedJob:
         raise AssertionError

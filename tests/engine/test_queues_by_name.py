@@ -113,6 +113,19 @@ def test_a_log_is_read_in_plain_code(toril_app: MemoryApp) -> None:
     assert job.log_page_sync(newest_first=True) == (["here"], 1)
 
 
+def test_plain_code_adds_many_and_changes_one(toril_app: MemoryApp) -> None:
+    first, second = toril_app.queue("mail").add_many_sync(
+        [("send", {"n": 1}), ("send", {"n": 2}, JobOptions(priority=2))]
+    )
+
+    first.set_progress_sync(40)
+    second.update_data_sync({"n": 3})
+
+    assert first.info_sync().progress == 40
+    assert (second.info_sync().data, second.info_sync().priority) == ({"n": 3}, 2)
+    assert toril_app.tell_worker_sync("nobody", "stop") is False
+
+
 @pytest.mark.parametrize("wrong", [{"start": -1}, {"limit": -1}, {"start": 1.5}, {"limit": True}])
 async def test_a_page_of_a_log_that_cannot_be_is_refused(
     toril_app: MemoryApp, wrong: dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -168,7 +169,10 @@ def fast_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("toril.engine.leases.BEAT_S", 0.05)
 
 
-async def test_a_worker_is_told_from_elsewhere(app: App, url: str, fast_beats: None) -> None:
+async def test_a_worker_is_told_from_elsewhere(
+    app: App, url: str, fast_beats: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "toril.worker")
     told: list[HookEvent] = []
 
     @app.task()
@@ -194,6 +198,7 @@ async def test_a_worker_is_told_from_elsewhere(app: App, url: str, fast_beats: N
         assert await elsewhere.tell_worker(worker.id, "quiet")
         await wait_until(lambda: worker._quiet)
         assert await elsewhere.tell_worker(worker.id, "resume")  # too late, and no error here
+        await wait_until(lambda: "quiet() or stop() was called" in caplog.text)
         assert not await elsewhere.tell_worker("nobody", "stop")
         with pytest.raises(InvalidOptionError, match="wish='dance': expected one of pause, resume"):
             await elsewhere.tell_worker(worker.id, "dance")  # type: ignore[arg-type]

@@ -47,6 +47,10 @@ async def use() -> None:
     text: str = await (await add.enqueue(1)).result()  # E
     other: Job[str] = await add.enqueue(1)  # E
     await app.queue("mail").add("send", object())  # E
+    await app.queue("mail").add_many([("send", {}, {"delay": 1})])  # E
+    await app.tell_worker("w", "dance")  # E
+    app.off("fialed", print)  # E
+    await app.claims("mail").claim(wait="soon")  # E
     print(text, other)
     add.node("one")  # E
     add.node(1, children=[1])  # E
@@ -71,5 +75,6 @@ app.on("fialed")  # E
 app.worker(concurrency="5")  # E
 RetryPolicy(attempts=3)  # E
 RetryPolicy(backoff="linear")  # E
+RetryPolicy(wait=lambda made: 1.0)  # E
 JobOptions(delay=3)  # E
 App("redis://", durability="some")  # E

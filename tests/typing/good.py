@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 from toril import (
     App,
     Call,
     Cancel,
+    ClaimedJob,
+    Claims,
     Context,
     Flow,
     FlowNode,
@@ -18,10 +20,13 @@ from toril import (
     Job,
     JobDraft,
     JobInfo,
+    JobOptions,
     KeepPolicy,
+    LogPage,
     Node,
     Priority,
     QueueInfo,
+    RetriedJob,
     RetryPolicy,
     ScheduleInfo,
     Snooze,
@@ -158,6 +163,59 @@ async def use() -> None:
     worker = app.worker(queues={"mail": 3, "default": 1}, concurrency=5)
     worker.stop()
     await worker.run(until_idle=True)
+
+
+def by_customer(made: int, error: BaseException, job: RetriedJob) -> float | None:
+    return None if job.data == made else 1.0
+
+
+@app.task(queue="mail", retry=RetryPolicy(wait=by_customer))
+async def walk(context: Context, step: int) -> None:
+    await context.update_data({"step": step + 1})
+    assert_type(context.cancel_reason, str | None)
+    if context.cancel_kind == "lease_lost":
+        context.log(context.raw_data)
+
+
+@app.task(retry=RetryPolicy(wait=lambda made, error: made * 2.0))
+def walk_in_a_thread(context: Context, step: int) -> None:
+    context.update_data_sync({"step": step + 1})
+
+
+def stopped(event: HookEvent) -> None:
+    print(event.worker_id, event.count)
+
+
+async def use_queues_by_name() -> None:
+    queue = app.queue("mail")
+    pairs = [("send", {"to": str(number)}) for number in range(3)]
+    assert_type(await queue.add_many(pairs), list[Job[Any]])
+    await queue.add_many(
+        [("send", {}), ("send", {}, JobOptions(keep_traces=1)), ("send", [], None)]
+    )
+    job = (await queue.add_many((name, data, JobOptions()) for name, data in pairs))[0]
+    assert_type(await job.log_page(newest_first=True), LogPage)
+    assert_type((await job.log_page()).lines, list[str])
+    await job.set_progress({"done": [1]})
+    assert_type(await queue.clean("completed"), list[str])
+    app.on("closed")(stopped)
+    assert_type(app.off("closed", stopped), bool)
+    assert_type(await app.tell_worker("w", "pause"), bool)
+
+
+async def use_claims() -> None:
+    async with app.claims("mail", "reports", retry=RetryPolicy(), renews=False) as claims:
+        assert_type(claims, Claims)
+        job = await claims.claim(wait=timedelta(seconds=1))
+        assert_type(job, ClaimedJob | None)
+        if job is not None:
+            job.context.progress(1)
+            await job.renew()
+            print(await job.complete({"sent": [1]}))
+        assert_type(await claims.claim_many(3), list[ClaimedJob])
+    with app.claims("mail") as plain:
+        for one in plain.claim_many_sync(2):
+            one.fail_sync(OSError("no"))
 
 
 async def use_flows() -> None:

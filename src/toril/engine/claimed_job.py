@@ -22,7 +22,7 @@ from toril.engine.judging import describe
 from toril.engine.task_results import Encoded
 
 if TYPE_CHECKING:
-    from toril.engine.claims import Claims
+    from toril.engine.claim_holder import ClaimHolder
 
 T = TypeVar("T")
 
@@ -33,11 +33,11 @@ class ClaimedJob:
     Exactly one of `complete`, `fail` and `give_back` ends it.
     """
 
-    __slots__ = ("_attempt", "_claims", "context")
+    __slots__ = ("_holder", "context", "running")
 
-    def __init__(self, claims: Claims, attempt: Attempt, context: Context) -> None:
-        self._claims = claims
-        self._attempt = attempt
+    def __init__(self, holder: ClaimHolder, attempt: Attempt, context: Context) -> None:
+        self._holder = holder
+        self.running = attempt
         self.context = context
         """Progress, log lines, follow-up jobs, children, changed data: as inside a task. Its
         `cancelled` says whether the work should end."""
@@ -48,17 +48,17 @@ class ClaimedJob:
     @property
     def id(self) -> str:
         """Its id."""
-        return self._attempt.claimed.id
+        return self.running.claimed.id
 
     @property
     def queue(self) -> str:
         """The queue that it was claimed from."""
-        return self._attempt.claimed.queue
+        return self.running.claimed.queue
 
     @property
     def name(self) -> str:
         """Its name on the wire: the task's."""
-        return self._attempt.claimed.name
+        return self.running.claimed.name
 
     @property
     def data(self) -> Any:
@@ -68,7 +68,7 @@ class ClaimedJob:
     @property
     def options(self) -> Any:
         """The options, decoded like `data`, with BullMQ's names and milliseconds."""
-        return read(self._attempt.claimed.opts)
+        return read(self.running.claimed.opts)
 
     @property
     def attempt(self) -> int:
@@ -83,12 +83,12 @@ class ClaimedJob:
     @property
     def created_at(self) -> datetime:
         """When the job was added, in UTC."""
-        return moment(self._attempt.claimed.timestamp_ms)
+        return moment(self.running.claimed.timestamp_ms)
 
     @property
     def lost(self) -> bool:
         """Whether it is known that the lease was lost: somebody else may have the job by now."""
-        return self._attempt.stop_kind == "lease_lost"
+        return self.running.stop_kind == "lease_lost"
 
     async def complete(self, result: object = None) -> OutcomeKind:
         """End the attempt with success, as a task that returns. Returns once it is stored.
@@ -108,7 +108,7 @@ class ClaimedJob:
                 The outcome is tried on until the claims are closed.
         """
         self._require_held()
-        handler = self._attempt.handler
+        handler = self.running.handler
         assert handler is not None  # noqa: S101 - it has one from the start
         try:
             text = handler.encode(result)
@@ -116,7 +116,7 @@ class ClaimedJob:
             known = isinstance(error, TypeError | ValueError)
             problem = str(error) if known else describe(error)
             raise InvalidPayloadError(self.name, "return", problem) from error
-        return await self._end(self._claims.endings.returned(self._attempt, Encoded(text)))
+        return await self._end(self._holder.endings.returned(self.running, Encoded(text)))
 
     async def fail(self, error: BaseException | str) -> OutcomeKind:
         """End the attempt with an error, as a task that raises it. Returns once it is stored.
@@ -139,7 +139,7 @@ class ClaimedJob:
             error = AttemptError(error)
         if not isinstance(error, BaseException):
             raise InvalidOptionError(f"error={error!r}: expected an exception, or a text")
-        return await self._end(self._claims.endings.raised(self._attempt, error))
+        return await self._end(self._holder.endings.raised(self.running, error))
 
     async def give_back(self) -> OutcomeKind:
         """Put the job back at the front of its line, without counting an attempt.
@@ -148,8 +148,8 @@ class ClaimedJob:
             LeaseLostError, WrongStateError, BackendError: As `complete`.
         """
         self._require_held()
-        self._attempt.stop("released", "it was given back")
-        return await self._end(self._claims.endings.stopped(self._attempt))
+        self.running.stop("released", "it was given back")
+        return await self._end(self._holder.endings.stopped(self.running))
 
     async def renew(self) -> None:
         """Renew the lease: it ends `lease` seconds from now. Learn whether the job was cancelled.
@@ -162,7 +162,7 @@ class ClaimedJob:
             BackendError: The store did not answer; the lease may have been renewed.
         """
         self._require_held()
-        await self._claims.renew(self._attempt)
+        await self._holder.renew(self.running)
         if self.lost:
             raise self._lease_lost()
 
@@ -183,17 +183,17 @@ class ClaimedJob:
         self._sync(self.renew())
 
     def _sync(self, call: Coroutine[Any, Any, T]) -> T:
-        return self._claims.run_sync(call)
+        return self._holder.run_sync(call)
 
     async def _end(self, outcome: Finished) -> OutcomeKind:
         lost = self.lost
-        word, kind = await self._claims.settle(self._attempt, outcome)
+        word, kind = await self._holder.settle(self.running, outcome)
         if lost or word == "lease_lost":
             raise self._lease_lost()
         return kind
 
     def _require_held(self) -> None:
-        if self._attempt.settled:
+        if self.running.settled:
             raise WrongStateError(
                 f"job {self.id!r} of queue {self.queue!r}: this attempt has ended already. Each"
                 " claimed job is completed, failed or given back once; closing the claims gives"

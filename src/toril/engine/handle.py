@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from toril.core.checks import is_whole, require
-from toril.core.codec import decode
+from toril.core.codec import Json, decode
 from toril.core.foreign_words import answers
 from toril.engine.foreign_words import JOB_WORDS
 from toril.engine.info import JobInfo
@@ -157,3 +157,11 @@ class Job(JobOperator, Generic[R]):
     def logs_sync(self, *, start: int = 0, limit: int = 1000) -> list[str]:
         """The same for plain code."""
         return self._producer.run_sync(self.logs(start=start, limit=limit))
+
+    def set_progress_sync(self, value: Json) -> None:
+        """`set_progress` for plain code."""
+        self._producer.run_sync(self.set_progress(value))
+
+    def update_data_sync(self, data: Json) -> None:
+        """`update_data` for plain code."""
+        self._producer.run_sync(self.update_data(data))

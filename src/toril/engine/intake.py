@@ -23,8 +23,8 @@ class Starter(Protocol):
         """Begin an attempt of a claimed job."""
         ...
 
-    def can_run(self, claimed: Claimed) -> bool:
-        """Whether the attempt will run code. Otherwise the job goes back at once."""
+    def postpones(self, claimed: Claimed) -> bool:
+        """Whether a job would go back at once, so that no attempt of it begins."""
         ...
 
 

@@ -79,7 +79,7 @@ class Queue(Operator):
             InvalidPayloadError, PayloadTooLargeError: As `add`.
         """
         named = list(jobs)
-        self._warn_of_unknown(dict.fromkeys(_parts(each)[0] for each in named))
+        self._warn_of_unknown(dict.fromkeys(each[0] for each in named if each))
         return await self._add_all(named, options)
 
     async def _add_all(
@@ -89,12 +89,13 @@ class Queue(Operator):
         middleware = self._producer.middleware
         prepared = []
         for each in jobs:
-            name, data, own = _parts(each)
-            if own is not None:
-                blueprint = self._blueprint(name, own)
-            elif (known := blueprints.get(name)) is not None:
-                blueprint = known
+            own: JobOptions | None = None
+            if len(each) == 2:  # without a call: most have no options of their own
+                name, data = each
             else:
+                name, data, own = _three_of(each)
+            blueprint = blueprints.get(name) if own is None else self._blueprint(name, own)
+            if blueprint is None:
                 blueprint = blueprints[name] = self._blueprint(name, options)
             job = blueprint.job(payload_text(name, data))
             prepared.append(through(middleware, job) if middleware else job)
@@ -102,6 +103,12 @@ class Queue(Operator):
             Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
             for answer in await self._producer.add_many(prepared)
         ]
+
+    def add_many_sync(
+        self, jobs: Iterable[NamedJob], options: JobOptions | None = None
+    ) -> list[Job[Any]]:
+        """`add_many` for plain code."""
+        return self._producer.run_sync(self.add_many(jobs, options))
 
     def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint:
         return Blueprint(self.name, name, options, seal=self._producer.seal_of(self.name, name))
@@ -223,21 +230,17 @@ class Queue(Operator):
         return follow(self._open().events, self.name, after=after, until_idle=until_idle)
 
 
-def _parts(job: NamedJob) -> tuple[str, Json, JobOptions | None]:
+def _three_of(job: tuple[Any, ...]) -> tuple[str, Json, JobOptions | None]:
     """Return name, data and own options of a job to add.
 
     Raises:
         InvalidOptionError: It is no tuple of these.
     """
-    own: JobOptions | None = None
-    if len(job) == 2:
-        name, data = job
-    elif len(job) == 3:
-        name, data, own = job
-    else:
+    if len(job) != 3:
         raise InvalidOptionError(
             f"jobs: a tuple of {len(job)}: expected (name, data) or (name, data, options)"
         )
+    name, data, own = job
     if own is not None and not isinstance(own, JobOptions):
         raise InvalidOptionError(
             f"jobs: options of {name!r} are a {type(own).__name__}: expected JobOptions, or None"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from toril.core.checks import require
 from toril.core.errors import BackendError, InvalidOptionError
@@ -49,7 +49,8 @@ from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
 from toril.engine.unknown_tasks import UnknownTasks
-from toril.engine.wishes import word_of
+from toril.engine.wishes import obey
+from toril.engine.worker_hooks import WorkerHooks
 from toril.engine.worker_options import WorkerOptions
 
 log = logger("toril.worker")
@@ -278,6 +279,7 @@ class Worker:
         registration = Registration(self._backend, self.id, options, self._handlers)
         await registration.announce()
         outbox = Outbox()
+        told = WorkerHooks(self._hooks, self.id)
         letter_hooks = LetterHooks(self._hooks)
         letters = LetterWriter(self._backend, stored=letter_hooks.stored)
         job_log = JobLog(self._hooks)
@@ -326,7 +328,7 @@ class Worker:
             start=intake.start,
             delivered=outcome_hooks.delivered,
             before=sender.flush,
-            idle=partial(self._idle, until_idle=until_idle),
+            idle=partial(self._idle, told, until_idle=until_idle),
         )
         keeper = self._keeper = LeaseKeeper(
             dispatch,
@@ -335,12 +337,12 @@ class Worker:
             lease_s=options.lease_s,
             running=executor.running,
             renewed=losses.renewed,
-            kept=partial(self._kept, asyncio.get_running_loop()),
-            blocked=self._blocked,
+            kept=told.renewed,
+            blocked=told.blocked,
             forgotten=registration.announce_again,
             refused=fetcher.poll,
             woken=fetcher.in_flight.give_back_claims,
-            wished=self._do,
+            wished=partial(obey, self),
         )
         sweeper = Sweeper(
             dispatch,
@@ -382,9 +384,7 @@ class Worker:
             await registration.end(
                 may_hold_jobs=fetcher.busy > 0 or fetcher.awaits_reply or fetcher.unanswered
             )
-            if "closed" in self._hooks.wanted:
-                self._hooks.tell("closed", worker_id=self.id, **_ended_by(sys.exception()))
-                await self._hooks.finish(FAREWELL_S)
+            await told.closed(sys.exception(), timeout_s=FAREWELL_S)
 
     async def _fetch(self, fetcher: Fetcher) -> None:
         """Bring schedules in line with what the code declares, then take jobs."""
@@ -404,39 +404,11 @@ class Worker:
         if self._fetcher is not None:
             self._fetcher.give_up(error)
 
-    def _do(self, wish: str) -> None:
-        """Do what somebody wants, who told it through the store."""
-        word = word_of(wish)
-        act = {"pause": self.pause, "resume": self.resume, "quiet": self.quiet, "stop": self.stop}
-        if word not in act:
-            log.warning("worker %s was told %r, which this version does not know", self.id, word)
-            return
-        log.info("worker %s was told to %s", self.id, word)
-        try:
-            act[word]()
-        except InvalidOptionError as error:  # it is about to leave
-            log.info("%s", error)
-
-    def _idle(self, *, until_idle: bool) -> None:
+    def _idle(self, told: WorkerHooks, *, until_idle: bool) -> None:
         """Take note that no slot is in use and there is nothing to claim."""
         fetcher = self._fetcher
         if fetcher is not None and fetcher.has_claimed:
             fetcher.has_claimed = False
-            if "drained" in self._hooks.wanted:
-                self._hooks.tell("drained", worker_id=self.id)
+            told.drained()
         if until_idle:
             self.stop()
-
-    def _kept(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
-        """Take how many leases were renewed. In the lease thread."""
-        if count and "renewed" in self._hooks.wanted:
-            tell = partial(self._hooks.tell, "renewed", worker_id=self.id, count=count)
-            loop.call_soon_threadsafe(tell)
-
-    def _blocked(self, culprit: str | None, duration_s: float) -> None:
-        self._hooks.tell("blocked", reason=culprit, duration_s=duration_s)
-
-
-def _ended_by(error: BaseException | None) -> dict[str, Any]:
-    """Return what the hook `closed` is told of the error that ends a worker."""
-    return {} if error is None else {"error": error, "reason": describe(error)}
