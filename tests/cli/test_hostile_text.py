@@ -31,6 +31,7 @@ BAD_QUEUE = f"other{HOSTILE}"
 JOB = f"seven{HOSTILE}"
 SCHEDULE = f"nightly{HOSTILE}"
 LETTERS = f"dead-letter{HOSTILE}"
+WORKER = f"w{HOSTILE}"
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
@@ -88,6 +89,7 @@ ACTS: list[list[str]] = [
     ["jobs", "promote", QUEUE, "4"],
     ["jobs", "add", QUEUE, f"send{HOSTILE}"],
     ["jobs", "remove", QUEUE, JOB],
+    ["tell", WORKER, "pause"],
     ["pause", QUEUE],
     ["resume", QUEUE],
     ["pause", QUEUE],
@@ -95,8 +97,8 @@ ACTS: list[list[str]] = [
     ["drain", QUEUE, "--delayed", "--yes"],
     ["obliterate", QUEUE, "--force", "--yes"],
 ]
-NOT_HERE = {"demo"}
-"""It has a store of its own."""
+NOT_HERE = {"demo", "encryption-key"}
+"""They look at no store."""
 
 
 def spoilt(value: Any) -> Any:
@@ -133,7 +135,7 @@ def store(terminal: Terminal) -> Terminal:
         )
         database.execute(
             "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0,"
-            ' \'{"mail":["send"]}\')'
+            ' \'{"mail":["send"]}\', NULL)'
         )
         database.execute(
             "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="

@@ -43,8 +43,9 @@ def told(toril_app: MemoryApp) -> Told:
 
 
 def verbs(kind: type) -> set[str]:
-    """Return the names of the methods that operate."""
-    return {name for name in vars(kind) if not name.startswith("_") and callable(vars(kind)[name])}
+    """Return the names of the methods that operate; their twins for plain code call them."""
+    names = {name for name in vars(kind) if not name.startswith("_") and callable(vars(kind)[name])}
+    return {name for name in names if not name.endswith("_sync")}
 
 
 QUEUE_VERBS: list[tuple[str, Callable[[Queue], Awaitable[object]], dict[str, Any], int | None]] = [
@@ -182,6 +183,7 @@ def test_handles_operate_by_no_other_way() -> None:
         "rule",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
+    found = set()
     for name in ("engine/handle.py", "engine/queue.py", "store_access.py"):
         tree = ast.parse((package / name).read_text("utf-8"))
         called = {
@@ -192,8 +194,9 @@ def test_handles_operate_by_no_other_way() -> None:
             and isinstance(node.func.value, ast.Attribute)  # backend.role.method()
             and ("backend" in ast.dump(node.func.value) or "_open" in ast.dump(node.func.value))
         }
-        assert called, name
         assert called <= looks, name
+        found |= called
+    assert found  # it does recognise calls of the store
 
 
 async def test_what_changes_nothing_is_not_told(
