@@ -88,6 +88,15 @@ async def test_any_call_in_plain_code_warns_beside_a_running_loop() -> None:
             assert app.run_sync(app.queues()) == []
 
 
+async def test_call_that_may_not_stop_the_loop_adds_nothing() -> None:
+    """Warnings are errors here, as in many tests."""
+    async with memory_app() as app:
+        with pytest.raises(RuntimeWarning):
+            app.queue("mail").add_sync("send")
+
+        assert await app.queues() == []
+
+
 def test_an_app_is_closed_and_used_again(tmp_path: Path) -> None:
     app = file_app(tmp_path)
 

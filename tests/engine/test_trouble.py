@@ -111,7 +111,7 @@ async def test_adding_to_a_store_that_does_not_answer_raises_and_adds_nothing(
         with pytest.raises(StoreBusyError):
             await note.enqueue()
         with pytest.raises(StoreBusyError):
-            note.enqueue_sync()
+            await asyncio.to_thread(note.enqueue_sync)
     info = await app.queue("default").info()
     assert info is not None
     assert info.waiting == 1

@@ -21,7 +21,7 @@ class AttemptInfo:
     """One attempt that has ended."""
 
     number: int
-    """From 1."""
+    """From 1; from 1 again once somebody has retried the job by hand."""
     started_at: datetime
     ended_at: datetime
     worker_id: str

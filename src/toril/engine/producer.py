@@ -117,12 +117,16 @@ class Producer:
         """
         if asyncio._get_running_loop() is not None:
             name = getattr(coroutine, "__name__", "")
-            warnings.warn(
-                f"{called or f'{name}_sync'}() stops the event loop of this thread until it"
-                f" returns: use 'await {name}(...)'",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            try:
+                warnings.warn(
+                    f"{called or f'{name}_sync'}() stops the event loop of this thread until it"
+                    f" returns: use 'await {name}(...)'",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+            except RuntimeWarning:  # somebody makes errors of warnings
+                coroutine.close()
+                raise
         return self.portal.run(coroutine)
 
     def renew(self) -> None:
