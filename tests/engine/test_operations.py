@@ -180,7 +180,7 @@ def test_handles_operate_by_no_other_way() -> None:
     """`handle.py` went to the store by itself, so nobody could have said who did it."""
     looks = {
         "add", "by_priority", "check", "get", "holder", "list", "page", "queue", "queues", "read",
-        "rule",
+        "rule", "running",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
     found = set()
