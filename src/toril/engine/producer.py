@@ -43,6 +43,8 @@ class Producer:
         self.operations = Operations(Hooks() if hooks is None else hooks)
         self.middleware = middleware
         self.portal = Portal()
+        self.after_sync: Callable[[], None] | None = None
+        """Called after each call of plain code, in its thread. For tests: see `toril.testing`."""
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[Added]:
@@ -78,7 +80,10 @@ class Producer:
 
     def run_sync(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine for plain code, and wait for it."""
-        return self.portal.run(coroutine)
+        result = self.portal.run(coroutine)
+        if self.after_sync is not None:
+            self.after_sync()
+        return result
 
     def renew(self) -> None:
         """In a forked child: drop what was copied. Nobody waits in this process yet."""

@@ -20,7 +20,7 @@ from toril.engine.hooks import Hooks
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners.in_process import ProcessRunner
-from toril.engine.runners.in_thread import ThreadRunner
+from toril.engine.runners.in_thread import PlainRunner, ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
 from toril.engine.wire_options import from_wire
@@ -38,13 +38,14 @@ class Runner:
         hooks: Hooks,
         messages: AttemptMessages,
         processes: ProcessOptions,
+        threads: PlainRunner | None = None,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
         self._middleware = tuple(middleware)
         self._hooks = hooks
         self._messages = messages
-        self._threads = ThreadRunner(asyncio.get_running_loop())
+        self._threads = threads or ThreadRunner(asyncio.get_running_loop())
         self._processes = ProcessRunner(handlers, processes, messages)
 
     def call(self, attempt: Attempt) -> Awaitable[Any]:
@@ -82,12 +83,12 @@ class Runner:
             case "loop":
                 if handler.context_name is not None or handler.provided_names:
                     self._inject(attempt, handler, arguments)
-                running: Awaitable[Any] = handler.function(**arguments)
+                running: Awaitable[Any] = handler.called(**arguments)
                 return running
             case "thread":
                 self._context(attempt, handler)  # by which it is told to end
                 self._inject(attempt, handler, arguments)
-                return self._threads.run(attempt, handler.function, arguments)
+                return self._threads.run(attempt, handler.called, arguments)
             case "process":
                 return self._processes.run(attempt, handler, self._context(attempt, handler))
 
