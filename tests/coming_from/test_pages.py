@@ -72,7 +72,10 @@ from celery import Celery
 from kombu.transport.redis import Channel
 
 app = Celery()
-task = app.task(lambda: None)
+
+@app.task
+def task(): ...
+
 print(json.dumps([task.max_retries, task.default_retry_delay, app.conf.task_acks_late,
                   Channel.visibility_timeout]))
 """
