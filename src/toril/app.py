@@ -122,6 +122,7 @@ class App(TaskMaker, StoreAccess):
 
     def tasks(self) -> list[Task[Any, Any]]:
         """Return the registered tasks."""
+        self._discover()
         return list(self._registry)
 
     def find_task(self, name: str, queue: str | None = None) -> Task[Any, Any]:
@@ -130,6 +131,7 @@ class App(TaskMaker, StoreAccess):
         Raises:
             InvalidOptionError: There is none; the message names the nearest.
         """
+        self._discover()
         task = self._registry.named(name, queue)
         if task is None:
             known = [task.name for task in self._registry]
@@ -214,6 +216,7 @@ class App(TaskMaker, StoreAccess):
                 them is for a process and this program can have none.
         """
         refuse_while_main_is_imported()
+        self._discover()
         options = worker_options(
             self._registry,
             self.settings,
@@ -242,6 +245,9 @@ class App(TaskMaker, StoreAccess):
             code=frozenset(map(code_of, self._registry)),
             timezone=self.settings.timezone,
         )
+
+    def _discover(self) -> None:
+        """Import what has tasks, in a framework that says where these are. Called often."""
 
     def _declare(
         self,

@@ -90,7 +90,7 @@ from pathlib import Path
 from django.db import connection
 from project.jobs import app
 from shop.models import Order
-from toril import Context, RetryPolicy
+from toril import Context, RetryPolicy, TaskBundle
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -136,6 +136,26 @@ def hold(context: Context, until: str) -> int:
     while not Path(until).exists():
         context.sleep(0.02)
     return context.attempt
+
+
+bundle = TaskBundle()
+
+
+@bundle.task(queue="probe", retry=ONCE)
+def look_of_bundle() -> bool:
+    found = connection.connection is not None
+    Order.objects.count()
+    return found
+
+
+@bundle.task(queue="probe", run_in="process", retry=ONCE)
+def look_of_bundle_in_process() -> bool:
+    found = connection.connection is not None
+    Order.objects.count()
+    return found
+
+
+app.include(bundle)
 
 
 @app.task(queue="probe", run_in="process", retry=ONCE)

@@ -13,6 +13,7 @@ import pytest
 from tests.contrib.django_project import Project, clean
 from tests.support.waiting import wait_until_sync
 
+from toril import App, Job, Settings
 from toril.cli.codes import DONE
 
 BUY = """
@@ -129,18 +130,18 @@ def test_jobs_of_a_killed_worker_are_run_by_the_next(project: Project) -> None:
 from probe.tasks import hold
 found = hold.with_options(job_id="held").enqueue_sync(until={go!r}).id
 """)
-    logged = "from project.jobs import app\njob = app.queue('hold').job('held')\n"
+    app = App(f"sqlite:///{project.folder / 'jobs.db'}", settings=Settings())
+    held: Job[int] = app.queue("hold").job("held")
     wait_until_sync(
-        lambda: project.python(f"{logged}found = app._producer.run_sync(job.logs())"),
-        deadline_s=40,
-        what="a job that runs",
+        lambda: app._producer.run_sync(held.logs()), deadline_s=40, what="a job that runs"
     )
 
     os.killpg(first.pid, signal.SIGKILL)
     first.process.wait()
     (project.folder / "go").touch()
     second = project.worker()
-    attempt = project.python(f"{logged}found = job.result_sync(timeout_s=25)")
+    attempt = held.result_sync(timeout_s=45)
+    app.close_sync()
 
     assert attempt in (1, 2)
     second.tell(signal.SIGTERM)
@@ -164,6 +165,18 @@ def test_no_connection_outlives_its_job(project: Project) -> None:
     assert in_loop == [False, False, False]
     assert [was_open for _, was_open in in_process] == [False, False, False]
     assert len({pid for pid, _ in in_process}) == 1
+
+
+def test_tasks_of_a_bundle_are_cared_for_as_well(project: Project) -> None:
+    project.worker("--concurrency", "1")
+
+    found = project.python("""
+from probe.tasks import app, look_of_bundle, look_of_bundle_in_process
+found = [app.bound(task).enqueue_sync().result_sync(timeout_s=25)
+         for task in (look_of_bundle, look_of_bundle_in_process) for _ in range(2)]
+""")
+
+    assert found == [False, False, False, False]
 
 
 def test_a_connection_is_kept_for_as_long_as_the_settings_say(project: Project) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from toril.app import App
 from toril.backends import RedisCredentials
@@ -13,21 +12,17 @@ from toril.contrib.django.starting import set_up
 from toril.contrib.django.task import DjangoTask
 from toril.core.clock import Clock
 from toril.core.errors import InvalidSettingError
-from toril.engine.options import RateLimit
-from toril.engine.profiles import Profile
-from toril.engine.runners.processes import ProcessOptions
-from toril.engine.worker import Worker
 from toril.tasks.task import Task
 
 if TYPE_CHECKING:
     from toril.testing.callers import Caller
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 class DjangoApp(App):
-    """An app with the settings of a Django project, whose tasks are in `tasks.py` of its apps."""
+    """An app with the settings of a Django project, whose tasks are in `tasks.py` of its apps.
+
+    They are imported when they are first needed: by a worker, `tasks()` or `find_task()`.
+    """
 
     def __init__(
         self,
@@ -52,7 +47,7 @@ class DjangoApp(App):
             InvalidSettingError: A setting makes no sense, or nothing says where jobs live.
         """
         settings = project_settings()
-        if not url and not says_url(settings):
+        if not url and not says_url():
             raise InvalidSettingError(
                 "TORIL has no 'URL': say in the settings where jobs live, such as"
                 " f\"sqlite:///{BASE_DIR / 'jobs.db'}\""
@@ -66,51 +61,8 @@ class DjangoApp(App):
             redis_credentials=redis_credentials,
         )
 
-    def tasks(self) -> list[Task[Any, Any]]:
-        """Return the tasks of all apps of the project, imported now at the latest."""
-        self.discover()
-        return super().tasks()
-
-    def find_task(self, name: str, queue: str | None = None) -> Task[Any, Any]:
-        """Return the task of a name (and queue); errors as of `App`."""
-        self.discover()
-        return super().find_task(name, queue)
-
-    def worker(
-        self,
-        *,
-        queues: Sequence[str] | Mapping[str, int] | None = None,
-        concurrency: int | None = None,
-        profile: Profile | str | None = None,
-        lease: float | timedelta | None = None,
-        max_stalled: int | None = None,
-        sweep: float | timedelta | None = None,
-        shutdown: float | timedelta | None = None,
-        stale_after: float | timedelta = 60.0,
-        rate: RateLimit | None = None,
-        processes: ProcessOptions | None = None,
-    ) -> Worker:
-        """Return a worker that knows the tasks of all apps of the project; as of `App`."""
-        self.discover()
-        return super().worker(
-            queues=queues,
-            concurrency=concurrency,
-            profile=profile,
-            lease=lease,
-            max_stalled=max_stalled,
-            sweep=sweep,
-            shutdown=shutdown,
-            stale_after=stale_after,
-            rate=rate,
-            processes=processes,
-        )
-
-    def discover(self) -> None:
-        """Set Django up, unless it is, and import the tasks of the apps in INSTALLED_APPS.
-
-        Raises:
-            Exception: What a module raises when it is imported.
-        """
+    def _discover(self) -> None:
+        """Set Django up, unless it is, and import the tasks of the apps in INSTALLED_APPS."""
         from django.utils.module_loading import autodiscover_modules
 
         set_up()

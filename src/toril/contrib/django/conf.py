@@ -5,6 +5,7 @@ Its keys are the fields of `Settings` in capitals, and `APP`. It stands in place
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -54,9 +55,9 @@ def target() -> str:
     return found
 
 
-def says_url(settings: Settings) -> bool:
+def says_url() -> bool:
     """Whether the environment or the project says where jobs live."""
-    return settings.url != Settings().url or "URL" in _project_says()
+    return bool(os.environ.get("TORIL_URL")) or "URL" in _project_says()
 
 
 def _project_says() -> Mapping[str, Any]:
