@@ -193,6 +193,7 @@ class App(TaskMaker, StoreAccess):
 
     def tasks(self) -> list[Task[Any, Any]]:
         """Return the registered tasks."""
+        self._discover()
         return list(self._registry)
 
     def find_task(self, name: str, queue: str | None = None) -> Task[Any, Any]:
@@ -201,6 +202,7 @@ class App(TaskMaker, StoreAccess):
         Raises:
             InvalidOptionError: There is none; the message names the nearest.
         """
+        self._discover()
         task = self._registry.named(name, queue)
         if task is None:
             known = [task.name for task in self._registry]
@@ -326,6 +328,7 @@ class App(TaskMaker, StoreAccess):
             SealedFieldError: A task of them has sealed fields, and there is no key.
         """
         refuse_while_main_is_imported()
+        self._discover()
         options = worker_options(
             self._registry,
             self.settings,
@@ -425,6 +428,9 @@ class App(TaskMaker, StoreAccess):
             timezone=self.settings.timezone,
         )
         return Claims(self.backend, setup)
+
+    def _discover(self) -> None:
+        """Import what has tasks, in a framework that says where these are. Called often."""
 
     def _declare(
         self,

@@ -53,13 +53,19 @@ class Settings:
 
     @classmethod
     def load(
-        cls, environment: Mapping[str, str] | None = None, folder: Path | None = None
+        cls,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        *,
+        in_place_of_file: Mapping[str, tuple[str, object]] | None = None,
     ) -> Settings:
         """Read the environment and the file.
 
         Parameters:
             environment: Default: this process'.
             folder: Where to look for `toril.toml`. Default: the working directory.
+            in_place_of_file: The settings of a framework, by our names: what it calls each, for
+                messages, and the value. No file is read then.
 
         Raises:
             InvalidSettingError: A setting is unknown or makes no sense; the message names it, its
@@ -67,8 +73,11 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         values: dict[str, Any] = {}
-        for name, value in _read_file((folder or Path()) / FILE).items():
-            values[name] = _parse(f"{FILE}: {name}", name, value)
+        if in_place_of_file is None:
+            read = _read_file((folder or Path()) / FILE)
+            in_place_of_file = {name: (f"{FILE}: {name}", read[name]) for name in read}
+        for name, (source, value) in in_place_of_file.items():
+            values[name] = _parse(source, name, value)
         for variable, name in VARIABLES.items():
             if environment.get(variable):
                 values[name] = _parse(variable, name, environment[variable])

@@ -27,6 +27,7 @@ IN_ONE_PROCESS = {
     "docs/learn/durability.md": "has a store in memory",
     "docs/learn/events.md": "shows what hooks print, which is in the worker's terminal",
     "docs/learn/middleware.md": "shows what middleware prints, which is in the worker's terminal",
+    "docs/learn/testing.md": "its tests have a store in memory",
     "docs/learn/workers.md": "starts the workers of its programs itself",
 }
 """Pages that need their worker in the same process, and why."""

@@ -20,6 +20,8 @@ LATE = (
     "psutil",
     "uvloop",
     "watchfiles",
+    "django",
+    "asgiref",
 )
 
 
@@ -31,13 +33,13 @@ def imported(what: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("what", ["toril", "toril.testing"])
+@pytest.mark.parametrize("what", ["toril", "toril.testing", "toril.contrib.django"])
 def test_what_is_optional_is_imported_late(what: str) -> None:
     assert imported(what) & set(LATE) == set()
 
 
 def test_the_face_does_not_bring_in_other_doors() -> None:
-    doors = ("toril.cli", "toril.library", "toril.services", "toril.testing")
+    doors = ("toril.cli", "toril.contrib", "toril.library", "toril.services", "toril.testing")
     assert not [name for name in imported("toril") if name.startswith(doors)]
 
 

@@ -19,10 +19,13 @@ from tests.house.tree import PACKAGE, ROOT, texts
 PAGES = ("README.md", "CONTRIBUTING.md", "docs")
 PATH = re.compile(r"(?<![\w./<*-])((?:[\w.-]+/)*[\w-]+\.(?:py|lua|sql|md))(?![\w*>-])")
 ROOMS = ("src|tests|docs|examples|benchmarks|engine|backends|tasks|services|library|cli|core"
-         "|observability|testing")  # fmt: skip
+         "|observability|testing|contrib")  # fmt: skip
 FOLDER = re.compile(rf"`((?:{ROOMS})/(?:[\w.-]+/)*)`")
 DECISION = re.compile(r"\b[Dd]ecisions? (\d+)\b|decisions/(\d{4})")
-OF_READERS = {"app.py", "mail.py", "shop.py", "shop/tasks.py"}
+OF_READERS = {
+    "app.py", "before_call.py", "call.py", "mail.py", "manage.py", "project/jobs.py", "shop.py",
+    "shop/tasks.py", "tasks.py",
+}  # fmt: skip
 """Names of files that readers make, or that are theirs."""
 
 

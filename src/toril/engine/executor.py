@@ -26,6 +26,7 @@ from toril.engine.judging import describe
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
 from toril.engine.runners import forks
+from toril.engine.runners.in_thread import PlainRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.running import Runner
 from toril.engine.stand_ins import presentable
@@ -54,6 +55,7 @@ class Executor:
         asking: FlowAsking,
         ending: Callable[[], bool],
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
+        threads: PlainRunner | None = None,
     ) -> None:
         """Make an executor.
 
@@ -66,6 +68,7 @@ class Executor:
             asking: Answers questions of tasks about the children of their jobs.
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
             enqueue_middleware: What sees each follow-up job first.
+            threads: What runs plain functions. Default: threads of its own.
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
@@ -85,6 +88,7 @@ class Executor:
             processes=processes,
             unknown=unknown,
             job_log=job_log,
+            threads=threads,
         )
         self._deadlines = Deadlines(
             self.running, abandon=self.abandon, surroundings=self._surroundings.context

@@ -59,7 +59,12 @@ class Handler(Protocol):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """What to call; with `run_in="loop"` it gives an awaitable."""
+        """The task's own function; with `run_in="loop"` it gives an awaitable."""
+        ...
+
+    @property
+    def called(self) -> Callable[..., Any]:
+        """What a worker calls: `function`, or what its app has put around it."""
         ...
 
     @property

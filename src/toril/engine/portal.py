@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,9 +23,13 @@ class Portal:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what the coroutine returns."""
+        return self.begin(coroutine).result()
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin a coroutine; return what is set once it has ended."""
         if self._pid != os.getpid():
             self._forget()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop()).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
 
     def close(self) -> None:
         """End the loop and its thread. A later `run` starts anew."""

@@ -51,6 +51,8 @@ class Producer:
         self.sealing: Callable[[str, str], Callable[[str], str] | None] | None = None
         """Returns what seals payloads of a queue and name. None: no task has sealed fields."""
         self.portal = Portal()
+        self.after_sync: Callable[[], None] | None = None
+        """Called after each call of plain code, in its thread. For tests: see `toril.testing`."""
         self._results: dict[asyncio.AbstractEventLoop, Results] = {}
 
     @property
@@ -127,7 +129,10 @@ class Producer:
             except RuntimeWarning:  # somebody makes errors of warnings
                 coroutine.close()
                 raise
-        return self.portal.run(coroutine)
+        result = self.portal.run(coroutine)
+        if self.after_sync is not None:
+            self.after_sync()
+        return result
 
     def renew(self) -> None:
         """In a forked child: drop what was copied. Nobody waits in this process yet."""

@@ -20,7 +20,7 @@ from toril.engine.job_log import JobLog
 from toril.engine.middleware import Middleware, wrap
 from toril.engine.outcomes import Fail
 from toril.engine.runners.in_process import ProcessRunner
-from toril.engine.runners.in_thread import ThreadRunner
+from toril.engine.runners.in_thread import PlainRunner, ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
 from toril.engine.unknown_tasks import UnknownTasks
@@ -40,6 +40,7 @@ class Runner:
         processes: ProcessOptions,
         unknown: UnknownTasks,
         job_log: JobLog,
+        threads: PlainRunner | None = None,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
@@ -48,7 +49,7 @@ class Runner:
         self._messages = messages
         self._unknown = unknown
         self._job_log = job_log
-        self._threads = ThreadRunner(asyncio.get_running_loop())
+        self._threads = threads or ThreadRunner(asyncio.get_running_loop())
         self._processes = ProcessRunner(handlers, processes, messages)
 
     def call(self, attempt: Attempt) -> Awaitable[Any]:
@@ -87,12 +88,12 @@ class Runner:
             case "loop":
                 if handler.context_name is not None or handler.provided_names:
                     self._inject(attempt, handler, arguments)
-                running: Awaitable[Any] = handler.function(**arguments)
+                running: Awaitable[Any] = handler.called(**arguments)
                 return running
             case "thread":
                 self._context(attempt, handler)  # by which it is told to end
                 self._inject(attempt, handler, arguments)
-                return self._threads.run(attempt, handler.function, arguments)
+                return self._threads.run(attempt, handler.called, arguments)
             case "process":
                 return self._processes.run(attempt, handler, self._context(attempt, handler))
 

@@ -42,6 +42,7 @@ from toril.engine.middleware import Middleware
 from toril.engine.outbox import Outbox
 from toril.engine.outcome_hooks import OutcomeHooks
 from toril.engine.registration import Registration
+from toril.engine.runners.in_thread import PlainRunner
 from toril.engine.schedules.declaring import Declaration
 from toril.engine.schedules.fitting import unfit
 from toril.engine.schedules.keeper import ScheduleKeeper
@@ -95,6 +96,8 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
         self._beside: asyncio.Task[None] | None = None
+        self._threads: PlainRunner | None = None
+        """What runs plain functions. None: threads of the worker's own. For tests."""
         self._schedule_keeper = ScheduleKeeper(backend.schedules, timezone=timezone)
         self._schedules = ScheduleLoop(
             backend.schedules,
@@ -305,6 +308,7 @@ class Worker:
             asking=FlowAsking(self._backend.flows),
             ending=lambda: running is not None and running.cancelling() > 0,
             enqueue_middleware=self._enqueue_middleware,
+            threads=self._threads,
         )
         losses = LeaseLosses(executor.running)
         intake = Intake(

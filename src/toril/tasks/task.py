@@ -58,6 +58,8 @@ class Task(Generic[P, R]):
         _check_place(function, options)
         self.function = function
         """The function itself: call it to run it right here."""
+        self.called = function
+        """What a worker calls: the function, or what its app has put around it."""
         self.options = options
         self.parameters = read_parameters(options.name, function)
         self.signature = Signature(options.name, self.parameters, options.rename)

@@ -14,6 +14,8 @@ Fixtures for pytest are in `toril.testing.fixtures`; pytest finds them by itself
 """
 
 from toril.testing.clock import ManualClock
-from toril.testing.harness import Bench, MemoryApp, Ran, StillRunningError, in_memory
+from toril.testing.harness import Bench, MemoryApp, in_memory
+from toril.testing.ran import Ran
+from toril.testing.running import StillRunningError
 
 __all__ = ["Bench", "ManualClock", "MemoryApp", "Ran", "StillRunningError", "in_memory"]

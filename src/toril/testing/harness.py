@@ -7,61 +7,44 @@ still until the test moves it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from types import TracebackType
+from typing import Any, TypeVar
 
 from toril.app import App
 from toril.core.clock import epoch_ms, moment
 from toril.core.durations import seconds
-from toril.core.errors import JobFailedError, TorilError
-from toril.engine.hooks import HookEvent
+from toril.core.errors import InvalidOptionError
 from toril.engine.schedules.record import slot_of
 from toril.engine.states import State
-from toril.engine.worker import Worker
 from toril.settings import Settings
+from toril.testing.callers import Caller, CallerThread
 from toril.testing.clock import ManualClock
+from toril.testing.ran import Ran
+from toril.testing.running import Run, StillRunningError
+
+T = TypeVar("T")
 
 MEMORY = "sqlite://:memory:"
-
-
-class StillRunningError(TorilError, TimeoutError):
-    """The jobs of a test did not come to an end; the message says which, and what may help."""
-
-
-@dataclass(slots=True)
-class Ran:
-    """What happened while an app was run until it was idle, in that order."""
-
-    completed: list[HookEvent] = field(default_factory=list)
-    """Jobs that completed: `task`, `job_id`, `result` (JSON text) and so on."""
-    failed: list[HookEvent] = field(default_factory=list)
-    """Jobs that failed for good: `reason`, and `error` as it was raised."""
-    retried: list[HookEvent] = field(default_factory=list)
-    """Attempts that failed and are followed by another."""
-
-    def raise_errors(self) -> None:
-        """Raise for the first job that failed; nothing if none did.
-
-        Raises:
-            JobFailedError: With what the task raised as its cause.
-        """
-        for event in self.failed:
-            raise JobFailedError(
-                f"{event.task} failed: {event.reason}",
-                job_id=event.job_id or "",
-                queue=event.queue or "",
-            ) from event.error
 
 
 class Bench:
     """An app under test: its clock, and a worker whenever the test wants one."""
 
-    def __init__(self, app: App, clock: ManualClock) -> None:
+    def __init__(self, app: App, clock: ManualClock, *, same_thread: bool = False) -> None:
         self._app = app
         self.clock = clock
         """The app's time, which the test moves."""
+        self.ran = Ran()
+        """What has happened in all runs so far."""
+        # A framework that knows better where its tests run brings a caller of its own.
+        own: Callable[[], Caller] | None = getattr(app, "_caller_in_tests", None)
+        self._make_caller = own or (CallerThread if same_thread else None)
+        self._caller: Caller | None = None
+        self._turn = threading.Lock()
+        self._again = False
 
     @property
     def app(self) -> App:
@@ -79,6 +62,9 @@ class Bench:
         """Run what is ready, and what that leads to, until nothing is.
 
         Jobs that wait for a moment are left, as are those of paused and limited queues.
+
+        With `same_thread` of `in_memory`, plain functions run in the thread that calls
+        `run_until_idle_sync`, as long as `concurrency` is 1.
 
         Parameters:
             advance: Move the clock to the next delayed job again and again, until none is left but
@@ -136,13 +122,17 @@ class Bench:
         max_attempts: int,
     ) -> Ran:
         """Run until idle, and again for as long as `skip` finds something to do."""
-        run = _Run(self.app, concurrency, max_attempts)
+        caller = self._caller
+        if caller is None and self._make_caller is not None and self._make_caller().serves_async:
+            caller = self._make_caller()
+        threads = caller if concurrency == 1 else None
+        run = Run(self.app, concurrency, max_attempts, threads, [Ran(), self.ran])
         hooks = self.app._hooks
         # Each run is a worker process, however many workers it takes.
         await self.app._life_cycle.enter()
         try:
-            with hooks.listening("active", run.began), hooks.listening("completed", run.completed):
-                with hooks.listening("failed", run.failed), hooks.listening("retried", run.retried):
+            with hooks.listening("active", run.began), hooks.listening("completed", run.ended):
+                with hooks.listening("failed", run.ended), hooks.listening("retried", run.ended):
                     async with asyncio.timeout(timeout_s):
                         while await run.once() or await skip():
                             continue
@@ -155,7 +145,7 @@ class Bench:
             ) from None
         finally:
             await self.app._life_cycle.leave()
-        return run.ran
+        return run.ran[0]
 
     def run_until_idle_sync(
         self,
@@ -166,14 +156,54 @@ class Bench:
         max_attempts: int = 10_000,
     ) -> Ran:
         """The same for plain tests."""
-        return self.app._producer.run_sync(
-            self.run_until_idle(
-                advance=advance,
-                concurrency=concurrency,
-                timeout_s=timeout_s,
-                max_attempts=max_attempts,
+        with self._turn:
+            return self._wait_for(
+                self.run_until_idle(
+                    advance=advance,
+                    concurrency=concurrency,
+                    timeout_s=timeout_s,
+                    max_attempts=max_attempts,
+                )
             )
-        )
+
+    def run_for_sync(
+        self,
+        duration: float | timedelta,
+        *,
+        concurrency: int = 1,
+        timeout_s: float = 30.0,
+        max_attempts: int = 10_000,
+    ) -> Ran:
+        """`run_for` for plain tests."""
+        with self._turn:
+            return self._wait_for(
+                self.run_for(
+                    duration,
+                    concurrency=concurrency,
+                    timeout_s=timeout_s,
+                    max_attempts=max_attempts,
+                )
+            )
+
+    def _wait_for(self, run: Coroutine[Any, Any, T]) -> T:
+        """Wait for a run in plain code, and run its plain functions here if they are to."""
+        if self._make_caller is None:
+            return self.app._producer.portal.run(run)
+        self._caller = self._make_caller()
+        try:
+            return self._caller.wait_for(self.app._producer.portal.begin, run)
+        finally:
+            self._caller = None
+
+    def _run_now(self) -> None:
+        """Run what is ready. During a run: that run sees to it, or is followed by another."""
+        self._again = True
+        while self._again and self._turn.acquire(blocking=False):
+            try:
+                self._again = False
+                self._wait_for(self.run_until_idle())
+            finally:
+                self._turn.release()
 
     async def _skip_to_next(self) -> bool:
         """Move the clock to the next delayed job; return whether there is one."""
@@ -226,15 +256,29 @@ class in_memory:  # noqa: N801 - used like a function
     Its own store is closed meanwhile, and not touched. In asynchronous tests use `async with`.
     """
 
-    def __init__(self, app: App, *, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        clock: ManualClock | None = None,
+        same_thread: bool = False,
+        eager: bool = False,
+    ) -> None:
         """Prepare the swap.
 
         Parameters:
             app: Any app, such as the one that your program defines.
             clock: Default: one that starts anew.
+            same_thread: Run plain functions in the test's own thread, so that they see its
+                transaction. For plain tests. An app of `toril.contrib.django` always does so, in
+                asynchronous tests as well, and its async functions see the transaction too.
+            eager: Run jobs at once: each call that ends in `_sync` returns when nothing is ready
+                any more. In the same thread. `Bench.ran` has what happened.
         """
         self._app = app
         self._clock = clock or ManualClock()
+        self._same_thread = same_thread or eager
+        self._eager = eager
 
     def __enter__(self) -> Bench:
         self._app.close_sync()
@@ -246,10 +290,17 @@ class in_memory:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._app._producer.after_sync = None
         self._app.close_sync()
         self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     async def __aenter__(self) -> Bench:
+        if self._same_thread and not hasattr(self._app, "_caller_in_tests"):
+            name = "eager" if self._eager else "same_thread"
+            raise InvalidOptionError(
+                f"{name}=True in an asynchronous test: its thread is busy with the event loop; use"
+                " 'with in_memory(...)' in a plain test, or run_until_idle() without it"
+            )
         await self._app.close()
         return self._swap()
 
@@ -259,67 +310,19 @@ class in_memory:  # noqa: N801 - used like a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._app._producer.after_sync = None
         await self._app.close()
         self._app.url, self._app._clock, self._app._unknown_tasks = self._own
 
     def _swap(self) -> Bench:
         self._own = (self._app.url, self._app._clock, self._app._unknown_tasks)
         self._app.url, self._app._clock, self._app._unknown_tasks = MEMORY, self._clock, "fail"
-        return Bench(self._app, self._clock)
+        bench = Bench(self._app, self._clock, same_thread=self._same_thread)
+        if self._eager:
+            self._app._producer.after_sync = bench._run_now
+        return bench
 
 
 async def _stay() -> bool:
     """Leave what is delayed."""
     return False
-
-
-class _Run:
-    """One call of `run_until_idle`: worker after worker, and what they did."""
-
-    def __init__(self, app: App, concurrency: int, max_attempts: int) -> None:
-        self.ran = Ran()
-        self._app = app
-        self._concurrency = concurrency
-        self._max_attempts = max_attempts
-        self._attempts = 0
-        self._looping: StillRunningError | None = None
-        self._worker: Worker | None = None
-        self._stuck: list[str] = []
-
-    async def once(self) -> bool:
-        """Run a worker until it finds nothing; return whether it began anything."""
-        before = self._attempts
-        self._worker = self._app.worker(concurrency=self._concurrency, profile="all")
-        running = asyncio.ensure_future(self._worker.run(until_idle=True))
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            self._stuck = self._worker.running
-            running.cancel()
-            await asyncio.wait([running])
-            raise
-        if self._looping is not None:
-            raise self._looping
-        return self._attempts > before
-
-    def doing(self) -> str:
-        """Return what was under way when it was given up."""
-        return f"still runs {', '.join(self._stuck)}" if self._stuck else "jobs keep coming"
-
-    def began(self, event: HookEvent) -> None:
-        self._attempts += 1
-        if self._attempts > self._max_attempts and self._worker is not None:
-            self._looping = StillRunningError(
-                f"over {self._max_attempts:,} attempts, the last of {event.task!r}: does a task"
-                " enqueue itself, or retry for ever?"
-            )
-            self._worker.stop(0.0)
-
-    def completed(self, event: HookEvent) -> None:
-        self.ran.completed.append(event)
-
-    def failed(self, event: HookEvent) -> None:
-        self.ran.failed.append(event)
-
-    def retried(self, event: HookEvent) -> None:
-        self.ran.retried.append(event)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
@@ -18,6 +18,20 @@ log = logger("toril.worker")
 
 GRACE_S = 1.0
 """How long a thread has to end after it was told to, and again after it was interrupted."""
+
+
+class PlainRunner(Protocol):
+    """What runs the plain functions of one worker."""
+
+    async def run(
+        self, attempt: Attempt, function: Callable[..., Any], arguments: dict[str, Any]
+    ) -> Any:
+        """Return what the function returns. Cancelled: not before it has ended, or been left."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it runs them in. Nothing may be running any more."""
+        ...
 
 
 class ThreadRunner:

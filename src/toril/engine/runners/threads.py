@@ -143,7 +143,7 @@ class _Slot:
                     value = context.run(function, **arguments)
                 except BaseException as raised:
                     forks.end_if_forked(self._lineage, raised)
-                    error = _raisable(raised)
+                    error = raisable(raised)
                 forks.end_if_forked(self._lineage)
                 with self._lock:  # from here on nobody interrupts
                     self._current = None
@@ -154,7 +154,7 @@ class _Slot:
             del call, context, function, arguments, future, value, error
 
 
-def _raisable(error: BaseException) -> BaseException:
+def raisable(error: BaseException) -> BaseException:
     """Futures refuse StopIteration, and the loop would end for SystemExit and KeyboardInterrupt."""
     if isinstance(error, StopIteration | SystemExit | KeyboardInterrupt):
         return presentable(error, describe(error))

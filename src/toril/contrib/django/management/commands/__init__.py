@@ -1,0 +1,1 @@
+"""`manage.py toril_worker` and `manage.py toril`."""
