@@ -61,9 +61,9 @@ class Passwords:
             Throttled: Too many are being checked.
         """
         hasher = self._made()
-        text = unicodedata.normalize("NFC", password)
-        if len(text.encode("utf-8", "replace")) > MAX_BYTES:
-            text = ""  # the same work, and no user has it
+        text = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+        if len(text) > MAX_BYTES:
+            text = b""  # the same work, and no user has it
         if self._decoy is None:
             self._decoy = await self._apart(lambda: hasher.hash("nobody's password"))
         against = kept or self._decoy
@@ -123,7 +123,7 @@ def check_password(password: str) -> str:
     return text
 
 
-def _fits(hasher: PasswordHasher, kept: str, text: str) -> bool:
+def _fits(hasher: PasswordHasher, kept: str, text: bytes) -> bool:
     from argon2.exceptions import Argon2Error, InvalidHashError
 
     try:

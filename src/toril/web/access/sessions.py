@@ -97,14 +97,16 @@ class Sessions:
         for throttle, who in counts:  # before it is checked: many may be checked at once
             throttle.charge(who)
         try:
-            user = await self._user(name, password)
+            user, fits = await self._check(name, password)
         except Throttled:
             for throttle, who in counts:
                 throttle.give_back(who)
             raise
-        principal = None if user is None else principal_of(user)
+        principal = principal_of(user) if user is not None and fits else None
         if user is None or principal is None:
-            log.warning("a wrong password for %r from %s", name[:80], place_of(connection))
+            # A name that nobody has may be a password, typed into the wrong field.
+            whom = "a name that nobody has" if user is None else repr(user.name)
+            log.warning("a sign-in with %s was refused, from %s", whom, place_of(connection))
             raise Unauthenticated("there is no such user, or the password is another one")
         for throttle, who in counts:
             throttle.give_back(who)
@@ -147,20 +149,18 @@ class Sessions:
             return None
         return principal_of(user)
 
-    async def _user(self, name: str, password: str) -> UserRecord | None:
-        """Return the user of a name and password; None takes as long."""
+    async def _check(self, name: str, password: str) -> tuple[UserRecord | None, bool]:
+        """Return the user of a name, and whether it is its password. Nobody takes as long."""
         access = self._app.backend().access
         known = 0 < len(name) <= MAX_NAME_CHARS and name.isprintable()
         user = await access.find_user(name) if known else None
         fits = await self._passwords.verify(user.password if user else None, password)
-        if user is None or not fits:
-            return None
-        if self._passwords.is_outdated(user.password):
+        if user is not None and fits and self._passwords.is_outdated(user.password):
             hashed = await self._passwords.hash(password)
             await access.set_password(
                 name, password=hashed, stamp=user.stamp, expected=user.password
             )
-        return user
+        return user, fits
 
     async def _begin(
         self, connection: HTTPConnection, principal: Principal, stamp: str
