@@ -129,7 +129,7 @@ async def test_without_access_control_pages_of_other_sites_are_refused(
     method: str, headers: dict[str, str]
 ) -> None:
     with pytest.raises(CrossOrigin):
-        await OpenAccess().identify(call(method, **headers))  # type: ignore[arg-type]
+        await OpenAccess().identify(call(method, **headers))
 
 
 async def test_without_access_control_a_form_of_another_site_is_refused() -> None:

@@ -29,7 +29,7 @@ async def jo(access: AccessControl) -> SignedIn:
 async def known(access: AccessControl, cookie: str, **more: str) -> bool:
     """Whether a cookie is somebody's."""
     try:
-        await access.identify(call(cookie=cookie, **more))  # type: ignore[arg-type]
+        await access.identify(call(cookie=cookie, **more))
     except Unauthenticated:
         return False
     return True
@@ -244,7 +244,7 @@ async def test_session_does_not_count_for_a_page_of_another_site(
     cookie = cookie_of(jo.set_cookie)
 
     with pytest.raises(CrossOrigin) as raised:
-        await access.identify(call(method, cookie=cookie, **headers))  # type: ignore[arg-type]
+        await access.identify(call(method, cookie=cookie, **headers))
 
     assert (raised.value.status, raised.value.code) == (403, "cross_origin")
 
@@ -263,7 +263,7 @@ async def test_session_counts_for_pages_of_the_server(
 ) -> None:
     cookie = cookie_of(jo.set_cookie)
 
-    assert await access.identify(call("POST", cookie=cookie, **headers)) == JO  # type: ignore[arg-type]
+    assert await access.identify(call("POST", cookie=cookie, **headers)) == JO
 
 
 async def test_session_does_not_count_for_a_socket_of_another_site(

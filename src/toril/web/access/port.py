@@ -7,14 +7,16 @@ A route names the `Permission` that it needs, asks `Access.identify` who calls, 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
-from starlette.requests import HTTPConnection
 
 from toril.core.errors import TorilError
 from toril.core.wildcards import matches
 from toril.engine.operations import MAX_ACTOR_CHARS
+
+if TYPE_CHECKING:  # keys are managed where no server is installed
+    from starlette.requests import HTTPConnection
 
 
 class Permission(StrEnum):
