@@ -114,6 +114,7 @@ class Masker:
         queue: str | None = None,
         task: str | None = None,
         secrets: set[str] | None = None,
+        known: Iterable[str] = (),
     ) -> Any:
         """Return a JSON value with its secrets replaced. The given one is left as it is.
 
@@ -122,7 +123,9 @@ class Masker:
             queue: Where the job is.
             task: The name of the job.
             secrets: Filled with what was hidden, to hide it in texts as well: see `text`.
+            known: Values that were hidden elsewhere: they are hidden here within any text.
         """
+        looked_for = _as_written(known)
         top: list[Any] = [None]
         todo: list[tuple[Any, Any, Any, tuple[str, ...]]] = [(top, 0, value, ())]
         while todo:  # no recursion: a payload may be nested deeper than Python's stack allows
@@ -146,7 +149,7 @@ class Masker:
             elif isinstance(one, RawText):
                 into[place] = RawText(self.text(one.raw))
             elif isinstance(one, str):
-                into[place] = _known_forms(one)
+                into[place] = _known_forms(_without(one, looked_for))
             else:
                 into[place] = one
         return top[0]
@@ -158,10 +161,7 @@ class Masker:
             text: The text.
             secrets: Values that were hidden elsewhere: what the job's payload hides.
         """
-        looked_for = {one for one in secrets if len(one) >= LEAST_CHARS}
-        for secret in sorted(looked_for, key=lambda one: (-len(one), one))[:MAX_SECRETS]:
-            for written in (secret, repr(secret)[1:-1]):
-                text = text.replace(written, MASK)
+        text = _without(text, _as_written(secrets))
         return self._without_pairs(_HEADER.sub(rf"\1\2{MASK}", _known_forms(text)))
 
     def _without_pairs(self, text: str) -> str:
@@ -209,6 +209,18 @@ class Masker:
 def _plain(name: str) -> str:
     """Return a name as rules compare it: `apiKey`, `API-KEY` and `api_key` are one."""
     return name.casefold().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def _as_written(secrets: Iterable[str]) -> list[str]:
+    """Return secrets as they may stand in a text, the longest first."""
+    some = sorted({one for one in secrets if len(one) >= LEAST_CHARS}, key=lambda one: -len(one))
+    return [written for one in some[:MAX_SECRETS] for written in {one, repr(one)[1:-1]}]
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _known_forms(text: str) -> str:

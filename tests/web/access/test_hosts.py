@@ -54,8 +54,12 @@ async def test_session_of_the_host_does_not_count_for_another_site(app: App) -> 
             )
         )
     assert await access.identify(call("POST", cookie="host=ann", origin=HOME)) == ANN
-    bearer = call("POST", cookie="host=ann", key="the host's own token")
-    assert await access.identify(bearer) == ANN
+    token = "the host's own token"
+    assert await access.identify(call("POST", cookie="host=ann", key=token)) == ANN
+    with pytest.raises(CrossOrigin):  # who knows which of the two the host took?
+        await access.identify(
+            call("POST", cookie="host=ann", key=token, sec_fetch_site="cross-site")
+        )
 
 
 async def test_host_makes_nobody_a_key(app: App) -> None:
@@ -130,6 +134,18 @@ async def test_without_access_control_pages_of_other_sites_are_refused(
 ) -> None:
     with pytest.raises(CrossOrigin):
         await OpenAccess().identify(call(method, **headers))
+
+
+async def test_without_access_control_a_link_of_another_site_may_be_followed() -> None:
+    followed = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+
+    page = call(host="localhost:8000", sec_fetch_dest="document", **followed)
+    assert await OpenAccess().identify(page) == ANYBODY
+    for method, dest in (("GET", "iframe"), ("GET", ""), ("POST", "document")):
+        with pytest.raises(CrossOrigin):
+            await OpenAccess().identify(
+                call(method, host="localhost:8000", sec_fetch_dest=dest, **followed)
+            )
 
 
 async def test_without_access_control_a_form_of_another_site_is_refused() -> None:

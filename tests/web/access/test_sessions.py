@@ -394,6 +394,22 @@ async def test_right_passwords_are_not_counted(access: AccessControl, jo: Signed
         assert await access.sessions.sign_in(own(), "jo", PASSWORD)
 
 
+async def test_nobody_fills_the_store_with_sessions(
+    access: AccessControl, clock: ManualClock
+) -> None:
+    """Each is kept for hours, and a key begins one in no time."""
+    key = await access.keys.add("deploy", role="viewer")
+    for _ in range(100):
+        await access.sessions.sign_in_with_key(own(), key)
+
+    with pytest.raises(Throttled):
+        await access.sessions.sign_in_with_key(own(), key)
+
+    assert (await access.identify(call(key=key))).name == "deploy"
+    clock.advance(30)
+    assert await access.sessions.sign_in_with_key(own(), key)
+
+
 async def test_more_guesses_than_the_machine_can_check_are_told_to_come_back(
     access: AccessControl, jo: SignedIn
 ) -> None:

@@ -79,8 +79,9 @@ class AccessControl:
         bearer = scheme.lower() == "bearer"
         host = await self._ask_host(connection)
         if host is not None:
-            if not bearer:  # a browser sends all else by itself
-                refuse_cross_origin(connection, self._trusted)
+            # A browser sends by itself all but a bearer token; and who knows which the host took.
+            if not bearer or connection.cookies:
+                refuse_cross_origin(connection, self._trusted, browsers_only=bearer)
             return host
         if bearer:
             return await self._ring.principal(connection, secret.strip())

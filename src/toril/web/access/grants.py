@@ -29,6 +29,11 @@ def check_name(name: str) -> str:
         name,
         f"1 to {MAX_NAME_CHARS} characters that can be printed, without a space at the ends",
     )
+    return composed(name)
+
+
+def composed(name: str) -> str:
+    """Return a name as it is kept, however a keyboard types its accents."""
     return unicodedata.normalize("NFC", name)
 
 

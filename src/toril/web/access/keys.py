@@ -18,7 +18,7 @@ from toril.core.clock import moment, moment_or_none
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Grant, KeyRecord
-from toril.web.access.grants import check_name, grant, role_of
+from toril.web.access.grants import check_name, composed, grant, role_of
 from toril.web.access.port import Principal, Role
 
 KEY_PREFIX = "toril_"
@@ -101,7 +101,7 @@ class Keys:
     async def remove(self, name: str) -> bool:
         """Forget a key; return whether it was there. Its next request is refused."""
         async with self._app.operating("keys.remove", name=name) as doing:
-            doing.changed = await self._app.backend().access.remove_key(name)
+            doing.changed = await self._app.backend().access.remove_key(composed(name))
         return doing.changed
 
     async def first(self) -> str | None:
@@ -155,7 +155,7 @@ def digest_of(secret: str) -> str:
 
 def same(one: str, other: str) -> bool:
     """Whether two digests are the same, in a time that does not depend on where they differ."""
-    return hmac.compare_digest(one, other)
+    return hmac.compare_digest(one.encode(), other.encode())
 
 
 def is_expired(key: KeyRecord, now_ms: int) -> bool:

@@ -2,7 +2,7 @@
 
 Without it, on this machine, whoever can connect is an administrator. A browser here can be made to
 connect by any site, so that requests of other sites' pages are refused, also of those that have
-given their own name this machine's address.
+given their own name this machine's address. A link to a page here may be followed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class OpenAccess:
             raise CrossOrigin(
                 f"without access control the server answers to localhost only, not to {host[:80]!r}"
             )
-        if connection.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        headers = connection.headers
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        followed = headers.get("sec-fetch-mode") == "navigate"
+        if foreign and not (followed and headers.get("sec-fetch-dest") == "document"):
             raise CrossOrigin("without access control pages of other sites are not answered")
         refuse_cross_origin(connection, browsers_only=True)
         return ANYBODY

@@ -79,6 +79,8 @@ class Sessions:
         self._by_both = Throttle(clock, burst=5, every_s=60)
         self._by_place = Throttle(clock, burst=20, every_s=15)
         self._by_name = Throttle(clock, burst=50, every_s=30)
+        # The store keeps each session for hours: nobody may fill it.
+        self._begun = Throttle(clock, burst=100, every_s=30)
 
     async def sign_in(self, connection: HTTPConnection, name: str, password: str) -> SignedIn:
         """Begin a session of a user.
@@ -165,6 +167,9 @@ class Sessions:
     async def _begin(
         self, connection: HTTPConnection, principal: Principal, stamp: str
     ) -> SignedIn:
+        if (wait_s := self._begun.wait_s(principal.actor)) > 0:
+            raise Throttled(wait_s)
+        self._begun.charge(principal.actor)
         await self._end(connection)
         backend = self._app.backend()
         token = secrets.token_urlsafe(32)

@@ -17,7 +17,7 @@ from toril.core.masking import MASK, Masker
 from toril.core.reading import RawText, read
 from toril.engine.audit import AuditEntry
 from toril.engine.events import EventRecord
-from toril.engine.explanation import Explanation, ReasonKind
+from toril.engine.explanation import Explanation, Reason, ReasonKind
 from toril.engine.flow_tree import FlowNode
 from toril.engine.info import AttemptInfo, JobInfo, QueueInfo, WorkerInfo
 from toril.engine.letter_info import LetterInfo
@@ -35,6 +35,10 @@ _OF_OTHERS = frozenset(
     }
 )  # fmt: skip
 """Reasons that tell of other queues, or of workers that serve them as well."""
+
+
+_OF_ERRORS = frozenset({ReasonKind.FAILED, ReasonKind.CANCELLED, ReasonKind.WILL_FAIL})
+"""Reasons that repeat what a task has raised, or somebody has said."""
 
 
 class Sight:
@@ -69,7 +73,7 @@ class Sight:
             data=data,
             options=options,
             progress=self._progress(job.progress, job.queue, job.name, secrets),
-            result=self.payload(job.result, job.queue, job.name, secrets),
+            result=self.payload(job.result, job.queue, job.name, secrets, known=secrets),
             failed_reason=self.error(job.failed_reason, secrets),
             cancel_reason=job.cancel_reason and self.text(job.cancel_reason, secrets),
             attempts=[self._attempt(one, secrets) for one in job.attempts],
@@ -107,7 +111,8 @@ class Sight:
     def flow(self, root: FlowNode) -> FlowNode | None:
         """Return the nodes of a flow that are there for the caller, from the root down.
 
-        Where one is left out, so is all below it, and its parent says that it was cut.
+        Where one is left out, so is all below it, and its parent says that it was cut. Of errors
+        only the types are shown: what the payloads of their jobs hide is not known here.
         """
         if not self.sees(root.queue):
             return None
@@ -140,7 +145,10 @@ class Sight:
         return facts
 
     def event(self, queue: str, event: EventRecord) -> EventRecord | None:
-        """Return an event of a queue."""
+        """Return an event of a queue.
+
+        Of an error only the type: what the payload of its job hides is not known here.
+        """
         if not self.sees(queue):
             return None
         fields = {name: self._field(name, value, queue) for name, value in event.fields.items()}
@@ -159,22 +167,21 @@ class Sight:
         self._masker.value(job.data, queue=job.queue, task=job.name, secrets=secrets)
         return [self._masker.text(line, secrets) for line in lines]
 
-    def explanation(self, explanation: Explanation, queue: str) -> Explanation | None:
-        """Return why a job does not run, without what others' queues have to do with it."""
-        if not self.sees(queue):
+    def explanation(
+        self, explanation: Explanation, job: JobInfo | None = None
+    ) -> Explanation | None:
+        """Return why a job does not run, without what others' queues have to do with it.
+
+        Parameters:
+            explanation: As the engine gives it.
+            job: The job as the store has it. None: it is gone.
+        """
+        if not self.sees(explanation.queue):
             return None
-        if self._principal.queues is None and self.carried:
-            return explanation
-        reasons = [
-            replace(reason, sentence=str(reason.kind), values={})
-            if self._principal.queues is not None and reason.kind in _OF_OTHERS
-            else replace(
-                reason,
-                sentence=self.text(reason.sentence),
-                values=self._masker.value(dict(reason.values)) if self.carried else {},
-            )
-            for reason in explanation.reasons
-        ]
+        secrets: set[str] = set()
+        if job is not None:
+            self._masker.value(job.data, queue=job.queue, task=job.name, secrets=secrets)
+        reasons = [self._reason(reason, secrets) for reason in explanation.reasons]
         return replace(explanation, reasons=reasons)
 
     def entry(self, entry: AuditEntry) -> AuditEntry | None:
@@ -192,26 +199,51 @@ class Sight:
         """
         return self.carried and path != () and not self._masker.hides(path)
 
-    def payload(self, value: Any, queue: str, task: str | None, secrets: set[str]) -> Any:
-        """Return a payload or a result; add to `secrets` what was hidden in it."""
-        shown = self._masker.value(value, queue=queue, task=task, secrets=secrets)
+    def payload(
+        self,
+        value: Any,
+        queue: str,
+        task: str | None,
+        secrets: set[str],
+        *,
+        known: Iterable[str] = (),
+    ) -> Any:
+        """Return a payload or a result; add to `secrets` what was hidden in it.
+
+        Parameters:
+            value: Decoded.
+            queue: The job's.
+            task: The job's name.
+            secrets: Grows.
+            known: What the job's payload hides, to be hidden within texts of its result.
+        """
+        shown = self._masker.value(value, queue=queue, task=task, secrets=secrets, known=[*known])
         return shown if self.carried or value is None else MASK
 
     def error(self, reason: str | None, secrets: Iterable[str] = ()) -> str | None:
         """Return why a job failed; of who may not see payloads, the type of the error alone."""
         if reason is None or self.carried:
             return reason and self._masker.text(reason, secrets)
-        kind = _KIND.match(reason)
-        return f"{kind[0]}: {MASK}" if kind else MASK
+        return _kind_of(reason)
 
     def text(self, text: str, secrets: Iterable[str] = ()) -> str:
         """Return a text that may hold something of a payload."""
         return self._masker.text(text, secrets) if self.carried else MASK
 
+    def _reason(self, reason: Reason, secrets: Iterable[str]) -> Reason:
+        of_others = self._principal.queues is not None and reason.kind in _OF_OTHERS
+        if of_others or (not self.carried and reason.kind in _OF_ERRORS):
+            return replace(reason, sentence=str(reason.kind), values={})
+        return replace(
+            reason,
+            sentence=self._masker.text(reason.sentence, secrets),
+            values=self._masker.value(dict(reason.values), known=secrets),
+        )
+
     def _progress(self, value: Any, queue: str, task: str | None, secrets: set[str]) -> Any:
         """Return a progress: a plain number is one for everybody."""
         plain = isinstance(value, int | float)
-        return value if plain else self.payload(value, queue, task, secrets)
+        return value if plain else self.payload(value, queue, task, secrets, known=secrets)
 
     def _attempt(self, attempt: AttemptInfo, secrets: set[str]) -> AttemptInfo:
         return replace(
@@ -224,7 +256,7 @@ class Sight:
         return replace(
             node,
             result=self.payload(node.result, node.queue, node.name, set()),
-            failed_reason=self.error(node.failed_reason),
+            failed_reason=node.failed_reason and _kind_of(node.failed_reason),
             children=[],
         )
 
@@ -232,8 +264,14 @@ class Sight:
         if name not in _CARRIED or not isinstance(value, str):
             return value
         if name == "failedReason":
-            return self.error(value)
+            return _kind_of(value)
         found = read(value)
         show = self._progress if name == "data" else self.payload
         shown = show(found, queue, None, set())
         return str(shown) if isinstance(found, RawText) else encode_text(shown)
+
+
+def _kind_of(error: str) -> str:
+    """Return the type of an error without its message."""
+    kind = _KIND.match(error)
+    return f"{kind[0]}: {MASK}" if kind else MASK

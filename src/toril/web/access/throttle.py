@@ -68,7 +68,7 @@ def place_of(connection: HTTPConnection) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return host[:100]
+        return "".join(char if char.isprintable() else "?" for char in host[:100])
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

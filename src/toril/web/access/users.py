@@ -11,7 +11,7 @@ from toril.app import App
 from toril.core.clock import moment
 from toril.core.errors import InvalidOptionError
 from toril.engine.contract import UserRecord
-from toril.web.access.grants import check_name, grant, role_of
+from toril.web.access.grants import check_name, composed, grant, role_of
 from toril.web.access.passwords import Passwords
 from toril.web.access.port import Principal, Role
 
@@ -87,14 +87,14 @@ class Users:
         hashed = await self._passwords.hash(password)
         async with self._app.operating("users.password", name=name) as doing:
             doing.changed = await self._app.backend().access.set_password(
-                name, password=hashed, stamp=new_stamp()
+                composed(name), password=hashed, stamp=new_stamp()
             )
         return doing.changed
 
     async def remove(self, name: str) -> bool:
         """Forget a user; return whether it was there. All its sessions end."""
         async with self._app.operating("users.remove", name=name) as doing:
-            doing.changed = await self._app.backend().access.remove_user(name)
+            doing.changed = await self._app.backend().access.remove_user(composed(name))
         return doing.changed
 
 
