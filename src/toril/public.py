@@ -37,7 +37,12 @@ from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import UnknownTaskWarning as UnknownTaskWarning
 from toril.core.errors import WorkerStartError as WorkerStartError
 from toril.core.errors import WrongStateError as WrongStateError
+from toril.core.masking import Masker as Masker
+from toril.core.masking import Spot as Spot
 from toril.core.reading import RawText as RawText
+from toril.engine.audit import AuditEntry as AuditEntry
+from toril.engine.audit import AuditLog as AuditLog
+from toril.engine.audit import AuditPage as AuditPage
 from toril.engine.claimed_job import ClaimedJob as ClaimedJob
 from toril.engine.claims import Claims as Claims
 from toril.engine.context import Context as Context

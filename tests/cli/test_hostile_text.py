@@ -58,6 +58,9 @@ LOOKS: list[list[str]] = [
     ["flows", "list", "--stuck"],
     ["flows", "show", QUEUE, JOB],
     ["doctor"],
+    ["audit"],
+    ["keys", "list"],
+    ["users", "list"],
     ["limit", QUEUE],
     ["dead", "list", "--letters", LETTERS],
     ["dead", "show", f"no{HOSTILE}", "--letters", LETTERS],
@@ -90,6 +93,8 @@ ACTS: list[list[str]] = [
     ["jobs", "add", QUEUE, f"send{HOSTILE}"],
     ["jobs", "remove", QUEUE, JOB],
     ["tell", WORKER, "pause"],
+    ["keys", "remove", f"script{HOSTILE}", "--yes"],
+    ["users", "remove", f"jo{HOSTILE}", "--yes"],
     ["pause", QUEUE],
     ["resume", QUEUE],
     ["pause", QUEUE],
@@ -126,7 +131,11 @@ def store(terminal: Terminal) -> Terminal:
     terminal.add("other", "send")
     put = ("schedules", "put", "nightly", "mail", "send", '{"to": "jo"}', "--cron", "@daily")
     assert terminal.here(*put).code == 0
+    assert terminal.here("keys", "add", "script", "--role", "viewer", "--queue", "ma*").code == 0
     with sqlite3.connect(terminal.folder / "toril.db") as database:
+        database.execute(
+            "INSERT INTO access_users VALUES ('jo', 'a hash', 's', 'admin', '[\"mail\"]', 1, 0)"
+        )
         database.execute("INSERT INTO logs VALUES (3, 1, 'a line')")
         database.execute("UPDATE jobs SET progress = '\"half\"', cancel_reason = 'mine'")
         database.execute(
@@ -160,7 +169,7 @@ def _spoil(database: sqlite3.Connection) -> None:
     for (table,) in tables:
         columns = database.execute(f"SELECT * FROM pragma_table_info('{table}')").fetchall()
         for _, column, kind, *_ in columns:
-            if kind != "TEXT" or column in ("state", "told", "token"):
+            if kind != "TEXT" or column in ("state", "told", "token", "role"):
                 continue
             held = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
             change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
