@@ -21,6 +21,7 @@ from toril.core.errors import MigrationError as MigrationError
 from toril.core.errors import MissingExtraError as MissingExtraError
 from toril.core.errors import PayloadTooLargeError as PayloadTooLargeError
 from toril.core.errors import ProcessDiedError as ProcessDiedError
+from toril.core.errors import QueryError as QueryError
 from toril.core.errors import ResultTimeoutError as ResultTimeoutError
 from toril.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
 from toril.core.errors import StoreBusyError as StoreBusyError
@@ -81,6 +82,8 @@ from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo
 from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
+from toril.engine.search.found import SearchPage as SearchPage
+from toril.engine.search.found import SearchPlan as SearchPlan
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions

@@ -28,6 +28,7 @@ from toril.backends.redis.relatives import Relatives
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules
+from toril.backends.redis.search import RedisSearch
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -88,6 +89,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         limits=RedisLimits(scripts, known),
         dead_letters=RedisDeadLetters(client, keys, moments),
         flows=RedisFlows(client, keys, moments, known, workers),
+        search=RedisSearch(scripts),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),

@@ -23,6 +23,7 @@ from toril.backends.sqlite.moving import SqliteMoving
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.schedules import SqliteSchedules
+from toril.backends.sqlite.search import SqliteSearch
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
@@ -84,5 +85,6 @@ def open_sqlite(
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         flows=SqliteFlows(writer, reader),
+        search=SqliteSearch(reader, clock),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

@@ -31,6 +31,7 @@ from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
 from toril.engine.contract.schedules import Schedules
+from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Redrive",
     "Repair",
     "Schedules",
+    "Search",
     "Workers",
 ]
 
@@ -84,6 +86,7 @@ class Backend:
     workers: Workers
     lifecycle: Lifecycle
     flows: Flows
+    search: Search
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
