@@ -76,7 +76,7 @@ async def test_a_look_returns_whole_jobs_with_their_places(backend: Backend) -> 
     ],
 )
 async def test_needles_sort_out_jobs_in_any_case_and_let_escapes_through(
-    backend: Backend, needles: dict[str, str], found: Sequence[int]
+    backend: Backend, needles: dict[str, Any], found: Sequence[int]
 ) -> None:
     ids = await add(
         backend,

@@ -29,6 +29,7 @@ COMMANDS = {
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
     "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
+    "search": ("search:search", "Find jobs by a line of text, in all queues."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
     "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),
     "flows": ("flows:flows", "List flows that wait or are stuck; show one as a tree."),

@@ -13,8 +13,8 @@ from toril.engine.states import State
 class Scan(msgspec.Struct, kw_only=True, frozen=True):
     """A look at the next jobs of one state of a queue.
 
-    The store sorts out jobs that cannot be meant, by texts that have to be there: in lower case, and
-    of characters that JSON never escapes. It may return too many jobs, never too few.
+    The store sorts out jobs that cannot be meant, by texts that have to be there: in lower case,
+    and of characters that JSON never escapes. It may return too many jobs, never too few.
     """
 
     queue: str
@@ -58,8 +58,8 @@ class Scanned(msgspec.Struct, frozen=True):
     next: str | None
     """Where to go on. None: the state was looked through."""
     again: bool = False
-    """The place was lost, as all jobs just before it are gone: this look begins at the first job, so
-    that none is missed."""
+    """The place was lost, as all jobs just before it are gone: this look begins at the first job,
+    so that none is missed."""
 
 
 class Search(Protocol):

@@ -107,12 +107,8 @@ FIELDS: dict[str, Field] = {
     "queue": Field(operators=_TEXTS, meaning="the name of its queue"),
     "name": Field(operators=_TEXTS, meaning="its name, which is that of its task"),
     "id": Field(operators=_TEXTS, meaning="its id"),
-    "data": Field(
-        operators=OPERATORS, meaning="its payload, or a field below it", has_path=True
-    ),
-    "opts": Field(
-        operators=OPERATORS, meaning="its stored options, or one of them", has_path=True
-    ),
+    "data": Field(operators=OPERATORS, meaning="its payload, or a field below it", has_path=True),
+    "opts": Field(operators=OPERATORS, meaning="its stored options, or one of them", has_path=True),
     "result": Field(
         operators=OPERATORS, meaning="what it returned, or a field below it", has_path=True
     ),
@@ -163,7 +159,8 @@ FIELDS: dict[str, Field] = {
         expected=_DURATION,
     ),
     "text": Field(
-        operators=("~",), meaning="text in its id, name, payload or error; the field may be left out"
+        operators=("~",),
+        meaning="text in its id, name, payload or error; the field may be left out",
     ),
 }
 """By name."""

@@ -42,8 +42,8 @@ class SearchPlan:
     query: str
     """The search as it was understood."""
     tier: Tier
-    """`id`: jobs are looked up by their ids. `list`: lists of states are read, of which every job is
-    meant. `scan`: jobs are looked at one by one."""
+    """`id`: jobs are looked up by their ids. `list`: lists of states are read, of which every job
+    is meant. `scan`: jobs are looked at one by one."""
     jobs_at_most: int
     """How many jobs are looked at in all, as the queues are now."""
     sentences: list[str]

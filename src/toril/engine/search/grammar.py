@@ -1,9 +1,9 @@
 """Reads the text of a search: one grammar for the command line, URLs and pages.
 
-A word asks one thing: `field:value`, `field~text`, `field>5`, or text alone, which may be anywhere in
-a job. All words have to hold; `OR` stands between alternatives, `-` before what must not hold. `*` in
-a value is a gap, a comma parts values of which one has to fit, and what is quoted is taken as it
-stands. What a query looks like in memory: `query.py`.
+A word asks one thing: `field:value`, `field~text`, `field>5`, or text alone, which may be anywhere
+in a job. All words have to hold; `OR` stands between alternatives, `-` before what must not hold.
+`*` in a value is a gap, a comma parts values of which one has to fit, and what is quoted is taken
+as it stands. What a query looks like in memory: `query.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from toril.core.checks import check_text, nearest
 from toril.core.errors import QueryError
 from toril.engine.search.fields import FIELDS, SINGLE, Field
 from toril.engine.search.query import OPERATORS, Operator, Pattern, Query, Term
+from toril.engine.states import State
 
 MAX_CHARS = 2_000
 MAX_TERMS = 50
@@ -68,8 +69,10 @@ class _Reader:
                     self._refuse(begin, f"at most {MAX_ALTERNATIVES} alternatives are looked for")
                 continue
             if word in ("AND", "NOT"):
-                instead = "leave it out: all words have to hold" if word == "AND" else (
-                    "put - before what must not hold"
+                instead = (
+                    "leave it out: all words have to hold"
+                    if word == "AND"
+                    else ("put - before what must not hold")
                 )
                 self._refuse(begin, f'{instead}. As text: "{word}"')
             alternatives[-1].append(self._term())
@@ -122,7 +125,9 @@ class _Reader:
         if field is None:
             close = nearest(name, FIELDS)
             known = f"did you mean {close}?" if close else f"known are {', '.join(FIELDS)}."
-            self._refuse(begin, f'there is no field {name!r}: {known} As text: "{self._word(begin)}"')
+            self._refuse(
+                begin, f'there is no field {name!r}: {known} As text: "{self._word(begin)}"'
+            )
         if path and not field.has_path:
             self._refuse(begin, f"{name} has nothing below it; data, opts and result have")
         if len(path) > MAX_PATH:
@@ -147,8 +152,8 @@ class _Reader:
                 try:
                     field.check(pattern.exact)
                 except (ValueError, OverflowError):
-                    close = nearest(pattern.exact, field.expected.replace(",", "").split())
-                    hint = f"; did you mean {close}?" if name == "state" and close else ""
+                    close = nearest(pattern.exact, State) if name == "state" else None
+                    hint = f"; did you mean {close}?" if close else ""
                     self._refuse(place, f"expected {field.expected}{hint}")
         return pattern
 
@@ -203,8 +208,10 @@ class _Reader:
     def _stray(self) -> NoReturn:
         """Refuse the next character, which has no meaning where it stands."""
         char = self._text[self._place]
-        why = "a comma parts values of a field" if char == "," else (
-            "parentheses do not group; write a b OR a c"
+        why = (
+            "a comma parts values of a field"
+            if char == ","
+            else ("parentheses do not group; write a b OR a c")
         )
         self._refuse(self._place, f'{why}. As text: "{char}"')
 
@@ -235,5 +242,3 @@ class _Reader:
             position=place + 1,
             word=word,
         )
-
-

@@ -141,8 +141,10 @@ def _in_text(pattern: Pattern, text: str, value: Any) -> bool:
     """Look for text in JSON as it is stored, and as it reads without escapes."""
     if pattern.is_in(text):
         return True
-    return "\\" in text and not isinstance(value, RawText) and any(
-        isinstance(leaf, str) and pattern.is_in(leaf) for leaf in _leaves(value, keys=True)
+    return (
+        "\\" in text
+        and not isinstance(value, RawText)
+        and any(isinstance(leaf, str) and pattern.is_in(leaf) for leaf in _leaves(value, keys=True))
     )
 
 

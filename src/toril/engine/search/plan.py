@@ -166,9 +166,7 @@ def sentences(
     return most, told
 
 
-def _stretch(
-    queue: str, state: State, meant: tuple[tuple[Term, ...], ...], now_ms: int
-) -> Stretch:
+def _stretch(queue: str, state: State, meant: tuple[tuple[Term, ...], ...], now_ms: int) -> Stretch:
     bounds = [_bounds(terms, now_ms) if state in FINISHED else (None, None) for terms in meant]
     sinces = [since for since, _ in bounds if since is not None]
     untils = [until for _, until in bounds if until is not None]
@@ -179,9 +177,8 @@ def _stretch(
         needles=_needles(meant[0]) if len(meant) == 1 else Needles(),
         since_ms=min(sinces) if len(sinces) == len(meant) else None,
         until_ms=max(untils) if len(untils) == len(meant) else None,
-        every=any(_is_every(terms, state) for terms in meant) and (
-            len(meant) == 1 or not (sinces or untils)
-        ),
+        every=any(_is_every(terms, state) for terms in meant)
+        and (len(meant) == 1 or not (sinces or untils)),
     )
 
 
@@ -212,9 +209,7 @@ def _needles(terms: tuple[Term, ...]) -> Needles:
             continue
         if term.field not in ("name", "data", "error", "text"):
             continue
-        pieces = [
-            piece.lower() for part in term.values[0].parts for piece in _SAFE.findall(part)
-        ]
+        pieces = [piece.lower() for part in term.values[0].parts for piece in _SAFE.findall(part)]
         needle = max(pieces, key=len, default="")
         if len(needle) >= max(_LEAST_CHARS, len(longest.get(term.field, "")) + 1):
             longest[term.field] = needle
@@ -236,5 +231,3 @@ def _queue_test(queue: str) -> Callable[[Term], bool]:
 
 def _state_test(state: State) -> Callable[[Term], bool]:
     return lambda term: Pattern((str(state),)) in term.values
-
-

@@ -1,6 +1,7 @@
 """Looks for jobs: a page within a budget of time, in short calls of the store.
 
-Read next: `grammar.py` (what may be asked), `plan.py` (where to look), `matching.py` (who is meant).
+Read next: `grammar.py` (what may be asked), `plan.py` (where to look), `matching.py` (which jobs
+are meant).
 """
 
 from __future__ import annotations
@@ -318,7 +319,7 @@ def read_cursor(text: str, query: Query) -> Cursor:
     assert cursor is not None  # noqa: S101 - for the type checker; `require` has refused
     if cursor.digest != _digest(query):
         raise InvalidOptionError(
-            f"cursor={text[:20]!r}…: it goes on with another search; begin this one without a cursor"
+            f"cursor={text[:20]!r}…: it goes on with another search; begin this one without one"
         )
     return cursor
 
