@@ -21,6 +21,7 @@ from toril.backends.redis.logs import RedisLogs
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.moving import RedisMoving
+from toril.backends.redis.operations import RedisOperationStore
 from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
@@ -90,6 +91,9 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         dead_letters=RedisDeadLetters(client, keys, moments),
         flows=RedisFlows(client, keys, moments, known, workers),
         search=RedisSearch(scripts),
+        operations=RedisOperationStore(
+            client, keys, moments, known, metrics_points=metrics_points
+        ),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),

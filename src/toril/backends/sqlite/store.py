@@ -20,6 +20,7 @@ from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
 from toril.backends.sqlite.logs import SqliteLogs
 from toril.backends.sqlite.moving import SqliteMoving
+from toril.backends.sqlite.operations import SqliteOperationStore
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.schedules import SqliteSchedules
@@ -86,5 +87,6 @@ def open_sqlite(
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         flows=SqliteFlows(writer, reader),
         search=SqliteSearch(reader, clock),
+        operations=SqliteOperationStore(writer, reader, clock),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

@@ -30,6 +30,7 @@ from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
+from toril.engine.contract.operations import OperationStore
 from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
@@ -57,6 +58,7 @@ __all__ = [
     "Logs",
     "Moving",
     "NewNode",
+    "OperationStore",
     "Redrive",
     "Repair",
     "Schedules",
@@ -87,6 +89,7 @@ class Backend:
     lifecycle: Lifecycle
     flows: Flows
     search: Search
+    operations: OperationStore
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
