@@ -36,6 +36,11 @@ from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.reading import RawText as RawText
+from toril.engine.bulk.actions import Bulk as Bulk
+from toril.engine.bulk.handle import BulkOperation as BulkOperation
+from toril.engine.bulk.info import OperationInfo as OperationInfo
+from toril.engine.bulk.info import OperationPreview as OperationPreview
+from toril.engine.bulk.info import OperationUndone as OperationUndone
 from toril.engine.context import Context as Context
 from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication

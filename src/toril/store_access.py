@@ -15,6 +15,7 @@ from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
+from toril.engine.bulk.actions import Bulk
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
@@ -63,6 +64,8 @@ class StoreAccess:
         """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)
         self._searcher = Searcher(self._store.get)
+        self.bulk = Bulk(self._producer)
+        """Operations on many jobs: retry, remove, promote, cancel, move, export."""
         FORKS.tell(self._producer)
 
     async def __aenter__(self) -> Self:

@@ -238,9 +238,7 @@ async def totals_of(backend: Backend) -> tuple[int, int]:
 
 async def test_what_was_put_back_can_run(backend: Backend, worker: HandWorker) -> None:
     ids = await add(backend, job(), job(priority=3))
-    for number, (where, job_id) in enumerate(
-        ((State.WAIT, ids[0]), (State.PRIORITIZED, ids[1]))
-    ):
+    for number, (where, job_id) in enumerate(((State.WAIT, ids[0]), (State.PRIORITIZED, ids[1]))):
         await act(backend, "remove", where, [job_id], after=number, keep_ms=KEEP_MS)
 
     await backend.operations.restore(OP, Q, limit=10)
@@ -391,9 +389,7 @@ async def test_retried_jobs_fail_and_are_retried_no_second_time(
     (claimed,) = await worker.claim()
     await worker.ask(outcomes=[outcome(claimed, "failed", reason="again")])
 
-    step = await act(
-        backend, "retry", State.FAILED, [job_id], after=1, ended_until_ms=until_ms
-    )
+    step = await act(backend, "retry", State.FAILED, [job_id], after=1, ended_until_ms=until_ms)
 
     assert step is not None
     assert (step.done, step.refused) == (1, 1)

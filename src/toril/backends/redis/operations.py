@@ -61,7 +61,9 @@ class RedisOperationStore:
         ids = await self._client.call("ZREVRANGE", self._keys.operations, 0, limit - 1)
         return await self._read(ids)
 
-    async def take(self, operation_id: str, holder: str, *, lease_ms: int) -> OperationRecord | None:
+    async def take(
+        self, operation_id: str, holder: str, *, lease_ms: int
+    ) -> OperationRecord | None:
         taken = await self._client.run(
             script("operation_take"),
             [self._keys.operation(operation_id)],
@@ -71,9 +73,7 @@ class RedisOperationStore:
         )
         return await self.get(operation_id) if taken == 1 else None
 
-    async def end(
-        self, operation_id: str, holder: str, state: OperationState, note: str
-    ) -> bool:
+    async def end(self, operation_id: str, holder: str, state: OperationState, note: str) -> bool:
         fields = ("state", state, "note", note)
         return await self._mark(operation_id, " running ", holder, *fields, ends=True)
 

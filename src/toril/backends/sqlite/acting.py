@@ -74,9 +74,7 @@ def whole_jobs(
     held = held_by(transaction, row.id, numbers, clock) if row.deduplicates else {}
     records = read(transaction, row.name, numbers, clock)
     return [
-        WholeJob(
-            record, log, held.get(number), _children(transaction, number) if row.flows else []
-        )
+        WholeJob(record, log, held.get(number), _children(transaction, number) if row.flows else [])
         for number, record, log in zip(numbers, records, lines, strict=True)
     ]
 

@@ -206,7 +206,9 @@ def _places(transaction: Transaction, found: Sequence[JobKey]) -> str:
     return msgspec.json.encode(places).decode()
 
 
-def _lined_up(transaction: Transaction, row: QueueRow, found: Sequence[JobKey], before: State) -> int:
+def _lined_up(
+    transaction: Transaction, row: QueueRow, found: Sequence[JobKey], before: State
+) -> int:
     for _, job_id, priority in found:
         row.moved(before, ready_state(priority))
         row.say(EventName.WAITING, job_id, {"prev": before.value})

@@ -57,7 +57,9 @@ class SqliteOperationStore:
 
         return await self._reader.ask(question)
 
-    async def take(self, operation_id: str, holder: str, *, lease_ms: int) -> OperationRecord | None:
+    async def take(
+        self, operation_id: str, holder: str, *, lease_ms: int
+    ) -> OperationRecord | None:
         def transition(transaction: Transaction) -> OperationRecord | None:
             now_ms = transaction.now_ms
             _expire(transaction)
@@ -69,9 +71,7 @@ class SqliteOperationStore:
 
         return await self._writer.run(transition)
 
-    async def end(
-        self, operation_id: str, holder: str, state: OperationState, note: str
-    ) -> bool:
+    async def end(self, operation_id: str, holder: str, state: OperationState, note: str) -> bool:
         def transition(transaction: Transaction) -> bool:
             return bool(
                 transaction.run(

@@ -95,7 +95,9 @@ class OperationStore(Protocol):
         """Return the newest operations, newest first."""
         ...
 
-    async def take(self, operation_id: str, holder: str, *, lease_ms: int) -> OperationRecord | None:
+    async def take(
+        self, operation_id: str, holder: str, *, lease_ms: int
+    ) -> OperationRecord | None:
         """Drive an operation for so long, or go on doing so. None: it has ended, or another does.
 
         Parameters:
@@ -105,9 +107,7 @@ class OperationStore(Protocol):
         """
         ...
 
-    async def end(
-        self, operation_id: str, holder: str, state: OperationState, note: str
-    ) -> bool:
+    async def end(self, operation_id: str, holder: str, state: OperationState, note: str) -> bool:
         """Note that an operation has ended; return whether this holder still drove it."""
         ...
 
@@ -136,9 +136,9 @@ class OperationStore(Protocol):
         """Change jobs, and note how far the operation has come, in one transition.
 
         Jobs go through what the verb of `Jobs` or `Moving` does to one, with its events; `move` is
-        for jobs of no flow, which keep their ids unless they are taken there: then they get the next
-        number of the queue. The next jobs of schedules are refused, and so are jobs that a worker
-        holds, but for `cancel`.
+        for jobs of no flow, which keep their ids unless they are taken there: then they get the
+        next number of the queue. The next jobs of schedules are refused, and so are jobs that a
+        worker holds, but for `cancel`.
 
         Parameters:
             operation_id: Which.

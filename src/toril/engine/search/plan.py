@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from toril.engine.contract.counts import QueueRecord
@@ -63,6 +63,13 @@ class Stretch:
     until_ms: int | None
     every: bool
     """Every job of it is meant."""
+
+    def ended_until(self, until_ms: int) -> Stretch:
+        """Return the jobs of it that had not ended later; those that have not ended are all in."""
+        if self.state not in FINISHED:
+            return self
+        bound = until_ms if self.until_ms is None else min(until_ms, self.until_ms)
+        return replace(self, until_ms=bound)
 
 
 def looked_up(query: Query) -> list[str] | None:

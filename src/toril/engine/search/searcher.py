@@ -11,7 +11,7 @@ import base64
 import hashlib
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -151,9 +151,10 @@ class Searcher:
             query=str(query), tier=tier_of(query, found), jobs_at_most=most, sentences=told
         )
 
-    def start(self, query: Query) -> Cursor:
-        """Return where a search begins, now."""
-        return Cursor(_digest(query), self._open().clock.now_ms(), "")
+    def start(self, query: Query, now_ms: int | None = None) -> Cursor:
+        """Return where a search begins: now, or as if it were another moment."""
+        now_ms = self._open().clock.now_ms() if now_ms is None else now_ms
+        return Cursor(_digest(query), now_ms, "")
 
     async def queues(self, query: Query) -> list[QueueRecord]:
         """Return the queues in which jobs can be meant, by name."""
@@ -174,6 +175,8 @@ class Searcher:
         room: Callable[[], int],
         oldest_first: bool = False,
         ids_only: bool = False,
+        queues: Sequence[str] | None = None,
+        ended_until_ms: int | None = None,
     ) -> AsyncGenerator[Look]:
         """Go through all that is meant, call by call; the last has no cursor.
 
@@ -183,9 +186,12 @@ class Searcher:
             room: How many jobs the next look may find, from 1.
             oldest_first: Each state from its start.
             ids_only: Where every job is meant, records need only hold ids, not what is stored.
+            queues: Only in these. None: in all where jobs can be meant.
+            ended_until_ms: Pass over jobs that ended later.
         """
         ids = looked_up(query)
-        queues = [one.name for one in await self.queues(query)]
+        if queues is None:
+            queues = [one.name for one in await self.queues(query)]
         if ids is not None:
             async for look in self._by_id(query, start, queues, sorted(ids), room):
                 yield look
@@ -196,6 +202,8 @@ class Searcher:
             if (one.queue, _rank(one.state)) >= (start.queue, _rank(start.state))
         ]
         many = FIRST_LOOK
+        if ended_until_ms is not None:
+            todo = [stretch.ended_until(ended_until_ms) for stretch in todo]
         for index, stretch in enumerate(todo):
             here = (stretch.queue, stretch.state) == (start.queue, start.state)
             place = start.place if here else None
@@ -272,7 +280,7 @@ class Searcher:
         self,
         query: Query,
         start: Cursor,
-        queues: list[str],
+        queues: Sequence[str],
         ids: list[str],
         room: Callable[[], int],
     ) -> AsyncGenerator[Look]:
