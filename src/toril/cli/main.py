@@ -30,6 +30,8 @@ COMMANDS = {
     "workers": ("workers:workers", "List the workers that are alive."),
     "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
     "search": ("search:search", "Find jobs by a line of text, in all queues."),
+    "bulk": ("bulk:bulk", "Retry, remove, promote, cancel, move or export what a search finds."),
+    "operations": ("operations:operations", "List, show, run, cancel and undo bulk operations."),
     "dead": ("dead:dead", "List, show, redrive and remove letters of jobs that failed for good."),
     "schedules": ("schedules:schedules", "List, put, run, pause and remove schedules."),
     "flows": ("flows:flows", "List flows that wait or are stuck; show one as a tree."),

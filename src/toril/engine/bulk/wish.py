@@ -102,7 +102,7 @@ def _fitted(action: Action, terms: tuple[Term, ...]) -> tuple[Term, ...]:
     ]
     wrong = [state for state in left if state not in MAY[action]]
     if wrong or not left:
-        shown = wrong[0] if wrong else "no state"
+        shown = str(wrong[0]) if wrong else "no state"
         raise InvalidOptionError(
             f"query: it finds jobs in {shown!r}, and {action} is for"
             f" {', '.join(MAY[action])}; name one of these, as in state:{MEANT[action][0]}"
