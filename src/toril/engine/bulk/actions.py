@@ -47,7 +47,7 @@ class Bulk:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._store = producer.backend
-        self._operations = producer.operations
+        self._told = producer.operations
         self._driver = Driver(producer.backend, producer.operations)
         self._searcher = Searcher(producer.backend)
 
@@ -234,7 +234,7 @@ class Bulk:
             QueryError: The search cannot be read.
             OSError: The file cannot be written.
         """
-        async with self._operations.doing("bulk.export", query=query, path=str(path)) as doing:
+        async with self._told.doing("bulk.export", query=query, path=str(path)) as doing:
             doing.count = await export_jobs(
                 self._searcher, query, Path(path), max_per_s=max_per_s, progress=progress
             )
@@ -252,11 +252,11 @@ class Bulk:
             limit: How many, 1 to 1,000.
         """
         require(1 <= limit <= 1000, "limit", limit, "an integer from 1 to 1,000")
-        store = self._store().operations
+        operations = self._store().operations
         found = []
-        for record in await store.newest(limit=limit):
+        for record in await operations.newest(limit=limit):
             wish = wish_of(record)
-            steps = await store.steps(record.id, wish.queues)
+            steps = await operations.steps(record.id, wish.queues)
             found.append(operation_info(record, wish, steps))
         return found
 
@@ -318,7 +318,7 @@ class Bulk:
         }
         if target:
             given["to"] = target
-        async with self._operations.doing(f"bulk.{action}", queue, **given):
+        async with self._told.doing(f"bulk.{action}", queue, **given):
             await store.operations.add(operation_id, msgspec.json.encode(wish).decode())
         return BulkOperation(self._producer, self._driver, operation_id)
 

@@ -26,7 +26,7 @@ from toril.engine.search.searcher import Searcher, read_cursor
 
 log = logger("toril.operator")
 
-LEASE_MS = 10_000
+LEASE_MS = 5_000
 RENEW_S = 0.25
 """Between two looks whether somebody wants it to end, which renew the lease as well."""
 FIRST_CHUNK = 100
@@ -61,7 +61,7 @@ class Driver:
             operations: Told of each operation that has ended.
         """
         self._open = open_store
-        self._operations = operations
+        self._told = operations
         self._searcher = Searcher(open_store)
 
     async def drive(self, operation_id: str, *, progress: Progress | None = None) -> bool:
@@ -70,13 +70,13 @@ class Driver:
         Raises:
             BackendError: The store does not answer. The operation can be driven again.
         """
-        store = self._open().operations
+        operations = self._open().operations
         holder = f"{new_worker_id()}-{secrets.token_hex(4)}"
-        record = await store.take(operation_id, holder, lease_ms=LEASE_MS)
+        record = await operations.take(operation_id, holder, lease_ms=LEASE_MS)
         if record is None:
             return False
         wish = wish_of(record)
-        steps = await store.steps(operation_id, wish.queues)
+        steps = await operations.steps(operation_id, wish.queues)
         drive = _Drive(self._open(), self._searcher, record, wish, holder, steps, progress)
         state: OperationState
         try:
@@ -87,10 +87,10 @@ class Driver:
             raise
         except TorilError as error:
             state, note = "failed", str(error)
-        if not await store.end(operation_id, holder, state, note):
+        if not await operations.end(operation_id, holder, state, note):
             return False
         with acting(wish.actor, wish.reason):
-            async with self._operations.doing(
+            async with self._told.doing(
                 "bulk.ended",
                 operation=operation_id,
                 action=wish.action,
@@ -116,7 +116,7 @@ class _Drive:
         progress: Progress | None,
     ) -> None:
         self._backend = backend
-        self._store = backend.operations
+        self._operations = backend.operations
         self._searcher = searcher
         self._record = record
         self._wish = wish
@@ -197,7 +197,7 @@ class _Drive:
     ) -> None:
         before = self.steps[index]
         began_s = time.monotonic()
-        now = await self._store.step(
+        now = await self._operations.step(
             self._record.id, queue, after=before.version, place=place, looked_at=looked_at, act=act
         )
         if now is None:
@@ -232,7 +232,7 @@ class _Drive:
     async def _renew(self) -> None:
         if time.monotonic() < self._renew_at_s:
             return
-        taken = await self._store.take(self._record.id, self._holder, lease_ms=LEASE_MS)
+        taken = await self._operations.take(self._record.id, self._holder, lease_ms=LEASE_MS)
         if taken is None:
             raise _LostError
         self._cancelled = taken.wanted == "cancel"

@@ -24,7 +24,7 @@ class BulkOperation:
     def __init__(self, producer: Producer, driver: Driver, operation_id: str) -> None:
         self.id = operation_id
         self._store = producer.backend
-        self._operations = producer.operations
+        self._told = producer.operations
         self._driver = driver
 
     async def info(self) -> OperationInfo:
@@ -65,7 +65,7 @@ class BulkOperation:
             InvalidOptionError: There is no such operation.
         """
         await self._record()
-        async with self._operations.doing("bulk.cancel", operation=self.id) as doing:
+        async with self._told.doing("bulk.cancel", operation=self.id) as doing:
             doing.changed = await self._store().operations.want_cancelled(self.id)
         return doing.changed
 
@@ -91,13 +91,13 @@ class BulkOperation:
                 f"operation {self.id!r} still runs: cancel it first (toril operations cancel"
                 f" {self.id})"
             )
-        store = self._store().operations
+        operations = self._store().operations
         restored = taken = 0
-        async with self._operations.doing("bulk.undo", operation=self.id) as doing:
+        async with self._told.doing("bulk.undo", operation=self.id) as doing:
             for queue in wish.queues:
                 more = True
                 while more:
-                    done = await store.restore(self.id, queue, limit=RESTORE_CHUNK)
+                    done = await operations.restore(self.id, queue, limit=RESTORE_CHUNK)
                     restored += done.restored
                     taken += done.taken
                     more = done.more
@@ -107,7 +107,7 @@ class BulkOperation:
                     await asyncio.sleep(0)
             doing.changed = restored > 0
             if restored:
-                await store.mark_undone(self.id, f"{restored:,} put back, {taken:,} ids taken")
+                await operations.mark_undone(self.id, f"{restored:,} put back, {taken:,} ids taken")
         return OperationUndone(restored=restored, taken=taken)
 
     async def _record(self) -> tuple[OperationRecord, Wish]:

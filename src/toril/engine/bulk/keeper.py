@@ -21,8 +21,8 @@ LOOKED_AT = 50
 class OperationKeeper:
     """The loop of one process that drives what nobody drives."""
 
-    def __init__(self, store: OperationStore, driver: Driver) -> None:
-        self._store = store
+    def __init__(self, operations: OperationStore, driver: Driver) -> None:
+        self._operations = operations
         self._driver = driver
 
     async def run(self) -> None:
@@ -40,7 +40,7 @@ class OperationKeeper:
     async def look(self) -> int:
         """Drive what nobody drives; return how many were driven to their end."""
         driven = 0
-        for record in await self._store.newest(limit=LOOKED_AT):
+        for record in await self._operations.newest(limit=LOOKED_AT):
             if record.state == "running" and not record.driven:
                 driven += await self._driver.drive(record.id)
         return driven
