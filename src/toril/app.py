@@ -371,6 +371,7 @@ class App(TaskMaker, StoreAccess):
             timezone=self.settings.timezone,
             version=self.version,
             life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
+            operations=self._producer.operations,
         )
 
     def claims(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -35,7 +37,10 @@ from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
 
 if TYPE_CHECKING:
+    from toril.engine.bulk.actions import Bulk
     from toril.engine.migration import QueueMove
+    from toril.engine.search.found import SearchPage, SearchPlan
+    from toril.engine.search.searcher import Searcher
 
 T = TypeVar("T")
 
@@ -137,6 +142,56 @@ class StoreAccess:
         """
         name = check_existing_queue_name(queue)
         return DeadLetterQueue(self._producer, self._registry, name)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        budget: float | timedelta = 2.0,
+        progress: Progress | None = None,
+    ) -> SearchPage:
+        """Return a page of the jobs that a text asks for, such as `state:failed error~timeout`.
+
+        It looks in short calls, and returns what it has found once its time is up. A job that stays
+        in its state is never missed.
+
+        Parameters:
+            query: What to look for; the grammar is on the page "Search".
+            cursor: `SearchPage.next` of the page before, of the same search.
+            limit: How many jobs, 1 to 1,000. There may be fewer although `next` is set.
+            budget: How long to look, in seconds or as a timedelta.
+            progress: Told how many jobs were looked at so far.
+
+        Raises:
+            QueryError: The text cannot be read; the message says where, and what would do.
+            InvalidOptionError: The cursor is none, or another search's.
+        """
+        return await self._searcher.page(
+            query, cursor=cursor, limit=limit, budget=budget, progress=progress
+        )
+
+    async def explain_search(self, query: str) -> SearchPlan:
+        """Return what a search will cost; no job is looked at.
+
+        Raises:
+            QueryError: The text cannot be read; the message says where, and what would do.
+        """
+        return await self._searcher.plan(query)
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        from toril.engine.search.searcher import Searcher
+
+        return Searcher(self._store.get)
+
+    @cached_property
+    def bulk(self) -> Bulk:
+        """Operations on many jobs: retry, remove, promote, cancel, move, export."""
+        from toril.engine.bulk.actions import Bulk
+
+        return Bulk(self._producer)
 
     async def queues(self, *, search: bool = False) -> list[QueueInfo]:
         """Return all queues that the store has on its list, by name.

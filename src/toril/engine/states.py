@@ -139,6 +139,13 @@ TRANSITIONS: tuple[Transition, ...] = (
             Transition(state, None, "migrate", None, "it goes to another store"),
         )
     ),
+    *_ready(None, "undo", "its removal is undone"),
+    Transition(None, State.DELAYED, "undo", "delayed", "its removal is undone"),
+    *(Transition(None, state, "undo", None, "its removal is undone") for state in FINISHED),
+    *(Transition(state, None, "move", "removed", "it goes to another queue") for state in LOOSE),
+    *_ready(None, "move", "it comes from another queue"),
+    Transition(None, State.DELAYED, "move", "delayed", "it comes from another queue"),
+    *(Transition(None, state, "move", None, "it comes from another queue") for state in FINISHED),
     *(
         Transition(state, None, "trim", None, "its keep policy says so")
         for state in (State.COMPLETED, State.FAILED)

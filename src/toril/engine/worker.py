@@ -20,6 +20,7 @@ from toril.core.checks import require
 from toril.core.errors import BackendError, InvalidOptionError
 from toril.core.ids import new_worker_id
 from toril.core.loggers import logger
+from toril.engine.bulk.keeper import OperationKeeper
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.executor import Executor
@@ -39,6 +40,7 @@ from toril.engine.letter_writer import LetterWriter
 from toril.engine.life_cycle import LifeCycle
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
+from toril.engine.operations import Operations
 from toril.engine.outbox import Outbox
 from toril.engine.outcome_hooks import OutcomeHooks
 from toril.engine.registration import Registration
@@ -77,10 +79,12 @@ class Worker:
         timezone: str = "UTC",
         version: str | None = None,
         life_cycle: LifeCycle | None = None,
+        operations: Operations | None = None,
     ) -> None:
         self.id = new_worker_id()
         self._version = version
         self._life_cycle = life_cycle
+        self._operations = operations or Operations(hooks or Hooks())
         self._has_run = False
         self.options = options
         self._backend = backend
@@ -355,6 +359,7 @@ class Worker:
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
         letter_keeper = LetterKeeper(self._backend, options.queues, told=letter_hooks.added)
+        operation_keeper = OperationKeeper(self._backend, self._operations)
         if self._quiet or self._paused:
             self._take_no_more()
         keeper.start()
@@ -364,6 +369,7 @@ class Worker:
             asyncio.create_task(self._schedules.run(), name="toril-schedules"),
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
             asyncio.create_task(letter_keeper.run(), name="toril-letters"),
+            asyncio.create_task(operation_keeper.run(), name="toril-operations"),
             asyncio.create_task(watching, name="toril-watchdog"),
         ]
         try:
