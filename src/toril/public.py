@@ -50,6 +50,9 @@ from toril.engine.flow_tree import FlowProgress as FlowProgress
 from toril.engine.flows import Flow as Flow
 from toril.engine.flows import Flows as Flows
 from toril.engine.handle import Job as Job
+from toril.engine.history import Durations as Durations
+from toril.engine.history import HistoryPoint as HistoryPoint
+from toril.engine.history import HistorySeries as HistorySeries
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo
 from toril.engine.info import JobInfo as JobInfo

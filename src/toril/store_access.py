@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.flow_stuck import flow_findings
 from toril.engine.flows import Flows
+from toril.engine.history import HistorySeries, series
 from toril.engine.hooks import Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.letter_rules import check_rules
@@ -124,6 +126,42 @@ class StoreAccess:
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive, oldest first."""
         return [WorkerInfo.from_record(record) for record in await self.backend().workers.list()]
+
+    async def history(
+        self,
+        queue: str,
+        *,
+        task: str | None = None,
+        since: datetime | float | timedelta | None = None,
+        until: datetime | None = None,
+        step: float | timedelta | None = None,
+    ) -> HistorySeries:
+        """Return what a queue did: outcomes, waits and runs, as a series of points.
+
+        The store keeps minutes for 7 days, hours for 90 days and days (UTC) for two years.
+
+        Parameters:
+            queue: Which.
+            task: Only this task. Default: all of them.
+            since: A moment, or how long ago, in seconds. Default: 6 hours before the end.
+            until: A moment. Default: now.
+            step: How long a point is: whole minutes, in seconds. Steps of whole hours and days
+                reach further back. Default: one that gives at most some 200 points.
+
+        Raises:
+            InvalidOptionError: A moment has no time zone, the span is empty, or the step is no
+                whole number of minutes or too short for so long ago.
+        """
+        backend = self.backend()
+        return await series(
+            backend.history,
+            check_existing_queue_name(queue),
+            now_ms=backend.clock.now_ms(),
+            task=task,
+            since=since,
+            until=until,
+            step=step,
+        )
 
     async def prometheus(self) -> str:
         """Return the figures of all queues as text for Prometheus, such as for a web page of it.

@@ -58,6 +58,7 @@ QUEUE_VERBS: list[tuple[str, Callable[[Queue], Awaitable[object]], dict[str, Any
         None,
     ),
     ("hold", lambda q: q.hold(1.5), {"duration_s": 1.5}, None),
+    ("set_history", lambda q: q.set_history(False), {"kept": False}, None),
     ("set_events", lambda q: q.set_events("none"), {"told": "none"}, None),
     ("set_dead_letter", lambda q: q.set_dead_letter("dead"), {"dead_letter": "dead"}, None),
     (

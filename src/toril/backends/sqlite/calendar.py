@@ -70,6 +70,20 @@ def believed_ms(transaction: Transaction) -> int:
     return now_ms
 
 
+def dated_ms(transaction: Transaction) -> int:
+    """Return the moment under which a transition writes history.
+
+    It is the believed one, so that a wrong calendar writes no history into the future. The file is
+    asked only if the calendar has jumped, and every ten minutes.
+    """
+    offset_ms, kept = transaction.now_ms - transaction.steady_ms, transaction.kept
+    jumped = abs(offset_ms - kept.get("calendar offset", 0)) > SLACK_MS
+    if transaction.is_time("calendar", AGAIN_MS) or jumped:
+        kept["calendar offset"] = offset_ms
+        kept["believed offset"] = believed_ms(transaction) - transaction.steady_ms
+    return transaction.steady_ms + kept["believed offset"]
+
+
 def note_calendar(connection: apsw.Connection, clock: Clock) -> None:
     """Note this process's calendar when it opens the file.
 

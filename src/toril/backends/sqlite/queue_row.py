@@ -44,6 +44,7 @@ SETTINGS = (
     "told",
     "deduplicates",
     "flows",
+    "history",
 )
 """Columns that a transaction may change, in the order of `queue_get.sql` and `queue_save.sql`."""
 
@@ -78,6 +79,8 @@ class QueueRow:
     """Whether one of its jobs holds, or has ever held, a de-duplication id."""
     flows: int
     """Whether one of its jobs has a parent or children, or once had."""
+    history: int
+    """Whether the queue's history is written."""
     untold: frozenset[EventName]
     """Events that the queue does not emit: the other side of `told`."""
 

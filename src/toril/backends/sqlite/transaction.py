@@ -6,7 +6,7 @@ before the commit, however many transitions it has run.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import msgspec
@@ -16,6 +16,9 @@ from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
+
+if TYPE_CHECKING:
+    from toril.backends.sqlite.tallies import Tallies
 
 EVENTS_KEPT = 10_000
 """About how many events a queue keeps, as BullMQ's default (spec, section 1.3)."""
@@ -42,6 +45,7 @@ class Transaction:
         "readied",
         "spoke",
         "steady_ms",
+        "tallies",
     )
 
     def __init__(
@@ -66,9 +70,21 @@ class Transaction:
         """Something may be claimable now that was not."""
         self.spoke = False
         """There are new events."""
+        self.tallies: Tallies | None = None
+        """Attempts that have ended in it, for the history. None: there are none."""
         self._queues: dict[str, QueueRow] = {}
         self._job_number = self._ticket = 0
         self._started = (0, 0)
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Return numbers that this process keeps from one transaction to the next."""
+        return self._last_times
+
+    @property
+    def task_names(self) -> dict[int, set[str]]:
+        """Return the names that this process tells apart in the history, by queue."""
+        return self._remembered.task_names
 
     @property
     def boot(self) -> int:
@@ -124,6 +140,10 @@ class Transaction:
             self.run("deduplications_forget", queue.id)
         self.run("dead_letter_forget", queue.id)
         self.run("schedules_forget", queue.id)
+        if self.tallies is not None:
+            self.tallies.forget(queue.id)
+        self.run("history_open_forget", queue.id)
+        self.run("history_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:
@@ -158,6 +178,8 @@ class Transaction:
 
     def flush(self) -> None:
         """Write what was gathered. Once before the commit, and before a read in between."""
+        if self.tallies is not None:
+            self.tallies.write(self)
         if (self._job_number, self._ticket) != self._started:
             self._started = (self._job_number, self._ticket)
             self.run("counters_save", *self._started)

@@ -25,6 +25,7 @@ from toril.engine.contract.dispatch import (
 )
 from toril.engine.contract.events import Events
 from toril.engine.contract.flows import Flows, NewNode
+from toril.engine.contract.history import History, HistoryRow, Level
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
@@ -49,8 +50,11 @@ __all__ = [
     "Flows",
     "Health",
     "HeldJob",
+    "History",
+    "HistoryRow",
     "JobFilter",
     "Jobs",
+    "Level",
     "Lifecycle",
     "Limits",
     "Logs",
@@ -84,6 +88,7 @@ class Backend:
     workers: Workers
     lifecycle: Lifecycle
     flows: Flows
+    history: History
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

@@ -32,7 +32,12 @@ leave_state(queue, id, state)
 redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
 redis.call('HDEL', key, 'defa', 'toril:cancel')
 note_problem(queue, count_finished, queue, 'failed', 1, tonumber(ARGV[4]))
-local facts = redis.call('HMGET', key, 'parent', 'deid')
+local facts = redis.call('HMGET', key, 'parent', 'deid', 'name')
+if queue.history and facts[3] then
+  local counts = {}
+  tally(counts, queue, 1, -1, facts[3])
+  note_problem(queue, write_tally, queue, counts)
+end
 if facts[1] then despite_damage(tell_parent_failed, queue, id, facts[1], reason) end
 if facts[2] then despite_damage(free_deduplication, queue, id, facts[2]) end
 emit(queue, 'failed', 'jobId', id, 'failedReason', reason, 'prev', state)

@@ -4,14 +4,14 @@
 --   metas...     hash    <prefix>:<queue>:meta; all other keys of a queue share its beginning
 -- ARGV
 --   frozen_ms    int     epoch milliseconds in tests; empty: the server's time
---   request      json    token, worker, room, points, lost_tokens, claims (`requests.py`,
+--   request      json    token, worker, room, points, lost_tokens, claims, waits (`requests.py`,
 --                        _Request, _Claim); a queue is its place among the keys, from 1
 --   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
 -- RETURNS
 --   {places of outcomes that came too late (from 1), claims, wait_ms or nil, and if anything is wrong
 --   with a queue: {queue, text} of each}
 --   a claim: {queue, token, started_ms, jobs}; a job of it: {name, data, opts, ats, atm, timestamp,
---   defa, id}; wait_ms: in so many milliseconds more may be claimable
+--   defa, ready, id}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
 --   deduplicated removed waiting-children
@@ -19,7 +19,7 @@
 --   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
 local token, worker, room, points = request.token, request.worker, request.room, request.points
-local lost_tokens, claims = request.lost_tokens, request.claims
+local lost_tokens, claims, waits = request.lost_tokens, request.claims, request.waits
 
 local opened = {}
 local function queues(place)
@@ -37,7 +37,7 @@ for index = 3, #ARGV, 5 do
   end
   table.insert(by_queue[queue], {
     place = place, id = ARGV[index + 1], token = ARGV[index + 2], text = ARGV[index + 3],
-    more_text = ARGV[index + 4],
+    more_text = ARGV[index + 4], wait_ms = waits[place],
   })
 end
 

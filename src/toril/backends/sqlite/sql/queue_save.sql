@@ -18,6 +18,7 @@
 --   told                   text
 --   deduplicates           int
 --   flows                  int
+--   history                int
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
@@ -48,6 +49,7 @@ UPDATE queues
        told = :told,
        deduplicates = :deduplicates,
        flows = :flows,
+       history = :history,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,

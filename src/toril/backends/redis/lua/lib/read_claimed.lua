@@ -2,5 +2,5 @@
 local function read_claimed(queue, id)
   -- The last one only makes room for the id: a table that grows costs as much as a command.
   return redis.call('HMGET', queue.base .. id, 'name', 'data', 'opts', 'ats', 'atm', 'timestamp',
-    'defa', 'name')
+    'defa', 'toril:ready', 'name')
 end

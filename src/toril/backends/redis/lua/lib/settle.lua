@@ -74,7 +74,8 @@ end
 -- `round` is what is gathered of all.
 local function settle_one(round, job)
   local queue, more = round.queue, job.more
-  local facts = redis.call('HMGET', job.key, 'name', 'parent', 'deid', 'defa', 'toril:cancel')
+  local facts = redis.call('HMGET', job.key, 'name', 'parent', 'deid', 'defa', 'toril:cancel',
+    'processedOn')
   if not facts[1] or not round.left[job.id] then return false end
   round.left[job.id] = nil
   if more.line then rarely().remember_attempt(queue, job.id, more.line, queue.now_ms) end
@@ -89,7 +90,12 @@ local function settle_one(round, job)
       round.promoted = true
     end
     local why = rarely().go_on_later(queue, job, facts)
-    if not why then return true end
+    if not why then
+      if kind == 'retried' and queue.history then 
+        tally(round.tally, queue, 2, job.wait_ms, facts[1], facts[6])
+      end
+      return true
+    end
     kind, reason = 'failed', why
   end
   settle_meta(queue)
@@ -109,6 +115,9 @@ local function settle_one(round, job)
     done[#done + 1] = job.id
   end
   round.many[kind] = round.many[kind] + 1
+  if queue.history then
+    tally(round.tally, queue, kind == 'completed' and 0 or 1, job.wait_ms, facts[1], facts[6])
+  end
   round.policy[kind] = more
   if follow_ups then
     rarely().add_follow_ups(round, follow_ups)
@@ -159,6 +168,7 @@ local function settle(queue, outcomes, again, points, queues, too_late)
     queue = queue, queues = queues, points = points, left = left,
     guarded = has_children(queue, held, ids), done = { completed = {}, failed = {} },
     policy = {}, many = { completed = 0, failed = 0 }, promoted = false, at = 0,
+    tally = {},
   }
   repeat
     local settled, problem = pcall(settle_each, round, held, too_late)
@@ -168,6 +178,7 @@ local function settle(queue, outcomes, again, points, queues, too_late)
     end
   until settled
   put_in_order(round)
+  if next(round.tally) then note_problem(queue, write_tally, queue, round.tally) end
   if #held > 0 and queue.concurrency then wake(queue) end  -- a place became free
   return round.many.completed + round.many.failed
 end

@@ -62,7 +62,7 @@ local function start(queue, id, token, lease_end, worker)
     redis.call('HSET', key, 'processedOn', queue.now, 'ats', attempt, 'pb', worker)
   end
   emit(queue, 'active', 'jobId', id, 'prev', 'waiting')
-  job[4], job[8] = attempt, id
+  job[4], job[9] = attempt, id
   return job
 end
 
