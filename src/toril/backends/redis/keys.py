@@ -26,8 +26,8 @@ with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 
 `<prefix>:<queue>:toril:history` is a hash of the minutes that are open, as `lua/lib/tally.lua`
 counts them. `<prefix>:<queue>:toril:history:<m, h or d>:<number>` are hashes of the minutes, hours
-and days that are over (`lua/lib/add_history.lua`), `…:blocks` is a zset of these hashes, `…:ever` a hash of
-totals, and `…:calendar` one of what the server's calendar was.
+and days that are over (`lua/lib/add_history.lua`), `…:blocks` a zset of these hashes, `…:ever` a
+hash of totals, and `…:calendar` one of what the server's calendar was.
 
 `<prefix>:<queue>:toril:stalled` are, during a sweep, the marks of the one before, where Bull 4 is.
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong

@@ -58,12 +58,12 @@ def claimed(
             0 if made is None else whole(made),
             whole(timestamp),
             failure,
-            None if ready is None else _ready_ms(ready, whole(started)),
+            _ready_ms(ready[0], whole(started)) if ready else None,
             queue,
             token,
             started_ms,
         )
-        for name, data, opts, started, made, timestamp, failure, ready, job_id in rows
+        for name, data, opts, started, made, timestamp, failure, job_id, *ready in rows
     ]
 
 

@@ -85,9 +85,9 @@ def exchange(
     """Return the arguments of `exchange.lua` after the time."""
     claims = [_claim(claim, places) for claim in exchange.claims]
     arguments: list[str | int] = [""]
-    waits: list[int] = []
+    runs: list[int] = []
     for outcome in exchange.outcomes:
-        waits.append(outcome.waited_ms)
+        runs += (outcome.waited_ms, outcome.started_ms)
         completed = outcome.kind == "completed"
         arguments += (
             places.of(outcome.queue),
@@ -107,7 +107,7 @@ def exchange(
         points=points,
         lost_tokens=lost_tokens,
         claims=claims,
-        waits=waits,
+        runs=runs,
     )
     arguments[0] = _encode(request).decode()
     return arguments
@@ -371,5 +371,6 @@ class _Request(msgspec.Struct, kw_only=True, gc=False):
     """Minutes of metrics to keep; 0: none."""
     lost_tokens: Sequence[str]
     claims: list[_Claim]
-    waits: list[int]
-    """For each outcome, how long its job has waited, in ms. -1: not known."""
+    runs: list[int]
+    """Two for each outcome: how long its job had waited, in ms (-1: not known), and when it was
+    started."""

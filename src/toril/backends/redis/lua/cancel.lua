@@ -34,9 +34,7 @@ redis.call('HDEL', key, 'defa', 'toril:cancel')
 note_problem(queue, count_finished, queue, 'failed', 1, tonumber(ARGV[4]))
 local facts = redis.call('HMGET', key, 'parent', 'deid', 'name')
 if queue.history and facts[3] then
-  local counts = {}
-  tally(counts, queue, 1, -1, facts[3])
-  note_problem(queue, write_tally, queue, counts)
+  note_problem(queue, tally, queue, { 1, 1, facts[3] }, {})
 end
 if facts[1] then despite_damage(tell_parent_failed, queue, id, facts[1], reason) end
 if facts[2] then despite_damage(free_deduplication, queue, id, facts[2]) end
