@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from toril.core.checks import require
 from toril.core.clock import epoch_ms, moment
@@ -81,6 +81,17 @@ class Durations:
                 return end_s
         return None
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON values: count, mean, percentiles and the longest."""
+        return {
+            "count": self.count,
+            "mean_s": self.mean_s,
+            "p50_s": self.p50_s,
+            "p95_s": self.p95_s,
+            "p99_s": self.p99_s,
+            "longest_s": self.longest_s,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPoint:
@@ -101,6 +112,18 @@ class HistoryPoint:
     """The greatest age that the next job in line was seen with, about once a minute. None: none
     waited, no worker was there to look, or the series is of one task."""
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON values: moments as ISO texts, durations by their percentiles."""
+        return {
+            "at": self.at.isoformat(),
+            "completed": self.completed,
+            "failed": self.failed,
+            "retried": self.retried,
+            "wait": self.wait.plain(),
+            "run": self.run.plain(),
+            "oldest_waiting_s": self.oldest_waiting_s,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySeries:
@@ -116,6 +139,17 @@ class HistorySeries:
     """One for each step, oldest first, also where nothing happened."""
     total: HistoryPoint
     """All of them together."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON values, as for a web page."""
+        return {
+            "queue": self.queue,
+            "task": self.task,
+            "step_s": self.step_s,
+            "tasks": self.tasks,
+            "total": self.total.plain(),
+            "points": [point.plain() for point in self.points],
+        }
 
 
 async def series(
