@@ -10,6 +10,7 @@ import msgspec
 from toril.backends.sqlite.calendar import dated_ms
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
+from toril.backends.sqlite.tallies import cells_of, spill
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.engine.contract.history import MINUTE_MS, HistoryRow, Level
@@ -46,7 +47,8 @@ class SqliteHistory:
             rows = view.run("queue_get", queue)
             if not rows:
                 return []
-            queue_id = QueueRow(rows[0]).id
+            row = QueueRow(rows[0])
+            queue_id = row.id
             found = [
                 HistoryRow(start_ms, task, unpacked(text))
                 for start_ms, task, text in view.run(
@@ -54,7 +56,11 @@ class SqliteHistory:
                 )
             ]
             minutes = since_ms // MINUTE_MS, -(-until_ms // MINUTE_MS)
-            return found + _open(view.run("history_open_read", queue_id, *minutes))
+            counts = view.run("history_open_read", queue_id, *minutes)
+            cells = cells_of(row)
+            if minutes[0] <= cells.minute < minutes[1]:
+                counts += [(cells.minute, *each) for each in cells]
+            return sorted(found + _open(counts), key=lambda row: (row.start_ms, row.task))
 
         return await self._reader.ask(question)
 
@@ -79,6 +85,8 @@ def roll_up(transaction: Transaction, limit: int) -> bool:
     """Add counts of minutes that are over to their periods; return whether there are more."""
     now_ms = dated_ms(transaction)
     minute = now_ms // MINUTE_MS
+    for name in transaction.queue_names():
+        spill(transaction, transaction.queue(name), minute)
     transaction.flush()
     rows = transaction.run("history_closed", minute, limit)
     tallies: dict[tuple[int, int, str], Tally] = {}

@@ -45,6 +45,7 @@ SETTINGS = (
     "deduplicates",
     "flows",
     "history",
+    "open_counts",
 )
 """Columns that a transaction may change, in the order of `queue_get.sql` and `queue_save.sql`."""
 
@@ -54,7 +55,7 @@ _settings_of = attrgetter(*SETTINGS)
 class QueueRow:
     """One queue as the transaction sees and changes it."""
 
-    __slots__ = ("counts", "events", "id", "name", "saved", "untold", *SETTINGS)
+    __slots__ = ("cells", "counted", "counts", "events", "id", "name", "saved", "untold", *SETTINGS)
 
     id: int
     name: str
@@ -81,6 +82,8 @@ class QueueRow:
     """Whether one of its jobs has a parent or children, or once had."""
     history: int
     """Whether the queue's history is written."""
+    open_counts: str
+    """Counts of one minute on their way to the history (`tallies.py`)."""
     untold: frozenset[EventName]
     """Events that the queue does not emit: the other side of `told`."""
 
@@ -93,6 +96,10 @@ class QueueRow:
         self.choose(self.told)
         self.counts: dict[State, int] = dict(zip(COUNTED, row[ends:], strict=True))
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
+        self.cells: Any = None
+        """`open_counts`, read; None: not yet."""
+        self.counted = False
+        """Whether `cells` has what `open_counts` lacks."""
         self.saved = self.settings()
         """The settings and counts that the file has."""
 

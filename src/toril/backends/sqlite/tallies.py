@@ -1,10 +1,13 @@
-"""Counts attempts that have ended, for the history: one row for each kind of them a transaction.
+"""Counts attempts that have ended, for the history.
 
-What becomes of the rows: `history.py`.
+The counts of a minute lie in the row of their queue, which each outcome writes anyway, so that the
+history costs no statement and no page of its own. When the minute is over, or there are many, they
+go to the table `history_open`. What becomes of them there: `history.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,42 +22,63 @@ if TYPE_CHECKING:
     from toril.backends.sqlite.transaction import Transaction
 
 COMPLETED, FAILED, RETRIED = range(len(OUTCOMES))
+MOST_CELLS = 24
+"""Different counts that the row of a queue holds: some 600 bytes."""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(list[Any])
 
 
-class Tallies:
-    """The counts of one transaction that are not written yet."""
+class Cells:
+    """The counts in the row of one queue."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_index", "_stored")
 
-    def __init__(self) -> None:
-        self._counts: dict[tuple[int, str, int], list[int]] = {}
-        """Queue, task and cell to how many, and the sums of their waits and runs in ms."""
+    def __init__(self, text: str) -> None:
+        """Read `open_counts`."""
+        self._stored: list[Any] = _DECODER.decode(text) if text else [0]
+        self._index: dict[tuple[str, int], list[Any]] = {
+            (row[0], row[1]): row for row in self._stored[1:]
+        }
 
-    def add(self, queue_id: int, task: str, cell: int, wait_ms: int, run_ms: int) -> None:
+    @property
+    def minute(self) -> int:
+        """Whose counts these are."""
+        return int(self._stored[0])
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return iter(self._stored[1:])
+
+    def begin(self, minute: int) -> None:
+        """Empty it, for another minute."""
+        self._stored = [minute]
+        self._index.clear()
+
+    def add(self, task: str, cell: int, wait_ms: int, run_ms: int) -> None:
         """Count one attempt."""
-        found = self._counts.get((queue_id, task, cell))
-        if found is None:
-            self._counts[queue_id, task, cell] = [1, wait_ms, run_ms]
+        row = self._index.get((task, cell))
+        if row is None:
+            row = self._index[task, cell] = [task, cell, 1, wait_ms, run_ms]
+            self._stored.append(row)
         else:
-            found[0] += 1
-            found[1] += wait_ms
-            found[2] += run_ms
+            row[2] += 1
+            row[3] += wait_ms
+            row[4] += run_ms
 
-    def forget(self, queue_id: int) -> None:
-        """Drop the counts of a queue that goes."""
-        self._counts = {key: row for key, row in self._counts.items() if key[0] != queue_id}
+    def text(self) -> str:
+        """Return what is stored."""
+        return _ENCODER.encode(self._stored).decode() if self._index else ""
 
-    def write(self, transaction: Transaction) -> None:
-        """Write the counts into the minute of now."""
-        if not self._counts:
-            return
-        minute = dated_ms(transaction) // MINUTE_MS
-        rows: list[tuple[Any, ...]] = [(*key, *row) for key, row in self._counts.items()]
-        self._counts = {}
-        if len(rows) == 1:  # a worker of one slot: no JSON
-            transaction.run("history_count_one", minute, *rows[0])
-        else:
-            transaction.run("history_count", minute, msgspec.json.encode(rows).decode())
+
+def cells_of(row: QueueRow) -> Cells:
+    """Return the counts in the row of a queue."""
+    cells: Cells | None = row.cells
+    if cells is None:
+        cells = row.cells = Cells(row.open_counts)
+    return cells
 
 
 def count(transaction: Transaction, row: QueueRow, place: int, outcome: Finished) -> None:
@@ -66,7 +90,8 @@ def count(transaction: Transaction, row: QueueRow, place: int, outcome: Finished
     wait_ms, run_ms = outcome.waited_ms, transaction.now_ms - outcome.started_ms
     if run_ms < 0:  # the calendar was put back
         run_ms = 0
-    _add(transaction, row, outcome.name, cell_of(place, wait_ms, run_ms), max(0, wait_ms), run_ms)
+    cell = cell_of(place, wait_ms, run_ms)
+    _add(transaction, row, outcome.name, cell, wait_ms if wait_ms > 0 else 0, run_ms)
 
 
 def count_unrun(transaction: Transaction, row: QueueRow, task: str) -> None:
@@ -74,12 +99,26 @@ def count_unrun(transaction: Transaction, row: QueueRow, task: str) -> None:
     _add(transaction, row, task, cell_of(FAILED, -1, -1), 0, 0)
 
 
+def spill(transaction: Transaction, row: QueueRow, minute: int | None = None) -> None:
+    """Move the counts of a queue's row to the table; those of `minute` may stay."""
+    cells = cells_of(row)
+    if len(cells) and cells.minute != minute:
+        counts = _ENCODER.encode([(row.id, *each) for each in cells]).decode()
+        transaction.run("history_count", cells.minute, counts)
+        cells.begin(cells.minute)
+        row.open_counts = ""
+
+
 def _add(
     transaction: Transaction, row: QueueRow, task: str, cell: int, wait_ms: int, run_ms: int
 ) -> None:
-    tallies = transaction.tallies
-    if tallies is None:
-        tallies = transaction.tallies = Tallies()
+    minute = transaction.minute
+    if minute is None:
+        minute = transaction.minute = dated_ms(transaction) // MINUTE_MS
+    cells = cells_of(row)
+    if cells.minute != minute or len(cells) > MOST_CELLS:
+        spill(transaction, row)
+        cells.begin(minute)
     names = transaction.task_names.get(row.id)
     if names is None:
         names = transaction.task_names[row.id] = {OTHERS}
@@ -88,4 +127,5 @@ def _add(
             names.add(task)
         else:
             task = OTHERS
-    tallies.add(row.id, task, cell, wait_ms, run_ms)
+    cells.add(task, cell, wait_ms, run_ms)
+    row.counted = True

@@ -6,7 +6,7 @@ before the commit, however many transitions it has run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 import msgspec
@@ -16,9 +16,6 @@ from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.remembered import Remembered
 from toril.backends.sqlite.statements import statement
 from toril.core.clock import Clock
-
-if TYPE_CHECKING:
-    from toril.backends.sqlite.tallies import Tallies
 
 EVENTS_KEPT = 10_000
 """About how many events a queue keeps, as BullMQ's default (spec, section 1.3)."""
@@ -41,11 +38,11 @@ class Transaction:
         "_started",
         "_ticket",
         "at_once",
+        "minute",
         "now_ms",
         "readied",
         "spoke",
         "steady_ms",
-        "tallies",
     )
 
     def __init__(
@@ -70,8 +67,8 @@ class Transaction:
         """Something may be claimable now that was not."""
         self.spoke = False
         """There are new events."""
-        self.tallies: Tallies | None = None
-        """Attempts that have ended in it, for the history. None: there are none."""
+        self.minute: int | None = None
+        """The minute since 1970 in which the history counts. None: nothing was counted yet."""
         self._queues: dict[str, QueueRow] = {}
         self._job_number = self._ticket = 0
         self._started = (0, 0)
@@ -140,8 +137,6 @@ class Transaction:
             self.run("deduplications_forget", queue.id)
         self.run("dead_letter_forget", queue.id)
         self.run("schedules_forget", queue.id)
-        if self.tallies is not None:
-            self.tallies.forget(queue.id)
         self.run("history_open_forget", queue.id)
         self.run("history_forget", queue.id)
         self.run("queue_remove", queue.id)
@@ -178,8 +173,6 @@ class Transaction:
 
     def flush(self) -> None:
         """Write what was gathered. Once before the commit, and before a read in between."""
-        if self.tallies is not None:
-            self.tallies.write(self)
         if (self._job_number, self._ticket) != self._started:
             self._started = (self._job_number, self._ticket)
             self.run("counters_save", *self._started)
@@ -187,6 +180,9 @@ class Transaction:
         for queue in self._queues.values():
             if queue.events:
                 self._write_events(queue)
+            if queue.counted:
+                queue.counted = False
+                queue.open_counts = queue.cells.text()
             settings = queue.settings()
             if settings != queue.saved:
                 queue.saved = settings

@@ -21,4 +21,7 @@ CREATE TABLE history (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE queues ADD COLUMN history INTEGER NOT NULL DEFAULT 1;  -- 0: none is written
+-- Counts on their way to history_open: JSON, [minute, [task, cell, many, wait_ms, run_ms], ...]. The
+-- row is written with every outcome anyway.
+ALTER TABLE queues ADD COLUMN open_counts TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN ready_ms INTEGER;  -- delayed before: when due; -1: not known

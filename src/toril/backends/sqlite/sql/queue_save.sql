@@ -19,6 +19,7 @@
 --   deduplicates           int
 --   flows                  int
 --   history                int
+--   open_counts            text
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
@@ -50,6 +51,7 @@ UPDATE queues
        deduplicates = :deduplicates,
        flows = :flows,
        history = :history,
+       open_counts = :open_counts,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,
