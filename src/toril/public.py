@@ -82,11 +82,15 @@ from toril.engine.queue import Page as Page
 from toril.engine.queue import Queue as Queue
 from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
+from toril.engine.scaling import Scaling as Scaling
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo
 from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
+from toril.observability.figures import Figures as Figures
+from toril.observability.prometheus import Metric as Metric
+from toril.observability.prometheus import MetricSample as MetricSample
 from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided

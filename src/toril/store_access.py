@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
@@ -28,13 +28,18 @@ from toril.engine.migration import QueueMove, plan
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
+from toril.engine.scaling import Scaling, scaling
 from toril.engine.schedules.checking import findings as schedule_findings
 from toril.engine.schedules.fitting import unfit, unreadable
 from toril.engine.store_operator import StoreOperator
+from toril.observability.collecting import Collector, collected
+from toril.observability.figures import Figures, read_figures
 from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
+
+C = TypeVar("C", bound=Collector)
 
 
 class StoreAccess:
@@ -53,6 +58,7 @@ class StoreAccess:
         self.settings = settings
         self._registry = Registry()
         self._hooks = Hooks()
+        self._collectors: list[Collector] = []
         self._enqueue_middleware: list[EnqueueMiddleware] = []
         self._store = LazyStore(open_store)
         self._producer = Producer(
@@ -163,13 +169,67 @@ class StoreAccess:
             step=step,
         )
 
-    async def prometheus(self) -> str:
-        """Return the figures of all queues as text for Prometheus, such as for a web page of it.
+    def metrics(self, collector: C) -> C:
+        """Add figures of the application to `prometheus()`: `@app.metrics`.
+
+        The function takes `Figures` of the store and returns metrics, or yields them: `Metric`, or
+        families of prometheus-client, such as `prometheus_client.REGISTRY.collect()`. It may be
+        async. If it raises, the error is logged and the other figures are told all the same.
+        """
+        self._collectors.append(collector)
+        return collector
+
+    async def figures(self, queues: Sequence[str] | None = None) -> Figures:
+        """Return what there is to say of the store at this moment: what metrics are made of.
+
+        Parameters:
+            queues: Only these. Default: all.
+        """
+        found, workers = await asyncio.gather(self.queues(), self.workers())
+        if queues is not None:
+            found = [info for info in found if info.name in set(queues)]
+        named = {task.dead_letter for task in self._registry if task.dead_letter is not None}
+        return await read_figures(
+            self.backend(), found, workers, dead_letters={DEAD_LETTER, *named}
+        )
+
+    async def prometheus(self, queues: Sequence[str] | None = None) -> str:
+        """Return figures as text for Prometheus, such as for a web page of it.
 
         It ends as the format wants. Its content type is `text/plain; version=0.0.4`.
+
+        Parameters:
+            queues: Only these. Default: all queues.
+
+        Raises:
+            MissingExtraError: prometheus-client is not installed.
+            InvalidOptionError: Two metrics have the same name, or one has a name that Prometheus
+                refuses.
         """
-        queues, workers = await asyncio.gather(self.queues(), self.workers())
-        return exposition(metrics(queues, workers))
+        figures = await self.figures(queues)
+        found = [*metrics(figures), *await collected(self._collectors, figures)]
+        return await asyncio.to_thread(exposition, found)
+
+    async def scaling(
+        self, queues: Sequence[str] | None = None, *, concurrency: int = 10
+    ) -> Scaling:
+        """Return how much there is to do, for an autoscaler.
+
+        Parameters:
+            queues: Those that the workers serve which are to be scaled. Default: all.
+            concurrency: Jobs that one worker runs at once, if none is alive to tell.
+
+        Raises:
+            InvalidOptionError: The concurrency is below 1, or a queue cannot have such a name.
+        """
+        workers = await self.workers()
+        if queues is None:
+            found = await self.queues()
+            queues = [*(info.name for info in found), *(q for one in workers for q in one.queues)]
+        else:
+            infos = [await self.queue(name, existing=True).info() for name in queues]
+            found = [info for info in infos if info is not None]
+        return scaling(found, workers, names=queues, concurrency=concurrency)
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.

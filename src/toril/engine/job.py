@@ -81,18 +81,15 @@ class Claimed(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def waited_ms(self) -> int:
-        """How long the job could have run before it was started. -1: not known.
+        """How long the job could have run before it was started. Negative: not known.
 
         Known for a first start, and for one after a delay.
         """
-        ready_ms = self.ready_ms
-        if ready_ms is None:
-            if self.attempts_started != 1:
-                return -1
-            ready_ms = self.timestamp_ms
-        elif ready_ms < 0:
-            return -1
-        return self.started_ms - ready_ms if self.started_ms > ready_ms else 0
+        if self.ready_ms is None:  # by far the commonest, and each attempt comes by
+            waited_ms = self.started_ms - self.timestamp_ms if self.attempts_started == 1 else -1
+        else:
+            waited_ms = -1 if self.ready_ms < 0 else max(0, self.started_ms - self.ready_ms)
+        return waited_ms
 
 
 OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released", "waiting_children"]

@@ -32,22 +32,20 @@ _DECODER = msgspec.json.Decoder(list[Any])
 class Cells:
     """The counts in the row of one queue."""
 
-    __slots__ = ("_index", "_stored")
+    __slots__ = ("_stored", "index", "minute")
 
     def __init__(self, text: str) -> None:
         """Read `open_counts`."""
         self._stored: list[Any] = _DECODER.decode(text) if text else [0]
-        self._index: dict[tuple[str, int], list[Any]] = {
+        self.minute: int = self._stored[0]
+        """Whose counts these are."""
+        self.index: dict[tuple[str, int], list[Any]] = {
             (row[0], row[1]): row for row in self._stored[1:]
         }
-
-    @property
-    def minute(self) -> int:
-        """Whose counts these are."""
-        return int(self._stored[0])
+        """Task and cell to what is stored of them."""
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def __iter__(self) -> Iterator[list[Any]]:
         return iter(self._stored[1:])
@@ -55,13 +53,14 @@ class Cells:
     def begin(self, minute: int) -> None:
         """Empty it, for another minute."""
         self._stored = [minute]
-        self._index.clear()
+        self.minute = minute
+        self.index.clear()
 
     def add(self, task: str, cell: int, wait_ms: int, run_ms: int) -> None:
         """Count one attempt."""
-        row = self._index.get((task, cell))
+        row = self.index.get((task, cell))
         if row is None:
-            row = self._index[task, cell] = [task, cell, 1, wait_ms, run_ms]
+            row = self.index[task, cell] = [task, cell, 1, wait_ms, run_ms]
             self._stored.append(row)
         else:
             row[2] += 1
@@ -70,7 +69,7 @@ class Cells:
 
     def text(self) -> str:
         """Return what is stored."""
-        return _ENCODER.encode(self._stored).decode() if self._index else ""
+        return _ENCODER.encode(self._stored).decode() if self.index else ""
 
 
 def cells_of(row: QueueRow) -> Cells:
@@ -91,7 +90,21 @@ def count(transaction: Transaction, row: QueueRow, place: int, outcome: Finished
     if run_ms < 0:  # the calendar was put back
         run_ms = 0
     cell = cell_of(place, wait_ms, run_ms)
-    _add(transaction, row, outcome.name, cell, wait_ms if wait_ms > 0 else 0, run_ms)
+    if wait_ms < 0:
+        wait_ms = 0
+    minute = transaction.minute
+    if minute is None:
+        minute = transaction.minute = dated_ms(transaction) // MINUTE_MS
+    cells: Cells | None = row.cells
+    if cells is not None and cells.minute == minute:
+        found = cells.index.get((outcome.name, cell))
+        if found is not None:  # by far the commonest, and every outcome comes by
+            found[2] += 1
+            found[3] += wait_ms
+            found[4] += run_ms
+            row.counted = True
+            return
+    _add(transaction, row, outcome.name, cell, wait_ms, run_ms)
 
 
 def count_unrun(transaction: Transaction, row: QueueRow, task: str) -> None:
