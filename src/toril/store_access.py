@@ -185,9 +185,7 @@ class StoreAccess:
         Parameters:
             queues: Only these. Default: all.
         """
-        found, workers = await asyncio.gather(self.queues(), self.workers())
-        if queues is not None:
-            found = [info for info in found if info.name in set(queues)]
+        found, workers = await asyncio.gather(self._some_queues(queues), self.workers())
         named = {task.dead_letter for task in self._registry if task.dead_letter is not None}
         return await read_figures(
             self.backend(), found, workers, dead_letters={DEAD_LETTER, *named}
@@ -222,14 +220,17 @@ class StoreAccess:
         Raises:
             InvalidOptionError: The concurrency is below 1, or a queue cannot have such a name.
         """
-        workers = await self.workers()
+        found, workers = await asyncio.gather(self._some_queues(queues), self.workers())
         if queues is None:
-            found = await self.queues()
             queues = [*(info.name for info in found), *(q for one in workers for q in one.queues)]
-        else:
-            infos = [await self.queue(name, existing=True).info() for name in queues]
-            found = [info for info in infos if info is not None]
         return scaling(found, workers, names=queues, concurrency=concurrency)
+
+    async def _some_queues(self, names: Sequence[str] | None) -> list[QueueInfo]:
+        """Return the queues of some names that are there; of None: all that are listed."""
+        if names is None:
+            return await self.queues()
+        found = [await self.queue(name, existing=True).info() for name in dict.fromkeys(names)]
+        return [info for info in found if info is not None]
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.

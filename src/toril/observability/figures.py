@@ -44,7 +44,7 @@ async def read_figures(
 ) -> Figures:
     """Return the figures of queues.
 
-    Cost: about three calls of the store for each queue, `TOGETHER` of them at a time.
+    Cost: about four calls of the store for each queue, `TOGETHER` of them at a time.
 
     Parameters:
         backend: The store.
@@ -54,16 +54,17 @@ async def read_figures(
     """
     names = [info.name for info in queues]
     tallies: dict[str, dict[str, Tally]] = {}
+    lags_s: dict[str, float] = {}
     letter_queues = set(dead_letters)
     for first in range(0, len(names), TOGETHER):
         some = names[first : first + TOGETHER]
         found = await asyncio.gather(*(_of_queue(backend, name) for name in some))
-        for name, (tally, target) in zip(some, found, strict=True):
+        for name, (tally, target, lag_s) in zip(some, found, strict=True):
             tallies[name] = tally
+            if lag_s is not None:
+                lags_s[name] = lag_s
             if target is not None:
                 letter_queues.add(target)
-    with_schedules = [name for name in await backend.schedules.queues() if name in tallies]
-    lags = await asyncio.gather(*(_lag_s(backend, name) for name in with_schedules))
     return Figures(
         queues=queues,
         workers=workers,
@@ -73,19 +74,27 @@ async def read_figures(
             for info in queues
             if info.name in letter_queues
         },
-        lags_s=dict(zip(with_schedules, lags, strict=True)),
+        lags_s=lags_s,
     )
 
 
-async def _of_queue(backend: Backend, name: str) -> tuple[dict[str, Tally], str | None]:
+async def _of_queue(
+    backend: Backend, name: str
+) -> tuple[dict[str, Tally], str | None, float | None]:
     rows = await backend.history.read(name, Level.EVER, since_ms=0, until_ms=0)
     rule = await backend.dead_letters.rule(name)
-    return by_task(rows), None if rule is None else rule.queue
+    lag_s = await _lag_s(backend, name)
+    return by_task(rows), None if rule is None else rule.queue, lag_s
 
 
-async def _lag_s(backend: Backend, queue: str) -> float:
-    """Return how late a queue's schedules are: slots that have come and whose job has not begun."""
+async def _lag_s(backend: Backend, queue: str) -> float | None:
+    """Return how late a queue's schedules are: slots that have come and whose job has not begun.
+
+    None: it has no schedules.
+    """
     ids = await backend.schedules.ids(queue)
+    if not ids:
+        return None
     reading = await backend.schedules.read(queue, ids[:FIRST_SCHEDULES])
     late_ms = 0
     for one in reading.schedules:

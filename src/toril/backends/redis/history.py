@@ -13,6 +13,7 @@ from typing import Any
 from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.moments import Moments
+from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.scripts import script
@@ -37,12 +38,14 @@ class RedisHistory:
         moments: Moments,
         known: QueueRegister,
         scripts: QueueScripts,
+        problems: Problems,
     ) -> None:
         self._client = client
         self._keys = keys
         self._moments = moments
         self._known = known
         self._scripts = scripts
+        self._problems = problems
 
     async def keep(self, queue: str, kept: bool) -> None:
         settings = '{"toril:history":false}' if kept else '{"toril:history":"off"}'
@@ -84,7 +87,9 @@ class RedisHistory:
             answer = await self._client.run(
                 script("roll_up"), [self._keys.meta(queue)], self._moments.frozen(), limit
             )
-            more = more or answer == 1
+            more = more or answer[0] == 1
+            if answer[1] is not None:
+                self._problems.report(queue, answer[1])
         return more
 
     async def adopt(self, queue: str, level: Level, rows: Sequence[HistoryRow]) -> None:
@@ -94,6 +99,7 @@ class RedisHistory:
                 number = 0 if level is Level.EVER else row.start_ms // level.period_ms
                 words += (number, row.task, packed(row.tally))
             await self._scripts.run("adopt_history", queue, LETTERS[level], *words)
+        await self._known.enlist([queue])
 
     async def _of_bullmq(
         self, queue: str, level: Level, since_ms: int, until_ms: int

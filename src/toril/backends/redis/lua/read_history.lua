@@ -19,11 +19,11 @@ local queue = open_queue(KEYS[1], ARGV[1])
 local level, first, last, many = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local rows, tasks, place = {}, {}, last
 
-for _, field in ipairs(redis.call('HKEYS', history_key(queue, 'ever'))) do
+for _, field in ipairs(try('HKEYS', history_key(queue, 'ever')) or {}) do
   tasks[#tasks + 1] = string.sub(field, 3)
 end
 if level == 'ever' then
-  local ever = redis.call('HGETALL', history_key(queue, 'ever'))
+  local ever = try('HGETALL', history_key(queue, 'ever')) or {}
   for index = 1, #ever, 2 do
     rows[#rows + 1] = { 0, string.sub(ever[index], 3), ever[index + 1] }
   end
@@ -33,7 +33,7 @@ local function read_period(size)
   local fields = {}
   for index, task in ipairs(tasks) do fields[index] = string.format('%.0f:', place) .. task end
   local block = string.format('%s:%.0f', level, math.floor(place / size))
-  for index, text in ipairs(redis.call('HMGET', history_key(queue, block), unpack(fields))) do
+  for index, text in ipairs(try('HMGET', history_key(queue, block), unpack(fields)) or {}) do
     if text then rows[#rows + 1] = { place, tasks[index], text } end
   end
 end
@@ -43,7 +43,7 @@ if level ~= 'ever' and #tasks > 0 then
   for _, one in ipairs(LEVELS) do
     if one.name == level then size = one.periods end
   end
-  for _, block in ipairs(redis.call('ZRANGE', history_key(queue, 'blocks'), 0, -1)) do
+  for _, block in ipairs(try('ZRANGE', history_key(queue, 'blocks'), 0, -1) or {}) do
     local kind, number = string.match(block, '^(%l):(%d+)$')
     if kind == level then numbers[#numbers + 1] = tonumber(number) end
   end
@@ -61,5 +61,5 @@ if level ~= 'ever' and #tasks > 0 then
 else
   place = -1
 end
-local open = redis.call('HGETALL', queue.base .. 'toril:history')
+local open = try('HGETALL', queue.base .. 'toril:history') or {}
 return { open, rows, place, (#tasks > 0 or #open > 0 or not queue.history) and 1 or 0 }

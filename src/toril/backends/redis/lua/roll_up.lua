@@ -12,7 +12,7 @@
 --   frozen_ms  int   epoch milliseconds in tests; empty: the server's time
 --   limit      int   counts in this call
 -- RETURNS
---   1 if there is more to do, else 0
+--   {1 if there is more to do, else 0; what is wrong with a key of the history, if anything is}
 -- EMITS
 --   nothing
 -- COST
@@ -107,9 +107,14 @@ local function remove_old()
   end
 end
 
+local function roll_up()
+  if redis.call('EXISTS', open_key, history_key(queue, 'blocks')) == 0 then return 0 end
+  local minutes, more = closed_minutes()
+  if next(minutes) then add_history(queue, minutes, true) end
+  if is_believed() then remove_old() end
+  return more
+end
+
 if queue.history then note_problem(queue, note_age) end
-if redis.call('EXISTS', open_key, history_key(queue, 'blocks')) == 0 then return 0 end
-local minutes, more = closed_minutes()
-if next(minutes) then add_history(queue, minutes, true) end
-if is_believed() then remove_old() end
-return more
+local more = note_problem(queue, roll_up) or 0
+return { more, queue.problem or false }
