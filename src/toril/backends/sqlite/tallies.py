@@ -32,44 +32,52 @@ _DECODER = msgspec.json.Decoder(list[Any])
 class Cells:
     """The counts in the row of one queue."""
 
-    __slots__ = ("_stored", "index", "minute")
+    __slots__ = ("_texts", "changed", "index", "minute")
 
     def __init__(self, text: str) -> None:
         """Read `open_counts`."""
-        self._stored: list[Any] = _DECODER.decode(text) if text else [0]
-        self.minute: int = self._stored[0]
+        stored: list[Any] = _DECODER.decode(text) if text else [0]
+        self.minute: int = stored[0]
         """Whose counts these are."""
-        self.index: dict[tuple[str, int], list[Any]] = {
-            (row[0], row[1]): row for row in self._stored[1:]
-        }
-        """Task and cell to what is stored of them."""
+        self.index: dict[tuple[str, int], list[Any]] = {(row[0], row[1]): row for row in stored[1:]}
+        """Task and cell to task, cell, how many, and the sums of waits and runs in ms."""
+        self.changed: set[tuple[str, int]] = set(self.index)
+        """What was counted since `text` was asked for."""
+        self._texts: dict[tuple[str, int], str] = {}
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return iter(self._stored[1:])
+        return iter(self.index.values())
 
     def begin(self, minute: int) -> None:
         """Empty it, for another minute."""
-        self._stored = [minute]
         self.minute = minute
         self.index.clear()
+        self.changed.clear()
+        self._texts.clear()
 
     def add(self, task: str, cell: int, wait_ms: int, run_ms: int) -> None:
         """Count one attempt."""
-        row = self.index.get((task, cell))
+        key = (task, cell)
+        row = self.index.get(key)
         if row is None:
-            row = self.index[task, cell] = [task, cell, 1, wait_ms, run_ms]
-            self._stored.append(row)
+            self.index[key] = [task, cell, 1, wait_ms, run_ms]
         else:
             row[2] += 1
             row[3] += wait_ms
             row[4] += run_ms
+        self.changed.add(key)
 
     def text(self) -> str:
-        """Return what is stored."""
-        return _ENCODER.encode(self._stored).decode() if self.index else ""
+        """Return what is stored. Only what has changed is encoded anew."""
+        if not self.index:
+            return ""
+        for key in self.changed:
+            self._texts[key] = _ENCODER.encode(self.index[key]).decode()
+        self.changed.clear()
+        return f"[{self.minute},{','.join(self._texts.values())}]"
 
 
 def cells_of(row: QueueRow) -> Cells:
@@ -97,11 +105,13 @@ def count(transaction: Transaction, row: QueueRow, place: int, outcome: Finished
         minute = transaction.minute = dated_ms(transaction) // MINUTE_MS
     cells: Cells | None = row.cells
     if cells is not None and cells.minute == minute:
-        found = cells.index.get((outcome.name, cell))
+        key = (outcome.name, cell)
+        found = cells.index.get(key)
         if found is not None:  # by far the commonest, and every outcome comes by
             found[2] += 1
             found[3] += wait_ms
             found[4] += run_ms
+            cells.changed.add(key)
             row.counted = True
             return
     _add(transaction, row, outcome.name, cell, wait_ms, run_ms)
