@@ -67,6 +67,9 @@ from toril.engine.flows import Flow as Flow
 from toril.engine.flows import Flows as Flows
 from toril.engine.handle import Job as Job
 from toril.engine.handle import LogPage as LogPage
+from toril.engine.history import Durations as Durations
+from toril.engine.history import HistoryPoint as HistoryPoint
+from toril.engine.history import HistorySeries as HistorySeries
 from toril.engine.hooks import HookEvent as HookEvent
 from toril.engine.info import AttemptInfo as AttemptInfo
 from toril.engine.info import JobInfo as JobInfo
@@ -97,6 +100,7 @@ from toril.engine.queue import Queue as Queue
 from toril.engine.retried_job import RetriedJob as RetriedJob
 from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
+from toril.engine.scaling import Scaling as Scaling
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo
 from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
 from toril.engine.search.found import SearchPage as SearchPage
@@ -104,7 +108,10 @@ from toril.engine.search.found import SearchPlan as SearchPlan
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
+from toril.observability.figures import Figures as Figures
 from toril.observability.job_log_filter import JobLogFilter as JobLogFilter
+from toril.observability.prometheus import Metric as Metric
+from toril.observability.prometheus import MetricSample as MetricSample
 from toril.settings import Settings as Settings
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided

@@ -41,6 +41,7 @@ LOOKS: list[list[str]] = [
     ["queues"],
     ["queue", QUEUE],
     ["queue", BAD_QUEUE],
+    ["history", QUEUE],
     ["workers"],
     ["jobs", "list", QUEUE],
     ["jobs", "list", QUEUE, "--limit", "1"],

@@ -18,9 +18,9 @@ def test_metrics_of_all_queues_are_printed_as_prometheus_reads_them(terminal: Te
     lines = text.splitlines()
     assert text.endswith("\n")
     assert lines[0].startswith("# HELP bullmq_job_count ")
-    assert 'bullmq_job_completed_total{queue="mail"} 1' in lines
-    assert 'bullmq_job_failed_total{queue="mail"} 1' in lines
-    assert 'bullmq_job_count{queue="reports", state="waiting"} 1' in lines
+    assert 'bullmq_job_completed_total{queue="mail"} 1.0' in lines
+    assert 'bullmq_job_failed_total{queue="mail"} 1.0' in lines
+    assert 'bullmq_job_count{queue="reports",state="waiting"} 1.0' in lines
 
 
 def test_metrics_of_some_queues_and_as_json(terminal: Terminal) -> None:

@@ -17,10 +17,11 @@ from tests.support.redis_servers import RedisServer
 from toril import App, JobOptions, RateLimit, Settings
 from toril.backends import open_backend
 from toril.core.errors import InvalidOptionError, MigrationError, WrongStateError
-from toril.engine.contract import Backend, DeadLetterRule, JobFilter
+from toril.engine.contract import Backend, DeadLetterRule, JobFilter, Level
 from toril.engine.contract.jobs import JobPage
 from toril.engine.deduplication import DeduplicationRule, HeldId
 from toril.engine.flow import ParentRef
+from toril.engine.history import by_task
 from toril.engine.job import WholeJob
 from toril.engine.migration import MOVABLE, QueueMove, move, plan
 from toril.engine.operator import CHUNK
@@ -187,6 +188,31 @@ async def test_settings_and_totals_go_over(stores: Stores) -> None:
     assert (after.completed_total, after.failed_total) == (2, 2)
     assert (after.events, after.paused) == ("outcomes", False)
     assert await stores.target.dead_letters.rule(Q) == DeadLetterRule("graveyard", 5000)
+
+
+async def test_history_goes_over_once(stores: Stores) -> None:
+    await fill(stores.source)
+    await stores.source.history.roll_up(limit=100)
+
+    for _ in range(2):
+        await move_all(stores)
+
+    for level in Level:
+        found = await stores.target.history.read(Q, level, since_ms=0, until_ms=2**50)
+        counted = by_task(found)["cars"]
+        assert (counted.completed, counted.failed, counted.retried) == (2, 2, 2), level
+        assert sum(counted.waits.values()) == 6
+
+
+async def test_history_that_is_off_stays_off(stores: Stores) -> None:
+    await stores.source.history.keep(Q, False)
+    await fill(stores.source)
+
+    await move_all(stores)
+
+    after = await stores.target.counts.queue(Q)
+    assert after is not None
+    assert not after.history
 
 
 async def test_empty_queue_goes_over_with_its_settings(stores: Stores) -> None:

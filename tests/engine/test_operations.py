@@ -59,6 +59,7 @@ QUEUE_VERBS: list[tuple[str, Callable[[Queue], Awaitable[object]], dict[str, Any
         None,
     ),
     ("hold", lambda q: q.hold(1.5), {"duration_s": 1.5}, None),
+    ("set_history", lambda q: q.set_history(False), {"kept": False}, None),
     ("set_events", lambda q: q.set_events("none"), {"told": "none"}, None),
     ("set_dead_letter", lambda q: q.set_dead_letter("dead"), {"dead_letter": "dead"}, None),
     (
@@ -179,8 +180,8 @@ def test_no_verb_is_left_out_of_these_tests() -> None:
 def test_handles_operate_by_no_other_way() -> None:
     """`handle.py` went to the store by itself, so nobody could have said who did it."""
     looks = {
-        "add", "by_priority", "check", "get", "holder", "list", "page", "queue", "queues", "read",
-        "rule", "running",
+        "add", "by_priority", "check", "get", "holder", "list", "now_ms", "page", "queue", "queues",
+        "read", "rule", "running",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
     found = set()

@@ -48,6 +48,8 @@ def outcome(claimed: Claimed, kind: OutcomeKind, **fields: Any) -> Finished:
         job_id=claimed.id,
         token=claimed.token,
         kind=kind,
+        name=claimed.name,
+        waited_ms=claimed.waited_ms,
         attempt=claimed.attempts_started,
         worker_id=claimed.token.rpartition(":")[0],
         started_ms=claimed.started_ms,

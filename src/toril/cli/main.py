@@ -43,6 +43,7 @@ COMMANDS = {
     "clean": ("queue:clean", "Remove old jobs of one state."),
     "obliterate": ("queue:obliterate", "Remove a paused queue with all that it holds."),
     "events": ("events:events", "Print what happened, and what happens."),
+    "history": ("history:history", "Show what a queue did over time, and how long jobs took."),
     "metrics": ("metrics:metrics", "Print the figures of queues for Prometheus."),
     "top": ("top:top", "Watch queues and workers, live."),
     "keys": ("keys:keys", "List, add and remove keys of servers."),

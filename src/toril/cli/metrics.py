@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import click
@@ -13,7 +13,7 @@ from toril.cli.access import ask, existing_queue
 from toril.cli.harmless import encodes
 from toril.cli.options import store_options
 from toril.cli.output import Output, as_data, printable, write
-from toril.engine.info import QueueInfo, WorkerInfo
+from toril.observability.figures import Figures
 from toril.observability.prometheus import Metric, exposition
 from toril.observability.prometheus import metrics as metrics_of
 
@@ -24,27 +24,29 @@ from toril.observability.prometheus import metrics as metrics_of
 def metrics(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     """Print the figures of QUEUEs as Prometheus reads them. Default: of all queues.
 
-    How many jobs are in which state, and how many have completed and failed, have BullMQ's names
-    (bullmq_job_count, bullmq_job_completed_total, bullmq_job_failed_total); the age of the job that
-    is next in line, whether the queue is paused, and how many workers serve it have our own.
+    Names that begin with bullmq_ are BullMQ's: jobs by state, and how many have completed and
+    failed. Those with toril_ are our own: ages, totals by task and outcome, how long jobs waited
+    and ran, workers, dead letters, and how late schedules are. What an application adds is told by
+    its own web page only.
     """
 
-    async def act(app: App) -> tuple[list[QueueInfo], list[WorkerInfo]]:
-        if names:
-            wanted = sorted(dict.fromkeys(names))
-            return [(await existing_queue(app, name))[1] for name in wanted], await app.workers()
-        queues, workers = await asyncio.gather(app.queues(), app.workers())
-        return queues, workers
+    async def act(app: App) -> Figures:
+        for name in names:
+            await existing_queue(app, name)
+        return await app.figures(names or None)
 
-    queues, workers = ask(url, act)
-    found = metrics_of(queues, workers)
+    found = metrics_of(ask(url, act))
     if as_json:
-        Output(as_json=True).document({"metrics": as_data(found)})
+        document = as_data(found)
+        for sample in (sample for metric in document for sample in metric["samples"]):
+            if not sample["buckets"]:
+                del sample["buckets"]
+        Output(as_json=True).document({"metrics": document})
     else:
         write(exposition(_fit_to_print(found)), end="")
 
 
-def _fit_to_print(found: list[Metric]) -> list[Metric]:
+def _fit_to_print(found: Sequence[Metric]) -> list[Metric]:
     """Return metrics whose labels can be printed."""
     return [
         replace(metric, samples=[replace(one, labels=_fit(one.labels)) for one in metric.samples])
@@ -52,7 +54,7 @@ def _fit_to_print(found: list[Metric]) -> list[Metric]:
     ]
 
 
-def _fit(labels: dict[str, str]) -> dict[str, str]:
+def _fit(labels: Mapping[str, str]) -> dict[str, str]:
     # Here and not on the way out: the backslashes of an escape have to be escaped themselves.
     fit = {name: printable(text) for name, text in labels.items()}
     return {

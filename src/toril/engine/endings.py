@@ -65,6 +65,8 @@ class Endings:
             job_id=claimed.id,
             token=claimed.token,
             kind="completed",
+            name=claimed.name,
+            waited_ms=claimed.waited_ms,
             value=value,
             attempt=claimed.attempts_started,
             attempts_made=claimed.attempts_made + 1,

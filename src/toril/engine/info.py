@@ -157,6 +157,8 @@ class QueueInfo:
     limits of workers do not count here: see `Queue.held_s`."""
     events: EventsTold
     """Which events the queue emits: `all`, `outcomes` or `none`; see `Queue.set_events`."""
+    history: bool = True
+    """Its history is written; see `Queue.set_history`."""
 
     @classmethod
     def from_record(cls, record: QueueRecord) -> QueueInfo:
@@ -182,6 +184,7 @@ class QueueInfo:
             rate_window_s=None if window_ms is None else window_ms / 1000,
             held_s=record.held_ms() / 1000,
             events=record.events,
+            history=record.history,
         )
 
 

@@ -71,10 +71,25 @@ class Claimed(msgspec.Struct, array_like=True, gc=False):
     timestamp_ms: int
     deferred_failure: str | None
     """If set, fail the job with this reason without running it."""
+    ready_ms: int | None = None
+    """When it became ready for this start, if it was delayed before. Negative: not known. None:
+    it was not delayed."""
     queue: str = ""
     token: str = ""
     """Proof of the claim: every later change by the worker carries it."""
     started_ms: int = 0
+
+    @property
+    def waited_ms(self) -> int:
+        """How long the job could have run before it was started. Negative: not known.
+
+        Known for a first start, and for one after a delay.
+        """
+        if self.ready_ms is None:  # by far the commonest, and each attempt comes by
+            waited_ms = self.started_ms - self.timestamp_ms if self.attempts_started == 1 else -1
+        else:
+            waited_ms = -1 if self.ready_ms < 0 else max(0, self.started_ms - self.ready_ms)
+        return waited_ms
 
 
 OutcomeKind = Literal["completed", "failed", "retried", "snoozed", "released", "waiting_children"]
@@ -88,6 +103,10 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
     job_id: str
     token: str
     kind: OutcomeKind
+    name: str = ""
+    """The job's name, under which the queue's history counts it."""
+    waited_ms: int = -1
+    """How long the job waited before the attempt (`Claimed.waited_ms`)."""
     value: str = "null"
     """`completed`: the result as JSON text."""
     reason: str | None = None
@@ -132,6 +151,8 @@ class Finished(msgspec.Struct, kw_only=True, gc=False):
             job_id=claimed.id,
             token=claimed.token,
             kind=kind,
+            name=claimed.name,
+            waited_ms=claimed.waited_ms,
             attempt=claimed.attempts_started,
             attempts_made=claimed.attempts_made + counts,
             worker_id=worker_id,

@@ -19,6 +19,7 @@ from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.jobs import JobPage
 from toril.engine.flow import ChildRecord
 from toril.engine.flow_ties import FlowTies
+from toril.engine.history_move import move_history
 from toril.engine.job import JobRecord, WholeJob
 from toril.engine.operator import CHUNK, Progress
 from toril.engine.schedules.moving import move_schedules
@@ -263,6 +264,8 @@ class _QueueMover:
                 await target.limits.set_rate(name, before.rate_limit, before.rate_window_ms or 1000)
             if before.events != "all":
                 await target.events.choose(name, before.events)
+            if not before.history:
+                await target.history.keep(name, False)
             if (rule := await self._source.dead_letters.rule(name)) is not None:
                 await target.dead_letters.set_rule(name, rule)
         await self._source.limits.pause(name, moving=True)
@@ -278,6 +281,7 @@ class _QueueMover:
     async def _open(self, stays_paused: bool) -> None:
         """Let the queue go on in the target, if it did in the source and nobody paused it here."""
         source, target = await self._source_record(), self._target
+        await move_history(self._source, target, self._name)
         await target.counts.raise_totals(
             self._name, completed=source.completed_total, failed=source.failed_total
         )

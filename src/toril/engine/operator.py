@@ -129,6 +129,18 @@ class Operator:
         async with self._setting("set_events", told=told):
             await self._open().events.choose(self.name, told)
 
+    async def set_history(self, kept: bool) -> None:
+        """Begin or end to write the queue's history, whoever works it. A new queue writes it.
+
+        What is written stays, and can be read by `App.history`.
+
+        Parameters:
+            kept: Whether it is written from now on.
+        """
+        require(isinstance(kept, bool), "kept", kept, "True or False")
+        async with self._doing("set_history", kept=kept):
+            await self._open().history.keep(self.name, kept)
+
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
         """Remove all jobs in line and, if `delayed`, those due later; return how many."""
         bulk = self._open().bulk

@@ -79,6 +79,8 @@ def _failed(outcome: Finished, reason: str) -> Finished:
         job_id=outcome.job_id,
         token=outcome.token,
         kind="failed",
+        name=outcome.name,
+        waited_ms=outcome.waited_ms,
         reason=f"its outcome ({outcome.kind}) could not be stored: {reason}",
         attempt=outcome.attempt,
         attempts_made=max(outcome.attempts_made, 1),

@@ -1,4 +1,4 @@
-"""Takes back the jobs of dead workers, and trims finished ones while queues are idle."""
+"""Takes back jobs of dead workers; trims jobs and rolls up history, also of idle queues."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from collections.abc import Callable
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
 from toril.engine.contract.dispatch import Dispatch
+from toril.engine.contract.history import History
 
 log = logger("toril.worker")
 
 CHUNK = 500
 """Jobs in one call."""
+COUNTS_CHUNK = 1000
+"""Counts of the history in one call: a few milliseconds of the store's time."""
 HEARTBEAT_S = 9.0
 """A worker that was silent for longer is dead: three beats missed. Its jobs run again within 10 s,
 since the next look is at the moment at which one may turn out to be dead."""
@@ -36,7 +39,18 @@ class Sweeper:
         every_s: float,
         max_stalled: int,
         stalled: Callable[[str, str], None],
+        history: History | None = None,
     ) -> None:
+        """Make it.
+
+        Parameters:
+            dispatch: The store's.
+            every_s: Longest time between two looks.
+            max_stalled: As for `take_back`.
+            stalled: As for `take_back`.
+            history: The store's. None: somebody else rolls it up.
+        """
+        self._history = history
         self._dispatch = dispatch
         self._every_s = every_s
         self._max_stalled = max_stalled
@@ -75,6 +89,8 @@ class Sweeper:
         )
         if time.monotonic() >= self._trim_at_s:
             while await self._dispatch.trim(limit=CHUNK) == CHUNK:
+                pass
+            while self._history and await self._history.roll_up(limit=COUNTS_CHUNK):
                 pass
             self._trim_at_s = time.monotonic() + TRIM_S
         return look_again_s

@@ -357,6 +357,7 @@ class Worker:
             every_s=options.sweep_s,
             max_stalled=options.max_stalled,
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
+            history=self._backend.history,
         )
         letter_keeper = LetterKeeper(self._backend, options.queues, told=letter_hooks.added)
         operation_keeper = OperationKeeper(self._backend, self._operations)

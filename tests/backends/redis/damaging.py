@@ -31,6 +31,7 @@ FIELDS: tuple[str, ...] = (
     "name", "data", "opts", "timestamp", "delay", "priority", "processedOn", "finishedOn", "ats",
     "atm", "stc", "pb", "progress", "returnvalue", "failedReason", "stacktrace", "parentKey",
     "parent", "rjk", "deid", "defa", "toril:history", "toril:cancel",
+    "toril:ready",
 )  # fmt: skip
 META: tuple[str, ...] = (
     "opts.maxLenEvents", "version", "max", "duration", "toril:events", "toril:keepCompleted",
@@ -42,7 +43,8 @@ PARTS = ("lock", "logs", "dependencies", "processed", "failed", "unsuccessful")
 COMFORT = (
     "marker", "events", "limiter", "stalled", "stalled-check", "metrics:completed",
     "metrics:failed", "metrics:completed:data", "pc", "prioritized", "delayed",
-    "waiting-children", "failed", "completed", "meta", "id",
+    "waiting-children", "failed", "completed", "meta", "id", "toril:history",
+    "toril:history:ever", "toril:history:blocks", "toril:history:calendar",
 )  # fmt: skip
 """Keys of a queue's own without which its jobs in line can be worked."""
 

@@ -7,6 +7,7 @@ is long because it is a table: an entry for each step of each recording.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -1270,7 +1271,10 @@ async def read_meta(we: Replay) -> Any:
 async def read_for_prometheus(we: Replay) -> Any:
     queue = await we.backend.counts.queue(Q)
     assert queue is not None
-    return exposition(bullmq_metrics([QueueInfo.from_record(queue)]))
+    text = exposition(bullmq_metrics([QueueInfo.from_record(queue)]))
+    # To Prometheus it is the same whether 2 or 2.0, and how labels are divided.
+    text = re.sub(r'",(?=\w+=)', '", ', text)
+    return re.sub(r"(?<=\d)\.0$", "", text, flags=re.MULTILINE)
 
 
 # 21: a prefix with a hash tag, a queue name with a space

@@ -14,7 +14,7 @@ from tests.support.redis_servers import RedisServer
 
 from toril.backends import open_backend
 from toril.core.errors import TorilError
-from toril.engine.contract import Backend, JobFilter
+from toril.engine.contract import Backend, JobFilter, Level
 from toril.engine.deduplication import DeduplicationRule
 from toril.engine.states import FINISHED, State
 
@@ -60,6 +60,9 @@ async def look_around(scene: Scene) -> None:
     dispatch = backend.dispatch
     await dispatch.recover(max_stalled=1, heartbeat_s=20, limit=100)
     await dispatch.trim(limit=100)
+    await backend.history.roll_up(limit=100)
+    for level in Level:
+        await backend.history.read(queue, level, since_ms=0, until_ms=2**50)
     await backend.counts.queues()
     for state in State:
         for newest in (True, False):

@@ -105,6 +105,7 @@ async def test_jobs_of_other_queues_cost_not_one_command_more(own_server: RedisS
         plain = app.queue("plain")
         backend = app.backend()
         for attempt in range(3):
+            await plain.set_history(False)  # of what takes no time it counts less
             await plain.add_many([("x", None)] * 70)
             minute = int(time.time()) // 60
             await commands_of(own_server, backend, "plain", 5)  # the first begins the metrics

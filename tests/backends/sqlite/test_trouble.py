@@ -222,7 +222,7 @@ async def test_store_with_a_damaged_head_is_not_taken_for_a_store(
 
 
 async def test_check_finds_the_damage(opener: Opener, path: Path) -> None:
-    await damaged(opener, path, keep_bytes=4096 * 40)
+    await damaged(opener, path, keep_bytes=4096 * 90)
     backend = opener()
 
     health = await backend.lifecycle.check()

@@ -188,3 +188,11 @@ async def grow_children(ctx: Context, many: int) -> int:
 @app.task(queue="loop", retry=once)
 async def fail_at_once() -> None:
     raise Fail("as it was told to")
+
+
+@app.task(queue="counted", retry=RetryPolicy(max_attempts=2, backoff="fixed", base_s=0.05))
+async def fail_at_first(ctx: Context, times: int, duration_s: float) -> None:
+    """Fail so many times, each a while after it began."""
+    await asyncio.sleep(duration_s)
+    if ctx.attempt <= times:
+        raise ValueError("not yet")

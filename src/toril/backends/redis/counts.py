@@ -113,6 +113,7 @@ class RedisCounts:
             window_starts=row[16],
             window_left_ms=row[17],
             hold_left_ms=row[18],
+            history=row[19] == 1,
         )
 
     async def place(self, queue: str, job_id: str, *, limit: int) -> JobPlace | None:

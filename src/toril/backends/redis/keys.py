@@ -22,11 +22,12 @@ are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepComple
 `toril:keepFailed` (ages in ms), `toril:moving` (it is paused for a move only), `toril:pausedAt`
 (since when, if we have paused it, ms), `toril:window` (the rate window that goes on behind a hold),
 `toril:dead` (where failures leave letters), `toril:deadSeen` (up to when failures of other clients
-have theirs); in a job: `toril:history` (its attempts), `toril:cancel` (why somebody wants it
-stopped), `toril:letter` (when the attempt began whose failure has a letter); in a job that was put
-aside (`dn:`): `toril:runAt` (no sooner than when, ms), `toril:holder` (the job for which). They go
-when the queue or the job goes, whoever removes it. An empty part, as in `<prefix>::toril`, no queue
-can have.
+have theirs), `toril:history` (`off`: none is written); in a job: `toril:history` (its attempts),
+`toril:cancel` (why somebody wants it stopped), `toril:letter` (when the attempt began whose failure
+has a letter), `toril:ready` (how often it had been started when a delay of it ended, a colon, and
+when that was, in ms); in a job that was put aside (`dn:`): `toril:runAt` (no sooner than when, ms),
+`toril:holder` (the job for which). They go when the queue or the job goes, whoever removes it. An
+empty part, as in `<prefix>::toril`, no queue can have.
 
 `<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
 with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
@@ -35,6 +36,11 @@ with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 `<prefix>:<queue>:toril:operation:<id>` is a hash: how far an operation has come here, for a week.
 `<prefix>:<queue>:toril:removed:<id>` lists what it has removed, and under
 `<prefix>:<queue>:toril:removed:<id>:<job>` lies each of these jobs whole, until both expire.
+
+`<prefix>:<queue>:toril:history` is a hash of the minutes that are open, as `lua/lib/tally.lua`
+counts them. `<prefix>:<queue>:toril:history:<m, h or d>:<number>` are hashes of the minutes, hours
+and days that are over (`lua/lib/add_history.lua`), `…:blocks` a zset of these hashes, `…:ever` a
+hash of totals, and `…:calendar` one of what the server's calendar was.
 
 `<prefix>:<queue>:toril:stalled` are, during a sweep, the marks of the one before, where Bull 4 is.
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong

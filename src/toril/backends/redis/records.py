@@ -58,12 +58,27 @@ def claimed(
             0 if made is None else whole(made),
             whole(timestamp),
             failure,
+            _ready_ms(ready[0], whole(started)) if ready else None,
             queue,
             token,
             started_ms,
         )
-        for name, data, opts, started, made, timestamp, failure, job_id in rows
+        for name, data, opts, started, made, timestamp, failure, job_id, *ready in rows
     ]
+
+
+def _ready_ms(text: str, started: int) -> int | None:
+    """Return since when a job could start, from `toril:ready`; None if it says so of another start.
+
+    Parameters:
+        text: How often the job had been started by then, a colon, and the moment in ms; -1: it is
+            not known.
+        started: How often it has been started by now.
+    """
+    before, _, ready = text.partition(":")
+    if before != str(started - 1):
+        return None
+    return -1 if ready == "-1" else whole(ready)
 
 
 def job(values: Sequence[Any], queue: str) -> JobRecord:

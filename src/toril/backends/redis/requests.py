@@ -85,7 +85,9 @@ def exchange(
     """Return the arguments of `exchange.lua` after the time."""
     claims = [_claim(claim, places) for claim in exchange.claims]
     arguments: list[str | int] = [""]
+    runs: list[int] = []
     for outcome in exchange.outcomes:
+        runs += (outcome.waited_ms, outcome.started_ms)
         completed = outcome.kind == "completed"
         arguments += (
             places.of(outcome.queue),
@@ -105,6 +107,7 @@ def exchange(
         points=points,
         lost_tokens=lost_tokens,
         claims=claims,
+        runs=runs,
     )
     arguments[0] = _encode(request).decode()
     return arguments
@@ -371,3 +374,6 @@ class _Request(msgspec.Struct, kw_only=True, gc=False):
     """Minutes of metrics to keep; 0: none."""
     lost_tokens: Sequence[str]
     claims: list[_Claim]
+    runs: list[int]
+    """Two for each outcome: how long its job had waited, in ms (-1: not known), and when it was
+    started."""

@@ -15,6 +15,7 @@ from toril.backends.redis.doctor import Doctor
 from toril.backends.redis.events import RedisEvents
 from toril.backends.redis.exchanging import Exchanging
 from toril.backends.redis.flows import RedisFlows
+from toril.backends.redis.history import RedisHistory
 from toril.backends.redis.jobs import RedisJobs
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.lifecycle import RedisLifecycle
@@ -96,6 +97,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         flows=RedisFlows(client, keys, moments, known, workers),
         search=RedisSearch(scripts),
         operations=RedisOperationStore(client, keys, moments, known, metrics_points=metrics_points),
+        history=RedisHistory(client, keys, moments, known, scripts, problems),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),

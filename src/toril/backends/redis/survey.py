@@ -21,7 +21,8 @@ LOOK_CHUNK = 500
 OWN_KEYS = (
     *map(str, State), "paused", "marker", "meta", "events", "stalled", "stalled-check", "limiter",
     "id", "pc", "repeat", "metrics:completed", "metrics:completed:data", "metrics:failed",
-    "metrics:failed:data",
+    "metrics:failed:data", "toril:history", "toril:history:ever", "toril:history:blocks",
+    "toril:history:calendar",
 )  # fmt: skip
 """Keys that a queue has beside its jobs: `lib/damage_of.lua` knows what each holds."""
 SET_ASIDE = "paused"

@@ -70,6 +70,25 @@ def believed_ms(transaction: Transaction) -> int:
     return now_ms
 
 
+def dated_ms(transaction: Transaction) -> int:
+    """Return the moment under which a transition writes history.
+
+    It is the believed one, so that a wrong calendar writes no history into the future. The file is
+    asked only if the calendar has jumped, and every ten minutes.
+    """
+    steady_ms, kept = transaction.steady_ms, transaction.kept
+    offset_ms = transaction.now_ms - steady_ms
+    is_known = (
+        "believed offset" in kept
+        and 0 <= steady_ms - kept["calendar read"] < AGAIN_MS
+        and -SLACK_MS <= offset_ms - kept["calendar offset"] <= SLACK_MS
+    )
+    if not is_known:
+        kept["calendar offset"], kept["calendar read"] = offset_ms, steady_ms
+        kept["believed offset"] = believed_ms(transaction) - steady_ms
+    return steady_ms + kept["believed offset"]
+
+
 def note_calendar(connection: apsw.Connection, clock: Clock) -> None:
     """Note this process's calendar when it opens the file.
 

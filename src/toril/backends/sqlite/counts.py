@@ -108,6 +108,7 @@ class SqliteCounts:
             rate_limit=row.rate_limit,
             rate_window_ms=row.rate_window_ms,
             events=row.told,
+            history=bool(row.history),
             moving=row.paused == PAUSED_TO_MOVE,
             window_starts=row.window_count if in_window else 0,
             window_left_ms=row.window_ends_ms - steady_ms if in_window else 0,

@@ -28,6 +28,7 @@ from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.reader import Reader, View
 from toril.backends.sqlite.removing import remove_jobs
 from toril.backends.sqlite.schedules import is_next
+from toril.backends.sqlite.tallies import count_unrun
 from toril.backends.sqlite.ties import read_ties, tell_failed, wait_again
 from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
@@ -233,6 +234,8 @@ def cancel_job(transaction: Transaction, row: QueueRow, found: Found, reason: st
     move(transaction, [failed])
     row.moved(found.state, State.FAILED)
     row.failed_total += 1
+    if row.history:
+        count_unrun(transaction, row, transaction.value("job_name", found.number))
     if row.flows:
         for tie in read_ties(transaction, [found.number]).values():
             tell_failed(transaction, row.name, tie, reason)

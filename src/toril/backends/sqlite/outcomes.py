@@ -15,6 +15,7 @@ from toril.backends.sqlite.lookup import find
 from toril.backends.sqlite.moves import Move, move
 from toril.backends.sqlite.queue_row import QueueRow
 from toril.backends.sqlite.removing import remove_jobs
+from toril.backends.sqlite.tallies import COMPLETED, FAILED, RETRIED, count
 from toril.backends.sqlite.ties import (
     Tie,
     hindrance,
@@ -164,6 +165,8 @@ def _settle_one(
 def _complete(transaction: Transaction, row: QueueRow, outcome: Finished) -> None:
     row.moved(State.ACTIVE, State.COMPLETED)
     row.completed_total += 1
+    if row.history:
+        count(transaction, row, COMPLETED, outcome)
     value = outcome.value
     more = _NO_RESULT if value == "null" else {"returnvalue": value, "prev": "active"}
     row.say(EventName.COMPLETED, outcome.job_id, more)
@@ -190,12 +193,16 @@ def _move(transaction: Transaction, row: QueueRow, outcome: Finished, holder: Ho
         state = State.FAILED
         finished_ms = now_ms
         row.failed_total += 1
+        if row.history:
+            count(transaction, row, FAILED, outcome)
         reason = outcome.reason or "null"
         row.say(EventName.FAILED, outcome.job_id, {"failedReason": reason, "prev": "active"})
         if outcome.exhausted:
             made = str(outcome.attempts_made)
             row.say(EventName.RETRIES_EXHAUSTED, outcome.job_id, {"attemptsMade": made})
     else:
+        if outcome.kind == "retried" and row.history:
+            count(transaction, row, RETRIED, outcome)
         until_ms = outcome.until_ms if outcome.until_ms is not None else now_ms + outcome.wait_ms
         position = transaction.tickets(1)
         transaction.readied = True

@@ -44,6 +44,8 @@ SETTINGS = (
     "told",
     "deduplicates",
     "flows",
+    "history",
+    "open_counts",
 )
 """Columns that a transaction may change, in the order of `queue_get.sql` and `queue_save.sql`."""
 
@@ -53,7 +55,7 @@ _settings_of = attrgetter(*SETTINGS)
 class QueueRow:
     """One queue as the transaction sees and changes it."""
 
-    __slots__ = ("counts", "events", "id", "name", "saved", "untold", *SETTINGS)
+    __slots__ = ("cells", "counted", "counts", "events", "id", "name", "saved", "untold", *SETTINGS)
 
     id: int
     name: str
@@ -78,6 +80,10 @@ class QueueRow:
     """Whether one of its jobs holds, or has ever held, a de-duplication id."""
     flows: int
     """Whether one of its jobs has a parent or children, or once had."""
+    history: int
+    """Whether the queue's history is written."""
+    open_counts: str
+    """Counts of one minute on their way to the history (`tallies.py`)."""
     untold: frozenset[EventName]
     """Events that the queue does not emit: the other side of `told`."""
 
@@ -90,6 +96,10 @@ class QueueRow:
         self.choose(self.told)
         self.counts: dict[State, int] = dict(zip(COUNTED, row[ends:], strict=True))
         self.events: list[tuple[EventName, str | None, Mapping[str, str] | None]] = []
+        self.cells: Any = None
+        """`open_counts`, read; None: not yet."""
+        self.counted = False
+        """Whether `cells` has what `open_counts` lacks."""
         self.saved = self.settings()
         """The settings and counts that the file has."""
 

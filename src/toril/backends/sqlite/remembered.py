@@ -17,13 +17,15 @@ MOST_QUEUES = 1_000
 class Remembered:
     """Rows of the file as they were after the last commit of one connection."""
 
-    __slots__ = ("_version", "counters", "queues")
+    __slots__ = ("_version", "counters", "queues", "task_names")
 
     def __init__(self) -> None:
         self._version: int | None = None
         self.queues: dict[str, QueueRow] = {}
         self.counters: tuple[int, int] | None = None
         """The last job number and the last place in line."""
+        self.task_names: dict[int, set[str]] = {}
+        """By queue: names that the history tells apart. Of this process, not of the file."""
 
     def begin(self, connection: apsw.Connection) -> None:
         """Forget all if it may be out of date. Within the transaction, before anything else."""

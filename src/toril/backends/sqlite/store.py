@@ -17,6 +17,7 @@ from toril.backends.sqlite.dispatch import SqliteDispatch
 from toril.backends.sqlite.events import SqliteEvents
 from toril.backends.sqlite.files import StoreFile
 from toril.backends.sqlite.flows import SqliteFlows
+from toril.backends.sqlite.history import SqliteHistory
 from toril.backends.sqlite.jobs import SqliteJobs
 from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
@@ -92,5 +93,6 @@ def open_sqlite(
         audit=SqliteAudit(writer, reader),
         search=SqliteSearch(reader, clock),
         operations=SqliteOperationStore(writer, reader, clock),
+        history=SqliteHistory(writer, reader),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

@@ -38,6 +38,7 @@ class Transaction:
         "_started",
         "_ticket",
         "at_once",
+        "minute",
         "now_ms",
         "readied",
         "spoke",
@@ -66,9 +67,21 @@ class Transaction:
         """Something may be claimable now that was not."""
         self.spoke = False
         """There are new events."""
+        self.minute: int | None = None
+        """The minute since 1970 in which the history counts. None: nothing was counted yet."""
         self._queues: dict[str, QueueRow] = {}
         self._job_number = self._ticket = 0
         self._started = (0, 0)
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Return numbers that this process keeps from one transaction to the next."""
+        return self._last_times
+
+    @property
+    def task_names(self) -> dict[int, set[str]]:
+        """Return the names that this process tells apart in the history, by queue."""
+        return self._remembered.task_names
 
     @property
     def boot(self) -> int:
@@ -125,6 +138,8 @@ class Transaction:
         self.run("dead_letter_forget", queue.id)
         self.run("unlettered_drop", queue.id, 2**62)
         self.run("schedules_forget", queue.id)
+        self.run("history_open_forget", queue.id)
+        self.run("history_forget", queue.id)
         self.run("queue_remove", queue.id)
 
     def job_numbers(self, many: int) -> int:
@@ -166,6 +181,9 @@ class Transaction:
         for queue in self._queues.values():
             if queue.events:
                 self._write_events(queue)
+            if queue.counted:
+                queue.counted = False
+                queue.open_counts = queue.cells.text()
             settings = queue.settings()
             if settings != queue.saved:
                 queue.saved = settings

@@ -27,6 +27,7 @@ from toril.engine.contract.dispatch import (
 )
 from toril.engine.contract.events import Events
 from toril.engine.contract.flows import Flows, NewNode
+from toril.engine.contract.history import History, HistoryRow, Level
 from toril.engine.contract.jobs import JobFilter, Jobs
 from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
@@ -57,9 +58,12 @@ __all__ = [
     "Grant",
     "Health",
     "HeldJob",
+    "History",
+    "HistoryRow",
     "JobFilter",
     "Jobs",
     "KeyRecord",
+    "Level",
     "Lifecycle",
     "Limits",
     "Logs",
@@ -101,6 +105,7 @@ class Backend:
     audit: Audit
     search: Search
     operations: OperationStore
+    history: History
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

@@ -35,6 +35,8 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How long a hold still lasts. 0: there is none."""
     events: EventsTold = "all"
     """Which events it emits."""
+    history: bool = True
+    """Whether its history is written."""
     moving: bool = False
     """It was paused by a migration to another store, and neither paused nor resumed since."""
 

@@ -4,14 +4,14 @@
 --   metas...     hash    <prefix>:<queue>:meta; all other keys of a queue share its beginning
 -- ARGV
 --   frozen_ms    int     epoch milliseconds in tests; empty: the server's time
---   request      json    token, worker, room, points, lost_tokens, claims (`requests.py`,
+--   request      json    token, worker, room, points, lost_tokens, claims, runs (`requests.py`,
 --                        _Request, _Claim); a queue is its place among the keys, from 1
 --   outcomes...  string  five each: queue, id, token, value or reason, the rest as JSON (settle)
 -- RETURNS
 --   {places of outcomes that came too late (from 1), claims, wait_ms or nil, and if anything is wrong
 --   with a queue: {queue, text} of each}
 --   a claim: {queue, token, started_ms, jobs}; a job of it: {name, data, opts, ats, atm, timestamp,
---   defa, id}; wait_ms: in so many milliseconds more may be claimable
+--   defa, id, and ready, if it was delayed}; wait_ms: in so many milliseconds more may be claimable
 -- EMITS
 --   completed failed retries-exhausted waiting delayed active drained added duplicated
 --   deduplicated removed waiting-children
@@ -19,7 +19,7 @@
 --   about 3 commands an outcome and 4 a claim, 14 a queue; O(log N) in jobs waiting or finished
 local frozen_ms, request = ARGV[1], cjson.decode(ARGV[2])
 local token, worker, room, points = request.token, request.worker, request.room, request.points
-local lost_tokens, claims = request.lost_tokens, request.claims
+local lost_tokens, claims, runs = request.lost_tokens, request.claims, request.runs
 
 local opened = {}
 local function queues(place)
@@ -44,7 +44,7 @@ end
 local too_late, finished = {}, {}
 for _, queue in ipairs(order) do
   local ended = note_problem(queues(queue), settle, queues(queue), by_queue[queue],
-    #lost_tokens > 0, points, queues, too_late)
+    #lost_tokens > 0, points, queues, too_late, runs)
   if not ended then  -- its jobs stay as they are: active, until their leases end
     for _, outcome in ipairs(by_queue[queue]) do too_late[#too_late + 1] = outcome.place end
   elseif ended > 0 then

@@ -39,6 +39,7 @@ end
 local schedulers = try('ZPOPMIN', base .. 'repeat', limit) or {}
 for index = 1, #schedulers, 2 do redis.call('DEL', base .. 'repeat:' .. schedulers[index]) end
 if removed == 0 then
+  forget_history(queue)
   for _, name in ipairs({ 'active', 'wait', 'paused', 'prioritized', 'delayed', 'completed',
     'failed', 'waiting-children' }) do
     redis.call('DEL', base .. name)  -- empty, unless it was none of the layout's

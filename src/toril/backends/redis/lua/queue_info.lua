@@ -8,7 +8,7 @@
 --   {wait, prioritized, delayed, waiting-children, active, completed, failed, completed in all,
 --   failed in all, age of the next job in ms, paused, concurrency, rate limit, its window in ms,
 --   events, moving, starts in the rate window, what is left of it in ms, what is left of a hold in
---   ms}; nothing if there is no such queue
+--   ms, whether its history is written}; nothing if there is no such queue
 -- EMITS
 --   nothing
 -- COST
@@ -49,5 +49,5 @@ return {
   age_ms, queue.paused and 1 or 0, queue.concurrency or false, queue.rate_limit or false,
   queue.rate_window_ms or false, told,
   queue.paused and redis.call('HEXISTS', KEYS[1], 'toril:moving') or 0,
-  starts, window_ms, hold_ms,
+  starts, window_ms, hold_ms, queue.history and 1 or 0,
 }

@@ -9,7 +9,7 @@
 --   queue_id       int
 -- RETURNS
 --   one row, or none: number, id, name, data, opts, attempts_started, attempts_made, timestamp_ms,
---   deferred_failure, priority
+--   deferred_failure, ready_ms, priority
 -- COST
 --   one probe of jobs_line
 UPDATE jobs
@@ -22,4 +22,4 @@ UPDATE jobs
                   ORDER BY priority, position
                   LIMIT 1)
 RETURNING number, coalesce(custom_id, CAST(number AS TEXT)) AS id, name, data, opts,
-          attempts_started, attempts_made, timestamp_ms, deferred_failure, priority;
+          attempts_started, attempts_made, timestamp_ms, deferred_failure, ready_ms, priority;

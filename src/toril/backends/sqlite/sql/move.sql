@@ -9,7 +9,7 @@
 UPDATE jobs
    SET state = moves.value ->> 'state',
        position = coalesce(moves.value ->> 'position', position),
-       due_ms = moves.value ->> 'due_ms',
+       due_ms = moves.value ->> 'due_ms', ready_ms = -1,
        delay_ms = coalesce(moves.value ->> 'delay_ms', delay_ms),
        attempts_made = coalesce(moves.value ->> 'attempts_made', attempts_made),
        failed_reason = coalesce(moves.value ->> 'failed_reason', failed_reason),

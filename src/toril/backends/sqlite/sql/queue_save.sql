@@ -18,6 +18,8 @@
 --   told                   text
 --   deduplicates           int
 --   flows                  int
+--   history                int
+--   open_counts            text
 --   n_wait                 int
 --   n_prioritized          int
 --   n_delayed              int
@@ -48,6 +50,8 @@ UPDATE queues
        told = :told,
        deduplicates = :deduplicates,
        flows = :flows,
+       history = :history,
+       open_counts = :open_counts,
        n_wait = :n_wait,
        n_prioritized = :n_prioritized,
        n_delayed = :n_delayed,

@@ -10,7 +10,7 @@
 WITH wish (reset) AS (SELECT :reset)
 UPDATE jobs
    SET state = CASE WHEN priority > 0 THEN 'prioritized' ELSE 'wait' END,
-       position = places.value ->> 1, due_ms = NULL, delay_ms = 0,
+       position = places.value ->> 1, due_ms = NULL, delay_ms = 0, ready_ms = -1,
        -- The newest 50 attempts are kept (engine/job.py, MAX_HISTORY).
        history = CASE WHEN state = 'completed' THEN json_insert(
            CASE WHEN json_valid(history) IS NOT 1 THEN '[]'  -- none so far, or nonsense

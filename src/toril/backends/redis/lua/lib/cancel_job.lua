@@ -10,7 +10,10 @@ local function cancel_job(queue, id, state, reason, points)
   redis.call('HSET', key, 'failedReason', reason, 'finishedOn', queue.now_ms, 'delay', 0)
   redis.call('HDEL', key, 'defa', 'toril:cancel')
   note_problem(queue, count_finished, queue, 'failed', 1, points)
-  local facts = redis.call('HMGET', key, 'parent', 'deid')
+  local facts = redis.call('HMGET', key, 'parent', 'deid', 'name')
+  if queue.history and facts[3] then
+    note_problem(queue, tally, queue, { 1, 1, facts[3] }, {})
+  end
   if facts[1] then despite_damage(tell_parent_failed, queue, id, facts[1], reason) end
   if facts[2] then despite_damage(free_deduplication, queue, id, facts[2]) end
   emit(queue, 'failed', 'jobId', id, 'failedReason', reason, 'prev', state)

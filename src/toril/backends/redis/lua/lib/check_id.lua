@@ -7,8 +7,11 @@ local RIGHT = {
   '[\241-\243][\128-\191][\128-\191][\128-\191]', '\244[\128-\143][\128-\191][\128-\191]',
 }
 
+local function is_utf8(text)
+  for _, right in ipairs(RIGHT) do text = string.gsub(text, right, '.') end
+  return not string.find(text, '[\128-\255]')
+end
+
 local function check_id(id)
-  local rest = id
-  for _, right in ipairs(RIGHT) do rest = string.gsub(rest, right, '.') end
-  if string.find(rest, '[\128-\255]') then error('its id is no UTF-8', 0) end
+  if not is_utf8(id) then error('its id is no UTF-8', 0) end
 end

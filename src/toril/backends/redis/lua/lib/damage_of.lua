@@ -5,7 +5,8 @@ local function kind_of(name)
     completed = 'zset', failed = 'zset', ['waiting-children'] = 'zset', marker = 'zset',
     ['repeat'] = 'zset', meta = 'hash', ['metrics:completed'] = 'hash', ['metrics:failed'] = 'hash',
     ['metrics:completed:data'] = 'list', ['metrics:failed:data'] = 'list', events = 'stream',
-    stalled = 'set', ['stalled-check'] = 'string', limiter = 'string', id = 'string', pc = 'string',
+    ['toril:history'] = 'hash', ['toril:history:ever'] = 'hash', ['toril:history:blocks'] = 'zset',
+    ['toril:history:calendar'] = 'hash', stalled = 'set', ['stalled-check'] = 'string', limiter = 'string', id = 'string', pc = 'string',
   }
   return kinds[name]
 end

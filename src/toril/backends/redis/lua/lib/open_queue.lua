@@ -11,7 +11,8 @@ local server_ms
 
 local function open_queue(meta_key, frozen_ms)
   local settings = redis.pcall('HMGET', meta_key, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:bull')
+    'opts.maxLenEvents', 'toril:events', 'toril:keepCompleted', 'toril:keepFailed', 'toril:bull',
+    'toril:history')
   if settings.err then
     blame(settings)
     settings = { [5] = '10000' }
@@ -29,6 +30,7 @@ local function open_queue(meta_key, frozen_ms)
     events = settings[6] or 'all',
     keep = { completed = settings[7], failed = settings[8] },
     bull = settings[9],
+    history = settings[10] ~= 'off',
   }
   if queue.paused then
     local version = redis.call('HGET', meta_key, 'version')

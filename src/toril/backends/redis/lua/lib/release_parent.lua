@@ -27,6 +27,7 @@ local function release_parent(queue, id)
     return
   end
   line_up(queue, id, priority, priority == 0)
+  redis.call('HSET', queue.base .. id, 'toril:ready', '0:-1')  -- it was not in line while it waited
   wake(queue)
   emit(queue, 'waiting', 'jobId', id, 'prev', 'waiting-children')
 end

@@ -20,7 +20,10 @@ local function revive(queue, id, state, reset_attempts)
   redis.call('ZREM', queue.base .. state, id)
   redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason', 'returnvalue', 'defa', 'toril:cancel',
     'stc')
-  if reset_attempts then redis.call('HDEL', key, 'atm', 'ats') end
+  if reset_attempts then
+    redis.call('HDEL', key, 'atm', 'ats')
+    redis.call('HSET', key, 'toril:ready', '0:-1')  -- its next start is none of a new job
+  end
   if facts[2] then
     local parent, child = facts[2], key
     -- The field may say anything: what cannot be reached was not told.

@@ -69,6 +69,15 @@ local function has_children(queue, held, ids)
   return many > 0
 end
 
+-- Remember how an attempt ended, for the history.
+local function note_end(round, outcome, job, name)
+  local ended = round.ended
+  if ended then
+    local many = #ended
+    ended[many + 1], ended[many + 2], ended[many + 3] = outcome, job.place, name
+  end
+end
+
 -- Apply one outcome. Returns false if it came too late.
 --
 -- `round` is what is gathered of all.
@@ -89,7 +98,10 @@ local function settle_one(round, job)
       round.promoted = true
     end
     local why = rarely().go_on_later(queue, job, facts)
-    if not why then return true end
+    if not why then
+      if kind == 'retried' then note_end(round, 2, job, facts[1]) end
+      return true
+    end
     kind, reason = 'failed', why
   end
   settle_meta(queue)
@@ -109,6 +121,7 @@ local function settle_one(round, job)
     done[#done + 1] = job.id
   end
   round.many[kind] = round.many[kind] + 1
+  note_end(round, kind == 'completed' and 0 or 1, job, facts[1])
   round.policy[kind] = more
   if follow_ups then
     rarely().add_follow_ups(round, follow_ups)
@@ -145,7 +158,7 @@ end
 
 -- The places of those that came too late go into `too_late`; returns how many have ended. If it
 -- raises, nothing has been changed.
-local function settle(queue, outcomes, again, points, queues, too_late)
+local function settle(queue, outcomes, again, points, queues, too_late, runs)
   local held, lost, ids, locks = sort_out(queue, outcomes)
   local late = {}
   for _, job in ipairs(lost) do
@@ -159,6 +172,7 @@ local function settle(queue, outcomes, again, points, queues, too_late)
     queue = queue, queues = queues, points = points, left = left,
     guarded = has_children(queue, held, ids), done = { completed = {}, failed = {} },
     policy = {}, many = { completed = 0, failed = 0 }, promoted = false, at = 0,
+    ended = queue.history and {}, runs = runs,
   }
   repeat
     local settled, problem = pcall(settle_each, round, held, too_late)
@@ -168,6 +182,8 @@ local function settle(queue, outcomes, again, points, queues, too_late)
     end
   until settled
   put_in_order(round)
+  local ended = round.ended
+  if ended and #ended > 0 then note_problem(queue, tally, queue, ended, runs) end
   if #held > 0 and queue.concurrency then wake(queue) end  -- a place became free
   return round.many.completed + round.many.failed
 end

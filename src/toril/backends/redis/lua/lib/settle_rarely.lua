@@ -88,7 +88,11 @@ local function fail_alone(round, job, problem)
     return false
   end
   redis.call('HDEL', job.key, 'returnvalue', 'defa', 'toril:cancel')
-  local facts = redis.call('HMGET', job.key, 'parent', 'deid')
+  local facts = redis.call('HMGET', job.key, 'parent', 'deid', 'name')
+  if facts[3] and round.ended then
+    local many = #round.ended
+    round.ended[many + 1], round.ended[many + 2], round.ended[many + 3] = 1, job.place, facts[3]
+  end
   if facts[1] then despite_damage(tell_parent_failed, queue, job.id, facts[1], reason) end
   if facts[2] then despite_damage(free_deduplication, queue, job.id, facts[2]) end
   tell_failed(queue, job, reason, true)

@@ -62,6 +62,7 @@ local function start(queue, id, token, lease_end, worker)
     redis.call('HSET', key, 'processedOn', queue.now, 'ats', attempt, 'pb', worker)
   end
   emit(queue, 'active', 'jobId', id, 'prev', 'waiting')
+  if job[8] then job[9] = job[8] end  -- of delayed ones only
   job[4], job[8] = attempt, id
   return job
 end
