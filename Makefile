@@ -86,6 +86,10 @@ docs: $(READY) ## build the documentation; a broken link fails
 examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py
 
+.PHONY: client
+client: $(READY) ## write the client of the REST interface anew, after a change of its routes
+	$(BIN)/python -m tests.support.client_source
+
 .PHONY: bench
 bench: $(READY) ## figures of this machine on every store, beside its peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -6,9 +6,9 @@ All of it goes through the store alone, so it works as well in a program that ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
@@ -19,6 +19,7 @@ from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.flow_stuck import flow_findings
 from toril.engine.flows import Flows
+from toril.engine.handle import Job
 from toril.engine.hooks import Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.letter_rules import check_rules
@@ -31,6 +32,7 @@ from toril.engine.schedules.fitting import unfit, unreadable
 from toril.engine.store_operator import StoreOperator
 from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
+from toril.tasks.door import Request, job_of_request
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
 
@@ -93,6 +95,27 @@ class StoreAccess:
         """
         check = check_existing_queue_name if existing else check_queue_name
         return Queue(self._producer, check(name))
+
+    async def add_requests(self, queue: str, requests: Iterable[Request]) -> list[Job[Any]]:
+        """Add jobs that somebody asks for by name, in one transaction up to 2,000 of them.
+
+        Where the app has the task, the payload is checked as a call of the task would be.
+
+        Parameters:
+            queue: Where they go.
+            requests: Which: name, payload and options of each.
+
+        Raises:
+            InvalidOptionError: There can be no such job.
+            InvalidPayloadError: A payload is not JSON, or does not fit its task. Nothing was added.
+        """
+        find, middleware = self._registry.find, self._enqueue_middleware
+        jobs = [
+            job_of_request(find(queue, request.name), queue, request, middleware)
+            for request in requests
+        ]
+        answers = await self._producer.add_many(jobs)
+        return [Job(self._producer, queue, each.job_id, each.duplicate) for each in answers]
 
     @property
     def schedules(self) -> Schedules:

@@ -1,0 +1,34 @@
+"""Every route of the REST interface, one module for each kind of thing."""
+
+from __future__ import annotations
+
+from toril.web.routes import (
+    dead_letters,
+    errors,
+    events,
+    flows,
+    job_changes,
+    jobs,
+    queue_changes,
+    queues,
+    schedules,
+    server,
+    store,
+    workers,
+)
+
+ROUTES = (
+    *server.routes.routes,
+    *store.routes.routes,
+    *queues.routes.routes,
+    *queue_changes.routes.routes,
+    *jobs.routes.routes,
+    *job_changes.routes.routes,
+    *events.routes.routes,
+    *errors.routes.routes,
+    *flows.routes.routes,
+    *schedules.routes.routes,
+    *dead_letters.routes.routes,
+    *workers.routes.routes,
+)
+"""All of them, in the order of the document."""

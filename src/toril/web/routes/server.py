@@ -1,0 +1,36 @@
+"""Routes about the server itself: whether it lives, who asks."""
+
+from __future__ import annotations
+
+from toril.rest.answers import Health, Me
+from toril.version import VERSION
+from toril.web.call import Call
+from toril.web.declaring import Routes
+
+routes = Routes("server")
+
+
+@routes.get("/health", permission=None)
+async def get_health(call: Call) -> Health:
+    """Say that the server lives. The store is not asked."""
+    return Health(status="ok", version=VERSION)
+
+
+@routes.get("/ready", permission=None, timeout_s=2.0)
+async def get_readiness(call: Call) -> Health:
+    """Say that the store answers; 503 if it does not within 2 s."""
+    await call.app.backend().events.latest("toril-readiness")  # the cheapest question there is
+    return Health(status="ok", version=VERSION)
+
+
+@routes.get("/me")
+async def get_me(call: Call) -> Me:
+    """Say who asks, and what they may."""
+    principal = call.principal
+    return Me(
+        name=principal.name,
+        kind=principal.kind,
+        role=str(principal.role),
+        queues=None if principal.queues is None else list(principal.queues),
+        payloads=principal.payloads,
+    )

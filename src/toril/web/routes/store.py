@@ -1,0 +1,72 @@
+"""Routes about the store as a whole: the figures of all queues, and what needs a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from toril.engine.info import QueueInfo, WorkerInfo
+from toril.observability.prometheus import exposition, metrics
+from toril.rest.answers import Concerns, Overview, Totals
+from toril.version import VERSION
+from toril.web.attention import concerns_of, read_attention
+from toril.web.call import Call
+from toril.web.declaring import Raw, Routes
+from toril.web.lines import worker_of
+
+routes = Routes("store")
+
+
+@routes.get("/overview")
+async def get_overview(call: Call) -> Overview:
+    """Show the store at one look: totals, what needs a person, queues and workers."""
+    facts = await read_attention(call)
+    workers = [one for one in facts.workers if any(map(call.sees, one.queues))]
+    return Overview(
+        store=call.app.backend().url,
+        version=VERSION,
+        at=datetime.now(UTC),
+        totals=totals(facts.queues, workers),
+        attention=concerns_of(facts),
+        queues=facts.queues,
+        workers=[worker_of(one) for one in workers],
+    )
+
+
+@routes.get("/attention")
+async def get_attention(call: Call) -> Concerns:
+    """List what needs a person, the worst first."""
+    return Concerns(items=concerns_of(await read_attention(call)))
+
+
+@routes.get("/metrics")
+async def get_metrics(call: Call) -> Raw:
+    """Return the figures of all queues as text for Prometheus."""
+    queues, workers = await asyncio.gather(call.queues(), call.app.workers())
+    seen = [one for one in workers if any(map(call.sees, one.queues))]
+    text = exposition(metrics(queues, seen))
+    return Raw(text.encode("utf-8", "replace"), "text/plain; version=0.0.4")
+
+
+def totals(queues: Iterable[QueueInfo], workers: Iterable[WorkerInfo]) -> Totals:
+    """Return the figures over all queues."""
+    infos, alive = list(queues), list(workers)
+    ages = [info.oldest_waiting_s for info in infos if info.oldest_waiting_s is not None]
+    return Totals(
+        queues=len(infos),
+        paused=sum(info.paused for info in infos),
+        waiting=sum(info.waiting for info in infos),
+        prioritized=sum(info.prioritized for info in infos),
+        delayed=sum(info.delayed for info in infos),
+        waiting_children=sum(info.waiting_children for info in infos),
+        active=sum(info.active for info in infos),
+        completed=sum(info.completed for info in infos),
+        failed=sum(info.failed for info in infos),
+        completed_total=sum(info.completed_total for info in infos),
+        failed_total=sum(info.failed_total for info in infos),
+        oldest_waiting_s=max(ages, default=None),
+        workers=len(alive),
+        slots=sum(one.concurrency for one in alive),
+        running=sum(one.running for one in alive),
+    )
