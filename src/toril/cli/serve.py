@@ -1,0 +1,235 @@
+"""`toril serve` and `toril up`: the REST interface of an app, alone or with a worker beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from toril.cli.codes import DONE, USAGE, RefusedError
+from toril.cli.options import duration, url_option
+from toril.cli.worker_arguments import Loop, queue_list
+from toril.core.loggers import logger
+
+if TYPE_CHECKING:
+    from toril.app import App
+    from toril.web.serving import HttpServer
+
+log = logger("toril.cli")
+
+DEFAULT_PORT = 8080
+
+
+def listening_options(command: Any) -> Any:
+    """Add the options that say where the server listens, and what it logs."""
+    for option in (
+        click.option(
+            "--log-level", type=click.Choice(["debug", "info", "warning", "error"]),
+            help="Default: TORIL_LOG_LEVEL, else info.",
+        ),
+        click.option(
+            "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+        ),
+        click.option(
+            "--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), default="auto",
+            show_default=True, help="auto: uvloop where it is installed.",
+        ),
+        click.option(
+            "--path", default="/api/v1", show_default=True, help="Where the interface answers."
+        ),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
+            help="0: any that is free.",
+        ),
+        click.option(
+            "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+        ),
+        url_option,
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("target", metavar="[MODULE:APP]", required=False)
+@listening_options
+def serve(
+    target: str | None,
+    url: str | None,
+    host: str,
+    port: int,
+    path: str,
+    loop: Loop,
+    log_format: Literal["text", "json"],
+    log_level: str | None,
+) -> int:
+    """Answer over HTTP: queues, jobs, workers, schedules, and what is done to them.
+
+    With MODULE:APP payloads of new jobs are checked against the app's tasks. Without it the store
+    is served that --url or the settings name; it has to be there.
+
+    SIGTERM or Ctrl-C ends it within seconds, open streams included.
+    """
+    app = _app(target, url, log_format, log_level)
+    return _run(loop, lambda: _serve(app, host, port, path))
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:APP")
+@click.option("-c", "--concurrency", type=click.IntRange(min=1), help="Jobs at once.")
+@click.option(
+    "-q", "--queues", type=queue_list, metavar="A,B|A=3,B=1", help="Which, in the order in which"
+    " they are asked; with numbers: their shares. Default: all that have tasks.",
+)  # fmt: skip
+@click.option(
+    "--shutdown", type=duration, metavar="TIME", help="How long what runs may go on when told to"
+    " stop. Default: 25s.",
+)  # fmt: skip
+@listening_options
+def up(
+    target: str,
+    concurrency: int | None,
+    queues: Sequence[str] | Mapping[str, int] | None,
+    shutdown: float | None,
+    url: str | None,
+    host: str,
+    port: int,
+    path: str,
+    loop: Loop,
+    log_format: Literal["text", "json"],
+    log_level: str | None,
+) -> int:
+    """Run the jobs of an app, and answer over HTTP, in one process: for a small product.
+
+    \b
+    SIGTERM, SIGINT  take no new jobs, let running ones end until --shutdown is
+    or Ctrl-C        over, give back what is left, then end; a second one gives
+                     back now, a third leaves at once
+    """  # noqa: D301 - click's mark for a paragraph that keeps its lines
+    from toril.cli.lifecycle import listen
+
+    app = _app(target, url, log_format, log_level)
+    listen(app)
+
+    async def both() -> int:
+        worker = app.worker(queues=queues, concurrency=concurrency, shutdown=shutdown)
+        return await _work_and_serve(app, worker, host, port, path)
+
+    return _run(loop, both)
+
+
+def _app(target: str | None, url: str | None, log_format: Any, log_level: str | None) -> App:
+    """Return the app, with log lines set up."""
+    from toril.cli.logs import set_up
+    from toril.cli.target import load_app
+    from toril.settings import Settings
+
+    set_up(log_format, log_level or Settings.load().log_level, with_pid=False)
+    if target is None:
+        from toril.app import App
+
+        return App(url).existing()
+    app = load_app(target)
+    if url is not None:
+        app.close_sync()  # in case the module has used it already, where it was
+        app.url = url
+    return app
+
+
+def _run(loop: Loop, action: Callable[[], Any]) -> int:
+    from toril.cli.signals import ignore_handled
+    from toril.cli.worker import loop_factory
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+            code: int = runner.run(action())
+            return code
+    finally:
+        ignore_handled()
+
+
+def server_of(app: App, host: str, port: int, path: str) -> HttpServer:
+    """Return a server of an app's interface; it does not listen yet.
+
+    Raises:
+        RefusedError: The extra `web` is not installed.
+        InvalidOptionError: Others than this machine would reach it, and nobody is asked for a key.
+    """
+    try:
+        from toril.web.server import api
+        from toril.web.serving import HttpServer, refuse_open
+    except ImportError as error:
+        raise RefusedError(
+            f"a server needs an extra ({error.name} is missing): pip install 'toril[web]'", USAGE
+        ) from None
+    if not path.startswith("/") or path != "/" and path.endswith("/"):
+        raise RefusedError(f"--path {path!r}: expected a path such as /api/v1", USAGE)
+    refuse_open(host)
+    application = api(app, path=path)
+    return HttpServer(
+        application, host=host, port=port, before_stop=application.state.toril.close
+    )
+
+
+async def _serve(app: App, host: str, port: int, path: str) -> int:
+    from toril.cli.signals import handle_on_loop
+
+    server = server_of(app, host, port, path)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handle_on_loop(number, stopping.set)
+    async with app:
+        app.backend()  # where there is none, say so before anybody asks
+        await server.start()
+        _say_serving(app, server, path)
+        ended = asyncio.ensure_future(server.ended())
+        told = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        await server.stop()
+        await ended
+    log.info("server stopped")
+    return DONE
+
+
+async def _work_and_serve(app: App, worker: Any, host: str, port: int, path: str) -> int:
+    from toril.cli.lifecycle import say_started, say_stopped
+    from toril.cli.worker_signals import WorkerSignals
+
+    server = server_of(app, host, port, path)
+    async with app:
+        signals = WorkerSignals(worker)
+        signals.install()
+        await server.start()
+        running = asyncio.ensure_future(worker.run())
+        ready = asyncio.ensure_future(worker.ready())
+        try:
+            await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                kind = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+                say_started(app, worker, loop=kind)
+                _say_serving(app, server, path)
+            ready.cancel()
+            # While the worker ends what runs, the server still tells how far it is.
+            await running
+        finally:
+            with suppress(Exception):
+                await server.stop()
+        signals.done = True
+        say_stopped(worker)
+    return DONE
+
+
+def _say_serving(app: App, server: HttpServer, path: str) -> None:
+    from toril.cli.logs import FACTS
+
+    url = f"{server.url}{path}"
+    log.info(
+        "serving %s at %s, described at %s/openapi.json",
+        app.backend().url, url, server.url,
+        extra={FACTS: {"event": "serving", "url": url, "store": app.backend().url}},
+    )  # fmt: skip
