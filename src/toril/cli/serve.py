@@ -166,13 +166,11 @@ def server_of(app: App, host: str, port: int, path: str) -> HttpServer:
         raise RefusedError(
             f"a server needs an extra ({error.name} is missing): pip install 'toril[web]'", USAGE
         ) from None
-    if not path.startswith("/") or path != "/" and path.endswith("/"):
+    if not path.startswith("/") or (path != "/" and path.endswith("/")):
         raise RefusedError(f"--path {path!r}: expected a path such as /api/v1", USAGE)
     refuse_open(host)
     application = api(app, path=path)
-    return HttpServer(
-        application, host=host, port=port, before_stop=application.state.toril.close
-    )
+    return HttpServer(application, host=host, port=port, before_stop=application.state.toril.close)
 
 
 async def _serve(app: App, host: str, port: int, path: str) -> int:

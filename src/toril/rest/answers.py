@@ -28,7 +28,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class JobLine(msgspec.Struct, kw_only=True, frozen=True):
-    """A job in a list: everything but its payload, its result and its attempts."""
+    """A job in a list: all but its payload, its result and its attempts."""
 
     id: str
     queue: str
@@ -41,10 +41,15 @@ class JobLine(msgspec.Struct, kw_only=True, frozen=True):
     processed_at: datetime | None
     """When a worker last took it."""
     finished_at: datetime | None
+    delay_s: float
     attempts_made: int
+    attempts_started: int
     max_attempts: int | None
     """None: as its task says."""
+    stalled: int
     worker_id: str | None
+    lease_remaining_s: float | None
+    """`active`: time until its lease ends."""
     progress: str | None
     """What the task has reported, as JSON text, cut to 120 characters. None: nothing."""
     failed_reason: str | None
@@ -53,9 +58,13 @@ class JobLine(msgspec.Struct, kw_only=True, frozen=True):
     parent_queue: str | None
     parent_id: str | None
     deduplication_id: str | None
+    options: Any
+    """The stored options, with BullMQ's names."""
     data_bytes: int
     data_preview: str | None
     """The payload's first 120 characters. None: the caller may not see payloads."""
+    result_preview: str | None
+    """The result's first 120 characters. None: there is none, or the caller may not see it."""
 
 
 class JobFacts(msgspec.Struct, kw_only=True, frozen=True):
@@ -192,7 +201,7 @@ class FlowJob(msgspec.Struct, kw_only=True, frozen=True):
     """None: the job is gone."""
     state: State | None
     """None: the job is gone."""
-    fate: str | None
+    fate: Literal["pending", "completed", "failed", "ignored"] | None
     """What its parent knows: `pending`, `completed`, `failed` or `ignored`. None: the root."""
     failed_reason: str | None
     cut: bool

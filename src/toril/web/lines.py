@@ -56,17 +56,23 @@ def job_line(info: JobInfo, *, payloads: bool) -> JobLine:
         run_at=info.run_at,
         processed_at=info.processed_at,
         finished_at=info.finished_at,
+        delay_s=info.delay_s,
         attempts_made=info.attempts_made,
+        attempts_started=info.attempts_started,
         max_attempts=info.max_attempts,
+        stalled=info.stalled,
         worker_id=info.worker_id,
+        lease_remaining_s=info.lease_remaining_s,
         progress=preview(info.progress) if payloads and info.progress not in (0, None) else None,
         failed_reason=cut(reason, REASON_CHARS) if payloads and reason is not None else None,
         cancel_reason=info.cancel_reason,
         parent_queue=info.parent_queue,
         parent_id=info.parent_id,
         deduplication_id=info.deduplication_id,
+        options=info.options,
         data_bytes=info.data_bytes,
         data_preview=preview(info.data) if payloads else None,
+        result_preview=preview(info.result) if payloads and info.result is not None else None,
     )
 
 

@@ -83,7 +83,7 @@ class HttpServer:
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{host}:{listening.getsockname()[1]}"
         self._running = asyncio.create_task(self._server.serve(sockets=[listening]))
-        while not self._server.started and not self._running.done():
+        while not self._server.started and not self._running.done():  # noqa: ASYNC110 - it has none
             await asyncio.sleep(0.005)
         if self._running.done():
             listening.close()
