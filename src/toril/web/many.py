@@ -25,8 +25,9 @@ async def for_a_while(call: Call, verb: Callable[[Progress], Awaitable[int]]) ->
 
     def progress(count: int) -> None:
         nonlocal done
-        done = count
-        if monotonic() > until_s:
+        before, done = done, count
+        # After a chunk that changed nothing the verb ends by itself.
+        if count > before and monotonic() > until_s:
             raise TimeIsOverError
 
     try:
