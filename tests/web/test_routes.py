@@ -139,7 +139,8 @@ async def test_jobs_of_a_batch_are_added_once_with_a_key(app: App, client: Async
     assert [job.duplicate for job in first.jobs] == [False] * 3
     assert [(job.id, True) for job in first.jobs] == [(job.id, job.duplicate) for job in again.jobs]
     info = await app.queue("mail").info()
-    assert info is not None and info.waiting == 3
+    assert info is not None
+    assert info.waiting == 3
 
 
 async def test_who_has_changed_something_is_told_with_the_reason(

@@ -65,7 +65,7 @@ async def _jobs(client: AsyncClient, queue: str, waiting: str, failed: str) -> N
     facts = await client.get_job(queue, waiting)
     assert facts.state in ("wait", "prioritized")
     data = await client.get_data(queue, waiting)
-    assert data.text is None and data.bytes == facts.data_bytes
+    assert (data.text, data.bytes) == (None, facts.data_bytes)
     assert (await client.get_result(queue, waiting)).value is None
     attempts = (await client.list_attempts(queue, failed)).items
     assert attempts[-1].error

@@ -88,6 +88,21 @@ class Live:
         self._listeners: set[Listener] = set()
         self._closing = False
 
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return len(self._listeners)
+
+    @property
+    def follows_figures(self) -> bool:
+        """Whether figures were read, and are read again."""
+        return self._figures.begun
+
+    @property
+    def sources(self) -> dict[str, tuple[Source, int]]:
+        """The queues that are followed, and by how many streams."""
+        return self._queues
+
     async def close(self) -> None:
         """End all streams, and begin no other."""
         self._closing = True

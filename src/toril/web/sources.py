@@ -73,6 +73,8 @@ class Source:
         self._follow = follow
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
+        self.begun = False
+        """It follows: whatever happens from now on is told."""
         self.newest: Any = None
         """What a new listener is told first. None: nothing."""
 
@@ -95,7 +97,7 @@ class Source:
 
     async def stop(self) -> None:
         """Stop following."""
-        task, self._task, self.newest = self._task, None, None
+        task, self._task, self.newest, self.begun = self._task, None, None, False
         if task is not None:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -121,6 +123,7 @@ def queue_source(app: App, queue: str) -> Source:
         events = app.backend().events
         if not position:
             position.append(await events.latest(queue))
+        source.begun = True
         async for page in pages(events, queue, after=position[0]):
             position[0] = page[-1].position
             source.tell("events", (queue, page))
@@ -134,7 +137,7 @@ def figures_source(app: App, tick_s: float) -> Source:
     async def follow(source: Source) -> None:
         while True:
             queues, workers = await asyncio.gather(app.queues(), app.workers())
-            source.newest = (queues, workers)
+            source.newest, source.begun = (queues, workers), True
             source.tell("figures", source.newest)
             await asyncio.sleep(tick_s)
 

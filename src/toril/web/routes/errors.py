@@ -12,7 +12,7 @@ from toril.web.fingerprints import group_failures
 routes = Routes("errors")
 
 
-@routes.get("/errors")
+@routes.get("/errors", errors=(404,))
 async def list_errors(call: Call, query: ErrorQuery) -> ErrorGroups:
     """Group failed jobs that failed alike: by queue, name, type of the error, message and line.
 

@@ -1,0 +1,142 @@
+"""Who is answered: callers on this machine where there are no keys, and roles where there are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.requests import HTTPConnection
+from tests.web.support import Served, serve
+
+from toril import App
+from toril.web.access.port import Permission, Principal, Role, Throttled, Unauthenticated
+from toril.web.routes import ROUTES
+from toril.web.serving import is_loopback, refuse_open
+
+ROLES = {
+    Permission.READ: list(Role),
+    Permission.SUBMIT: [Role.SUBMITTER, Role.OPERATOR, Role.ADMIN],
+    Permission.OPERATE: [Role.OPERATOR, Role.ADMIN],
+    Permission.ADMIN: [Role.ADMIN],
+}
+
+
+class ByHeader:
+    """An access that believes what a request says of itself."""
+
+    async def identify(self, connection: HTTPConnection) -> Principal:
+        said = connection.headers.get("x-role")
+        if said is None:
+            raise Unauthenticated("send Authorization: Bearer KEY")
+        if said == "throttled":
+            raise Throttled(2.5)
+        queues = connection.headers.get("x-queues")
+        return Principal(
+            "jo", "key", Role(said), None if queues is None else tuple(queues.split(",")),
+            connection.headers.get("x-payloads") == "yes",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def url() -> str:
+    return "sqlite://:memory:"
+
+
+@pytest.fixture
+async def guarded(app: App) -> AsyncIterator[Served]:
+    async with serve(app, access=ByHeader()) as served:
+        yield served
+
+
+def path_of(route: str) -> str:
+    return route.replace("{queue}", "mail").replace("{", "").replace("}", "")
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_role_decides_over_every_route(guarded: Served, role: Role) -> None:
+    for route in ROUTES:
+        if route.permission is None or route.name == "stream":
+            continue
+        answer = await guarded.ask(route.method, path_of(route.path), headers={"x-role": role})
+
+        refused = role not in ROLES[route.permission]
+        code = answer.json().get("error", {}).get("code") if answer.status_code >= 400 else ""
+        assert (code == "forbidden" and "'payloads'" not in answer.text) == refused, route.name
+
+
+async def test_whoever_says_nothing_is_asked_everywhere(guarded: Served) -> None:
+    for route in ROUTES:
+        answer = await guarded.ask(route.method, path_of(route.path))
+        if route.permission is None:
+            assert answer.status_code == 200
+        else:
+            assert answer.status_code == 401, route.name
+            assert answer.headers["www-authenticate"] == 'Bearer realm="toril"'
+            assert answer.json()["error"]["code"] == "unauthenticated"
+
+
+async def test_throttled_caller_is_told_when_to_come_back(guarded: Served) -> None:
+    answer = await guarded.ask("GET", "/queues", headers={"x-role": "throttled"})
+
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "3"
+
+
+async def test_caller_sees_its_own_queues_only(app: App, guarded: Served) -> None:
+    for name in ("eu-mail", "us-mail"):
+        await app.queue(name).add("send", {"secret": "17"})
+    eu = {"x-role": "operator", "x-queues": "eu-*"}
+
+    listed = (await guarded.ask("GET", "/queues", headers=eu)).json()["items"]
+    overview = (await guarded.ask("GET", "/overview", headers=eu)).json()
+    own = await guarded.ask("GET", "/queues/eu-mail", headers=eu)
+    other = await guarded.ask("GET", "/queues/us-mail", headers=eu)
+    act = await guarded.ask("POST", "/queues/us-mail/pause", json={}, headers=eu)
+    metrics = (await guarded.ask("GET", "/metrics", headers=eu)).text
+
+    assert [info["name"] for info in listed] == ["eu-mail"]
+    assert overview["totals"]["waiting"] == 1
+    assert (own.status_code, other.status_code, act.status_code) == (200, 403, 403)
+    assert "us-mail" not in overview.__repr__() + metrics
+    nearest = await guarded.ask("GET", "/queues/eu-mial", headers=eu)
+    assert "eu-mail" in nearest.text and "us-mail" not in nearest.text
+
+
+async def test_what_jobs_carry_is_shown_only_to_those_that_may_see_it(
+    app: App, guarded: Served
+) -> None:
+    job = await app.queue("mail").add("send", {"secret": "hunter2"})
+    blind, seeing = {"x-role": "operator"}, {"x-role": "viewer", "x-payloads": "yes"}
+    paths = [
+        f"/queues/mail/jobs/{job.id}{end}"
+        for end in ("", "/data", "/result", "/attempts", "/logs", "/events")
+    ]
+
+    for path in ["/queues/mail/jobs", "/errors", *paths]:
+        assert "hunter2" not in (await guarded.ask("GET", path, headers=blind)).text, path
+    seen = [(await guarded.ask("GET", path, headers=seeing)).text for path in paths[:2]]
+    answers = [(await guarded.ask("GET", path, headers=blind)).status_code for path in paths]
+
+    assert all("hunter2" in text for text in seen)
+    assert answers == [200, 403, 403, 403, 403, 200]
+
+
+async def test_callers_elsewhere_are_not_answered_without_keys(served: Served) -> None:
+    proxied = await served.ask("GET", "/queues", headers={"x-forwarded-for": "10.0.0.7"})
+    rebound = await served.ask("GET", "/queues", headers={"host": "evil.example"})
+    page = await served.ask("POST", "/queues/mail/pause", json={},
+                            headers={"sec-fetch-site": "cross-site"})  # fmt: skip
+
+    assert proxied.status_code == 401
+    assert rebound.status_code == page.status_code == 403
+    assert page.json()["error"]["code"] == "cross_origin"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "shop.example"])
+def test_server_without_keys_listens_on_this_machine_only(host: str) -> None:
+    with pytest.raises(ValueError, match="expected 127.0.0.1"):
+        refuse_open(host)
+
+
+def test_names_of_this_machine_are_known() -> None:
+    assert all(map(is_loopback, ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"]))
