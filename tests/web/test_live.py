@@ -128,10 +128,11 @@ async def test_many_streams_cost_the_store_what_one_costs(
             for name in asked:
                 asked[name] = 0
             url = f"{served.url}/api/v1/stream?topics=overview,queue:mail"
+            lines = []  # kept: one that nobody holds closes its stream
             for _ in range(streams):
                 answer = await stack.enter_async_context(served.http.stream("GET", url))
-                lines = answer.aiter_lines()
-                await anext(lines)
+                lines.append(answer.aiter_lines())
+                await anext(lines[-1])
             await wait_until(lambda: served.interface.live.open == streams)
             await wait_until(lambda: asked["queues"] >= 12)
             return dict(asked)

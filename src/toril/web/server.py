@@ -29,6 +29,7 @@ from toril.web.live import Live
 from toril.web.loopback import LoopbackOnly
 from toril.web.openapi import document
 from toril.web.options import ServerOptions
+from toril.web.outage import StoreWatch
 from toril.web.problems import Problem, of_error
 from toril.web.reading import read_json, read_query, refuse_query, segments_of
 from toril.web.routes import ROUTES
@@ -88,6 +89,7 @@ class Interface:
         self._access = access
         self._options = options
         self._path = path
+        self._watch = StoreWatch(app)
         self._submissions = Submissions(options.submissions_per_s)
         self._described: dict[str, bytes] = {}
         self._routes = routes
@@ -163,7 +165,7 @@ class Interface:
         timeout_s = route.timeout_s or self._options.request_timeout_s
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await route.function(call, **given)
+                return await self._watch.run(route.function(call, **given))
         except TimeoutError:
             if not limit.expired():
                 raise
