@@ -85,7 +85,7 @@ def check_problem(problem: dict[str, object], status: int) -> None:
     error = problem["error"]
     assert isinstance(error, dict)
     assert error["message"] == problem["detail"]
-    assert error["code"] and " " not in error["code"]
+    assert " " not in (error["code"] or " ")
     assert "Traceback" not in str(problem)
 
 

@@ -201,9 +201,7 @@ async def test_open_streams_end_when_the_server_stops(app: App) -> None:
         ("queue:a:b", "without ':'"),
     ],
 )
-async def test_topic_that_is_none_is_refused(
-    served: Served, topics: str, sentence: str
-) -> None:
+async def test_topic_that_is_none_is_refused(served: Served, topics: str, sentence: str) -> None:
     answer = await served.ask("GET", "/stream", params={"topics": topics})
 
     assert answer.status_code == 422

@@ -41,7 +41,9 @@ async def test_document_describes_every_route(document: dict[str, Any]) -> None:
 
 
 async def test_document_leads_nowhere_that_is_not_there(document: dict[str, Any]) -> None:
-    for reference in re.findall(r'"\$ref":"#/([^"]+)"', json.dumps(document, separators=(",", ":"))):
+    for reference in re.findall(
+        r'"\$ref":"#/([^"]+)"', json.dumps(document, separators=(",", ":"))
+    ):
         found: Any = document
         for part in reference.split("/"):
             assert part in found, reference
@@ -51,7 +53,9 @@ async def test_document_leads_nowhere_that_is_not_there(document: dict[str, Any]
 async def test_document_says_what_fields_mean(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
 
-    assert schemas["NewJobBody"]["properties"]["lifo"]["description"] == "Go to the front of the line."
+    assert (
+        schemas["NewJobBody"]["properties"]["lifo"]["description"] == "Go to the front of the line."
+    )
     assert "leaves letters" not in json.dumps(schemas["QueueInfo"])
     assert schemas["QueueInfo"]["properties"]["oldest_waiting_s"]["description"]
 

@@ -13,6 +13,7 @@ import click
 from toril.cli.codes import DONE, USAGE, RefusedError
 from toril.cli.options import duration, url_option
 from toril.cli.worker_arguments import Loop, queue_list
+from toril.core.checks import unknown
 from toril.core.loggers import logger
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ def up(
     from toril.cli.lifecycle import listen
 
     app = _app(target, url, log_format, log_level)
+    known = list(dict.fromkeys(task.queue for task in app.tasks()))
+    for name in queues or ():
+        if name not in known:  # each of its jobs would fail, for want of a task
+            words = unknown("queue", name, known)
+            raise RefusedError(f"--queues: {target} has no task on that queue: {words}", USAGE)
     listen(app)
 
     async def both() -> int:

@@ -1,0 +1,199 @@
+"""`toril serve`, `toril up` and `--server`: a server, and the same commands from afar."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+
+import pytest
+from tests.cli.support import Running, Terminal
+from tests.support.waiting import wait_until_sync
+
+from toril.cli.codes import DONE, ERROR, STATE, STORE, USAGE
+from toril.client import ApiError, Client
+
+STOPS_WITHIN_S = 5.0
+
+
+def url_of(server: Running) -> str:
+    """Return where a server that has just started listens."""
+    server.says("serving ")
+    found = re.search(r" at (http://\S+)/api/v1,", server.log)
+    assert found is not None, server.log
+    return found[1]
+
+
+def test_server_answers_and_stops_with_streams_open(terminal: Terminal) -> None:
+    server = terminal.start("serve", "shop:app", "--port", "0")
+    url = url_of(server)
+    ended = threading.Event()
+
+    def listen() -> None:
+        with Client(url) as client:
+            for _ in client.stream(overview=True, queues=["mail"]):
+                heard.set()
+        ended.set()
+
+    heard = threading.Event()
+    with Client(url) as client:
+        job = client.add_job("mail", "send", {"to": "jo"})
+        with pytest.raises(ApiError, match=r"did you mean|missing"):
+            client.add_job("mail", "send", {"too": "jo"})
+        assert client.get_data("mail", job.id).value == {"to": "jo"}
+        threading.Thread(target=listen, daemon=True).start()
+        assert heard.wait(30)
+
+        begin_s = time.monotonic()
+        server.tell(signal.SIGTERM)
+        assert server.ends() == DONE
+
+    assert time.monotonic() - begin_s < STOPS_WITHIN_S
+    assert ended.wait(10)
+    assert "server stopped" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_worker_and_server_in_one_process(terminal: Terminal) -> None:
+    both = terminal.start("up", "shop:app", "--port", "0", "--concurrency", "3")
+    url = url_of(both)
+
+    with Client(url) as client:
+        job = client.add_job("mail", "send", {"to": "jo"})
+        wait_until_sync(
+            lambda: client.get_job("mail", job.id).state == "completed", deadline_s=30.0
+        )
+        assert client.get_result("mail", job.id).value == "sent to jo"
+        (worker,) = client.list_workers().items
+        held = client.add_job("slow", "hold", {"until": "go"})
+        wait_until_sync(lambda: client.get_job("slow", held.id).state == "active", deadline_s=30.0)
+
+        both.tell(signal.SIGTERM)
+        both.says("SIGTERM: ending; 1 still run")
+        assert client.get_job("slow", held.id).state == "active"  # it still tells how far it is
+        (terminal.folder / "go").touch()
+        assert both.ends() == DONE
+
+    assert worker.worker.concurrency == 3
+    assert terminal.state("slow", held.id) == "completed"
+
+
+def test_server_of_a_store_needs_no_app(terminal: Terminal) -> None:
+    terminal.add("mail", "send", {"to": "jo"})
+    server = terminal.start("serve", "--url", terminal.url, "--port", "0")
+
+    with Client(url_of(server)) as client:
+        assert client.get_queue("mail").queue.waiting == 1
+    server.tell(signal.SIGINT)
+    assert server.ends() == DONE
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("serve",), STORE, "toril.db"),
+        (("serve", "shop:app", "--host", "0.0.0.0"), USAGE, "expected 127.0.0.1"),
+        (("serve", "shop:app", "--host", "256.1.1.1"), USAGE, "expected 127.0.0.1"),
+        (("serve", "shop:app", "--path", "api"), USAGE, "expected a path such as /api/v1"),
+        (("serve", "shop:apps"), USAGE, "did you mean shop:app?"),
+        (("up", "shop:app", "--queues", "none", "--port", "0"), USAGE, "none"),
+        (("queues", "--server", "localhost:8080"), USAGE, "is not a URL"),
+        (("queues", "--server", "http://localhost:1"), STORE, "does not answer"),
+        (("queues", "--server", "http://x", "--url", "sqlite:///a"), USAGE, "not both"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(
+    terminal: Terminal, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    done = terminal.run(*words)
+
+    assert done.code == code, done.err
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_port_that_is_taken_is_said(terminal: Terminal) -> None:
+    server = terminal.start("serve", "shop:app", "--port", "0")
+    port = url_of(server).rpartition(":")[2]
+
+    done = terminal.run("serve", "shop:app", "--port", port)
+
+    assert done.code == ERROR
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.err
+    assert "Give another --host or --port" in done.err
+
+
+def test_commands_say_the_same_from_afar(terminal: Terminal) -> None:
+    """Each command twice: on the store itself, and by a server of it."""
+    good = terminal.add("mail", "send", {"to": "jo"})
+    terminal.add("mail", "broken", {"to": "al"})
+    terminal.work_off()
+    terminal.add("mail", "send", {"to": "x" * 500})
+    later = terminal.add("mail", "send", {"to": "later"}, delay_s=3600.0, priority=3)
+    put = ("schedules", "put", "nightly", "mail", "send", '{"to": "n"}', "--cron", "0 3 * * *")
+    assert terminal.here(*put, "--url", terminal.url).code == DONE
+    server = terminal.start("serve", "shop:app", "--port", "0")
+    url = url_of(server)
+
+    for words in (
+        ("queues",),
+        ("queue", "mail"),
+        ("queue", "mail", "--json"),
+        ("jobs", "list", "mail"),
+        ("jobs", "list", "mail", "--state", "failed", "--newest"),
+        ("jobs", "show", "mail", good),
+        ("jobs", "show", "mail", good, "--json"),
+        ("jobs", "show", "mail", later, "--json"),
+        ("jobs", "explain", "mail", later),
+        ("jobs", "logs", "mail", good),
+        ("jobs", "show", "mail", "nobody"),
+        ("events", "mail", "-n", "4"),
+        ("events", "mail", "--from-start", "--json"),
+        ("workers",),
+        ("schedules", "list"),
+        ("schedules", "show", "nightly", "--json"),
+        ("dead", "list"),
+        ("flows", "list"),
+        ("flows", "show", "mail", good),
+        ("metrics", "mail"),
+        ("queue", "mial"),
+    ):
+        local = terminal.here(*words, "--url", terminal.url)
+        remote = terminal.here(*words, "--server", url)
+        assert (remote.code, told(remote.out)) == (local.code, told(local.out)), words
+        assert told(remote.err).replace(url, "") == told(local.err).replace(terminal.url, ""), words
+
+
+def told(text: str) -> str:
+    """Return what a command has said, with a mark for how long ago something was."""
+    text = re.sub(r'("(?:oldest_waiting_s|held_s|lease_remaining_s)": )[\d.]+', r"\1…", text)
+    text = re.sub(r"\d+(?:\.\d+)? ?(?:s|ms|m|min|h)\b( \d+ s)?", "…", text)
+    text = re.sub(r"(_seconds\{.*\}) [\d.]+", r"\1 …", text)
+    return re.sub(r" +", " ", text)
+
+
+def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -> None:
+    terminal.add("mail", "send", {"to": "jo"})
+    server = terminal.start("serve", "shop:app", "--port", "0")
+    url = url_of(server)
+
+    assert terminal.here("pause", "mail", "--server", url).code == DONE
+    server.says("host:local: pause() in queue 'mail'")
+    assert terminal.here("jobs", "remove", "mail", "1", "--server", url).code == DONE
+    assert terminal.here("jobs", "remove", "mail", "1", "--server", url).code == STATE
+    assert terminal.here("obliterate", "mail", "-y", "--server", url).code == DONE
+    assert terminal.here("queue", "mail", "--server", url).code == STATE
+    doctor = terminal.here("doctor", "--server", url)
+    assert (doctor.code, "needs the store itself" in doctor.err) == (USAGE, True)
+
+
+def test_server_from_the_environment_gives_way_to_a_url(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.add("mail", "send", {"to": "jo"})
+    monkeypatch.setenv("TORIL_SERVER", "http://localhost:1")
+
+    assert terminal.here("queues").code == STORE
+    assert terminal.here("queues", "--url", terminal.url).code == DONE
