@@ -34,7 +34,12 @@ from toril.core.errors import StoreUnreachableError as StoreUnreachableError
 from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import WrongStateError as WrongStateError
+from toril.core.masking import Masker as Masker
+from toril.core.masking import Spot as Spot
 from toril.core.reading import RawText as RawText
+from toril.engine.audit import AuditEntry as AuditEntry
+from toril.engine.audit import AuditLog as AuditLog
+from toril.engine.audit import AuditPage as AuditPage
 from toril.engine.context import Context as Context
 from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication

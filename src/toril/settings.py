@@ -16,10 +16,12 @@ from typing import Any, Literal, cast
 from toril.core import durations
 from toril.core.checks import unknown
 from toril.core.errors import InvalidOptionError, InvalidSettingError
+from toril.core.masking import Masker
 from toril.engine.profiles import Profile
 
 DEFAULT_URL = "sqlite:///toril.db"
 FILE = "toril.toml"
+MIN_ADMIN_KEY_CHARS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,17 @@ class Settings:
     option of that name in a URL goes before. `TORIL_ANSWER_TIMEOUT`."""
     timezone: str = "UTC"
     """Whose local time the expressions of schedules mean that do not say. `TORIL_TIMEZONE`."""
+    audit: Literal["people", "all", "off"] = "people"
+    """What the audit log in the store records: what people do, by the command line, a server or
+    `acting`; what programs do as well; or nothing. `TORIL_AUDIT`."""
+    audit_keep: int = 10_000
+    """How many entries the audit log keeps. `TORIL_AUDIT_KEEP`."""
+    mask: tuple[str, ...] = ()
+    """Further fields that a server and the audit log show as `***`, such as `iban` or
+    `card.number`; in the environment with commas between. `TORIL_MASK`."""
+    admin_key: str | None = field(default=None, repr=False)
+    """A key of an administrator for `toril.web`, of 32 characters or more, that is kept nowhere
+    else. None: the first start of a server makes one. `TORIL_ADMIN_KEY`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -84,6 +97,10 @@ VARIABLES = {
     "WORKER_TYPE": "profile",
     "TORIL_PROFILE": "profile",
     "TORIL_ANSWER_TIMEOUT": "answer_timeout_s",
+    "TORIL_AUDIT": "audit",
+    "TORIL_AUDIT_KEEP": "audit_keep",
+    "TORIL_MASK": "mask",
+    "TORIL_ADMIN_KEY": "admin_key",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -122,6 +139,25 @@ def _secret_text(source: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidOptionError(f"{source}: expected a text")
     return value
+
+
+def _admin_key(source: str, value: object) -> str:
+    good = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    if not good or len(str(value)) < MIN_ADMIN_KEY_CHARS:
+        raise InvalidOptionError(
+            f"{source}: expected {MIN_ADMIN_KEY_CHARS} or more visible ASCII characters without a"
+            " space, such as `openssl rand -hex 32` prints"
+        )
+    return str(value)
+
+
+def _fields(source: str, value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidOptionError(f"{source}={value!r}: expected names of fields")
+    rules = tuple(name.strip() for name in names if name.strip())
+    Masker(rules)
+    return rules
 
 
 def _whole(source: str, value: object, *, least: int = 1) -> int:
@@ -170,5 +206,9 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "profile": _profile,
     "answer_timeout_s": _some_time,
     "timezone": _timezone,
+    "audit": _word("people", "all", "off"),
+    "audit_keep": _whole,
+    "mask": _fields,
+    "admin_key": _admin_key,
     "log_level": _word("debug", "info", "warning", "error"),
 }

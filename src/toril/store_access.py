@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
+from toril.core.masking import Masker
+from toril.engine.audit import AuditLog, AuditRecorder
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
@@ -24,6 +27,7 @@ from toril.engine.hooks import Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.letter_rules import check_rules
 from toril.engine.migration import QueueMove, plan
+from toril.engine.operations import Operation
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
@@ -58,6 +62,15 @@ class StoreAccess:
         self._producer = Producer(
             self._store.get, url, self._hooks, middleware=self._enqueue_middleware
         )
+        self.masker = Masker(settings.mask)
+        """What hides secrets in the audit log and in answers of a server. May be replaced."""
+        if settings.audit != "off":
+            self._producer.operations.audit = AuditRecorder(
+                self._store.get,
+                lambda: self.masker,
+                which=settings.audit,
+                keep=settings.audit_keep,
+            )
         self.flows = Flows(self._producer)
         """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)
@@ -121,6 +134,21 @@ class StoreAccess:
     def schedules(self) -> Schedules:
         """The schedules of the store: make, list, run, pause, resume and remove them."""
         return Schedules(self._producer, self._registry, self.settings.timezone)
+
+    @property
+    def audit(self) -> AuditLog:
+        """What people and their programs did, newest first."""
+        return AuditLog(self._store.get)
+
+    def operating(
+        self, verb: str, queue: str | None = None, job_id: str | None = None, **arguments: Any
+    ) -> AbstractAsyncContextManager[Operation]:
+        """Tell of an operation that is none of this library's own methods, once it is done.
+
+        The `with` block does it: `async with app.operating("keys.add", name="deploy"):`. It is
+        logged, recorded and told to the hook `operated` like any other; see `acting`.
+        """
+        return self._producer.operations.doing(verb, queue, job_id, **arguments)
 
     def dead_letters(self, queue: str = DEAD_LETTER) -> DeadLetterQueue:
         """Return a dead-letter queue: to list its letters, and to bring their jobs back.
@@ -242,6 +270,7 @@ class StoreAccess:
     async def close(self) -> None:
         """Let go of the store. Using the app again opens it again."""
         FORKS.notice()
+        await self._producer.operations.finish()
         await self._producer.close()
         await self._store.close()
 

@@ -181,7 +181,7 @@ def test_handles_operate_by_no_other_way() -> None:
         "rule",
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
-    for name in ("engine/handle.py", "engine/queue.py", "app.py"):
+    for name in ("engine/handle.py", "engine/queue.py", "store_access.py"):
         tree = ast.parse((package / name).read_text("utf-8"))
         called = {
             node.func.attr

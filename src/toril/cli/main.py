@@ -43,6 +43,9 @@ COMMANDS = {
     "events": ("events:events", "Print what happened, and what happens."),
     "metrics": ("metrics:metrics", "Print the figures of queues for Prometheus."),
     "top": ("top:top", "Watch queues and workers, live."),
+    "keys": ("keys:keys", "List, add and remove keys of servers."),
+    "users": ("users:users", "List, add and remove users of servers; set passwords."),
+    "audit": ("audit:audit", "Print who did what to jobs, queues and the store."),
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
     "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }

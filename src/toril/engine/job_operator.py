@@ -5,6 +5,7 @@ Each call is told with who made it and why (`operations.py`).
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -150,4 +151,21 @@ class JobOperator:
         return record
 
     def _doing(self, verb: str, **arguments: Any) -> AbstractAsyncContextManager[Operation]:
-        return self._producer.operations.doing(verb, self.queue, self.id, **arguments)
+        return self._producer.operations.doing(
+            verb, self.queue, self.id, look=self._facts, **arguments
+        )
+
+    async def _facts(self) -> dict[str, Any] | None:
+        """Return what the audit log shows of it: of the payload, whether it is another one."""
+        job = await self._producer.backend().jobs.get(self.queue, self.id)
+        if job is None:
+            return None
+        return {
+            "name": job.name,
+            "state": str(job.state),
+            "priority": job.priority,
+            "run_at_ms": job.run_at_ms,
+            "attempts_made": job.attempts_made,
+            "data_bytes": job.data_bytes,
+            "data_sha256": hashlib.sha256(job.data.encode("utf-8", "replace")).hexdigest(),
+        }

@@ -1,4 +1,4 @@
-"""Who operates and why, and who is told: the log, and the hook `operated`.
+"""Who operates and why, and who is told: the log, the audit log, and the hook `operated`.
 
 Operating is what people and their programs do to jobs and queues that exist: pause, retry, clean.
 Adding a job is not, nor is what a worker does to the jobs that it runs.
@@ -7,14 +7,16 @@ Adding a job is not, nor is what a worker does to the jobs that it runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from toril.core.checks import check_text, require
+from toril.core.errors import TorilError
 from toril.core.loggers import logger
+from toril.engine.audit import AuditRecorder
 from toril.engine.hooks import Hooks
 from toril.engine.texts import beginning
 
@@ -23,6 +25,9 @@ log = logger("toril.operator")
 PROGRAM = "program"
 """The actor where nobody has named one."""
 MAX_ACTOR_CHARS = 200
+
+Look = Callable[[], Awaitable[Mapping[str, Any] | None]]
+"""Reads what an operation changes: a few facts that say how it was before, and is after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +92,47 @@ class Operation:
     """How many jobs it has changed so far. None: it is not about many jobs."""
     changed: bool = True
     """False: there was nothing to do, so that nobody is told."""
+    before: Mapping[str, Any] | None = None
+    """What it changed, as it was before; for the audit log only."""
+    after: Mapping[str, Any] | None = None
 
 
 class Operations:
-    """Logs each operation and calls the hook `operated`."""
+    """Logs each operation, records it, and calls the hook `operated`."""
 
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
+        self.audit: AuditRecorder | None = None
+        """Who records. None: nobody."""
+        self._recording: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def doing(
-        self, verb: str, queue: str | None = None, job_id: str | None = None, **arguments: Any
+        self,
+        verb: str,
+        queue: str | None = None,
+        job_id: str | None = None,
+        *,
+        look: Look | None = None,
+        **arguments: Any,
     ) -> AsyncIterator[Operation]:
         """Tell of an operation once the block has ended.
 
         A block that raises has changed nothing, so nobody is told; except where `count` says that
         it had changed some jobs by then.
+
+        Parameters:
+            verb: The name of the method.
+            queue: Which queue it is about.
+            job_id: Which job.
+            look: Called before and after, if it is recorded. None: nothing small changes.
+            arguments: What the method was given.
         """
         operation = Operation(verb=verb, queue=queue, job_id=job_id, arguments=arguments)
+        if look is not None and (self.audit is None or not self.audit.wants(current())):
+            look = None
+        if look is not None:
+            operation.before = await _seen(look)
         try:
             yield operation
         except (Exception, asyncio.CancelledError) as error:
@@ -112,11 +140,25 @@ class Operations:
                 await self._tell(operation, error)
             raise
         if operation.changed:
-            await self._tell(operation, None)
+            await self._tell(operation, None, look)
 
-    async def _tell(self, operation: Operation, error: BaseException | None) -> None:
+    async def finish(self) -> None:
+        """Wait until everything is recorded that this event loop records."""
+        here = asyncio.get_running_loop()
+        while mine := [task for task in self._recording if task.get_loop() is here]:
+            await asyncio.wait(mine)
+
+    async def _tell(
+        self, operation: Operation, error: BaseException | None, look: Look | None = None
+    ) -> None:
         acts = current()
         log.info("%s", _sentence(acts, operation, error))
+        if self.audit is not None and self.audit.wants(acts):
+            # It is done, so that it is recorded even if the caller is cancelled meanwhile.
+            task = asyncio.ensure_future(self._record(self.audit, operation, error, look))
+            self._recording.add(task)
+            task.add_done_callback(self._recording.discard)
+            await asyncio.shield(task)
         await self._hooks.tell_and_wait(
             "operated",
             verb=operation.verb,
@@ -128,6 +170,22 @@ class Operations:
             reason=acts.reason,
             error=error,
         )
+
+    @staticmethod
+    async def _record(
+        audit: AuditRecorder, operation: Operation, error: BaseException | None, look: Look | None
+    ) -> None:
+        if look is not None:
+            operation.after = await _seen(look)
+        await audit.write(operation, current(), error)
+
+
+async def _seen(look: Look) -> Mapping[str, Any] | None:
+    """Return what there is to see; None if it cannot be, which is the operation's own affair."""
+    try:
+        return await look()
+    except TorilError:
+        return None
 
 
 def _sentence(acts: Acting, operation: Operation, error: BaseException | None) -> str:

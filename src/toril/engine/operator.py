@@ -43,30 +43,30 @@ class Operator:
 
     async def pause(self) -> None:
         """Stop claims on all workers; running jobs go on."""
-        async with self._doing("pause"):
+        async with self._setting("pause"):
             await self._open().limits.pause(self.name)
 
     async def resume(self) -> None:
         """Allow claims again."""
-        async with self._doing("resume"):
+        async with self._setting("resume"):
             await self._open().limits.resume(self.name)
 
     async def set_concurrency(self, limit: int | None) -> None:
         """Let at most `limit` jobs run at once over all workers. None: no limit."""
         require(limit is None or limit >= 1, "limit", limit, "an integer from 1, or None")
-        async with self._doing("set_concurrency", limit=limit):
+        async with self._setting("set_concurrency", limit=limit):
             await self._open().limits.set_concurrency(self.name, limit)
 
     async def set_rate(self, rate: RateLimit | None) -> None:
         """Let at most so many jobs start in a window, over all workers. None: no limit."""
         limit, window_s = (None, 1.0) if rate is None else (rate.limit, rate.window_s)
-        async with self._doing("set_rate", limit=limit, window_s=window_s):
+        async with self._setting("set_rate", limit=limit, window_s=window_s):
             await self._open().limits.set_rate(self.name, limit, round(window_s * 1000))
 
     async def hold(self, duration: float | timedelta) -> None:
         """Let no job start for a while (seconds). 0 ends it."""
         duration_s = seconds(duration, "duration")
-        async with self._doing("hold", duration_s=duration_s):
+        async with self._setting("hold", duration_s=duration_s):
             await self._open().limits.hold(self.name, duration_ms=round(duration_s * 1000))
 
     async def release_deduplication(self, deduplication_id: str) -> bool:
@@ -113,7 +113,7 @@ class Operator:
                 " same part in braces, such as '{shop}mail' and '{shop}dead'",
             )
             rule = DeadLetterRule(queue, keep_ms)
-        async with self._doing("set_dead_letter", dead_letter=queue):
+        async with self._setting("set_dead_letter", dead_letter=queue):
             await backend.dead_letters.set_rule(self.name, rule)
 
     async def set_events(self, told: EventsTold) -> None:
@@ -126,7 +126,7 @@ class Operator:
                 kept is lost.
         """
         require(told in get_args(EventsTold), "told", told, "'all', 'outcomes' or 'none'")
-        async with self._doing("set_events", told=told):
+        async with self._setting("set_events", told=told):
             await self._open().events.choose(self.name, told)
 
     async def drain(self, *, delayed: bool = False, progress: Progress | None = None) -> int:
@@ -234,6 +234,27 @@ class Operator:
 
     def _doing(self, verb: str, **arguments: Any) -> AbstractAsyncContextManager[Operation]:
         return self._producer.operations.doing(verb, self.name, **arguments)
+
+    def _setting(self, verb: str, **arguments: Any) -> AbstractAsyncContextManager[Operation]:
+        """The same for what changes a setting, which is recorded as it was and as it is."""
+        return self._producer.operations.doing(verb, self.name, look=self._settings, **arguments)
+
+    async def _settings(self) -> dict[str, Any] | None:
+        backend = self._open()
+        queue = await backend.counts.queue(self.name)
+        if queue is None:
+            return None
+        rule = await backend.dead_letters.rule(self.name)
+        return {
+            "paused": queue.paused,
+            "concurrency": queue.concurrency,
+            "rate_limit": queue.rate_limit,
+            "rate_window_ms": queue.rate_window_ms,
+            "held_ms": queue.held_ms(),
+            "events": queue.events,
+            "dead_letter": rule and rule.queue,
+            "dead_letter_keep_ms": rule and rule.keep_ms,
+        }
 
 
 async def _chunks(

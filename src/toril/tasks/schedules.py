@@ -252,7 +252,28 @@ class Schedules:
         self, verb: str, queue: str, schedule_id: str
     ) -> AbstractAsyncContextManager[Operation]:
         """Tell who does what to a schedule, once it is done."""
-        return self._producer.operations.doing(f"schedules.{verb}", queue, schedule=schedule_id)
+
+        async def look() -> dict[str, Any] | None:
+            found = await self.get(schedule_id, queue=queue)
+            if found is None:
+                return None
+            return {
+                "name": found.name,
+                "cron": found.cron,
+                "every_s": found.every_s,
+                "timezone": found.timezone,
+                "start_at": found.start_at,
+                "end_at": found.end_at,
+                "limit": found.limit,
+                "offset_s": found.offset_s,
+                "jitter_s": found.jitter_s,
+                "missed": found.missed,
+                "paused": found.paused,
+            }
+
+        return self._producer.operations.doing(
+            f"schedules.{verb}", queue, look=look, schedule=schedule_id
+        )
 
     async def _there(self, schedule_id: str, queue: str | None) -> ScheduleRecord:
         record = await self._find(schedule_id, queue)

@@ -7,6 +7,12 @@
 | `<prefix>::toril:here` | string | a name of the store, for two minutes: is another one the same? |
 | `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
+| `<prefix>::toril:{access}:digests` | hash | SHA-256 of a key to what it may do (JSON) |
+| `<prefix>::toril:{access}:keys` | hash | name of a key to its digest |
+| `<prefix>::toril:{access}:users` | hash | name of a user to what it may do (JSON) |
+| `<prefix>::toril:{access}:passwords` | hash | name of a user to hash and stamp (JSON) |
+| `<prefix>::toril:{access}:session:<digest>` | string | a session of a browser (JSON); it expires |
+| `<prefix>::toril:{audit}` | stream | the audit log: `body` (JSON) |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
@@ -48,6 +54,11 @@ class Keys:
         self.queues = f"{prefix}::toril:queues"
         self.here = f"{prefix}::toril:here"
         self.workers = f"{prefix}::toril:{{workers}}"
+        self.audit = f"{prefix}::toril:{{audit}}"
+
+    def access(self, part: str) -> str:
+        """Return a key of what is known of keys, users and sessions."""
+        return f"{self.prefix}::toril:{{access}}:{part}"
 
     def beat(self, worker_id: str) -> str:
         """Return the key of what a worker last said of itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from toril.backends.redis.access import RedisAccessRecords
+from toril.backends.redis.audit import RedisAudit
 from toril.backends.redis.bulk import RedisBulk
 from toril.backends.redis.client.address import Address
 from toril.backends.redis.client.multiplexed import MultiplexedClient
@@ -87,6 +89,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         counts=counts,
         limits=RedisLimits(scripts, known),
         dead_letters=RedisDeadLetters(client, keys, moments),
+        access=RedisAccessRecords(client, keys, clock),
+        audit=RedisAudit(client, keys, moments),
         flows=RedisFlows(client, keys, moments, known, workers),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import apsw
 
+from toril.backends.sqlite.access import SqliteAccessRecords
+from toril.backends.sqlite.audit import SqliteAudit
 from toril.backends.sqlite.bulk import SqliteBulk
 from toril.backends.sqlite.change_check import ChangeCheck
 from toril.backends.sqlite.counts import SqliteCounts
@@ -84,5 +86,7 @@ def open_sqlite(
         workers=SqliteWorkers(writer, reader, clock),
         lifecycle=SqliteLifecycle(path, reader, writer, clock, close),
         flows=SqliteFlows(writer, reader),
+        access=SqliteAccessRecords(writer, reader, clock),
+        audit=SqliteAudit(writer, reader),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

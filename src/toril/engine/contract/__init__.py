@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toril.core.clock import Clock
+from toril.engine.contract.access import AccessRecords, Grant, KeyRecord, SessionRecord, UserRecord
+from toril.engine.contract.audit import Audit, AuditLine
 from toril.engine.contract.bulk import Bulk
 from toril.engine.contract.counts import Counts
 from toril.engine.contract.dead_letters import DeadLetterRule, DeadLetters, Redrive
@@ -34,6 +36,9 @@ from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.workers import Workers
 
 __all__ = [
+    "AccessRecords",
+    "Audit",
+    "AuditLine",
     "Backend",
     "BlockingClaim",
     "Bulk",
@@ -47,10 +52,12 @@ __all__ = [
     "Exchange",
     "ExchangeReply",
     "Flows",
+    "Grant",
     "Health",
     "HeldJob",
     "JobFilter",
     "Jobs",
+    "KeyRecord",
     "Lifecycle",
     "Limits",
     "Logs",
@@ -59,6 +66,8 @@ __all__ = [
     "Redrive",
     "Repair",
     "Schedules",
+    "SessionRecord",
+    "UserRecord",
     "Workers",
 ]
 
@@ -84,6 +93,8 @@ class Backend:
     workers: Workers
     lifecycle: Lifecycle
     flows: Flows
+    access: AccessRecords
+    audit: Audit
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

@@ -1,19 +1,22 @@
 """What a server needs to know of a caller: who it is, and what it may do.
 
 A route names the `Permission` that it needs, asks `Access.identify` who calls, and then
-`Principal.may`. How callers prove who they are is not known here: see `control.py`.
+`Principal.may`. How callers prove who they are is not known here.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
-from starlette.requests import HTTPConnection
 
 from toril.core.errors import TorilError
+from toril.core.wildcards import matches
 from toril.engine.operations import MAX_ACTOR_CHARS
+
+if TYPE_CHECKING:  # keys are managed where no server is installed
+    from starlette.requests import HTTPConnection
 
 
 class Permission(StrEnum):
@@ -95,26 +98,6 @@ class Principal(msgspec.Struct, frozen=True):
         """What to give to `toril.acting`: `key:deploy`, `user:jo`."""
         name = "".join(char if char.isprintable() else "?" for char in self.name)
         return f"{self.kind}:{name}"[:MAX_ACTOR_CHARS]
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a name fits a pattern, in which `*` stands for any characters and nothing else does.
-
-    It takes time in proportion to the lengths, whatever the pattern.
-    """
-    first, *rest = pattern.split("*")
-    if not rest:
-        return name == pattern
-    *middle, last = rest
-    if not (name.startswith(first) and name.endswith(last)):
-        return False
-    begin, end = len(first), len(name) - len(last)
-    for part in middle:
-        found = name.find(part, begin, end)
-        if found < 0:
-            return False
-        begin = found + len(part)
-    return begin <= end
 
 
 class Unauthenticated(TorilError):  # noqa: N818 - the word of the trade, and an answer, no fault
