@@ -25,6 +25,7 @@ from mkdocs.structure.pages import Page
 from toril import Profile, Settings
 from toril.core import errors
 from toril.engine.hooks import HOOKS
+from toril.engine.search.fields import FIELDS as SEARCHED
 from toril.engine.states import TRANSITIONS, State
 from toril.settings import VARIABLES
 
@@ -252,6 +253,17 @@ def _commands(_: str | None) -> str:
     return "\n\n".join(parts)
 
 
+def _search(_: str | None) -> str:
+    """Return what a search can ask for."""
+    rows = []
+    for name, field in SEARCHED.items():
+        below = f", `{name}.PATH`" if field.has_path else ""
+        signs = " ".join(f"`{sign}`" for sign in field.operators)
+        takes = f"; {field.expected}" if field.expected else ""
+        rows.append([f"`{name}`{below}", signs, f"{field.meaning}{takes}"])
+    return _table(["Field", "Signs", "What it asks for"], rows)
+
+
 def _prose(help_text: str) -> str:
     """Return a command's help as Markdown."""
     paragraphs = inspect.cleandoc(help_text).split("\f")[0].rstrip().split("\n\n")
@@ -285,4 +297,5 @@ _MAKERS: dict[str, Callable[[str | None], str]] = {
     "errors": _errors,
     "exit codes": _exit_codes,
     "commands": _commands,
+    "search fields": _search,
 }

@@ -21,6 +21,7 @@ from toril.core.errors import MigrationError as MigrationError
 from toril.core.errors import MissingExtraError as MissingExtraError
 from toril.core.errors import PayloadTooLargeError as PayloadTooLargeError
 from toril.core.errors import ProcessDiedError as ProcessDiedError
+from toril.core.errors import QueryError as QueryError
 from toril.core.errors import ResultTimeoutError as ResultTimeoutError
 from toril.core.errors import ScheduleNotFoundError as ScheduleNotFoundError
 from toril.core.errors import StoreBusyError as StoreBusyError
@@ -40,6 +41,11 @@ from toril.core.reading import RawText as RawText
 from toril.engine.audit import AuditEntry as AuditEntry
 from toril.engine.audit import AuditLog as AuditLog
 from toril.engine.audit import AuditPage as AuditPage
+from toril.engine.bulk.actions import Bulk as Bulk
+from toril.engine.bulk.handle import BulkOperation as BulkOperation
+from toril.engine.bulk.info import OperationInfo as OperationInfo
+from toril.engine.bulk.info import OperationPreview as OperationPreview
+from toril.engine.bulk.info import OperationUndone as OperationUndone
 from toril.engine.context import Context as Context
 from toril.engine.dead_letters import DeadLetterQueue as DeadLetterQueue
 from toril.engine.deduplication import Deduplication as Deduplication
@@ -86,6 +92,8 @@ from toril.engine.runners.interpreter import freeze_support as freeze_support
 from toril.engine.runners.processes import ProcessOptions as ProcessOptions
 from toril.engine.schedules.info import ScheduleInfo as ScheduleInfo
 from toril.engine.schedules.options import ScheduleOptions as ScheduleOptions
+from toril.engine.search.found import SearchPage as SearchPage
+from toril.engine.search.found import SearchPlan as SearchPlan
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.masking import Masker
 from toril.engine.audit import AuditLog, AuditRecorder
+from toril.engine.bulk.actions import Bulk
 from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
@@ -33,6 +35,8 @@ from toril.engine.producer import Producer
 from toril.engine.queue import Queue
 from toril.engine.schedules.checking import findings as schedule_findings
 from toril.engine.schedules.fitting import unfit, unreadable
+from toril.engine.search.found import SearchPage, SearchPlan
+from toril.engine.search.searcher import Searcher
 from toril.engine.store_operator import StoreOperator
 from toril.observability.prometheus import exposition, metrics
 from toril.settings import Settings
@@ -74,6 +78,9 @@ class StoreAccess:
         self.flows = Flows(self._producer)
         """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)
+        self._searcher = Searcher(self._store.get)
+        self.bulk = Bulk(self._producer)
+        """Operations on many jobs: retry, remove, promote, cancel, move, export."""
         FORKS.tell(self._producer)
 
     async def __aenter__(self) -> Self:
@@ -158,6 +165,43 @@ class StoreAccess:
         """
         name = check_existing_queue_name(queue)
         return DeadLetterQueue(self._producer, self._registry, name)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        budget: float | timedelta = 2.0,
+        progress: Progress | None = None,
+    ) -> SearchPage:
+        """Return a page of the jobs that a text asks for, such as `state:failed error~timeout`.
+
+        It looks in short calls, and returns what it has found once its time is up. A job that stays
+        in its state is never missed.
+
+        Parameters:
+            query: What to look for; the grammar is on the page "Search".
+            cursor: `SearchPage.next` of the page before, of the same search.
+            limit: How many jobs, 1 to 1,000. There may be fewer although `next` is set.
+            budget: How long to look, in seconds or as a timedelta.
+            progress: Told how many jobs were looked at so far.
+
+        Raises:
+            QueryError: The text cannot be read; the message says where, and what would do.
+            InvalidOptionError: The cursor is none, or another search's.
+        """
+        return await self._searcher.page(
+            query, cursor=cursor, limit=limit, budget=budget, progress=progress
+        )
+
+    async def explain_search(self, query: str) -> SearchPlan:
+        """Return what a search will cost; no job is looked at.
+
+        Raises:
+            QueryError: The text cannot be read; the message says where, and what would do.
+        """
+        return await self._searcher.plan(query)
 
     async def queues(self, *, search: bool = False) -> list[QueueInfo]:
         """Return all queues that the store has on its list, by name.

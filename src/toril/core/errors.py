@@ -2,7 +2,8 @@
 
 TorilError
 ├── InvalidOptionError          an option or argument makes no sense (also a ValueError)
-│   └── InvalidSettingError     ... and it came from the environment or a file
+│   ├── InvalidSettingError     ... and it came from the environment or a file
+│   └── QueryError              the text of a search cannot be read
 ├── InvalidPayloadError         a payload does not fit its task
 │   └── PayloadTooLargeError
 ├── UnknownTaskError            no task is bound to this queue and name
@@ -45,6 +46,24 @@ class InvalidOptionError(TorilError, ValueError):
 
 class InvalidSettingError(InvalidOptionError):
     """A setting from the environment or a file was refused."""
+
+
+class QueryError(InvalidOptionError):
+    """The text of a search cannot be read. The message says where, and what would do."""
+
+    def __init__(self, message: str, *, position: int, word: str) -> None:
+        self.position = position
+        """Which character, from 1."""
+        self.word = word
+        """What stands there."""
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_query_error, (str(self), self.position, self.word)
+
+
+def _rebuild_query_error(message: str, position: int, word: str) -> QueryError:
+    return QueryError(message, position=position, word=word)
 
 
 class InvalidPayloadError(TorilError, ValueError):

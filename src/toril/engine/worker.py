@@ -18,6 +18,8 @@ from toril.core.checks import require
 from toril.core.errors import BackendError
 from toril.core.ids import new_worker_id
 from toril.core.loggers import logger
+from toril.engine.bulk.driver import Driver
+from toril.engine.bulk.keeper import OperationKeeper
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.executor import Executor
@@ -35,6 +37,7 @@ from toril.engine.letter_keeper import LetterKeeper
 from toril.engine.letter_writer import LetterWriter
 from toril.engine.message_sender import MessageSender
 from toril.engine.middleware import Middleware
+from toril.engine.operations import Operations
 from toril.engine.outbox import Outbox
 from toril.engine.outcome_hooks import OutcomeHooks
 from toril.engine.registration import Registration
@@ -241,6 +244,10 @@ class Worker:
             stalled=lambda queue, job_id: self._hooks.tell("stalled", queue=queue, job_id=job_id),
         )
         letter_keeper = LetterKeeper(self._backend, options.queues, told=letter_hooks.added)
+        operation_keeper = OperationKeeper(
+            self._backend.operations,
+            Driver(lambda: self._backend, Operations(self._hooks)),
+        )
         if self._quiet:
             self.quiet()
         keeper.start()
@@ -250,6 +257,7 @@ class Worker:
             asyncio.create_task(self._schedules.run(), name="toril-schedules"),
             asyncio.create_task(sweeper.run(), name="toril-sweeper"),
             asyncio.create_task(letter_keeper.run(), name="toril-letters"),
+            asyncio.create_task(operation_keeper.run(), name="toril-operations"),
             asyncio.create_task(watching, name="toril-watchdog"),
         ]
         try:

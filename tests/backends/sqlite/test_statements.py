@@ -181,6 +181,7 @@ HOT = {
 }
 SORTED = {
     "lapsed", "list_active", "list_active_back", "jobs_read", "jobs_find", "logs_read",
+    "scan_sizes", "scan_sift", "operation_jobs", "removed_add",
     "doctor_lapsed", "doctor_unserved", "worker_list", "due_find",
 }  # fmt: skip
 """What they sort is few: the jobs that run, those asked for or found, queues, workers."""

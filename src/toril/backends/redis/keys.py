@@ -13,6 +13,8 @@
 | `<prefix>::toril:{access}:passwords` | hash | name of a user to hash and stamp (JSON) |
 | `<prefix>::toril:{access}:session:<digest>` | string | a session of a browser (JSON); it expires |
 | `<prefix>::toril:{audit}` | stream | the audit log: `body` (JSON) |
+| `<prefix>::toril:{operations}` | sorted set | ids of operations on many jobs, by their begin |
+| `<prefix>::toril:{operations}:<id>` | hash | what one is to do, and who does it; for a week |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
@@ -28,6 +30,10 @@ can have.
 `<prefix>:<queue>:toril:schedules` is a hash: id of a schedule to what BullMQ cannot say of it, JSON
 with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 `<prefix>:<queue>:toril:declared` likewise says which code declares it.
+
+`<prefix>:<queue>:toril:operation:<id>` is a hash: how far an operation has come here, for a week.
+`<prefix>:<queue>:toril:removed:<id>` lists what it has removed, and under
+`<prefix>:<queue>:toril:removed:<id>:<job>` lies each of these jobs whole, until both expire.
 
 `<prefix>:<queue>:toril:stalled` are, during a sweep, the marks of the one before, where Bull 4 is.
 `<prefix>:<queue>:toril:aside:<name>:<ms>` is a key of the queue's that held what does not belong
@@ -54,6 +60,7 @@ class Keys:
         self.queues = f"{prefix}::toril:queues"
         self.here = f"{prefix}::toril:here"
         self.workers = f"{prefix}::toril:{{workers}}"
+        self.operations = f"{prefix}::toril:{{operations}}"
         self.audit = f"{prefix}::toril:{{audit}}"
 
     def access(self, part: str) -> str:
@@ -63,6 +70,10 @@ class Keys:
     def beat(self, worker_id: str) -> str:
         """Return the key of what a worker last said of itself."""
         return f"{self.workers}:{worker_id}"
+
+    def operation(self, operation_id: str) -> str:
+        """Return the key of an operation on many jobs."""
+        return f"{self.operations}:{operation_id}"
 
     def meta(self, queue: str) -> str:
         """Return the key of a queue's settings, from which scripts make all its other keys."""

@@ -23,6 +23,7 @@ from toril.backends.redis.logs import RedisLogs
 from toril.backends.redis.lost import LostExchanges
 from toril.backends.redis.moments import Moments
 from toril.backends.redis.moving import RedisMoving
+from toril.backends.redis.operations import RedisOperationStore
 from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
@@ -30,6 +31,7 @@ from toril.backends.redis.relatives import Relatives
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules
+from toril.backends.redis.search import RedisSearch
 from toril.backends.redis.servers import admit
 from toril.backends.redis.strays import Strays
 from toril.backends.redis.survey import Survey
@@ -92,6 +94,8 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         access=RedisAccessRecords(client, keys, clock),
         audit=RedisAudit(client, keys, moments),
         flows=RedisFlows(client, keys, moments, known, workers),
+        search=RedisSearch(scripts),
+        operations=RedisOperationStore(client, keys, moments, known, metrics_points=metrics_points),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),

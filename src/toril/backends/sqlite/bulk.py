@@ -23,7 +23,7 @@ LOOK_CHUNK = 1000
 
 _FAR_MS = 2**62
 
-_Row = tuple[int, str, int]
+JobKey = tuple[int, str, int]
 """Number, id, priority."""
 
 
@@ -40,10 +40,7 @@ class SqliteBulk:
             found = _decode(
                 transaction.value("finished_find", row.id, state.value, finished_until_ms, limit)
             )
-            places = _places(transaction, found)
-            transaction.run("revive", int(reset_attempts), places)
-            rest = _not_parked(transaction, row, found, state) if row.flows else found
-            _lined_up(transaction, row, rest, state)
+            revive_jobs(transaction, row, state, found, reset_attempts=reset_attempts)
             return len(found)
 
         return await self._chunk(queue, transition)
@@ -124,6 +121,27 @@ class SqliteBulk:
         return await self._writer.run(chunk)
 
 
+def revive_jobs(
+    transaction: Transaction,
+    row: QueueRow,
+    state: State,
+    found: Sequence[JobKey],
+    *,
+    reset_attempts: bool,
+) -> None:
+    """Put finished jobs of one state back in line."""
+    places = _places(transaction, found)
+    transaction.run("revive", int(reset_attempts), places)
+    rest = _not_parked(transaction, row, found, state) if row.flows else found
+    _lined_up(transaction, row, rest, state)
+
+
+def promote_jobs(transaction: Transaction, row: QueueRow, found: Sequence[JobKey]) -> None:
+    """Make delayed jobs ready now."""
+    transaction.run("line_up", _places(transaction, found))
+    _lined_up(transaction, row, found, State.DELAYED)
+
+
 def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit: int) -> int:
     """Put up to `limit` delayed jobs that are due until a moment at the end of the line."""
     if row.counts[State.DELAYED] == 0:
@@ -134,14 +152,13 @@ def promote_due(transaction: Transaction, row: QueueRow, *, until_ms: int, limit
         )
     )
     if found:
-        transaction.run("line_up", _places(transaction, found))
-        _lined_up(transaction, row, found, State.DELAYED)
+        promote_jobs(transaction, row, found)
     return len(found)
 
 
 def _not_parked(
-    transaction: Transaction, row: QueueRow, found: Sequence[_Row], before: State
-) -> list[_Row]:
+    transaction: Transaction, row: QueueRow, found: Sequence[JobKey], before: State
+) -> list[JobKey]:
     """Mend the ties of jobs that are back in line; return those that wait for no children."""
     parked = wait_again(transaction, row, [number for number, _, _ in found])
     for number, job_id, _ in found:
@@ -179,17 +196,19 @@ def _clean_away(
     return len(numbers)
 
 
-def _decode(text: str) -> list[_Row]:
+def _decode(text: str) -> list[JobKey]:
     return msgspec.json.decode(text, type=list[tuple[int, str, int]])
 
 
-def _places(transaction: Transaction, found: Sequence[_Row]) -> str:
+def _places(transaction: Transaction, found: Sequence[JobKey]) -> str:
     ticket = transaction.tickets(len(found))
     places = [(number, ticket + index) for index, (number, _, _) in enumerate(found)]
     return msgspec.json.encode(places).decode()
 
 
-def _lined_up(transaction: Transaction, row: QueueRow, found: Sequence[_Row], before: State) -> int:
+def _lined_up(
+    transaction: Transaction, row: QueueRow, found: Sequence[JobKey], before: State
+) -> int:
     for _, job_id, priority in found:
         row.moved(before, ready_state(priority))
         row.say(EventName.WAITING, job_id, {"prev": before.value})

@@ -202,33 +202,38 @@ class SqliteJobs:
     async def cancel(self, queue: str, job_id: str, *, reason: str) -> State:
         def transition(transaction: Transaction) -> State:
             row, found = require_job(transaction, queue, job_id, "cancel")
-            if found.state is State.ACTIVE:
-                transaction.run("job_cancel", reason, found.number)
-                transaction.spoke = True
-                return found.state
-            failed = Move(
-                number=found.number,
-                state=State.FAILED,
-                delay_ms=0,
-                failed_reason=reason,
-                finished_ms=transaction.now_ms,
-                stalled=0,
-            )
-            move(transaction, [failed])
-            row.moved(found.state, State.FAILED)
-            row.failed_total += 1
-            if row.flows:
-                for tie in read_ties(transaction, [found.number]).values():
-                    tell_failed(transaction, queue, tie, reason)
-            let_go(transaction, row, found.number)
-            row.say(
-                EventName.FAILED,
-                found.id,
-                {"failedReason": reason, "prev": found.state.value},
-            )
+            cancel_job(transaction, row, found, reason)
             return found.state
 
         return await self._writer.run(transition)
+
+
+def cancel_job(transaction: Transaction, row: QueueRow, found: Found, reason: str) -> None:
+    """Stop a job that has not finished: at once, or by telling the worker that runs it."""
+    if found.state is State.ACTIVE:
+        transaction.run("job_cancel", reason, found.number)
+        transaction.spoke = True
+        return
+    failed = Move(
+        number=found.number,
+        state=State.FAILED,
+        delay_ms=0,
+        failed_reason=reason,
+        finished_ms=transaction.now_ms,
+        stalled=0,
+    )
+    move(transaction, [failed])
+    row.moved(found.state, State.FAILED)
+    row.failed_total += 1
+    if row.flows:
+        for tie in read_ties(transaction, [found.number]).values():
+            tell_failed(transaction, row.name, tie, reason)
+    let_go(transaction, row, found.number)
+    row.say(
+        EventName.FAILED,
+        found.id,
+        {"failedReason": reason, "prev": found.state.value},
+    )
 
 
 def _lined_up(transaction: Transaction, row: QueueRow, found: Found) -> None:

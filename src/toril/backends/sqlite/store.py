@@ -22,9 +22,11 @@ from toril.backends.sqlite.lifecycle import SqliteLifecycle
 from toril.backends.sqlite.limits import SqliteLimits
 from toril.backends.sqlite.logs import SqliteLogs
 from toril.backends.sqlite.moving import SqliteMoving
+from toril.backends.sqlite.operations import SqliteOperationStore
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.schedules import SqliteSchedules
+from toril.backends.sqlite.search import SqliteSearch
 from toril.backends.sqlite.signal import Signal
 from toril.backends.sqlite.urls import FileOptions
 from toril.backends.sqlite.workers import SqliteWorkers
@@ -88,5 +90,7 @@ def open_sqlite(
         flows=SqliteFlows(writer, reader),
         access=SqliteAccessRecords(writer, reader, clock),
         audit=SqliteAudit(writer, reader),
+        search=SqliteSearch(reader, clock),
+        operations=SqliteOperationStore(writer, reader, clock),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

@@ -32,7 +32,9 @@ from toril.engine.contract.lifecycle import Health, Lifecycle, Repair
 from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
+from toril.engine.contract.operations import OperationStore
 from toril.engine.contract.schedules import Schedules
+from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
 
 __all__ = [
@@ -63,9 +65,11 @@ __all__ = [
     "Logs",
     "Moving",
     "NewNode",
+    "OperationStore",
     "Redrive",
     "Repair",
     "Schedules",
+    "Search",
     "SessionRecord",
     "UserRecord",
     "Workers",
@@ -95,6 +99,8 @@ class Backend:
     flows: Flows
     access: AccessRecords
     audit: Audit
+    search: Search
+    operations: OperationStore
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

@@ -34,20 +34,6 @@ local function start_in_list(key)
   return newest_first and found + 1 or redis.call('LLEN', key) - found
 end
 
-local function start_in_set(key)
-  local here = try('ZSCORE', key, last)
-  if here and tonumber(here) == tonumber(score) then
-    return redis.call(newest_first and 'ZREVRANK' or 'ZRANK', key, last) + 1
-  end
-  local low, high = '-inf', '(' .. score
-  if newest_first then low, high = '(' .. score, '+inf' end
-  local before = try('ZCOUNT', key, low, high) or 0
-  for _, id in ipairs(try('ZRANGEBYSCORE', key, score, score, 'LIMIT', 0, 5000) or {}) do
-    if (newest_first and id > last) or (not newest_first and id < last) then before = before + 1 end
-  end
-  return before
-end
-
 -- Where to begin in a state, and the ids from there on: one more than there is room for, if there is.
 local function look(state, room)
   local key, ids, scores, start = queue.base .. (state == 'wait' and queue.line or state), {}, {}, 0
@@ -57,7 +43,7 @@ local function look(state, room)
     local backwards = try('LRANGE', key, -(start + room + 1), -(start + 1)) or {}
     for index = #backwards, 1, -1 do ids[#ids + 1] = backwards[index] end
   else
-    if last ~= '' then start = start_in_set(key) end
+    if last ~= '' then start = start_in_set(key, score, last, newest_first) end
     local found = try(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + room,
       'WITHSCORES') or {}
     for index = 1, #found, 2 do

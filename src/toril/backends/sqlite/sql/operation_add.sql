@@ -1,0 +1,11 @@
+-- operation_add: a new operation.
+--
+-- PARAMS
+--   id          text
+--   body        text  JSON
+--   created_ms  int
+-- RETURNS
+--   nothing
+-- COST
+--   one insert
+INSERT INTO operations (id, body, created_ms) VALUES (:id, :body, :created_ms);

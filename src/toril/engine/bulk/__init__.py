@@ -1,0 +1,1 @@
+"""Retries, removes, promotes, cancels, moves and exports many jobs, and goes on after a kill."""
