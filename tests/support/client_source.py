@@ -312,9 +312,16 @@ def formatted(text: str) -> str:
         ["format", "--quiet"],
     ):
         text = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(FOLDER / "one.py"), "-"],
-            input=text, capture_output=True, text=True, check=True, timeout=50,
-        ).stdout  # fmt: skip
+            [
+                *(sys.executable, "-m", "ruff", *command),
+                *("--stdin-filename", str(FOLDER / "one.py"), "-"),
+            ],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=50,
+        ).stdout
     return text
 
 

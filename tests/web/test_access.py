@@ -9,9 +9,9 @@ from starlette.requests import HTTPConnection
 from tests.web.support import Served, serve
 
 from toril import App
+from toril.web.access.listening import check_listener, is_loopback
 from toril.web.access.port import Permission, Principal, Role, Throttled, Unauthenticated
 from toril.web.routes import ROUTES
-from toril.web.serving import is_loopback, refuse_open
 
 ROLES = {
     Permission.READ: list(Role),
@@ -135,8 +135,8 @@ async def test_callers_elsewhere_are_not_answered_without_keys(served: Served) -
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "shop.example"])
 def test_server_without_keys_listens_on_this_machine_only(host: str) -> None:
-    with pytest.raises(ValueError, match=r"expected 127\.0\.0\.1"):
-        refuse_open(host)
+    with pytest.raises(ValueError, match=r"listen on 127\.0\.0\.1"):
+        check_listener(host, None)
 
 
 def test_names_of_this_machine_are_known() -> None:

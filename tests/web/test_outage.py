@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.support.redis_servers import RedisServer
 from tests.support.waiting import wait_until
@@ -41,7 +42,7 @@ async def test_requests_are_refused_within_2_s_while_redis_is_away(tmp_path: Pat
     assert not [one for one in seen if not isinstance(one, asyncio.CancelledError)]
 
 
-REQUESTS = (
+REQUESTS: tuple[tuple[str, str, object], ...] = (
     ("GET", "/overview", None),
     ("GET", "/queues/mail/jobs", None),
     ("GET", "/queues/mail/jobs/1", None),
@@ -53,7 +54,7 @@ REQUESTS = (
 
 async def timed(served: Served, method: str, path: str, body: object) -> tuple[int, float, str]:
     begin_s = time.monotonic()
-    how = {} if body is None else {"json": body}
+    how: dict[str, Any] = {} if body is None else {"json": body}
     answer = await served.ask(method, path, **how)
     return answer.status_code, time.monotonic() - begin_s, answer.text
 

@@ -156,7 +156,7 @@ async def test_who_has_changed_something_is_told_with_the_reason(
 
     await client.pause_queue("mail", reason="the gateway is down")
 
-    assert told == [("pause", "host:local", "the gateway is down", "mail")]
+    assert told == [("pause", "host:anybody", "the gateway is down", "mail")]
 
 
 async def test_verb_over_many_jobs_ends_in_time_and_says_that_there_are_more(app: App) -> None:

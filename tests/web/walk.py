@@ -5,13 +5,16 @@ What is in the store is up to the caller: our own jobs, or those of BullMQ.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from tests.support.waiting import wait_until
 
 from toril import App, Node
 from toril.client import ApiError, AsyncClient
+from toril.engine.bulk.info import OperationInfo
 from toril.rest.answers import Page
 from toril.rest.bodies import NewJobBody
 from toril.web.routes import ROUTES
@@ -48,6 +51,8 @@ async def walk(client: AsyncClient, app: App, queue: str, waiting: str, failed: 
     await _schedules(told, queue)
     await _letters(told, app)
     await _workers(told, app)
+    await _search(told, app)
+    await _access(told)
     assert {route.name for route in ROUTES} - asked.called == set()
 
 
@@ -210,27 +215,77 @@ async def _letters(client: AsyncClient, app: App) -> None:
 
 
 async def _workers(client: AsyncClient, app: App) -> None:
-    import asyncio
-
     worker = app.worker(queues=["post"])
     running = asyncio.ensure_future(worker.run())
     try:
         await worker.ready()
         found = (await client.list_workers()).items
-        assert [(one.worker.id, one.state) for one in found] == [(worker.id, "working")]
-        assert (await client.get_worker(worker.id)).worker.queues == ["post"]
+        assert [(one.id, one.state) for one in found] == [(worker.id, "working")]
+        assert (await client.get_worker(worker.id)).queues == ["post"]
         assert (await client.declare_dead(worker.id)).count >= 0
     finally:
         worker.stop()
         await running
 
 
+async def _search(client: AsyncClient, app: App) -> None:
+    await app.queue("lots").add_many([("send", {"n": n}) for n in range(5)])
+    first = await client.search_jobs(q="queue:lots data.n>0", limit=2)
+    assert [line.data_preview for line in first.items] == ['{"n":4}', '{"n":3}']
+    rest = await client.search_jobs(q="queue:lots data.n>0", after=first.next)
+    assert [line.data_preview for line in rest.items] == ['{"n":2}', '{"n":1}']
+    assert rest.next is None
+    assert (await client.plan_search(q="queue:lots data.n>0")).jobs_at_most == 5
+
+    plan = await client.preview_operation("remove", query="queue:lots data.n<2")
+    assert (plan.count, plan.exact, len(plan.samples)) == (2, True, 2)
+    begun = await client.begin_operation("remove", query="queue:lots data.n<2", reason="tidy")
+    done = await _ended(client, begun.id)
+    assert (done.state, done.done, done.reason) == ("done", 2, "tidy")
+    assert begun.id in [one.id for one in (await client.list_operations()).items]
+    assert (await client.undo_operation(begun.id)).restored == 2
+    assert (await client.get_queue("lots")).queue.waiting == 5
+
+    slow = await client.begin_operation("remove", query="queue:lots", max_per_s=0.01)
+    await client.cancel_operation(slow.id)
+    assert (await _ended(client, slow.id)).state == "cancelled"
+
+
+async def _ended(client: AsyncClient, operation_id: str) -> OperationInfo:
+    """Return an operation once it no longer runs."""
+
+    async def over() -> bool:
+        return (await client.get_operation(operation_id)).state != "running"
+
+    await wait_until(over, what="the operation to end", deadline_s=30.0)
+    return await client.get_operation(operation_id)
+
+
+async def _access(client: AsyncClient) -> None:
+    made = await client.add_key("deploy", "operator", queues=["mail"], reason="for the deploys")
+    assert made.key.startswith("toril_")
+    (key,) = (await client.list_keys()).items
+    assert (key.name, key.role, key.queues, key.payloads) == ("deploy", "operator", ["mail"], False)
+    assert (await client.remove_key("deploy")).count == 1
+
+    await client.add_user("jo", "correct horse battery", "viewer", payloads=True)
+    (user,) = (await client.list_users()).items
+    assert (user.name, user.role, user.queues, user.payloads) == ("jo", "viewer", None, True)
+    assert (await client.set_password("jo", "another horse battery")).count == 1
+    assert (await client.remove_user("jo")).count == 1
+
+    for without in (client.sign_in(name="jo", password="x"), client.sign_out()):
+        with pytest.raises(ApiError) as refused:  # this server asks nobody for a key
+            await without
+        assert refused.value.code == "no_sessions"
+
+    entries = (await client.list_audit(verb="keys.add")).items
+    assert [entry.reason for entry in entries] == ["for the deploys"]
+    assert made.key not in repr(entries)
+
+
 async def _work(app: App, queue: str, *, failed: int) -> None:
     """Let a worker run a queue until so many jobs of it have failed."""
-    import asyncio
-
-    from tests.support.waiting import wait_until
-
     worker = app.worker(queues=[queue])
     running = asyncio.ensure_future(worker.run())
 

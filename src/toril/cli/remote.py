@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
 from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
-from toril.cli.remote_records import flow_tree, letter_of_line
+from toril.cli.remote_records import flow_tree, letter_of_line, worker_of
 from toril.client import ApiError, AsyncClient
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.engine.events import EventRecord
@@ -107,7 +107,7 @@ class RemoteApp:
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive."""
         page = await self._client.list_workers(limit=MOST)
-        return [one.worker for one in page.items]
+        return [worker_of(one) for one in page.items]
 
     async def check(self) -> Any:
         """Refuse to look the store over from afar."""

@@ -8,10 +8,10 @@ from toril.client import AsyncClient
 from toril.core.codec import decode
 from toril.core.reading import RawText
 from toril.engine.flow_tree import FlowNode
-from toril.engine.info import AttemptInfo, JobInfo
+from toril.engine.info import AttemptInfo, JobInfo, WorkerInfo
 from toril.engine.letter_info import LetterInfo
 from toril.engine.states import State
-from toril.rest.answers import FlowFacts, JobFacts, JobLine, LetterLine, Value
+from toril.rest.answers import FlowFacts, JobFacts, JobLine, LetterLine, Value, WorkerFacts
 
 
 async def attempts_page(client: AsyncClient, queue: str, job_id: str) -> list[AttemptInfo]:
@@ -98,12 +98,30 @@ def letter_of_line(line: LetterLine) -> LetterInfo:
         task=line.task,
         data=_preview(line.data_preview),
         options=None,
-        failed_reason=line.failed_reason or "",
+        failed_reason=line.failed_reason,
         attempts_made=line.attempts_made,
         failed_at=line.failed_at,
         redriven_at=line.redriven_at,
         stacktrace=[],
         attempts=[],
+    )
+
+
+def worker_of(facts: WorkerFacts) -> WorkerInfo:
+    """Return a worker. What the key may not see counts as 0."""
+    return WorkerInfo(
+        id=facts.id,
+        host=facts.host,
+        pid=facts.pid,
+        queues=facts.queues,
+        concurrency=facts.concurrency or 0,
+        running=facts.running or 0,
+        started_at=facts.started_at,
+        beat_age_s=facts.beat_age_s,
+        quiet=facts.quiet,
+        resident_bytes=facts.resident_bytes or 0,
+        version=facts.version,
+        tasks=facts.tasks,
     )
 
 

@@ -6,11 +6,14 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from toril.cli.codes import DONE, USAGE, RefusedError
+from toril.cli.harmless import write
 from toril.cli.options import duration, url_option
 from toril.cli.worker_arguments import Loop, queue_list
 from toril.core.checks import unknown
@@ -23,6 +26,17 @@ if TYPE_CHECKING:
 log = logger("toril.cli")
 
 DEFAULT_PORT = 8080
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Where a server is to listen, and whom it answers."""
+
+    host: str
+    port: int
+    path: str
+    proxies: str | None
+    is_open: bool
 
 
 def listening_options(command: Any) -> Any:
@@ -49,6 +63,13 @@ def listening_options(command: Any) -> Any:
         click.option(
             "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
         ),
+        click.option(
+            "--behind-proxy", "proxies", metavar="ADDRESS,...", help="Believe X-Forwarded-For and"
+            " X-Forwarded-Proto of a proxy there; a network such as 10.0.0.0/8 will do.",
+        ),
+        click.option(
+            "--open", "is_open", is_flag=True, help="Ask nobody for a key; only on this machine.",
+        ),
         url_option,
     ):  # fmt: skip
         command = option(command)
@@ -61,22 +82,23 @@ def listening_options(command: Any) -> Any:
 def serve(
     target: str | None,
     url: str | None,
-    host: str,
-    port: int,
-    path: str,
     loop: Loop,
     log_format: Literal["text", "json"],
     log_level: str | None,
+    **listening: Any,
 ) -> int:
     """Answer over HTTP: queues, jobs, workers, schedules, and what is done to them.
 
     With MODULE:APP payloads of new jobs are checked against the app's tasks. Without it the store
     is served that --url or the settings name; it has to be there.
 
+    Whoever asks needs a key. The first start makes one for an administrator and prints it; see
+    toril keys.
+
     SIGTERM or Ctrl-C ends it within seconds, open streams included.
     """
     app = _app(target, url, log_format, log_level)
-    return _run(loop, lambda: _serve(app, host, port, path))
+    return _run(loop, lambda: _serve(app, Listening(**listening)))
 
 
 @click.command()
@@ -97,12 +119,10 @@ def up(
     queues: Sequence[str] | Mapping[str, int] | None,
     shutdown: float | None,
     url: str | None,
-    host: str,
-    port: int,
-    path: str,
     loop: Loop,
     log_format: Literal["text", "json"],
     log_level: str | None,
+    **listening: Any,
 ) -> int:
     """Run the jobs of an app, and answer over HTTP, in one process: for a small product.
 
@@ -123,7 +143,7 @@ def up(
 
     async def both() -> int:
         worker = app.worker(queues=queues, concurrency=concurrency, shutdown=shutdown)
-        return await _work_and_serve(app, worker, host, port, path)
+        return await _work_and_serve(app, worker, Listening(**listening))
 
     return _run(loop, both)
 
@@ -158,38 +178,78 @@ def _run(loop: Loop, action: Callable[[], Any]) -> int:
         ignore_handled()
 
 
-def server_of(app: App, host: str, port: int, path: str) -> HttpServer:
-    """Return a server of an app's interface; it does not listen yet.
+async def _start(app: App, listening: Listening) -> HttpServer:
+    """Start a server of an app's interface. The app is open.
 
     Raises:
-        RefusedError: The extra `web` is not installed.
+        RefusedError: The extra `web` is not installed, or an option makes no sense.
         InvalidOptionError: Others than this machine would reach it, and nobody is asked for a key.
+        PortTakenError: It cannot listen there.
     """
     try:
+        from toril.web.access.control import AccessControl
+        from toril.web.access.listening import check_listener
+        from toril.web.loopback import LoopbackOnly
         from toril.web.server import api
-        from toril.web.serving import HttpServer, refuse_open
+        from toril.web.serving import HttpServer
     except ImportError as error:
         raise RefusedError(
             f"a server needs an extra ({error.name} is missing): pip install 'toril[web]'", USAGE
         ) from None
+    path = listening.path
     if not path.startswith("/") or (path != "/" and path.endswith("/")):
         raise RefusedError(f"--path {path!r}: expected a path such as /api/v1", USAGE)
-    refuse_open(host)
-    application = api(app, path=path)
-    return HttpServer(application, host=host, port=port, before_stop=application.state.toril.close)
+    _check_proxies(listening.proxies)
+    if listening.is_open:
+        check_listener(listening.host, None)
+    app.backend()  # where there is none, say so before anybody asks
+    access = LoopbackOnly() if listening.is_open else AccessControl(app)
+    application = api(app, path=path, access=access)
+    server = HttpServer(
+        application,
+        host=listening.host,
+        port=listening.port,
+        proxies=listening.proxies,
+        before_stop=application.state.toril.close,
+    )
+    await server.start()
+    if isinstance(access, AccessControl):
+        _say_key(await access.keys.first())
+    return server
 
 
-async def _serve(app: App, host: str, port: int, path: str) -> int:
+def _check_proxies(proxies: str | None) -> None:
+    for one in (proxies or "127.0.0.1").split(","):
+        try:
+            ip_network(one.strip())
+        except ValueError:
+            raise RefusedError(
+                f"--behind-proxy {proxies!r}: expected addresses or networks, such as 10.0.0.7 or"
+                f" 10.0.0.0/8, not {one.strip()!r}",
+                USAGE,
+            ) from None
+
+
+def _say_key(key: str | None) -> None:
+    """Print the key that was made for the first administrator. It is never logged."""
+    if key is None:
+        return
+    write(
+        f"The key of the administrator, shown this once: {key}\n"
+        "Send it as 'Authorization: Bearer KEY', or set it as TORIL_KEY for --server. toril keys"
+        " adds others."
+    )
+
+
+async def _serve(app: App, listening: Listening) -> int:
     from toril.cli.signals import handle_on_loop
 
-    server = server_of(app, host, port, path)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         handle_on_loop(number, stopping.set)
     async with app:
-        app.backend()  # where there is none, say so before anybody asks
-        await server.start()
-        _say_serving(app, server, path)
+        server = await _start(app, listening)
+        _say_serving(app, server, listening.path)
         ended = asyncio.ensure_future(server.ended())
         told = asyncio.ensure_future(stopping.wait())
         await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
@@ -200,15 +260,14 @@ async def _serve(app: App, host: str, port: int, path: str) -> int:
     return DONE
 
 
-async def _work_and_serve(app: App, worker: Any, host: str, port: int, path: str) -> int:
+async def _work_and_serve(app: App, worker: Any, listening: Listening) -> int:
     from toril.cli.lifecycle import say_started, say_stopped
     from toril.cli.worker_signals import WorkerSignals
 
-    server = server_of(app, host, port, path)
     async with app:
         signals = WorkerSignals(worker)
         signals.install()
-        await server.start()
+        server = await _start(app, listening)
         running = asyncio.ensure_future(worker.run())
         ready = asyncio.ensure_future(worker.ready())
         try:
@@ -216,7 +275,7 @@ async def _work_and_serve(app: App, worker: Any, host: str, port: int, path: str
             if ready.done():
                 kind = type(asyncio.get_running_loop()).__module__.partition(".")[0]
                 say_started(app, worker, loop=kind)
-                _say_serving(app, server, path)
+                _say_serving(app, server, listening.path)
             ready.cancel()
             # While the worker ends what runs, the server still tells how far it is.
             await running

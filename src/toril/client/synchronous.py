@@ -24,31 +24,40 @@ from toril.client.messages import (
     target,
 )
 from toril.client.streams import LiveMessage, Reader
+from toril.engine.bulk.info import OperationInfo
 from toril.engine.explanation import Explanation
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.info import AttemptInfo, QueueInfo
 from toril.engine.letter_info import LetterInfo
 from toril.engine.schedules.info import ScheduleInfo
+from toril.engine.search.found import SearchPlan
 from toril.engine.states import State
 from toril.rest.answers import (
     AddedJob,
     AddedJobs,
+    AuditEntries,
     Concerns,
     Done,
     ErrorGroups,
     Event,
     FlowFacts,
     FlowLine,
+    FoundJobs,
     Health,
     JobFacts,
     JobLine,
+    KeyLine,
     LetterLine,
     LogPage,
     Me,
+    NewKey,
+    OperationPlan,
     Overview,
     Page,
     QueueFacts,
     Redriven,
+    Restored,
+    UserLine,
     Value,
     WorkerFacts,
 )
@@ -1053,5 +1062,320 @@ class Client:
         """
         found: Done = self._ask(
             Done, "POST", "workers", worker_id, "declare-dead", body={"reason": reason}
+        )
+        return found
+
+    def search_jobs(
+        self, *, q: str = "", limit: int = 50, after: str | None = None, budget_s: float = 2.0
+    ) -> FoundJobs:
+        """Find jobs of all queues by a line such as `state:failed name:receipt since:1h`.
+
+        The store is asked in short calls. Once the time is over, the answer is what was found, and
+        a cursor to go on.
+
+        Parameters:
+            q: What to look for, such as `state:failed name:receipt since:1h`.
+            after: `next` of the page before, of the same search.
+            budget_s: How long to look.
+        """
+        found: FoundJobs = self._ask(
+            FoundJobs,
+            "GET",
+            "jobs",
+            query={"q": q, "limit": limit, "after": after, "budget_s": budget_s},
+        )
+        return found
+
+    def plan_search(self, *, q: str = "") -> SearchPlan:
+        """Say what a search will cost; no job is looked at.
+
+        Parameters:
+            q: What to look for.
+        """
+        found: SearchPlan = self._ask(SearchPlan, "GET", "jobs", "plan", query={"q": q})
+        return found
+
+    def preview_operation(
+        self,
+        action: Literal["retry", "remove", "promote", "cancel", "move"],
+        *,
+        reason: str | None = None,
+        query: str | None = None,
+        queue: str | None = None,
+        ids: Sequence[str] | None = None,
+        max_per_s: float | None = None,
+        reset_attempts: bool = True,
+        to: str | None = None,
+        keep_s: float = 600.0,
+    ) -> OperationPlan:
+        """Say how many jobs an operation would change, with ten of them. Nothing is changed.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            query: A search that finds them.
+            queue: In place of a search: the queue of jobs that are named by id.
+            ids: Their ids.
+            max_per_s: Jobs a second at most. None: as fast as the store takes them.
+            reset_attempts: `retry`: give each its full number of attempts again.
+            to: `move`: the other queue.
+            keep_s: `remove`: for how long the jobs can be put back.
+        """
+        found: OperationPlan = self._ask(
+            OperationPlan,
+            "POST",
+            "operations",
+            "preview",
+            body={
+                "reason": reason,
+                "action": action,
+                "query": query,
+                "queue": queue,
+                "ids": ids,
+                "max_per_s": max_per_s,
+                "reset_attempts": reset_attempts,
+                "to": to,
+                "keep_s": keep_s,
+            },
+        )
+        return found
+
+    def begin_operation(
+        self,
+        action: Literal["retry", "remove", "promote", "cancel", "move"],
+        *,
+        reason: str | None = None,
+        query: str | None = None,
+        queue: str | None = None,
+        ids: Sequence[str] | None = None,
+        max_per_s: float | None = None,
+        reset_attempts: bool = True,
+        to: str | None = None,
+        keep_s: float = 600.0,
+    ) -> OperationInfo:
+        """Begin to change many jobs: those that a search finds, or those that are named.
+
+        The answer comes at once; the operation goes on in the server, and after a kill in any
+        worker of the store. `GET /operations/{operation_id}` says how far it is.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            query: A search that finds them.
+            queue: In place of a search: the queue of jobs that are named by id.
+            ids: Their ids.
+            max_per_s: Jobs a second at most. None: as fast as the store takes them.
+            reset_attempts: `retry`: give each its full number of attempts again.
+            to: `move`: the other queue.
+            keep_s: `remove`: for how long the jobs can be put back.
+        """
+        found: OperationInfo = self._ask(
+            OperationInfo,
+            "POST",
+            "operations",
+            body={
+                "reason": reason,
+                "action": action,
+                "query": query,
+                "queue": queue,
+                "ids": ids,
+                "max_per_s": max_per_s,
+                "reset_attempts": reset_attempts,
+                "to": to,
+                "keep_s": keep_s,
+            },
+        )
+        return found
+
+    def list_operations(self, *, limit: int = 50) -> Page[OperationInfo]:
+        """List operations on many jobs, newest first. They are known for a week."""
+        found: Page[OperationInfo] = self._ask(
+            Page[OperationInfo], "GET", "operations", query={"limit": limit}
+        )
+        return found
+
+    def get_operation(self, operation_id: str) -> OperationInfo:
+        """Show what an operation is to do, and how far it is."""
+        found: OperationInfo = self._ask(OperationInfo, "GET", "operations", operation_id)
+        return found
+
+    def cancel_operation(self, operation_id: str, *, reason: str | None = None) -> OperationInfo:
+        """Have an operation end where it stands.
+
+        Parameters:
+            reason: Why, for the log of changes.
+        """
+        found: OperationInfo = self._ask(
+            OperationInfo, "POST", "operations", operation_id, "cancel", body={"reason": reason}
+        )
+        return found
+
+    def undo_operation(self, operation_id: str, *, reason: str | None = None) -> Restored:
+        """Put the jobs back that an operation has removed, as long as they are kept.
+
+        Parameters:
+            reason: Why, for the log of changes.
+        """
+        found: Restored = self._ask(
+            Restored, "POST", "operations", operation_id, "undo", body={"reason": reason}
+        )
+        return found
+
+    def list_keys(self) -> Page[KeyLine]:
+        """List the keys, without their secrets. The one of the settings is not among them."""
+        found: Page[KeyLine] = self._ask(Page[KeyLine], "GET", "keys")
+        return found
+
+    def add_key(
+        self,
+        name: str,
+        role: Literal["viewer", "submitter", "operator", "admin"],
+        *,
+        reason: str | None = None,
+        queues: Sequence[str] | None = None,
+        payloads: bool = False,
+        expires_s: float | None = None,
+    ) -> NewKey:
+        """Make a key. The answer shows it once.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            name: What it is called in the audit log.
+            queues: Only these: names, or patterns with `*`. None: all.
+            payloads: It may see what jobs carry.
+            expires_s: After how long it ends. None: never.
+        """
+        found: NewKey = self._ask(
+            NewKey,
+            "POST",
+            "keys",
+            body={
+                "reason": reason,
+                "name": name,
+                "role": role,
+                "queues": queues,
+                "payloads": payloads,
+                "expires_s": expires_s,
+            },
+        )
+        return found
+
+    def remove_key(self, name: str) -> Done:
+        """Forget a key. Its next request is refused."""
+        found: Done = self._ask(Done, "DELETE", "keys", name)
+        return found
+
+    def list_users(self) -> Page[UserLine]:
+        """List the users, without their passwords."""
+        found: Page[UserLine] = self._ask(Page[UserLine], "GET", "users")
+        return found
+
+    def add_user(
+        self,
+        name: str,
+        password: str,
+        role: Literal["viewer", "submitter", "operator", "admin"],
+        *,
+        reason: str | None = None,
+        queues: Sequence[str] | None = None,
+        payloads: bool = False,
+    ) -> Done:
+        """Add a user, who signs in with a browser.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            queues: Only these: names, or patterns with `*`. None: all.
+            payloads: The user may see what jobs carry.
+        """
+        found: Done = self._ask(
+            Done,
+            "POST",
+            "users",
+            body={
+                "reason": reason,
+                "name": name,
+                "password": password,
+                "role": role,
+                "queues": queues,
+                "payloads": payloads,
+            },
+        )
+        return found
+
+    def set_password(self, name: str, password: str, *, reason: str | None = None) -> Done:
+        """Give a user another password. All sessions of the user end.
+
+        Parameters:
+            reason: Why, for the log of changes.
+        """
+        found: Done = self._ask(
+            Done, "PUT", "users", name, "password", body={"reason": reason, "password": password}
+        )
+        return found
+
+    def remove_user(self, name: str) -> Done:
+        """Forget a user. All sessions of the user end."""
+        found: Done = self._ask(Done, "DELETE", "users", name)
+        return found
+
+    def sign_in(
+        self, *, name: str | None = None, password: str | None = None, key: str | None = None
+    ) -> Me:
+        """Begin a session of a browser: with name and password, or with a key.
+
+        The answer sets the cookie.
+
+        Parameters:
+            key: In place of name and password.
+        """
+        found: Me = self._ask(
+            Me, "POST", "session", body={"name": name, "password": password, "key": key}
+        )
+        return found
+
+    def sign_out(self, *, reason: str | None = None) -> Done:
+        """End the session of the browser that asks.
+
+        Parameters:
+            reason: Why, for the log of changes.
+        """
+        found: Done = self._ask(Done, "POST", "session", "end", body={"reason": reason})
+        return found
+
+    def list_audit(
+        self,
+        *,
+        actor: str | None = None,
+        verb: str | None = None,
+        queue: str | None = None,
+        job_id: str | None = None,
+        since: datetime | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> AuditEntries:
+        """List what people and programs have done, newest first.
+
+        With a filter there may be fewer than `limit` although `next` is set: one request looks
+        through a few thousand entries.
+
+        Parameters:
+            actor: Only what this actor did, such as `user:jo`.
+            verb: Only this method, such as `retry_all`.
+            queue: Only what was done to this queue and its jobs.
+            job_id: Only what was done to jobs of this id.
+            since: Only what was done then or later.
+            after: `next` of the page before.
+        """
+        found: AuditEntries = self._ask(
+            AuditEntries,
+            "GET",
+            "audit",
+            query={
+                "actor": actor,
+                "verb": verb,
+                "queue": queue,
+                "job_id": job_id,
+                "since": since,
+                "limit": limit,
+                "after": after,
+            },
         )
         return found

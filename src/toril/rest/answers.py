@@ -13,7 +13,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from toril.engine.info import QueueInfo, WorkerInfo
+from toril.engine.audit import AuditEntry
+from toril.engine.info import QueueInfo
 from toril.engine.states import State
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class JobLine(msgspec.Struct, kw_only=True, frozen=True):
     progress: str | None
     """What the task has reported, as JSON text, cut to 120 characters. None: nothing."""
     failed_reason: str | None
-    """Cut to 300 characters. None also if the caller may not see what jobs carry."""
+    """Cut to 300 characters. Who may not see payloads is shown the type of the error."""
     cancel_reason: str | None
     parent_queue: str | None
     parent_id: str | None
@@ -238,8 +239,8 @@ class LetterLine(msgspec.Struct, kw_only=True, frozen=True):
     original_queue: str
     original_job_id: str
     task: str
-    failed_reason: str | None
-    """Cut to 300 characters. None: the caller may not see what jobs carry."""
+    failed_reason: str
+    """Cut to 300 characters. Who may not see payloads is shown the type of the error."""
     attempts_made: int
     failed_at: datetime
     redriven_at: datetime | None
@@ -258,9 +259,26 @@ class Redriven(msgspec.Struct, kw_only=True, frozen=True):
 class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
     """A worker."""
 
-    worker: WorkerInfo
+    id: str
+    host: str
+    pid: int
     state: Literal["working", "quiet", "silent"]
     """`quiet`: it takes no more jobs. `silent`: three of its heartbeats are missing."""
+    queues: list[str]
+    """Those of its queues that the caller may see."""
+    concurrency: int | None
+    """None: it serves other queues, too, which the caller may not see."""
+    running: int | None
+    """Jobs that it runs now. None: as above."""
+    started_at: datetime
+    beat_age_s: float
+    """Time since its last heartbeat."""
+    quiet: bool
+    resident_bytes: int | None
+    """None: as above."""
+    version: str
+    tasks: dict[str, list[str]] | None
+    """For each queue the names of the jobs that it can run. None: not known."""
 
 
 class ErrorGroup(msgspec.Struct, kw_only=True, frozen=True):
@@ -346,6 +364,90 @@ class Overview(msgspec.Struct, kw_only=True, frozen=True):
     attention: list[Concern]
     queues: list[QueueInfo]
     workers: list[WorkerFacts]
+
+
+class KeyLine(msgspec.Struct, kw_only=True, frozen=True):
+    """A key without its secret."""
+
+    name: str
+    role: str
+    queues: list[str] | None
+    """Only these, in which `*` stands for any characters. None: all."""
+    payloads: bool
+    """May see what jobs carry."""
+    created_at: datetime
+    expires_at: datetime | None
+    expired: bool
+
+
+class NewKey(msgspec.Struct, kw_only=True, frozen=True):
+    """A key that was just made."""
+
+    name: str
+    key: str
+    """It cannot be shown again."""
+
+
+class UserLine(msgspec.Struct, kw_only=True, frozen=True):
+    """A user without the password."""
+
+    name: str
+    role: str
+    queues: list[str] | None
+    """Only these, in which `*` stands for any characters. None: all."""
+    payloads: bool
+    """May see what jobs carry."""
+    created_at: datetime
+
+
+class AuditEntries(msgspec.Struct, kw_only=True, frozen=True):
+    """Some entries of the audit log, newest first."""
+
+    items: list[AuditEntry]
+    next: str | None = None
+    """Give it as `after` for the next page. None: this was the last."""
+
+
+class FoundJobs(msgspec.Struct, kw_only=True, frozen=True):
+    """What a search has found so far."""
+
+    items: list[JobLine]
+    next: str | None
+    """Give it as `after` to go on. None: everything was looked through."""
+    looked_at: int
+    """Jobs that were looked at for this page."""
+    passed_over: int
+    """Those of them whose payload is too large to be looked through."""
+    queue: str | None
+    """The queue where the search stands. None: it has ended."""
+    state: str | None
+    """The state of its jobs where it stands."""
+    repeats: bool
+    """Some of the jobs may have been on earlier pages."""
+
+
+class OperationPlan(msgspec.Struct, kw_only=True, frozen=True):
+    """What an operation on many jobs would do."""
+
+    action: str
+    query: str
+    """The search, with the states that are meant."""
+    count: int
+    """Jobs that it would change."""
+    exact: bool
+    """False: there are at least so many."""
+    at_most: int
+    """Jobs that there are to look at."""
+    samples: list[JobLine]
+    """The first ten of the jobs."""
+
+
+class Restored(msgspec.Struct, kw_only=True, frozen=True):
+    """What undoing a removal has done."""
+
+    restored: int
+    taken: int
+    """Jobs whose id another job has by now; they stay gone."""
 
 
 class Health(msgspec.Struct, kw_only=True, frozen=True):

@@ -129,14 +129,6 @@ class ErrorQuery(Fields, kw_only=True, frozen=True):
     """How many failed jobs to look at in all, the newest of each queue."""
 
 
-class SearchQuery(Query, kw_only=True, frozen=True):
-    """Whether to look for queues."""
-
-    search: bool = False
-    """On Redis: look through all keys for queues that only BullMQ has used, and list them from now
-    on."""
-
-
 class RemoveQuery(Query, kw_only=True, frozen=True):
     """What to remove along."""
 
@@ -335,6 +327,110 @@ class LettersBody(RedriveAllBody, kw_only=True, frozen=True):
     """Which letters to remove."""
 
     redriven: bool | None = None
+
+
+class KeyBody(Act, kw_only=True, frozen=True):
+    """A key to make."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    """What it is called in the audit log."""
+    role: Literal["viewer", "submitter", "operator", "admin"]
+    queues: Annotated[list[Text], Meta(min_length=1, max_length=200)] | None = None
+    """Only these: names, or patterns with `*`. None: all."""
+    payloads: bool = False
+    """It may see what jobs carry."""
+    expires_s: Annotated[float, Meta(gt=0, le=3_155_760_000)] | None = None
+    """After how long it ends. None: never."""
+
+
+class UserBody(Act, kw_only=True, frozen=True):
+    """A user to add."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    password: Annotated[str, Meta(min_length=12, max_length=1000)]
+    role: Literal["viewer", "submitter", "operator", "admin"]
+    queues: Annotated[list[Text], Meta(min_length=1, max_length=200)] | None = None
+    """Only these: names, or patterns with `*`. None: all."""
+    payloads: bool = False
+    """The user may see what jobs carry."""
+
+
+class PasswordBody(Act, kw_only=True, frozen=True):
+    """Another password."""
+
+    password: Annotated[str, Meta(min_length=12, max_length=1000)]
+
+
+class SignInBody(Body, kw_only=True, frozen=True):
+    """Who signs in with a browser: a user, or somebody with a key."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    password: Annotated[str, Meta(max_length=1000)] | None = None
+    key: Annotated[str, Meta(max_length=512)] | None = None
+    """In place of name and password."""
+
+
+class AuditQuery(Query, kw_only=True, frozen=True):
+    """Which entries of the audit log."""
+
+    actor: str | None = None
+    """Only what this actor did, such as `user:jo`."""
+    verb: str | None = None
+    """Only this method, such as `retry_all`."""
+    queue: str | None = None
+    """Only what was done to this queue and its jobs."""
+    job_id: str | None = None
+    """Only what was done to jobs of this id."""
+    since: Annotated[datetime, Meta(tz=True)] | None = None
+    """Only what was done then or later."""
+    limit: Limit = 50
+    after: str | None = None
+    """`next` of the page before."""
+
+
+class SearchQuery(Fields, kw_only=True, frozen=True):
+    """Which jobs, of all queues."""
+
+    q: Annotated[str, Meta(max_length=2000)] = ""
+    """What to look for, such as `state:failed name:receipt since:1h`."""
+    limit: Limit = 50
+    after: str | None = None
+    """`next` of the page before, of the same search."""
+    budget_s: Annotated[float, Meta(ge=0, le=8)] = 2.0
+    """How long to look."""
+
+
+class PlanQuery(Query, kw_only=True, frozen=True):
+    """A search."""
+
+    q: Annotated[str, Meta(max_length=2000)] = ""
+    """What to look for."""
+
+
+class OperationBody(Act, kw_only=True, frozen=True):
+    """An operation on many jobs."""
+
+    action: Literal["retry", "remove", "promote", "cancel", "move"]
+    query: Annotated[str, Meta(max_length=2000)] | None = None
+    """A search that finds them."""
+    queue: Text | None = None
+    """In place of a search: the queue of jobs that are named by id."""
+    ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)] | None = None
+    """Their ids."""
+    max_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    """Jobs a second at most. None: as fast as the store takes them."""
+    reset_attempts: bool = True
+    """`retry`: give each its full number of attempts again."""
+    to: Text | None = None
+    """`move`: the other queue."""
+    keep_s: Annotated[float, Meta(ge=0, le=86_400)] = 600.0
+    """`remove`: for how long the jobs can be put back."""
+
+
+class OperationsQuery(Fields, kw_only=True, frozen=True):
+    """Which operations."""
+
+    limit: Limit = 50
 
 
 class LogBody(Act, kw_only=True, frozen=True):

@@ -5,44 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from toril.app import App
+from starlette.requests import HTTPConnection
+
 from toril.core.checks import nearest
-from toril.engine.info import QueueInfo
+from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.queue import Queue
 from toril.web.access.port import Permission, Principal
-from toril.web.limits import Submissions
+from toril.web.access.sight import Sight
 from toril.web.problems import Problem
 
 if TYPE_CHECKING:
-    from toril.web.live import Live
-    from toril.web.options import ServerOptions
+    from toril.web.server import Interface
 
 
 class Call:
     """A request on its way through a route."""
 
-    __slots__ = ("app", "headers", "live", "options", "principal", "submissions")
+    __slots__ = (
+        "access", "app", "connection", "headers", "interface", "live", "options", "principal",
+        "sight", "submissions",
+    )  # fmt: skip
 
     def __init__(
         self,
-        app: App,
+        interface: Interface,
+        connection: HTTPConnection,
         principal: Principal,
-        headers: Mapping[str, str],
-        options: ServerOptions,
-        live: Live,
-        submissions: Submissions,
     ) -> None:
-        self.app = app
+        self.interface = interface
+        self.connection = connection
         self.principal = principal
-        self.headers = headers
-        self.options = options
-        self.live = live
-        self.submissions = submissions
+        self.app = interface.app
+        self.access = interface.access
+        self.options = interface.options
+        self.live = interface.live
+        self.submissions = interface.submissions
+        self.headers: Mapping[str, str] = connection.headers
+        self.sight = Sight(principal, interface.app.masker)
 
     @property
     def payloads(self) -> bool:
         """Whether the caller may see what jobs carry."""
-        return self.principal.may(Permission.PAYLOADS)
+        return self.sight.carried
 
     def need(self, permission: Permission, queue: str) -> None:
         """Refuse unless the caller may do something to a queue.
@@ -59,7 +63,7 @@ class Call:
         Raises:
             Problem: It may not.
         """
-        if not self.payloads:
+        if not self.sight.carried:
             raise forbidden(self.principal, Permission.PAYLOADS, None)
 
     def sees(self, queue: str) -> bool:
@@ -84,6 +88,16 @@ class Call:
             hint = f"did you mean {close!r}?" if close else "GET /queues lists those that are there"
             raise Problem(404, "queue_not_found", f"no queue {name!r}: {hint}")
         return queue, info
+
+    async def job(self, queue: str, job_id: str) -> JobInfo:
+        """Return a job as the caller sees it.
+
+        Raises:
+            JobNotFoundError: It is gone.
+        """
+        shown = self.sight.job(await self.queue(queue).job(job_id).info())
+        assert shown is not None  # noqa: S101 - the caller may see the queue
+        return shown
 
     async def queues(self) -> list[QueueInfo]:
         """Return the queues that the caller may see."""

@@ -57,6 +57,9 @@ class Route:
     """How long it may take, in seconds. None: as the server's options say."""
     submits: bool
     """It adds jobs, so the caller's rate counts, and it takes `Idempotency-Key`."""
+    names_queues: bool
+    """It takes its queues from the query or the body, and asks itself whether the caller may do
+    this to each of them."""
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -95,14 +98,17 @@ class Routes:
     def post(
         self,
         path: str,
-        permission: Permission = Permission.OPERATE,
+        permission: Permission | None = Permission.OPERATE,
         *,
         errors: Sequence[int] = (),
         timeout_s: float | None = None,
         submits: bool = False,
+        names_queues: bool = False,
     ) -> Callable[[F], F]:
         """Declare a route that acts."""
-        return self._route("POST", path, permission, errors, timeout_s, submits=submits)
+        return self._route(
+            "POST", path, permission, errors, timeout_s, submits=submits, names_queues=names_queues
+        )
 
     def put(
         self, path: str, permission: Permission = Permission.OPERATE, *, errors: Sequence[int] = ()
@@ -131,6 +137,7 @@ class Routes:
         timeout_s: float | None,
         *,
         submits: bool = False,
+        names_queues: bool = False,
     ) -> Callable[[F], F]:
         def declare(function: F) -> F:
             hints = get_type_hints(function, include_extras=True)
@@ -156,6 +163,7 @@ class Routes:
                     errors=tuple(errors),
                     timeout_s=timeout_s,
                     submits=submits,
+                    names_queues=names_queues,
                 )
             )
             return function

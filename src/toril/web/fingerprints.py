@@ -172,7 +172,7 @@ async def _newest_failed(call: Call, queue: str, most: int) -> list[JobInfo]:
         page = await call.queue(queue).jobs(
             State.FAILED, limit=min(PAGE, most - len(found)), after=after, newest_first=True
         )
-        found += page.jobs
+        found += [shown for one in page.jobs if (shown := call.sight.job(one)) is not None]
         after = page.next
         if after is None:
             break

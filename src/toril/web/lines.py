@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +11,7 @@ from toril.core.clock import moment
 from toril.core.codec import encode_text
 from toril.core.reading import RawText
 from toril.engine.events import EventRecord
-from toril.engine.info import JobInfo, WorkerInfo
+from toril.engine.info import JobInfo
 from toril.engine.letter_info import LetterInfo
 from toril.rest.answers import Event, JobFacts, JobLine, LetterLine, Value, WorkerFacts
 
@@ -18,9 +19,6 @@ PREVIEW_CHARS = 120
 REASON_CHARS = 300
 SILENT_S = 7.5
 """Three heartbeats missed."""
-
-_CARRIES = ("returnvalue", "data", "failedReason")
-"""Fields of events that hold what a job carries."""
 
 
 def cut(text: str, most: int) -> str:
@@ -42,7 +40,7 @@ def job_line(info: JobInfo, *, payloads: bool) -> JobLine:
     """Return a job as a line of a list.
 
     Parameters:
-        info: The job.
+        info: The job as its caller sees it.
         payloads: Whether the caller may see what it carries.
     """
     reason = info.failed_reason
@@ -63,8 +61,8 @@ def job_line(info: JobInfo, *, payloads: bool) -> JobLine:
         stalled=info.stalled,
         worker_id=info.worker_id,
         lease_remaining_s=info.lease_remaining_s,
-        progress=preview(info.progress) if payloads and info.progress not in (0, None) else None,
-        failed_reason=cut(reason, REASON_CHARS) if payloads and reason is not None else None,
+        progress=preview(info.progress) if info.progress not in (0, None) else None,
+        failed_reason=None if reason is None else cut(reason, REASON_CHARS),
         cancel_reason=info.cancel_reason,
         parent_queue=info.parent_queue,
         parent_id=info.parent_id,
@@ -95,8 +93,8 @@ def job_facts(info: JobInfo, *, payloads: bool) -> JobFacts:
         stalled=info.stalled,
         worker_id=info.worker_id,
         lease_remaining_s=info.lease_remaining_s,
-        progress=info.progress if payloads else None,
-        failed_reason=info.failed_reason if payloads else None,
+        progress=info.progress,
+        failed_reason=info.failed_reason,
         cancel_reason=info.cancel_reason,
         parent_queue=info.parent_queue,
         parent_id=info.parent_id,
@@ -115,8 +113,8 @@ def value_of(value: Any) -> Value:
     return Value(value=value, bytes=len(msgspec.json.encode(value)))
 
 
-def event_of(queue: str, event: EventRecord, *, payloads: bool) -> Event:
-    """Return an event, its texts cut, and without what the job carries if that may not be seen."""
+def event_of(queue: str, event: EventRecord) -> Event:
+    """Return an event, as its caller sees it, with its texts cut."""
     return Event(
         queue=queue,
         position=event.position,
@@ -126,7 +124,7 @@ def event_of(queue: str, event: EventRecord, *, payloads: bool) -> Event:
         fields={
             name: cut(value, REASON_CHARS) if isinstance(value, str) else value
             for name, value in event.fields.items()
-            if name != "jobId" and (payloads or name not in _CARRIES)
+            if name != "jobId"
         },
     )
 
@@ -139,7 +137,7 @@ def letter_line(info: LetterInfo, *, payloads: bool) -> LetterLine:
         original_queue=info.original_queue,
         original_job_id=info.original_job_id,
         task=info.task,
-        failed_reason=cut(info.failed_reason, REASON_CHARS) if payloads else None,
+        failed_reason=cut(info.failed_reason, REASON_CHARS),
         attempts_made=info.attempts_made,
         failed_at=info.failed_at,
         redriven_at=info.redriven_at,
@@ -147,9 +145,9 @@ def letter_line(info: LetterInfo, *, payloads: bool) -> LetterLine:
     )
 
 
-def worker_of(info: WorkerInfo) -> WorkerFacts:
-    """Return a worker and how it does."""
-    state: Literal["working", "quiet", "silent"] = "quiet" if info.quiet else "working"
-    if info.beat_age_s > SILENT_S:
+def worker_of(facts: Mapping[str, Any]) -> WorkerFacts:
+    """Return a worker, as its caller sees it, and how it does."""
+    state: Literal["working", "quiet", "silent"] = "quiet" if facts["quiet"] else "working"
+    if facts["beat_age_s"] > SILENT_S:
         state = "silent"
-    return WorkerFacts(worker=info, state=state)
+    return WorkerFacts(state=state, **facts)

@@ -11,17 +11,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from toril.app import App
+from toril.core.errors import BackendError
 from toril.core.ids import check_existing_queue_name
 from toril.engine.events import EventRecord
 from toril.engine.info import QueueInfo, WorkerInfo
-from toril.web.access.port import Principal
+from toril.web.access.port import Throttled, Unauthenticated
 from toril.web.answering import without_ages
+from toril.web.call import Call
 from toril.web.encoding import encode
-from toril.web.lines import event_of, worker_of
+from toril.web.listing import event_list, worker_list
 from toril.web.options import ServerOptions
 from toril.web.problems import Problem
 from toril.web.sources import Listener, Source, figures_source, missed, queue_source
@@ -30,6 +33,8 @@ MOST_TOPICS = 20
 """Queues of one stream: each is followed on a connection of its own."""
 MOST_MISSED = 5_000
 """Events that a caller which comes back is given at most."""
+KNOWN_FOR_S = 30.0
+"""How often a stream asks whether its caller is still known: a key or a session may end."""
 AGAIN_MS = 2_000
 """After how long a caller whose stream has ended should come back."""
 
@@ -125,19 +130,17 @@ class Live:
                 headers={"retry-after": "5"},
             )  # fmt: skip
 
-    async def stream(
-        self, topics: Topics, principal: Principal, seen: str | None
-    ) -> AsyncIterator[bytes]:
+    async def stream(self, topics: Topics, call: Call) -> AsyncIterator[bytes]:
         """Yield a stream's text, message by message, until the caller leaves.
 
         Parameters:
             topics: What it is about.
-            principal: Who listens.
-            seen: The id of the last message that the caller had.
+            call: Who listens, and the id of the last message that it had.
         """
         listener = Listener()
+        seen = call.headers.get("last-event-id")
         positions = {name: position for name, position in _read_id(seen) if name in topics.queues}
-        telling = Telling(topics, principal, positions)
+        telling = Telling(topics, call, positions)
         async with self._listening(listener, topics):
             yield f"retry: {AGAIN_MS}\n\n".encode()
             for queue, position in list(positions.items()):
@@ -145,7 +148,12 @@ class Live:
                 for text in telling.events(queue, found):
                     yield text
                 telling.caught_up(queue, last)
+            checked_s = monotonic()
             while True:
+                if monotonic() - checked_s >= KNOWN_FOR_S:
+                    if not await _is_still(call):
+                        return
+                    checked_s = monotonic()
                 try:
                     message = await listener.next(self._options.heartbeat_s)
                 except TimeoutError:
@@ -189,9 +197,9 @@ class Live:
 class Telling:
     """What one caller was told, and may be told."""
 
-    def __init__(self, topics: Topics, principal: Principal, positions: dict[str, int]) -> None:
+    def __init__(self, topics: Topics, call: Call, positions: dict[str, int]) -> None:
         self._topics = topics
-        self._principal = principal
+        self._call = call
         self._positions = positions
         self._caught_up: dict[str, int] = {}
         self._queues: dict[str, bytes] = {}
@@ -224,16 +232,16 @@ class Telling:
 
     def events(self, queue: str, page: Sequence[EventRecord]) -> list[bytes]:
         """Return the text of events."""
-        told = []
+        told: list[bytes] = []
         for event in page:
             self._positions[queue] = event.position
-            shown = event_of(queue, event, payloads=self._principal.payloads)
-            told.append(_message("event", shown, urlencode(self._positions)))
+            seen = urlencode(self._positions)
+            told += [_message("event", one, seen) for one in event_list(self._call, queue, [event])]
         return told
 
     def _overview(self, queues: Sequence[QueueInfo]) -> list[bytes]:
         """Return the queues whose figures have changed, and the names of those that are gone."""
-        now = {info.name: encode(info) for info in queues if self._principal.sees(info.name)}
+        now = {info.name: encode(info) for info in queues if self._call.sees(info.name)}
         changed = [
             info for info in queues
             if info.name in now and _still(now[info.name]) != _still(self._queues.get(info.name))
@@ -245,12 +253,22 @@ class Telling:
         return [_message("overview", {"queues": changed, "gone": gone, "at": time.time()})]
 
     def _all_workers(self, workers: Sequence[WorkerInfo]) -> list[bytes]:
-        shown = [worker_of(one) for one in workers if any(map(self._principal.sees, one.queues))]
+        shown = worker_list(self._call, workers)
         now = _still(encode(shown))
         if now == self._workers:
             return []
         self._workers = now
         return [_message("workers", {"workers": shown})]
+
+
+async def _is_still(call: Call) -> bool:
+    """Whether the caller is who it was. If the store is away, nobody can say, so it stays."""
+    try:
+        return await call.access.identify(call.connection) == call.principal
+    except (Unauthenticated, Throttled):
+        return False
+    except BackendError:
+        return True
 
 
 def _still(encoded: bytes | None) -> bytes | None:

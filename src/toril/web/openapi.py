@@ -24,6 +24,8 @@ _PARTS = {
     "schedule_id": "The id of the schedule.",
     "worker_id": "The id of the worker.",
     "deduplication_id": "The de-duplication id.",
+    "operation_id": "The id of the operation.",
+    "name": "The name of the key or the user.",
 }
 _STREAM = "stream"
 _TEXT = "get_metrics"

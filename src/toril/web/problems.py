@@ -112,6 +112,8 @@ def of_error(error: BaseException) -> Problem:
             return Problem(413, "payload_too_large", text, field=error.field)
         case errors.InvalidPayloadError():
             return Problem(422, "invalid_payload", text, field=error.field)
+        case errors.QueryError():
+            return Problem(422, "unreadable_search", text, field="q")
         case errors.InvalidOptionError():
             named = _OPTION.match(text)
             return Problem(422, "invalid", text, field=None if named is None else named[1])

@@ -28,6 +28,7 @@ from toril.web.limits import Submissions, read_body, too_large
 from toril.web.live import Live
 from toril.web.loopback import LoopbackOnly
 from toril.web.openapi import document
+from toril.web.operations import Operations
 from toril.web.options import ServerOptions
 from toril.web.outage import StoreWatch
 from toril.web.problems import Problem, of_error
@@ -64,6 +65,7 @@ def api(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        interface.operations.keep()
         yield
         await interface.close()
 
@@ -85,12 +87,13 @@ class Interface:
         options: ServerOptions,
         path: str,
     ) -> None:
-        self._app = app
-        self._access = access
-        self._options = options
+        self.app = app
+        self.access = access
+        self.options = options
+        self.submissions = Submissions(options.submissions_per_s)
+        self.operations = Operations(app)
         self._path = path
         self._watch = StoreWatch(app)
-        self._submissions = Submissions(options.submissions_per_s)
         self._described: dict[str, bytes] = {}
         self._routes = routes
         self._by_length: dict[int, list[Route]] = {}
@@ -102,8 +105,9 @@ class Interface:
         """The streams of live events."""
 
     async def close(self) -> None:
-        """End all streams."""
+        """End all streams, and let others go on with operations."""
         await self.live.close()
+        await self.operations.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -136,13 +140,18 @@ class Interface:
         route, parts = self._find(scope["method"], segments)
         if isinstance(route, Response):
             return route
+        connection = HTTPConnection(scope, receive)
         principal = NOBODY
         if route.permission is not None:
-            principal = await self._access.identify(HTTPConnection(scope, receive))
+            principal = await self.access.identify(connection)
             queue = parts.get("queue", parts.get("letters"))
-            if not principal.may(route.permission, queue):
+            if route.names_queues:
+                good = principal.may_somewhere(route.permission)
+            else:
+                good = principal.may(route.permission, queue)
+            if not good:
                 raise forbidden(principal, route.permission, queue)
-        headers = Headers(scope=scope)
+        headers = connection.headers
         given: dict[str, Any] = dict(parts)
         query: bytes = scope.get("query_string", b"")
         if route.query is not None:
@@ -154,7 +163,7 @@ class Interface:
         if route.body is not None:
             given["body"] = body = read_json(route.body, await self._body(headers, receive))
             reason = getattr(body, "reason", None)
-        call = Call(self._app, principal, headers, self._options, self.live, self._submissions)
+        call = Call(self, connection, principal)
         with acting(principal.actor, reason):
             answer = await self._run(route, call, given)
         if isinstance(answer, Response):
@@ -162,7 +171,7 @@ class Interface:
         return response(route, answer, fields, headers.get("if-none-match"))
 
     async def _run(self, route: Route, call: Call, given: dict[str, Any]) -> Any:
-        timeout_s = route.timeout_s or self._options.request_timeout_s
+        timeout_s = route.timeout_s or self.options.request_timeout_s
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 return await self._watch.run(route.function(call, **given))
@@ -179,11 +188,11 @@ class Interface:
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        most = self._options.max_body_bytes
+        most = self.options.max_body_bytes
         length = headers.get("content-length", "")
         if length.isdecimal() and (len(length) > 15 or int(length) > most):
             raise too_large(most)
-        body = await read_body(receive, max_bytes=most, timeout_s=self._options.body_timeout_s)
+        body = await read_body(receive, max_bytes=most, timeout_s=self.options.body_timeout_s)
         if not body:
             return b"{}"
         if kind != "application/json":

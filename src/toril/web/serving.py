@@ -9,12 +9,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from toril.core.errors import InvalidOptionError, TorilError
+from toril.core.errors import TorilError
 
 GRACE_S = 3
 """How long requests may go on when the server stops. Streams end at once."""
@@ -43,6 +42,7 @@ class HttpServer:
         *,
         host: str,
         port: int,
+        proxies: str | None = None,
         before_stop: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare a server; it does not listen yet.
@@ -51,6 +51,8 @@ class HttpServer:
             application: What answers.
             host: The address or name to listen on.
             port: Which port. 0: any that is free.
+            proxies: Addresses and networks of proxies, with commas between them. What these say in
+                `X-Forwarded-For` and `X-Forwarded-Proto` is believed.
             before_stop: Called when the server stops, such as to end streams that would go on.
         """
         self._host = host
@@ -63,7 +65,8 @@ class HttpServer:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=proxies is not None,
+                forwarded_allow_ips=proxies,
                 lifespan="on",
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=KEEP_ALIVE_S,
@@ -106,29 +109,6 @@ class HttpServer:
             await self._before_stop()
         if self._running is not None:
             await asyncio.wait([self._running])
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on an address or name."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def refuse_open(host: str) -> None:
-    """Refuse to listen where others reach it, for a server without access control.
-
-    Raises:
-        InvalidOptionError: They would.
-    """
-    if not is_loopback(host):
-        raise InvalidOptionError(
-            f"host={host!r}: expected 127.0.0.1, ::1 or localhost, since the server asks nobody for"
-            " a key: give access=..., or let a server that does stand before it"
-        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from toril.web.routes import (
+    access,
+    audit,
     dead_letters,
     errors,
     events,
@@ -12,6 +14,7 @@ from toril.web.routes import (
     queue_changes,
     queues,
     schedules,
+    search,
     server,
     store,
     workers,
@@ -30,5 +33,8 @@ ROUTES = (
     *schedules.routes.routes,
     *dead_letters.routes.routes,
     *workers.routes.routes,
+    *search.routes.routes,
+    *access.routes.routes,
+    *audit.routes.routes,
 )
 """All of them, in the order of the document."""

@@ -9,7 +9,7 @@ from toril.rest.bodies import EventQuery, StreamQuery
 from toril.web.access.port import Permission
 from toril.web.call import Call
 from toril.web.declaring import Raw, Routes
-from toril.web.lines import event_of
+from toril.web.listing import event_list
 from toril.web.live import parse_topics
 
 routes = Routes("events")
@@ -24,7 +24,7 @@ async def list_events(call: Call, queue: str, query: EventQuery) -> Page[Event]:
         found = await events.newest(queue, limit=query.limit)
     else:
         found = await events.read(queue, after=query.after, limit=query.limit, wait_s=0.0)
-    return Page([event_of(queue, event, payloads=call.payloads) for event in found])
+    return Page(event_list(call, queue, found))
 
 
 @routes.get("/stream")
@@ -39,6 +39,6 @@ async def stream(call: Call, query: StreamQuery) -> Raw:
     for queue in topics.queues:
         call.need(Permission.READ, queue)
     call.live.check_room()
-    body = call.live.stream(topics, call.principal, call.headers.get("last-event-id"))
+    body = call.live.stream(topics, call)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(body, headers=headers, media_type="text/event-stream")  # type: ignore[return-value] # an answer in parts

@@ -7,6 +7,7 @@ from toril.engine.flow_tree import FlowNode, progress_of
 from toril.rest.answers import Done, FlowFacts, FlowJob, FlowLine, FlowProgressFacts, Page
 from toril.rest.bodies import Act, FlowQuery, FlowsQuery, RetryBody
 from toril.web.access.port import Permission
+from toril.web.below import need_below
 from toril.web.call import Call
 from toril.web.declaring import Routes
 
@@ -44,7 +45,9 @@ async def list_stuck_flows(call: Call, query: FlowsQuery) -> Page[StuckFlow]:
 async def get_flow(call: Call, queue: str, job_id: str, query: FlowQuery) -> FlowFacts:
     """Show the flow below a job: each job before its children, and how far it has come."""
     root = await call.app.flows.get(queue, job_id).tree(max_nodes=query.limit)
-    progress = progress_of(root)
+    shown = call.sight.flow(root)
+    assert shown is not None  # noqa: S101 - the caller may see the queue
+    progress = progress_of(shown)
     return FlowFacts(
         progress=FlowProgressFacts(
             total=progress.total,
@@ -56,14 +59,14 @@ async def get_flow(call: Call, queue: str, job_id: str, query: FlowQuery) -> Flo
             gone=progress.gone,
             cut=progress.cut,
         ),
-        nodes=_nodes(call, root),
+        nodes=_nodes(shown),
     )
 
 
 @routes.post("/queues/{queue}/jobs/{job_id}/flow/retry")
 async def retry_flow(call: Call, queue: str, job_id: str, body: RetryBody) -> Done:
     """Put back in line what has failed below a job and the job itself, children first."""
-    await _need_all(call, queue, job_id)
+    await need_below(call, queue, job_id)
     flow = call.app.flows.get(queue, job_id)
     return Done(count=await flow.retry(reset_attempts=body.reset_attempts))
 
@@ -71,20 +74,18 @@ async def retry_flow(call: Call, queue: str, job_id: str, body: RetryBody) -> Do
 @routes.post("/queues/{queue}/jobs/{job_id}/flow/cancel")
 async def cancel_flow(call: Call, queue: str, job_id: str, body: Act) -> Done:
     """Stop for good what has not ended below a job and the job itself."""
-    await _need_all(call, queue, job_id)
+    await need_below(call, queue, job_id)
     flow = call.app.flows.get(queue, job_id)
     return Done(count=await flow.cancel(body.reason or "cancelled"))
 
 
-def _nodes(call: Call, root: FlowNode) -> list[FlowJob]:
-    """Return the jobs of a tree that the caller may see, each with its parent."""
+def _nodes(root: FlowNode) -> list[FlowJob]:
+    """Return the jobs of a tree, each with its parent."""
     found: list[FlowJob] = []
     todo: list[tuple[FlowNode, FlowNode | None]] = [(root, None)]
     while todo:
         node, parent = todo.pop()
         todo += [(child, node) for child in reversed(node.children)]
-        if not call.sees(node.queue):
-            continue
         found.append(
             FlowJob(
                 queue=node.queue,
@@ -95,22 +96,8 @@ def _nodes(call: Call, root: FlowNode) -> list[FlowJob]:
                 name=node.name,
                 state=node.state,
                 fate=node.fate,
-                failed_reason=node.failed_reason if call.payloads else None,
+                failed_reason=node.failed_reason,
                 cut=node.cut,
             )
         )
     return found
-
-
-async def _need_all(call: Call, queue: str, job_id: str) -> None:
-    """Refuse unless the caller may change the queues of the whole flow.
-
-    Raises:
-        Problem: It may not.
-        JobNotFoundError: The job is gone.
-    """
-    if call.principal.queues is None:
-        return
-    tree = await call.app.flows.get(queue, job_id).tree(max_nodes=10_000)
-    for node in tree.nodes():
-        call.need(Permission.OPERATE, node.queue)

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from toril.rest.answers import Done, JobFacts
 from toril.rest.bodies import Act, ChangeBody, LogBody, RemoveQuery, RetryBody
+from toril.web.below import need_below
 from toril.web.call import Call
 from toril.web.declaring import Routes
 from toril.web.lines import job_facts
@@ -59,6 +60,7 @@ async def remove_job(call: Call, queue: str, job_id: str, query: RemoveQuery) ->
     With `below`: also everything below it in its flow, in whatever state.
     """
     if query.below:
+        await need_below(call, queue, job_id)
         return Done(count=await call.app.flows.get(queue, job_id).remove())
     if not await call.queue(queue).job(job_id).remove():
         raise Problem(404, "job_not_found", f"queue {queue!r} has no job {job_id!r}")
@@ -79,4 +81,4 @@ async def leave_flow(call: Call, queue: str, job_id: str) -> Done:
 
 async def _facts(call: Call, queue: str, job_id: str) -> JobFacts:
     """Return the job as it is now."""
-    return job_facts(await call.queue(queue).job(job_id).info(), payloads=call.payloads)
+    return job_facts(await call.job(queue, job_id), payloads=call.payloads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toril.core.errors import JobNotFoundError
 from toril.engine.explanation import Explanation
 from toril.engine.info import AttemptInfo
 from toril.engine.states import State
@@ -11,7 +12,8 @@ from toril.web.access.port import Permission
 from toril.web.adding import add_jobs
 from toril.web.call import Call
 from toril.web.declaring import Routes
-from toril.web.lines import event_of, job_facts, job_line, value_of
+from toril.web.lines import job_facts, value_of
+from toril.web.listing import event_list, job_lines
 from toril.web.paging import after_number, number_cursor
 
 routes = Routes("jobs")
@@ -43,7 +45,7 @@ async def list_jobs(call: Call, queue: str, query: JobQuery) -> Page[JobLine]:
         after=query.after,
         newest_first=query.newest_first,
     )
-    return Page([job_line(info, payloads=call.payloads) for info in page.jobs], page.next)
+    return Page(job_lines(call, page.jobs), page.next)
 
 
 @routes.post("/queues/{queue}/jobs", Permission.SUBMIT, errors=(409,), submits=True)
@@ -65,29 +67,28 @@ async def add_jobs_together(call: Call, queue: str, body: NewJobsBody) -> AddedJ
 @routes.get("/queues/{queue}/jobs/{job_id}")
 async def get_job(call: Call, queue: str, job_id: str) -> JobFacts:
     """Show one job; its payload, result, attempts and log have addresses of their own."""
-    info = await call.queue(queue).job(job_id).info()
-    return job_facts(info, payloads=call.payloads)
+    return job_facts(await call.job(queue, job_id), payloads=call.payloads)
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/data")
 async def get_data(call: Call, queue: str, job_id: str) -> Value:
     """Return the payload of a job."""
     call.need_payloads()
-    return value_of((await call.queue(queue).job(job_id).info()).data)
+    return value_of((await call.job(queue, job_id)).data)
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/result")
 async def get_result(call: Call, queue: str, job_id: str) -> Value:
     """Return what a job has returned; null as long as it has not completed."""
     call.need_payloads()
-    return value_of((await call.queue(queue).job(job_id).info()).result)
+    return value_of((await call.job(queue, job_id)).result)
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/attempts")
 async def list_attempts(call: Call, queue: str, job_id: str) -> Page[AttemptInfo]:
     """List the attempts of a job that have ended, oldest first, the newest 50."""
     call.need_payloads()
-    return Page((await call.queue(queue).job(job_id).info()).attempts)
+    return Page((await call.job(queue, job_id)).attempts)
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/logs")
@@ -95,9 +96,14 @@ async def list_log_lines(call: Call, queue: str, job_id: str, query: LineQuery) 
     """List what a job has logged, oldest first."""
     call.need_payloads()
     start = after_number(query.after)
+    info = await call.queue(queue).job(job_id).info()  # secrets of its payload may be in its log
     lines, total = await call.app.backend().logs.read(queue, job_id, start=start, limit=query.limit)
     end = start + len(lines)
-    return LogPage(items=lines, total=total, next=number_cursor(end) if end < total else None)
+    return LogPage(
+        items=call.sight.logs(lines, info),
+        total=total,
+        next=number_cursor(end) if end < total else None,
+    )
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/events")
@@ -105,10 +111,18 @@ async def list_job_events(call: Call, queue: str, job_id: str, query: PartQuery)
     """List what happened to a job, of the newest 1,000 events of its queue."""
     newest = await call.app.backend().events.newest(queue, limit=NEWEST_EVENTS)
     its = [event for event in newest if event.job_id == job_id][-query.limit :]
-    return Page([event_of(queue, event, payloads=call.payloads) for event in its])
+    return Page(event_list(call, queue, its))
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/explanation")
 async def explain_job(call: Call, queue: str, job_id: str) -> Explanation:
     """Say why a job is not running, the most important reason first."""
-    return await call.queue(queue).job(job_id).explain()
+    job = call.queue(queue).job(job_id)
+    found = await job.explain()
+    try:
+        info = await job.info() if found.state is not None else None
+    except JobNotFoundError:  # it has gone meanwhile
+        info = None
+    shown = call.sight.explanation(found, info)
+    assert shown is not None  # noqa: S101 - the caller may see the queue
+    return shown

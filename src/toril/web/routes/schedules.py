@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from toril.core.errors import ScheduleNotFoundError
 from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
@@ -100,5 +98,7 @@ def _not_found(queue: str, schedule_id: str) -> ScheduleNotFoundError:
 
 
 def _shown(call: Call, info: ScheduleInfo) -> ScheduleInfo:
-    """Return a schedule, without the payload of its jobs if the caller may not see payloads."""
-    return info if call.payloads else replace(info, data=None)
+    """Return a schedule as the caller sees it."""
+    shown = call.sight.schedule(info)
+    assert shown is not None  # noqa: S101 - the caller may see the queue
+    return shown

@@ -6,6 +6,7 @@ from toril.rest.answers import Health, Me
 from toril.version import VERSION
 from toril.web.call import Call
 from toril.web.declaring import Routes
+from toril.web.me import me_of
 from toril.web.outage import ask_little
 
 routes = Routes("server")
@@ -27,11 +28,4 @@ async def get_readiness(call: Call) -> Health:
 @routes.get("/me")
 async def get_me(call: Call) -> Me:
     """Say who asks, and what they may."""
-    principal = call.principal
-    return Me(
-        name=principal.name,
-        kind=principal.kind,
-        role=str(principal.role),
-        queues=None if principal.queues is None else list(principal.queues),
-        payloads=principal.payloads,
-    )
+    return me_of(call.principal)

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from toril.engine.info import QueueInfo, WorkerInfo
+from toril.engine.info import QueueInfo
 from toril.observability.prometheus import exposition, metrics
-from toril.rest.answers import Concerns, Overview, Totals
+from toril.rest.answers import Concerns, Overview, Totals, WorkerFacts
 from toril.version import VERSION
 from toril.web.attention import concerns_of, read_attention
 from toril.web.call import Call
 from toril.web.declaring import Raw, Routes
-from toril.web.lines import worker_of
+from toril.web.listing import worker_list
 
 routes = Routes("store")
 
@@ -22,7 +22,7 @@ routes = Routes("store")
 async def get_overview(call: Call) -> Overview:
     """Show the store at one look: totals, what needs a person, queues and workers."""
     facts = await read_attention(call)
-    workers = [one for one in facts.workers if any(map(call.sees, one.queues))]
+    workers = worker_list(call, facts.workers)
     return Overview(
         store=call.app.backend().url,
         version=VERSION,
@@ -30,7 +30,7 @@ async def get_overview(call: Call) -> Overview:
         totals=totals(facts.queues, workers),
         attention=concerns_of(facts),
         queues=facts.queues,
-        workers=[worker_of(one) for one in workers],
+        workers=workers,
     )
 
 
@@ -49,7 +49,7 @@ async def get_metrics(call: Call) -> Raw:
     return Raw(text.encode("utf-8", "replace"), "text/plain; version=0.0.4")
 
 
-def totals(queues: Iterable[QueueInfo], workers: Iterable[WorkerInfo]) -> Totals:
+def totals(queues: Iterable[QueueInfo], workers: Iterable[WorkerFacts]) -> Totals:
     """Return the figures over all queues."""
     infos, alive = list(queues), list(workers)
     ages = [info.oldest_waiting_s for info in infos if info.oldest_waiting_s is not None]
@@ -67,6 +67,6 @@ def totals(queues: Iterable[QueueInfo], workers: Iterable[WorkerInfo]) -> Totals
         failed_total=sum(info.failed_total for info in infos),
         oldest_waiting_s=max(ages, default=None),
         workers=len(alive),
-        slots=sum(one.concurrency for one in alive),
-        running=sum(one.running for one in alive),
+        slots=sum(one.concurrency or 0 for one in alive),
+        running=sum(one.running or 0 for one in alive),
     )

@@ -7,7 +7,7 @@ from toril.rest.bodies import Act, PartQuery
 from toril.web.access.port import Permission
 from toril.web.call import Call
 from toril.web.declaring import Routes
-from toril.web.lines import worker_of
+from toril.web.listing import worker_list
 from toril.web.problems import Problem
 
 routes = Routes("workers")
@@ -16,16 +16,15 @@ routes = Routes("workers")
 @routes.get("/workers")
 async def list_workers(call: Call, query: PartQuery) -> Page[WorkerFacts]:
     """List the workers that are alive, oldest first."""
-    found = [one for one in await call.app.workers() if any(map(call.sees, one.queues))]
-    return Page([worker_of(one) for one in found][: query.limit])
+    return Page(worker_list(call, await call.app.workers())[: query.limit])
 
 
 @routes.get("/workers/{worker_id}")
 async def get_worker(call: Call, worker_id: str) -> WorkerFacts:
     """Show a worker."""
-    for one in await call.app.workers():
-        if one.id == worker_id and any(map(call.sees, one.queues)):
-            return worker_of(one)
+    for facts in worker_list(call, await call.app.workers()):
+        if facts.id == worker_id:
+            return facts
     raise _not_found(worker_id)
 
 
