@@ -59,6 +59,10 @@ valkey: $(READY) ## all that speaks to a Redis server, on Valkey
 	TORIL_TEST_SERVER=valkey $(BIN)/python -m pytest tests/conformance tests/backends/redis \
 	  tests/faults/test_redis.py tests/interop tests/cli/test_doctor.py tests/cli/test_migrate.py
 
+.PHONY: fuzz-web
+fuzz-web: $(READY) ## the REST interface on both stores by schemathesis, the long form
+	TORIL_WEB_EXAMPLES=60 $(BIN)/python -m pytest tests/web/test_openapi.py
+
 .PHONY: faults
 faults: $(READY) ## kill -9 storms, full disks, corrupt files: the long form
 	TORIL_FAULTS=full $(BIN)/python -m pytest tests/faults

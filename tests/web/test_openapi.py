@@ -12,7 +12,8 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from tests.web.support import Served
+from tests.web.access.calling import control
+from tests.web.support import Served, serve
 
 from toril import App
 from toril.web.routes import ROUTES
@@ -101,32 +102,41 @@ PLACES = """
 "path.letters" = ["graves", "none"]
 "path.job_id" = ["1", "2", "3", "none"]
 "path.schedule_id" = ["nightly", "none"]
+"path.operation_id" = ["OPERATION", "none"]
+"path.name" = ["deploy", "none"]
 """
 """Where something is, so that not every request ends with 404."""
 
 
 @pytest.mark.timeout(1800 if EXAMPLES > 10 else 240)
 async def test_no_request_is_answered_otherwise_than_the_document_says(
-    app: App, served: Served, tmp_path: Path
+    app: App, tmp_path: Path
 ) -> None:
     """Many requests that fit the document, and many that do not; `make fuzz-web` tries more."""
     for name in ("mail", "post"):
         await app.queue(name).add_many([("send", {"n": n}) for n in range(30)])
     await app.queue("mail").set_dead_letter("graves")
     await app.schedules.put("nightly", app.queue("mail"), {}, name="tidy", every=3600.0)
-    (tmp_path / "schemathesis.toml").write_text(PLACES)
+    removal = await app.bulk.remove(queue="post", ids=["1", "2"])
+    await removal.run()
+    access = control(app)
+    key = await access.keys.add("fuzz", role="admin", payloads=True)
+    await access.keys.add("deploy", role="viewer")
+    (tmp_path / "schemathesis.toml").write_text(PLACES.replace("OPERATION", removal.id))
 
-    process = await asyncio.create_subprocess_exec(
-        *(str(Path(sys.executable).parent / "schemathesis"), "run"),
-        *(f"{served.url}/openapi.json", "--phases", "fuzzing", "--max-examples", str(EXAMPLES)),
-        *("--checks", CHECKS, "--exclude-operation-id", "stream", "--seed", "17"),
-        *("--suppress-health-check", "all", "--generation-database", "none", "--no-color"),
-        *("--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
-        cwd=tmp_path,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
+    async with serve(app, access=access) as served:
+        process = await asyncio.create_subprocess_exec(
+            *(str(Path(sys.executable).parent / "schemathesis"), "run"),
+            *(f"{served.url}/openapi.json", "--phases", "fuzzing", "--max-examples", str(EXAMPLES)),
+            *("--header", f"Authorization: Bearer {key}"),
+            *("--checks", CHECKS, "--exclude-operation-id", "stream", "--seed", "17"),
+            *("--suppress-health-check", "all", "--generation-database", "none", "--no-color"),
+            *("--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
 
     text = said.decode()
     assert process.returncode == 0, text
