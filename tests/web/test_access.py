@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from starlette.requests import HTTPConnection
+from tests.web.access.calling import control
 from tests.web.support import Served, serve
 
 from toril import App
 from toril.web.access.listening import check_listener, is_loopback
 from toril.web.access.port import Principal, Role, Throttled, Unauthenticated
+from toril.web.options import ServerOptions
 
 
 class ByHeader:
@@ -87,3 +89,20 @@ def test_server_without_keys_listens_on_this_machine_only(host: str) -> None:
 
 def test_names_of_this_machine_are_known() -> None:
     assert all(map(is_loopback, ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"]))
+
+
+async def test_each_key_has_a_rate_of_its_own(app: App) -> None:
+    access = control(app)
+    keys = [await access.keys.add(name, role="submitter") for name in ("shop", "crm")]
+    shop, crm = ({"authorization": f"Bearer {key}"} for key in keys)
+    jobs = {"jobs": [{"name": "send"}] * 10}
+
+    async with serve(app, ServerOptions(submissions_per_s=1.0), access) as served:
+        first = await served.ask("POST", "/queues/mail/jobs/batch", json=jobs, headers=shop)
+        again = await served.ask("POST", "/queues/mail/jobs", json={"name": "send"}, headers=shop)
+        reads = await served.ask("GET", "/queues/mail", headers=shop)
+        other = await served.ask("POST", "/queues/mail/jobs/batch", json=jobs, headers=crm)
+
+    assert (first.status_code, reads.status_code, other.status_code) == (200, 200, 200)
+    assert (again.status_code, again.headers["retry-after"]) == (429, "1")
+    assert "key:shop adds more than 1 jobs a second" in again.json()["detail"]

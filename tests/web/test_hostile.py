@@ -135,6 +135,8 @@ async def test_query_that_makes_no_sense_gets_a_sentence(
         ("GET", "/queues/%00", 404),
         ("GET", "/queues//jobs", 404),
         ("GET", "/nothing/here", 404),
+        ("GET", "/workers/a%0Ab", 404),
+        ("GET", "/nothing%0Ahere", 404),
         ("GET", "/queues/mail/jobs/1/more/and/more", 404),
         ("PUT", "/queues", 405),
         ("TRACE", "/queues", 405),

@@ -14,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from toril.app import App
@@ -69,9 +68,9 @@ def api(
         yield
         await interface.close()
 
-    made = Starlette(
-        routes=[Mount(path, app=interface), Mount("/", app=interface.describe)], lifespan=lifespan
-    )
+    made = Starlette(lifespan=lifespan)
+    # No pattern of Starlette's: it would not find a path with the end of a line in it.
+    made.router.default = interface.from_outside
     made.state.toril = interface
     return made
 
@@ -109,10 +108,21 @@ class Interface:
         await self.live.close()
         await self.operations.close()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    async def from_outside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request to the application as a whole."""
         if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
             return
+        prefix = self._path.rstrip("/")
+        root, path = scope.get("root_path", ""), scope["path"]
+        within = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
+        if within == prefix or within.startswith(f"{prefix}/"):
+            await self({**scope, "root_path": f"{root}{prefix}"}, receive, send)
+        else:
+            await self.describe(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request below the interface's own path."""
         try:
             answer = await self._answer(scope, receive)
         except Exception as error:
@@ -121,8 +131,6 @@ class Interface:
 
     async def describe(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the OpenAPI document, whoever asks."""
-        if scope["type"] != "http":
-            return
         answer: Response
         if segments_of(scope) == ["openapi.json"] and scope["method"] in ("GET", "HEAD"):
             answer = self._description(scope)
