@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 from tests.cli.support import Running, Terminal
@@ -248,3 +249,57 @@ def test_key_of_the_environment_is_neither_stored_nor_shown(terminal: Terminal) 
         )
     assert "shown this once" not in both.log
     assert key not in both.log
+
+
+def test_search_operations_and_access_say_the_same_from_afar(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        terminal.add("mail", "send", {"n": n}, delay_s=3600.0)
+    key = "k" * 40
+    server = terminal.start("serve", "shop:app", "--port", "0", TORIL_ADMIN_KEY=key)
+    url = url_of(server)
+    monkeypatch.setenv("TORIL_KEY", key)
+
+    def both(*words: str) -> None:
+        local = terminal.here(*words, "--url", terminal.url)
+        remote = terminal.here(*words, "--server", url)
+        assert (remote.code, told(remote.out)) == (local.code, told(local.out)), (words, remote.err)
+        assert told(remote.err).replace(url, "") == told(local.err).replace(terminal.url, ""), words
+
+    def there(*words: str) -> Any:
+        done = terminal.here(*words, "--json", "--server", url)
+        assert done.code == DONE, (words, done.err)
+        return done.json
+
+    both("search", "queue:mail data.n>2")
+    both("search", "queue:mail data.n>2", "--explain")
+    both("search", "state:done")
+    both("bulk", "promote", "queue:mail data.n>2", "--dry-run")
+    both("bulk", "retry", "state:active")
+    nobody = terminal.here("operations", "show", "nobody", "--server", url)
+    assert (nobody.code, "see toril operations list" in nobody.err) == (STATE, True)
+    promoted = there("bulk", "promote", "queue:mail data.n>2")
+    assert (promoted["state"], promoted["done"]) == ("done", 2)
+    removed = there("bulk", "remove", "queue:mail state:wait", "--yes")
+    assert removed["done"] == 2
+    assert there("operations", "undo", removed["id"])["restored"] == 2
+    both("operations", "list", "--json")
+    both("operations", "show", removed["id"], "--json")
+    both("operations", "cancel", removed["id"])
+    export = terminal.here("bulk", "export", "queue:mail", "--to", "a.jsonl", "--server", url)
+    assert (export.code, "needs the store itself" in export.err) == (USAGE, True)
+
+    made = there("keys", "add", "deploy", "--role", "viewer", "--queue", "mail")["key"]
+    both("keys", "list", "--json")
+    both("keys", "add", "deploy", "--role", "viewer")
+    monkeypatch.setenv("TORIL_KEY", made)
+    assert terminal.here("queue", "mail", "--server", url).code == DONE
+    refused = terminal.here("pause", "mail", "--server", url)
+    assert (refused.code, "deploy is a viewer" in refused.err) == (ERROR, True)
+    monkeypatch.setenv("TORIL_KEY", key)
+    there("keys", "remove", "deploy", "--yes")
+    both("keys", "remove", "deploy", "--yes")
+    both("users", "list")
+    both("users", "remove", "jo", "--yes")
+    both("audit", "--verb", "keys.add", "--json")

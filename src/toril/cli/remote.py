@@ -9,27 +9,26 @@ Read next: `remote_queue.py`, `remote_records.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from msgspec import UNSET
-
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
+from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteKeys, RemoteSearch, RemoteUsers
+from toril.cli.remote_letters import RemoteLetters
 from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
-from toril.cli.remote_records import flow_tree, letter_of_line, worker_of
+from toril.cli.remote_records import flow_tree, worker_of
 from toril.client import ApiError, AsyncClient
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.engine.events import EventRecord
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.flow_tree import FlowNode
 from toril.engine.info import QueueInfo, WorkerInfo
-from toril.engine.letter_info import LetterInfo, LetterPage
-from toril.engine.operator import Progress
 from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
-from toril.rest.answers import Done, Page
+from toril.engine.search.found import SearchPage, SearchPlan
+from toril.rest.answers import Page
 
 KEY = "TORIL_KEY"
 """The variable with the key that a server asks for."""
@@ -76,6 +75,10 @@ class RemoteApp:
     def __init__(self, client: AsyncClient, url: str) -> None:
         self._client = client
         self._url = url
+        self.bulk = RemoteBulk(client)
+        self.audit = RemoteAudit(client)
+        self.keys = RemoteKeys(client)
+        self.users = RemoteUsers(client)
         self.schedules = RemoteSchedules(client)
         self.flows = RemoteFlows(client)
 
@@ -108,6 +111,23 @@ class RemoteApp:
         """Return the workers that are alive."""
         page = await self._client.list_workers(limit=MOST)
         return [worker_of(one) for one in page.items]
+
+    async def search(
+        self,
+        query: str,
+        *,
+        cursor: str | None,
+        limit: int,
+        budget: float,
+        progress: Callable[[int], None] | None,
+    ) -> SearchPage:
+        """Return some jobs that a search finds."""
+        found = RemoteSearch(self._client)
+        return await found.page(query, cursor=cursor, limit=limit, budget=budget, progress=progress)
+
+    async def explain_search(self, query: str) -> SearchPlan:
+        """Say what a search will cost."""
+        return await RemoteSearch(self._client).plan(query)
 
     async def check(self) -> Any:
         """Refuse to look the store over from afar."""
@@ -295,56 +315,3 @@ class RemoteFlow:
         """Return the root with everything below it."""
         limit = min(max_nodes, 5000)
         return flow_tree(await self._client.get_flow(self._queue, self._job_id, limit=limit))
-
-
-class RemoteLetters:
-    """A dead-letter queue behind a server."""
-
-    def __init__(self, client: AsyncClient, name: str) -> None:
-        self._client = client
-        self.name = name
-
-    async def list(self, **wanted: Any) -> LetterPage:
-        """Return a page of letters."""
-        page = await self._client.list_letters(self.name, **wanted)
-        return LetterPage([letter_of_line(line) for line in page.items], page.next)
-
-    async def get(self, letter_id: str) -> LetterInfo:
-        """Return one letter."""
-        return await self._client.get_letter(self.name, letter_id)
-
-    async def redrive(self, letter_id: str, data: Any = None) -> RemoteJob:
-        """Bring the job of a letter back."""
-        payload = UNSET if data is None else data
-        back = await self._client.redrive_letter(self.name, letter_id, payload)
-        return RemoteJob(self._client, back.queue, back.id)
-
-    async def redrive_all(
-        self, *, max_per_s: float | None = None, progress: Progress, **chosen: Any
-    ) -> int:
-        """Bring back the jobs of letters."""
-        if max_per_s is not None:
-            raise RefusedError("--rate needs the store itself: leave out --server", USAGE)
-        limit = chosen.pop("limit")
-        done = 0
-        while True:
-            left = None if limit is None else limit - done
-            part: Done = await self._client.redrive_letters(self.name, limit=left, **chosen)
-            done += part.count
-            progress(done)
-            if not part.more:
-                return done
-
-    async def remove(self, letter_id: str) -> None:
-        """Remove a letter."""
-        await self._client.remove_letter(self.name, letter_id)
-
-    async def remove_all(self, *, progress: Progress, **chosen: Any) -> int:
-        """Remove letters."""
-        done = 0
-        while True:
-            part = await self._client.remove_letters(self.name, **chosen)
-            done += part.count
-            progress(done)
-            if not part.more:
-                return done
