@@ -293,7 +293,7 @@ class ErrorGroup(msgspec.Struct, kw_only=True, frozen=True):
     message: str
     """The newest message, with what differs from job to job put as `<…>`."""
     frame: str | None
-    """The line of the application that failed, such as `shop/mail.py:41 in send`."""
+    """The line of the application that failed, such as `mail.py:41 in send`."""
     count: int
     """Jobs of those that were looked at."""
     first_at: datetime

@@ -151,7 +151,7 @@ class Interface:
         connection = HTTPConnection(scope, receive)
         principal = NOBODY
         if route.permission is not None:
-            principal = await self.access.identify(connection)
+            principal = await self._watch.run(self.access.identify(connection))
             queue = parts.get("queue", parts.get("letters"))
             if route.names_queues:
                 good = principal.may_somewhere(route.permission)
