@@ -59,6 +59,10 @@ valkey: $(READY) ## all that speaks to a Redis server, on Valkey
 	TORIL_TEST_SERVER=valkey $(BIN)/python -m pytest tests/conformance tests/backends/redis \
 	  tests/faults/test_redis.py tests/interop tests/cli/test_doctor.py tests/cli/test_migrate.py
 
+.PHONY: fuzz-web
+fuzz-web: $(READY) ## the REST interface on both stores by schemathesis, the long form
+	TORIL_WEB_EXAMPLES=60 $(BIN)/python -m pytest tests/web/test_openapi.py
+
 .PHONY: faults
 faults: $(READY) ## kill -9 storms, full disks, corrupt files: the long form
 	TORIL_FAULTS=full $(BIN)/python -m pytest tests/faults
@@ -89,6 +93,10 @@ picture: $(READY) ## draw the picture of the README anew, from a real run
 .PHONY: examples
 examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py
+
+.PHONY: client
+client: $(READY) ## write the client of the REST interface anew, after a change of its routes
+	$(BIN)/python -m tests.support.client_source
 
 .PHONY: bench
 bench: $(READY) ## figures of this machine on every store, beside its peers: no thresholds

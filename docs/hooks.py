@@ -28,6 +28,7 @@ from toril.engine.hooks import HOOKS
 from toril.engine.search.fields import FIELDS as SEARCHED
 from toril.engine.states import TRANSITIONS, State
 from toril.settings import VARIABLES
+from toril.web.routes import ROUTES
 
 _MARK = re.compile(r"^<!-- made: ([a-z ]+?)(?: of ([A-Za-z_.]+))? -->$", re.MULTILINE)
 
@@ -270,6 +271,19 @@ def _search(_: str | None) -> str:
     return _table(["Field", "Signs", "What it asks for"], rows)
 
 
+def _routes(_: str | None) -> str:
+    """Make a table of the routes of the REST interface, kind by kind."""
+    rows = [
+        [
+            f"`{route.method}` `{route.path}`",
+            "anybody" if route.permission is None else f"`{route.permission}`",
+            route.summary,
+        ]
+        for route in ROUTES
+    ]
+    return _table(["Route", "Needs", "It does"], rows)
+
+
 def _prose(help_text: str) -> str:
     """Return a command's help as Markdown."""
     paragraphs = inspect.cleandoc(help_text).split("\f")[0].rstrip().split("\n\n")
@@ -304,4 +318,5 @@ _MAKERS: dict[str, Callable[[str | None], str]] = {
     "exit codes": _exit_codes,
     "commands": _commands,
     "search fields": _search,
+    "routes": _routes,
 }

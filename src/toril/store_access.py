@@ -7,7 +7,7 @@ programs need is imported where it is used, so that all start sooner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -24,6 +24,7 @@ from toril.engine.contract import Backend, Health, Repair
 from toril.engine.dead_letters import DEAD_LETTER, DeadLetterQueue
 from toril.engine.drafts import EnqueueMiddleware
 from toril.engine.flows import Flows
+from toril.engine.handle import Job
 from toril.engine.hooks import Hooks
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.operations import Operation
@@ -33,6 +34,7 @@ from toril.engine.queue import Queue
 from toril.engine.store_operator import StoreOperator
 from toril.engine.wishes import Wish
 from toril.settings import Settings
+from toril.tasks.door import Request, job_of_request
 from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
 
@@ -119,6 +121,33 @@ class StoreAccess:
         """
         check = check_existing_queue_name if existing else check_queue_name
         return Queue(self._producer, check(name), self._registry)
+
+    async def add_requests(self, queue: str, requests: Iterable[Request]) -> list[Job[Any]]:
+        """Add jobs that somebody asks for by name, in one transaction up to 2,000 of them.
+
+        Where the app has the task, the payload is checked as a call of the task would be.
+
+        Parameters:
+            queue: Where they go.
+            requests: Which: name, payload and options of each.
+
+        Raises:
+            InvalidOptionError: There can be no such job.
+            InvalidPayloadError: A payload is not JSON, or does not fit its task. Nothing was added.
+        """
+        find, middleware = self._registry.find, self._enqueue_middleware
+        jobs = [
+            job_of_request(
+                find(queue, request.name),
+                queue,
+                request,
+                middleware,
+                self._producer.seal_of(queue, request.name),
+            )
+            for request in requests
+        ]
+        answers = await self._producer.add_many(jobs)
+        return [Job(self._producer, queue, each.job_id, each.duplicate) for each in answers]
 
     @property
     def schedules(self) -> Schedules:

@@ -7,12 +7,13 @@ import getpass
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from toril.app import App
 from toril.cli.codes import STATE, RefusedError
+from toril.cli.options import SERVER, SERVER_IS_DEFAULT
 from toril.core.checks import nearest
 from toril.core.errors import JobNotFoundError
 from toril.engine.handle import Job
@@ -37,12 +38,36 @@ def ask(url: str | None, action: Callable[[App], Awaitable[T]], *, create: bool 
     """
 
     async def whole() -> T:
+        server = server_of_command(url)
+        if server is not None:
+            from toril.cli.remote import remote_app
+
+            async with remote_app(server) as there:
+                return await action(cast("App", there))  # it has the methods that commands use
         app = App(url) if create else App(url).existing()
         with acting(who()):
             async with app:
                 return await action(app)
 
     return asyncio.run(whole())
+
+
+def server_of_command(url: str | None) -> str | None:
+    """Return the server that the command asks; None: it asks the store.
+
+    Parameters:
+        url: The `--url` that it was given. It goes before `TORIL_SERVER`, and not with `--server`.
+
+    Raises:
+        UsageError: Both were given.
+    """
+    context = click.get_current_context(silent=True)
+    found: str | None = None if context is None else context.meta.get(SERVER)
+    if context is None or found is None or url is None:
+        return found
+    if not context.meta[SERVER_IS_DEFAULT]:
+        raise click.UsageError("Give --url or --server, not both.")
+    return None
 
 
 def who() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from toril.app import App
 from toril.cli.access import ask
 from toril.cli.codes import STATE, RefusedError
 from toril.cli.main import SuggestingGroup
@@ -56,11 +57,17 @@ def grant_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def keys_of(app: App) -> Keys:
+    """Return the keys of a store, or of the server that the command asks."""
+    there: Keys | None = getattr(app, "keys", None)
+    return Keys(app) if there is None else there
+
+
 @keys.command("list")
 @store_options
 def list_keys(url: str | None, as_json: bool) -> None:
     """List keys. None of them can be shown again."""
-    found = ask(url, lambda app: Keys(app).list())
+    found = ask(url, lambda app: keys_of(app).list())
     output = Output(as_json=as_json)
     if as_json:
         output.document(as_data(found))
@@ -90,7 +97,7 @@ def add(
     """
     key = ask(
         url,
-        lambda app: Keys(app).add(
+        lambda app: keys_of(app).add(
             name, role=role, queues=queues or None, payloads=payloads, expires=expires
         ),
         create=True,
@@ -110,7 +117,7 @@ def add(
 def remove(name: str, yes: bool, url: str | None, as_json: bool) -> None:
     """Remove the key NAME: whoever has it is refused from now on."""
     confirm(f"Remove key {name!r}? Programs that use it are refused then.", yes=yes)
-    if not ask(url, lambda app: Keys(app).remove(name)):
+    if not ask(url, lambda app: keys_of(app).remove(name)):
         raise RefusedError(f"no key {name!r}: see toril keys list", STATE)
     Output(as_json=as_json).done({"name": name, "removed": True}, f"Key {name!r} was removed.")
 

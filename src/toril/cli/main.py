@@ -25,6 +25,8 @@ from toril.version import VERSION
 COMMANDS = {
     "demo": ("demo:demo", "Put photographs through the image queue and show what comes out."),
     "worker": ("worker:worker", "Run the jobs of an app."),
+    "serve": ("serve:serve", "Answer over HTTP: the REST interface."),
+    "up": ("serve:up", "Run the jobs of an app and answer over HTTP, in one process."),
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),

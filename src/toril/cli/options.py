@@ -16,6 +16,11 @@ PRIORITY_HELP = (
     "urgent, high, normal, low, or a number from 1, lower first. Default: 0, none, which goes"
     " before all of them."
 )
+
+SERVER = "toril.server"
+"""Where a command remembers its `--server`."""
+SERVER_IS_DEFAULT = "toril.server_is_default"
+"""Whether it is from the environment, so that `--url` goes before."""
 NONE = "none"
 """The word that takes a limit away."""
 
@@ -123,7 +128,29 @@ def json_option(command: F) -> F:
 
 def store_options(command: F) -> F:
     """Add what every command has that asks a store."""
-    return url_option(json_option(command))
+    return url_option(server_option(json_option(command)))
+
+
+def server_option(command: F) -> F:
+    """Add `--server`, which `access.ask` reads; the command itself is not given it."""
+    return click.option(
+        "--server",
+        metavar="URL",
+        envvar="TORIL_SERVER",
+        expose_value=False,
+        callback=_remember_server,
+        help="Ask a server (toril serve) in place of the store: http://host:8080. TORIL_KEY is its"
+        " key. Default: TORIL_SERVER.",
+    )(command)
+
+
+def _remember_server(context: click.Context, option: click.Parameter, url: str | None) -> None:
+    if url:
+        if not re.match(r"https?://[^/]", url):
+            raise click.BadParameter(f"{url!r} is not a URL such as http://localhost:8080.")
+        context.meta[SERVER] = url
+        source = context.get_parameter_source(option.name or "")
+        context.meta[SERVER_IS_DEFAULT] = source is click.core.ParameterSource.ENVIRONMENT
 
 
 def yes_option(command: F) -> F:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from toril.app import App
 from toril.cli.access import ask
 from toril.cli.codes import STATE, RefusedError
 from toril.cli.keys import grant_options, queues_text
@@ -37,11 +38,17 @@ def users(ctx: click.Context) -> None:
         write(ctx.get_help())
 
 
+def users_of(app: App) -> Users:
+    """Return the users of a store, or of the server that the command asks."""
+    there: Users | None = getattr(app, "users", None)
+    return Users(app) if there is None else there
+
+
 @users.command("list")
 @store_options
 def list_users(url: str | None, as_json: bool) -> None:
     """List users."""
-    found = ask(url, lambda app: Users(app).list())
+    found = ask(url, lambda app: users_of(app).list())
     output = Output(as_json=as_json)
     if as_json:
         output.document(as_data(found))
@@ -67,7 +74,7 @@ def add(
     secret = _password()
     ask(
         url,
-        lambda app: Users(app).add(
+        lambda app: users_of(app).add(
             name, secret, role=role, queues=queues or None, payloads=payloads
         ),
         create=True,
@@ -81,7 +88,7 @@ def add(
 def password(name: str, url: str | None, as_json: bool) -> None:
     """Give the user NAME another password. All sessions of it end."""
     secret = _password()
-    if not ask(url, lambda app: Users(app).set_password(name, secret)):
+    if not ask(url, lambda app: users_of(app).set_password(name, secret)):
         raise RefusedError(f"no user {name!r}: see toril users list", STATE)
     Output(as_json=as_json).done(
         {"name": name, "changed": True}, f"User {name!r} has another password; its sessions ended."
@@ -95,7 +102,7 @@ def password(name: str, url: str | None, as_json: bool) -> None:
 def remove(name: str, yes: bool, url: str | None, as_json: bool) -> None:
     """Remove the user NAME. All sessions of it end."""
     confirm(f"Remove user {name!r}?", yes=yes)
-    if not ask(url, lambda app: Users(app).remove(name)):
+    if not ask(url, lambda app: users_of(app).remove(name)):
         raise RefusedError(f"no user {name!r}: see toril users list", STATE)
     Output(as_json=as_json).done({"name": name, "removed": True}, f"User {name!r} was removed.")
 

@@ -14,15 +14,15 @@ _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _TEXT = re.compile(rb'"[^"]*"')
 
 
-def is_too_deep(text: bytes) -> bool:
-    """Return whether a JSON text is nested deeper than `MAX_NESTING`. Cheap for short texts."""
-    if len(text) <= 2 * MAX_NESTING:  # each level has a bracket on either side
+def is_too_deep(text: bytes, most: int = MAX_NESTING) -> bool:
+    """Return whether a JSON text is nested deeper than `most` levels. Cheap for short texts."""
+    if len(text) <= 2 * most:  # each level has a bracket on either side
         return False
-    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
+    if text.count(b"[") + text.count(b"{") <= most:
         return False
     text = _ESCAPED.sub(b"", text) if b"\\" in text else text  # a quote that ends no string
     brackets = _TEXT.sub(b"", text.translate(None, _OTHERS)).translate(_BRACES)
-    for _ in range(MAX_NESTING):
+    for _ in range(most):
         if not brackets:
             return False
         brackets = brackets.replace(b"[]", b"")  # one level, from the inside

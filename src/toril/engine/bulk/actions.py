@@ -20,6 +20,7 @@ from toril.engine.bulk.driver import Driver
 from toril.engine.bulk.exporting import export_jobs
 from toril.engine.bulk.handle import BulkOperation
 from toril.engine.bulk.info import OperationInfo, OperationPreview, operation_info, wish_of
+from toril.engine.bulk.keeper import OperationKeeper
 from toril.engine.bulk.wish import MAX_IDS, Action, Wish, fitted
 from toril.engine.contract import Backend
 from toril.engine.info import JobInfo
@@ -239,6 +240,10 @@ class Bulk:
                 self._searcher, query, Path(path), max_per_s=max_per_s, progress=progress
             )
         return doing.count
+
+    async def keep(self) -> None:
+        """Drive what nobody drives, as workers do, until cancelled."""
+        await OperationKeeper(self._store(), self._told).run()
 
     def operation(self, operation_id: str) -> BulkOperation:
         """Return a handle of an operation, whether it exists or not."""

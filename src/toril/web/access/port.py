@@ -89,6 +89,12 @@ class Principal(msgspec.Struct, frozen=True):
             return permission in _OF_NO_QUEUE
         return self.sees(queue)
 
+    def may_somewhere(self, permission: Permission) -> bool:
+        """Whether it may do something to any queue at all. To which, is to be asked for each."""
+        if permission is Permission.PAYLOADS:
+            return self.payloads
+        return permission in _OF_ROLE[self.role] and self.queues != ()
+
     def sees(self, queue: str) -> bool:
         """Whether a queue is one of those that it is limited to, or it is not limited."""
         return self.queues is None or any(matches(pattern, queue) for pattern in self.queues)
