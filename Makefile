@@ -102,6 +102,10 @@ client: $(READY) ## write the client of the REST interface anew, after a change 
 bench: $(READY) ## figures of this machine on every store, beside its peers: no thresholds
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: bench-web
+bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARGS="--jobs 100000"
+	$(BIN)/python -m benchmarks.web $(ARGS)
+
 .PHONY: bench-budget
 bench-budget: $(READY) ## what one job costs, part by part, beside its floor
 	$(BIN)/python -m benchmarks.budget

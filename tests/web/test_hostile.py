@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -185,6 +186,17 @@ async def test_body_without_a_length_is_measured_as_it_comes(app: App) -> None:
         answer = await raw(served, "transfer-encoding: chunked", chunk * 6)
 
     assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_answer_is_sent_at_once(served: Served) -> None:
+    """Its body must not wait for the receipt of its headers, which takes 40 ms."""
+    took_s = []
+    for _ in range(30):
+        begin_s = time.perf_counter()
+        await served.ask("GET", "/health")
+        took_s.append(time.perf_counter() - begin_s)
+
+    assert min(took_s[1:]) < 0.03
 
 
 async def raw(served: Served, header: str, body: bytes) -> bytes:

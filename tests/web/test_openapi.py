@@ -16,7 +16,9 @@ from tests.web.access.calling import control
 from tests.web.support import Served, serve
 
 from toril import App
+from toril.rest.bodies import Fields, Query
 from toril.web.routes import ROUTES
+from toril.web.shapes import item_names
 
 EXAMPLES = int(os.environ.get("TORIL_WEB_EXAMPLES", "4"))
 """Requests that are tried for each operation. `make fuzz-web` tries many."""
@@ -39,6 +41,13 @@ async def test_document_describes_every_route(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             assert operation["summary"].endswith("."), operation["operationId"]
+
+
+def test_fields_of_every_list_that_is_read_can_be_chosen() -> None:
+    lists = [route for route in ROUTES if route.method == "GET" and item_names(route.answer)]
+
+    assert len(lists) > 15
+    assert [route.name for route in lists if not issubclass(route.query or Query, Fields)] == []
 
 
 async def test_document_leads_nowhere_that_is_not_there(document: dict[str, Any]) -> None:

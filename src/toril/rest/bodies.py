@@ -34,6 +34,10 @@ class Fields(Query, kw_only=True, frozen=True):
     """Only these fields of each item, with commas between. Default: all."""
 
 
+class ListQuery(Fields, kw_only=True, frozen=True):
+    """A list that is given whole."""
+
+
 class QueueQuery(Fields, kw_only=True, frozen=True):
     """Which queues."""
 
@@ -370,7 +374,7 @@ class SignInBody(Body, kw_only=True, frozen=True):
     """In place of name and password."""
 
 
-class AuditQuery(Query, kw_only=True, frozen=True):
+class AuditQuery(Fields, kw_only=True, frozen=True):
     """Which entries of the audit log."""
 
     actor: str | None = None

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from toril.core.errors import TorilError
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
 GRACE_S = 3
 """How long requests may go on when the server stops. Streams end at once."""
 KEEP_ALIVE_S = 15
@@ -113,9 +115,18 @@ class HttpServer:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Only of a socket that says so does asyncio know that it is TCP, and that what is written is to
+    # be sent at once: else the body of each answer waits 40 ms for the receipt of its headers.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((host.strip("[]"), port))
+        listening.listen(BACKLOG)
+        return listening
     except (OSError, OverflowError) as error:
+        listening.close()
         why = getattr(error, "strerror", None) or str(error)
         raise PortTakenError(
             f"cannot listen on {host} port {port}: {why}. Give another --host or --port"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from toril.rest.answers import Done, KeyLine, Me, NewKey, Page, UserLine
-from toril.rest.bodies import Act, KeyBody, PasswordBody, SignInBody, UserBody
+from toril.rest.bodies import Act, KeyBody, ListQuery, PasswordBody, SignInBody, UserBody
 from toril.web.access.control import AccessControl
 from toril.web.access.keys import Keys
 from toril.web.access.port import Permission
@@ -20,7 +20,7 @@ routes = Routes("access")
 
 
 @routes.get("/keys", Permission.ADMIN)
-async def list_keys(call: Call) -> Page[KeyLine]:
+async def list_keys(call: Call, query: ListQuery) -> Page[KeyLine]:
     """List the keys, without their secrets. The one of the settings is not among them."""
     return Page(
         [
@@ -60,7 +60,7 @@ async def remove_key(call: Call, name: str) -> Done:
 
 
 @routes.get("/users", Permission.ADMIN)
-async def list_users(call: Call) -> Page[UserLine]:
+async def list_users(call: Call, query: ListQuery) -> Page[UserLine]:
     """List the users, without their passwords."""
     return Page(
         [

@@ -7,7 +7,7 @@ from toril.engine.explanation import Explanation
 from toril.engine.info import AttemptInfo
 from toril.engine.states import State
 from toril.rest.answers import AddedJob, AddedJobs, Event, JobFacts, JobLine, LogPage, Page, Value
-from toril.rest.bodies import JobQuery, LineQuery, NewJobBody, NewJobsBody, PartQuery
+from toril.rest.bodies import JobQuery, LineQuery, ListQuery, NewJobBody, NewJobsBody, PartQuery
 from toril.web.access.port import Permission
 from toril.web.adding import add_jobs
 from toril.web.call import Call
@@ -85,7 +85,7 @@ async def get_result(call: Call, queue: str, job_id: str) -> Value:
 
 
 @routes.get("/queues/{queue}/jobs/{job_id}/attempts")
-async def list_attempts(call: Call, queue: str, job_id: str) -> Page[AttemptInfo]:
+async def list_attempts(call: Call, queue: str, job_id: str, query: ListQuery) -> Page[AttemptInfo]:
     """List the attempts of a job that have ended, oldest first, the newest 50."""
     call.need_payloads()
     return Page((await call.job(queue, job_id)).attempts)

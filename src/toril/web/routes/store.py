@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from toril.engine.info import QueueInfo
 from toril.observability.prometheus import exposition, metrics
 from toril.rest.answers import Concerns, Overview, Totals, WorkerFacts
+from toril.rest.bodies import ListQuery
 from toril.version import VERSION
 from toril.web.attention import concerns_of, read_attention
 from toril.web.call import Call
@@ -36,7 +37,7 @@ async def get_overview(call: Call) -> Overview:
 
 
 @routes.get("/attention")
-async def get_attention(call: Call) -> Concerns:
+async def get_attention(call: Call, query: ListQuery) -> Concerns:
     """List what needs a person, the worst first."""
     return Concerns(items=concerns_of(await read_attention(call)))
 

@@ -1,0 +1,1 @@
+"""What the REST interface takes over a large store: `make bench-web`."""
