@@ -54,6 +54,12 @@ LOOKS: list[list[str]] = [
     ["metrics"],
     ["search", ""],
     ["operations", "list"],
+    ["audit"],
+    ["audit", "--queue", BAD_QUEUE],
+    ["keys", "list"],
+    ["keys", "remove", f"no{HOSTILE}", "--yes"],
+    ["users", "list"],
+    ["users", "remove", f"no{HOSTILE}", "--yes"],
     ["bulk", "retry", "name:*", "--dry-run"],
     ["search", "--explain", f"name~{HOSTILE}"],
     ["top", "--once"],
@@ -95,6 +101,12 @@ ACTS: list[list[str]] = [
     ["bulk", "cancel", f'data~"{HOSTILE}"', "--reason", HOSTILE, "--yes"],
     ["bulk", "remove", f'data~"{HOSTILE}" id:nothing', "--yes"],
     ["operations", "list"],
+    ["audit"],
+    ["audit", "--queue", BAD_QUEUE],
+    ["keys", "list"],
+    ["keys", "remove", f"no{HOSTILE}", "--yes"],
+    ["users", "list"],
+    ["users", "remove", f"no{HOSTILE}", "--yes"],
     ["jobs", "cancel", QUEUE, JOB, "--reason", HOSTILE],
     ["jobs", "promote", QUEUE, "4"],
     ["jobs", "add", QUEUE, f"send{HOSTILE}"],
@@ -106,8 +118,8 @@ ACTS: list[list[str]] = [
     ["drain", QUEUE, "--delayed", "--yes"],
     ["obliterate", QUEUE, "--force", "--yes"],
 ]
-NOT_HERE = {"demo"}
-"""It has a store of its own."""
+NOT_HERE = {"demo", "serve", "up"}
+"""They have a store of their own, or show nothing of it."""
 
 
 def spoilt(value: Any) -> Any:
