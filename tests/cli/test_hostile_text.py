@@ -56,6 +56,12 @@ LOOKS: list[list[str]] = [
     ["metrics"],
     ["search", ""],
     ["operations", "list"],
+    ["audit"],
+    ["audit", "--queue", BAD_QUEUE],
+    ["keys", "list"],
+    ["keys", "remove", f"no{HOSTILE}", "--yes"],
+    ["users", "list"],
+    ["users", "remove", f"no{HOSTILE}", "--yes"],
     ["bulk", "retry", "name:*", "--dry-run"],
     ["search", "--explain", f"name~{HOSTILE}"],
     ["top", "--once"],
@@ -63,9 +69,6 @@ LOOKS: list[list[str]] = [
     ["flows", "list", "--stuck"],
     ["flows", "show", QUEUE, JOB],
     ["doctor"],
-    ["audit"],
-    ["keys", "list"],
-    ["users", "list"],
     ["limit", QUEUE],
     ["dead", "list", "--letters", LETTERS],
     ["dead", "show", f"no{HOSTILE}", "--letters", LETTERS],
@@ -100,6 +103,12 @@ ACTS: list[list[str]] = [
     ["bulk", "cancel", f'data~"{HOSTILE}"', "--reason", HOSTILE, "--yes"],
     ["bulk", "remove", f'data~"{HOSTILE}" id:nothing', "--yes"],
     ["operations", "list"],
+    ["audit"],
+    ["audit", "--queue", BAD_QUEUE],
+    ["keys", "list"],
+    ["keys", "remove", f"no{HOSTILE}", "--yes"],
+    ["users", "list"],
+    ["users", "remove", f"no{HOSTILE}", "--yes"],
     ["jobs", "cancel", QUEUE, JOB, "--reason", HOSTILE],
     ["jobs", "promote", QUEUE, "4"],
     ["jobs", "add", QUEUE, f"send{HOSTILE}"],
@@ -114,8 +123,8 @@ ACTS: list[list[str]] = [
     ["drain", QUEUE, "--delayed", "--yes"],
     ["obliterate", QUEUE, "--force", "--yes"],
 ]
-NOT_HERE = {"demo", "encryption-key"}
-"""They look at no store."""
+NOT_HERE = {"demo", "encryption-key", "serve", "up"}
+"""They have a store of their own, or show nothing of it."""
 
 
 def spoilt(value: Any) -> Any:

@@ -287,8 +287,11 @@ def test_search_operations_and_access_say_the_same_from_afar(
     both("operations", "list", "--json")
     both("operations", "show", removed["id"], "--json")
     both("operations", "cancel", removed["id"])
-    export = terminal.here("bulk", "export", "queue:mail", "--to", "a.jsonl", "--server", url)
-    assert (export.code, "needs the store itself" in export.err) == (USAGE, True)
+    both("bulk", "export", "queue:mail data.n<4", "--to", "jobs.jsonl")
+    both("bulk", "export", "queue:mail state:lost", "--to", "jobs.jsonl")
+    here = (terminal.folder / "jobs.jsonl").read_text()
+    assert there("bulk", "export", "queue:mail data.n<4", "--to", "far.jsonl")["exported"] == 4
+    assert (terminal.folder / "far.jsonl").read_text() == here
 
     made = there("keys", "add", "deploy", "--role", "viewer", "--queue", "mail")["key"]
     both("keys", "list", "--json")

@@ -120,6 +120,23 @@ class AsyncClient:
             raise unreachable(self._url, error) from None
         return read(answer.status_code, answer.content, answer.headers.get("retry-after"), kind)
 
+    async def export_jobs(self, *, q: str = "") -> AsyncIterator[bytes]:
+        """Give jobs whole, all that a search finds: one JSON object a line.
+
+        Parameters:
+            q: What to look for.
+        """
+        url = target(self._url, ("jobs", "export"), {{"q": q}})
+        try:
+            async with self._http.stream("GET", url, timeout=60.0) as answer:
+                if answer.status_code != 200:
+                    content = await answer.aread()
+                    raise refused(answer.status_code, content, answer.headers.get("retry-after"))
+                async for line in answer.aiter_lines():
+                    yield line.encode()
+        except self._library.HTTPError as error:
+            raise unreachable(self._url, error) from None
+
     async def stream(
         self,
         *,
@@ -169,6 +186,10 @@ SYNC = (
     ("aread", "read"),
     ("aiter_lines", "iter_lines"),
 )
+
+
+IN_PARTS = ("export_jobs", "stream")
+"""Methods that are written by hand: their answers come in parts."""
 
 
 class Writer:
@@ -284,7 +305,7 @@ class Writer:
 def sources() -> dict[str, str]:
     """Return both clients, by the names of their files."""
     writer = Writer()
-    methods = [writer.method(route) for route in ROUTES if route.name != "stream"]
+    methods = [writer.method(route) for route in ROUTES if route.name not in IN_PARTS]
     imports = "".join(
         f"from {module} import {', '.join(sorted(names))}\n"
         for module, names in sorted(writer.needed.items())

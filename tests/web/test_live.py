@@ -159,7 +159,8 @@ async def test_stream_beyond_the_last_place_is_refused(app: App) -> None:
     async with serve(app, ServerOptions(max_streams=1)) as served:
         url = f"{served.url}/api/v1/stream"
         async with served.http.stream("GET", url) as first:
-            await anext(first.aiter_lines())
+            lines = first.aiter_lines()  # kept: one that nobody holds closes its stream
+            await anext(lines)
             second = await served.ask("GET", "/stream")
 
     assert second.status_code == 503

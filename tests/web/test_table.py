@@ -90,6 +90,7 @@ get_worker             read     part
 declare_dead           operate  store
 search_jobs            read     named
 plan_search            read     named
+export_jobs            read     named  payloads
 preview_operation      operate  named
 begin_operation        operate  named
 list_operations        read     part

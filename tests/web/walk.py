@@ -6,6 +6,7 @@ What is in the store is up to the caller: our own jobs, or those of BullMQ.
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -236,6 +237,11 @@ async def _search(client: AsyncClient, app: App) -> None:
     assert [line.data_preview for line in rest.items] == ['{"n":2}', '{"n":1}']
     assert rest.next is None
     assert (await client.plan_search(q="queue:lots data.n>0")).jobs_at_most == 5
+
+    whole = [json.loads(line) async for line in client.export_jobs(q="queue:lots data.n>2")]
+    assert [(job["name"], job["data"]) for job in whole] == [("send", {"n": 4}), ("send", {"n": 3})]
+    with pytest.raises(ApiError, match="expected one of"):
+        await anext(aiter(client.export_jobs(q="state:lost")))
 
     plan = await client.preview_operation("remove", query="queue:lots data.n<2")
     assert (plan.count, plan.exact, len(plan.samples)) == (2, True, 2)

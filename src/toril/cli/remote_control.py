@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-from toril.cli.codes import USAGE, RefusedError
 from toril.cli.remote_records import job_of_line
 from toril.client import ApiError, AsyncClient
 from toril.engine.audit import AuditPage
+from toril.engine.bulk.exporting import write_lines
 from toril.engine.bulk.info import OperationInfo, OperationPreview, OperationUndone
 from toril.engine.bulk.wish import Action
 from toril.engine.search.found import SearchPage, SearchPlan
@@ -19,6 +20,8 @@ from toril.web.access.users import UserInfo
 
 LOOK_S = 0.5
 """Between two looks at an operation that the server drives."""
+WRITTEN_AT_ONCE = 200
+"""Jobs of an export."""
 MOST_BUDGET_S = 8.0
 """How long one request searches at most."""
 
@@ -99,12 +102,27 @@ class RemoteBulk:
         """Begin to move jobs to another queue."""
         return await self._begin("move", query, max_per_s=max_per_s, to=to)
 
-    async def export(self, *_: Any, **__: Any) -> int:
-        """Refuse to write jobs to a file from afar: lists hold beginnings of payloads only."""
-        raise RefusedError(
-            "--server: bulk export needs the store itself: run it where the store is, with --url",
-            USAGE,
+    async def export(
+        self,
+        query: str,
+        path: str,
+        *,
+        max_per_s: float | None,
+        progress: Callable[[int], None],
+    ) -> int:
+        """Write the jobs that a search finds to a file here."""
+        return await write_lines(
+            self._lines(query), Path(path), max_per_s=max_per_s, progress=progress
         )
+
+    async def _lines(self, query: str) -> AsyncIterator[list[bytes]]:
+        lines: list[bytes] = []
+        async for line in self._client.export_jobs(q=query):
+            lines.append(line)
+            if len(lines) == WRITTEN_AT_ONCE:
+                yield lines
+                lines = []
+        yield lines
 
     def operation(self, operation_id: str) -> RemoteOperation:
         """Return an operation, whether it exists or not."""

@@ -131,6 +131,23 @@ class AsyncClient:
             raise unreachable(self._url, error) from None
         return read(answer.status_code, answer.content, answer.headers.get("retry-after"), kind)
 
+    async def export_jobs(self, *, q: str = "") -> AsyncIterator[bytes]:
+        """Give jobs whole, all that a search finds: one JSON object a line.
+
+        Parameters:
+            q: What to look for.
+        """
+        url = target(self._url, ("jobs", "export"), {"q": q})
+        try:
+            async with self._http.stream("GET", url, timeout=60.0) as answer:
+                if answer.status_code != 200:
+                    content = await answer.aread()
+                    raise refused(answer.status_code, content, answer.headers.get("retry-after"))
+                async for line in answer.aiter_lines():
+                    yield line.encode()
+        except self._library.HTTPError as error:
+            raise unreachable(self._url, error) from None
+
     async def stream(
         self,
         *,

@@ -131,6 +131,23 @@ class Client:
             raise unreachable(self._url, error) from None
         return read(answer.status_code, answer.content, answer.headers.get("retry-after"), kind)
 
+    def export_jobs(self, *, q: str = "") -> Iterator[bytes]:
+        """Give jobs whole, all that a search finds: one JSON object a line.
+
+        Parameters:
+            q: What to look for.
+        """
+        url = target(self._url, ("jobs", "export"), {"q": q})
+        try:
+            with self._http.stream("GET", url, timeout=60.0) as answer:
+                if answer.status_code != 200:
+                    content = answer.read()
+                    raise refused(answer.status_code, content, answer.headers.get("retry-after"))
+                for line in answer.iter_lines():
+                    yield line.encode()
+        except self._library.HTTPError as error:
+            raise unreachable(self._url, error) from None
+
     def stream(
         self,
         *,

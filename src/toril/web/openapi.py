@@ -27,8 +27,12 @@ _PARTS = {
     "operation_id": "The id of the operation.",
     "name": "The name of the key or the user.",
 }
-_STREAM = "stream"
-_TEXT = "get_metrics"
+_TEXTS = {
+    "stream": "text/event-stream",
+    "get_metrics": "text/plain",
+    "export_jobs": "application/x-ndjson",
+}
+"""Answers that are no JSON."""
 
 
 def document(routes: Sequence[Route], root: str, path: str) -> bytes:
@@ -119,7 +123,7 @@ def _operation(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
 
 def _answer(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.answer is Raw:
-        kind = "text/event-stream" if route.name == _STREAM else "text/plain"
+        kind = _TEXTS[route.name]
         return {"description": "Text.", "content": {kind: {"schema": {"type": "string"}}}}
     schema = schemas[id(route.answer)]
     return {"description": "Done.", "content": {"application/json": {"schema": schema}}}

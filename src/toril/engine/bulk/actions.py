@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.engine.bulk.driver import Driver
-from toril.engine.bulk.exporting import export_jobs
+from toril.engine.bulk.exporting import found_jobs, lines_of, write_lines
 from toril.engine.bulk.handle import BulkOperation
 from toril.engine.bulk.info import OperationInfo, OperationPreview, operation_info, wish_of
 from toril.engine.bulk.keeper import OperationKeeper
@@ -236,10 +236,22 @@ class Bulk:
             OSError: The file cannot be written.
         """
         async with self._told.doing("bulk.export", query=query, path=str(path)) as doing:
-            doing.count = await export_jobs(
-                self._searcher, query, Path(path), max_per_s=max_per_s, progress=progress
-            )
+            async with aclosing(self.whole(query)) as found:
+                doing.count = await write_lines(
+                    lines_of(found), Path(path), max_per_s=max_per_s, progress=progress
+                )
         return doing.count
+
+    def whole(self, query: str) -> AsyncGenerator[list[JobInfo], None]:
+        """Yield the jobs that a search finds, whole, some at a time: what an export is made of.
+
+        Parameters:
+            query: The search; see `App.search`.
+
+        Raises:
+            QueryError: The search cannot be read.
+        """
+        return found_jobs(self._searcher, query)
 
     async def keep(self) -> None:
         """Drive what nobody drives, as workers do, until cancelled."""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from starlette.responses import StreamingResponse
+
 from toril.core.errors import InvalidOptionError
 from toril.engine.bulk.handle import BulkOperation
 from toril.engine.bulk.info import OperationInfo
@@ -10,12 +15,15 @@ from toril.rest.answers import FoundJobs, OperationPlan, Page, Restored
 from toril.rest.bodies import Act, OperationBody, OperationsQuery, PlanQuery, SearchQuery
 from toril.web.access.port import Permission
 from toril.web.call import Call, forbidden
-from toril.web.declaring import Routes
+from toril.web.declaring import Raw, Routes
+from toril.web.encoding import encode
 from toril.web.listing import job_lines
 from toril.web.problems import Problem
 from toril.web.searching import need_fields, need_queues, sees_operation, shown_operation
 
 routes = Routes("search")
+
+LINES = "application/x-ndjson"
 
 
 @routes.get("/jobs", timeout_s=15.0)
@@ -47,6 +55,29 @@ async def plan_search(call: Call, query: PlanQuery) -> SearchPlan:
     need_fields(call, query.q)
     need_queues(call, query.q, Permission.READ)
     return await call.app.explain_search(query.q)
+
+
+@routes.get("/jobs/export")
+async def export_jobs(call: Call, query: PlanQuery) -> Raw:
+    """Give jobs whole, all that a search finds: one JSON object a line, as they are found.
+
+    An answer that breaks off is not all.
+    """
+    call.need_payloads()
+    need_fields(call, query.q)
+    need_queues(call, query.q, Permission.READ)
+    async with call.app.operating("bulk.export", query=query.q):
+        pass  # recorded before anything is given away
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_lines(call, query.q), headers=headers, media_type=LINES)  # type: ignore[return-value] # an answer in parts
+
+
+async def _lines(call: Call, query: str) -> AsyncIterator[bytes]:
+    async with aclosing(call.app.bulk.whole(query)) as parts:
+        async for jobs in parts:
+            shown = [info for job in jobs if (info := call.sight.job(job)) is not None]
+            if shown:
+                yield b"".join(encode(info) + b"\n" for info in shown)
 
 
 @routes.post("/operations/preview", timeout_s=15.0, names_queues=True)
