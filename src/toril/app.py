@@ -457,6 +457,7 @@ class App(TaskMaker, StoreAccess):
             hooks=self._hooks,
             enqueue_middleware=self._enqueue_middleware,
             timezone=self.settings.timezone,
+            tracer=self._tracer,
         )
         return Claims(self.backend, setup)
 

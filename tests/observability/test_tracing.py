@@ -34,6 +34,7 @@ from tests.support.otlp import Received, Receiver, exporting
 from toril import (
     App,
     Context,
+    Fail,
     HookEvent,
     InvalidOptionError,
     JobLogFilter,
@@ -426,6 +427,37 @@ async def test_job_that_nobody_knows_makes_no_span(
     await receiver.until(1)
 
     assert [span.name for span in receiver.spans] == ["add other"]
+
+
+async def test_job_claimed_by_hand_has_a_span_until_it_ends(
+    app: App, provider: TracerProvider, receiver: Receiver, user: Tracer
+) -> None:
+    await app.bound(part).enqueue(n=1)
+    await app.bound(part).enqueue(n=2)
+    async with app.claims("loop") as claims:
+        first, second = await claims.claim(wait=5), await claims.claim(wait=5)
+        assert first is not None
+        assert second is not None
+        with user.start_as_current_span("beside"):
+            pass
+        with first.tracing(), user.start_as_current_span("by hand"):
+            first.context.enqueue(part, n=3)
+        await first.complete(1)
+        await second.fail(Fail("no wood"))
+        with first.tracing():
+            assert ASKED.trace is not None
+            assert ASKED.trace() is None, "it has ended"
+
+    provider.force_flush()
+    await receiver.until(7)
+
+    assert way(receiver, receiver.one("beside")) == []
+    assert way(receiver, receiver.one("by hand")) == ["process loop", "add loop"]
+    (follow_up,) = (span for span in receiver.spans if way(receiver, span)[:1] == ["by hand"])
+    assert follow_up.name == "add loop"
+    assert receiver.one("process loop", toril_outcome="completed").links == []
+    failed = receiver.one("process loop", toril_outcome="failed")
+    assert (failed.failed, failed.said) == (True, "no wood")
 
 
 async def test_log_lines_say_in_which_span_they_are(

@@ -6,6 +6,7 @@ Nothing of it is called in an app that does not trace.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -36,6 +37,10 @@ class Tracer(Protocol):
 
     def begin(self, attempt: Attempt, worker_id: str) -> None:
         """Begin the span of an attempt, in the attempt's own context. Sets `attempt.trace_ids`."""
+        ...
+
+    def within(self, attempt: Attempt) -> AbstractContextManager[None]:
+        """Make the span of an attempt the current one, in a `with` block."""
         ...
 
     def end(self, attempt: Attempt, outcome: Finished) -> None:

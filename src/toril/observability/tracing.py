@@ -10,7 +10,8 @@ store; `engine/tracing.py` says what a worker asks of `Tracing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -110,6 +111,16 @@ class Tracing:
         if ids is not None:
             attempt.trace_ids = ids
             self._spans[attempt] = span
+
+    @contextmanager
+    def within(self, attempt: Attempt) -> Iterator[None]:
+        """Make the span of an attempt the current one, in a `with` block."""
+        span = self._spans.get(attempt)
+        if span is None:  # it has ended, or there is no SDK
+            yield
+            return
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield
 
     def end(self, attempt: Attempt, outcome: Finished) -> None:
         """End the span of an attempt."""
