@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
+from toril.core.extras import missing_extra
 from toril.core.foreign_words import answers
 from toril.core.redact import without_password
 from toril.engine.claim_holder import ClaimSetup
@@ -28,6 +29,7 @@ from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import refuse_restart
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.schedules.options import ScheduleOptions
+from toril.engine.tracing import Tracer
 from toril.engine.unknown_tasks import PATIENCE_S, require_policy
 from toril.engine.worker import Worker
 from toril.engine.worker_options import WorkerOptions
@@ -121,6 +123,7 @@ class App(TaskMaker, StoreAccess):
         self._create = True
         self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._middleware: list[Middleware] = []
+        self._tracer: Tracer | None = None
         super().__init__(self.url, settings, self._open_store)
         self._life_cycle = self._registry.life_cycle = AppLifeCycle(
             self,
@@ -291,6 +294,32 @@ class App(TaskMaker, StoreAccess):
         self._enqueue_middleware.append(middleware)
         return middleware
 
+    def trace(self, provider: object | None = None) -> None:
+        """Trace jobs by OpenTelemetry, from who adds them to the code that runs for them.
+
+        Call it before jobs are added and workers are made. Spans go where the program has set up
+        OpenTelemetry's SDK; without, nothing is traced.
+
+        Parameters:
+            provider: The `TracerProvider` that makes the spans. Default: the global one.
+
+        Raises:
+            MissingExtraError: opentelemetry-api is not installed.
+            InvalidOptionError: `provider` is none.
+        """
+        try:
+            from toril.observability.traced_store import TracedStore
+            from toril.observability.tracing import Tracing
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "opentelemetry":
+                raise
+            raise missing_extra("traces need opentelemetry-api", "otel") from None
+        good = provider is None or hasattr(provider, "get_tracer")
+        require(good, "provider", provider, "a TracerProvider of OpenTelemetry")
+        tracing = Tracing(cast("Any", provider))
+        self._tracer = tracing
+        self._producer.backend = TracedStore(self._store.get, tracing).get
+
     def worker(
         self,
         *,
@@ -372,6 +401,7 @@ class App(TaskMaker, StoreAccess):
             version=self.version,
             life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
             operations=self._producer.operations,
+            tracer=self._tracer,
         )
 
     def claims(
@@ -427,6 +457,7 @@ class App(TaskMaker, StoreAccess):
             hooks=self._hooks,
             enqueue_middleware=self._enqueue_middleware,
             timezone=self.settings.timezone,
+            tracer=self._tracer,
         )
         return Claims(self.backend, setup)
 

@@ -352,6 +352,7 @@ KEEP = st.none() | st.builds(
 SECONDS = st.integers(0, 10**7).map(lambda ms: ms / 1000)
 OPTIONS = st.builds(
     JobOptions,
+    trace=st.booleans(),
     job_id=st.none() | st.just("mine"),
     deduplication=st.none()
     | st.builds(Deduplication, st.just("d"), ttl_s=st.just(2.5), extend=st.booleans(),

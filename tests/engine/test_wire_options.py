@@ -40,6 +40,7 @@ options = st.builds(
     lifo=st.booleans(),
     priority=st.integers(min_value=0, max_value=2_097_151),
     delay_s=seconds,
+    trace=st.booleans(),
 )
 policies = st.builds(
     RetryPolicy,
@@ -62,6 +63,7 @@ def test_what_was_said_of_a_job_is_read_back(said: JobOptions, policy: RetryPoli
     jitter = policy.jitter_ratio if said.jitter_ratio is None else said.jitter_ratio
     assert (read.jitter_ratio or 0.0) == jitter
     assert read.lifo == said.lifo
+    assert read.traced == said.trace
     assert read.keep_logs == (KEEP_LOGS if said.keep_logs is None else said.keep_logs)
     for wrote, came in (
         (said.keep_completed, read.keep_completed),

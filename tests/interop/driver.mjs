@@ -30,18 +30,23 @@ const connect = () => {
 };
 const shared = connect();
 
+// BullMQ's own telemetry, by OpenTelemetry, once a test asks for it.
+let telemetry;
+let exporter;
+const traced = () => (telemetry ? { telemetry } : {});
+
 // ---- what there is --------------------------------------------------------------------------
 const queues = new Map();
 const queue = name => {
   if (!queues.has(name)) {
-    const one = new Queue(name, { connection: shared, prefix });
+    const one = new Queue(name, { connection: shared, prefix, ...traced() });
     one.on('error', () => {});
     queues.set(name, one);
   }
   return queues.get(name);
 };
 let flows;
-const flow = () => (flows ??= new FlowProducer({ connection: shared, prefix }));
+const flow = () => (flows ??= new FlowProducer({ connection: shared, prefix, ...traced() }));
 const handles = new Map(); // workers, event readers and boards, by the name that Python gave
 const held = new Map(); // jobs that were taken by hand, by id
 const waiting = []; // processors that wait for `release`
@@ -119,7 +124,7 @@ const verbs = {
     (await found(name, job)).waitUntilFinished(handles.get(events), timeoutMs),
 
   worker: async ({ handle, queue: name, behaviour, options }) => {
-    const worker = new Worker(name, process_(behaviour), { connection: connect(), prefix, ...options });
+    const worker = new Worker(name, process_(behaviour), { connection: connect(), prefix, ...traced(), ...options });
     tellAll(handle, worker, OF_WORKERS);
     handles.set(handle, worker);
     await worker.waitUntilReady();
@@ -157,6 +162,20 @@ const verbs = {
     held.delete(job);
   },
   extendLock: ({ job, token, ms }) => held.get(job).extendLock(token, ms),
+
+  // From now on queues, flows and workers that are made trace.
+  trace: () => {
+    const otel = require('@opentelemetry/sdk-trace-node');
+    exporter = new otel.InMemorySpanExporter();
+    new otel.NodeTracerProvider({ spanProcessors: [new otel.SimpleSpanProcessor(exporter)] }).register();
+    telemetry = new (require('bullmq-otel').BullMQOtel)('node');
+  },
+  spans: () => exporter.getFinishedSpans().map(span => ({
+    name: span.name,
+    traceId: span.spanContext().traceId,
+    spanId: span.spanContext().spanId,
+    parentId: span.parentSpanContext?.spanId ?? '',
+  })),
 
   // Bull Board on a port of this machine.
   board: async ({ handle, queues: names }) => {

@@ -77,6 +77,14 @@ def test_panels_have_what_grafana_needs_and_do_not_overlap(dashboard: dict[str, 
     assert {"title", "uid", "schemaVersion", "templating", "time"} <= dashboard.keys()
 
 
+def test_what_several_processes_tell_of_one_store_counts_once(dashboard: dict[str, Any]) -> None:
+    once = re.compile(r"max without \(instance, pod\) \((?:(?:rate|increase)\()?$")
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", ()):
+            for selected in NAME.finditer(target["expr"]):
+                assert once.search(target["expr"][: selected.start()]), target["expr"]
+
+
 def test_parentheses_of_queries_are_closed(dashboard: dict[str, Any]) -> None:
     for query in queries(dashboard):
         for begin, end in ("()", "{}", "[]"):

@@ -76,6 +76,15 @@ class Node(BullMQ):
         """Remove a queue with all its jobs."""
         await self.call(queue, "obliterate", {"force": force})
 
+    async def trace(self) -> None:
+        """Have queues, flows and workers trace that are made from now on."""
+        await self.ask("trace")
+
+    async def spans(self) -> list[dict[str, str]]:
+        """Return the spans that have ended: `name`, `traceId`, `spanId`, `parentId`."""
+        found: list[dict[str, str]] = await self.ask("spans")
+        return found
+
     async def take(self, queue: str, token: str, **options: Any) -> Any:
         """Take a job with a worker that does nothing by itself; None if there is none.
 

@@ -74,6 +74,8 @@ class JsonLines(logging.Formatter):
         }
         if _job_of(record):
             line |= {name: record.__dict__[name] for name in ("queue", "job_id", "task", "attempt")}
+        if record.__dict__.get("trace_id"):
+            line |= {name: record.__dict__[name] for name in ("trace_id", "span_id")}
         line |= getattr(record, FACTS, {})
         trace = _trace_of(self, record)
         if trace is not None:

@@ -12,6 +12,7 @@ from toril.engine.contract.dispatch import HeldJob
 from toril.engine.follow_ups import FollowUps
 from toril.engine.handler import Handler
 from toril.engine.job import Claimed
+from toril.engine.tracing import TraceIds
 
 log = logger("toril.worker")
 
@@ -36,7 +37,11 @@ class Attempt:
         "stop_kind",
         "stop_reason",
         "task",
+        "trace_ids",
     )
+
+    trace_ids: TraceIds
+    """Of its span. Not set, and so at no cost, unless the app traces."""
 
     def __init__(self, claimed: Claimed, lease_ms: int) -> None:
         self.claimed = claimed
@@ -89,6 +94,11 @@ class Attempt:
             "task": claimed.name,
             "attempt": claimed.attempts_made + 1,
         }
+
+    def trace(self) -> dict[str, str]:
+        """Return the ids of its span, for log lines; nothing if it has none."""
+        ids: TraceIds | None = getattr(self, "trace_ids", None)
+        return {} if ids is None else ids._asdict()
 
     def stop(self, kind: StopKind, reason: str) -> None:
         """Tell the attempt to end, and why. From the worker's loop. The first reason stays."""

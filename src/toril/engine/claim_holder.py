@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -47,6 +48,7 @@ from toril.engine.registration import Registration
 from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.tracing import Tracer, ended_with
 from toril.engine.wishes import word_of
 from toril.engine.worker_hooks import WorkerHooks
 from toril.engine.worker_options import WorkerOptions
@@ -75,6 +77,8 @@ class ClaimSetup:
     """What sees each follow-up job first."""
     timezone: str = "UTC"
     """Of schedules that name none."""
+    tracer: Tracer | None = None
+    """Makes spans of the jobs that are held. None: nothing does."""
 
 
 class ClaimHolder:
@@ -99,9 +103,15 @@ class ClaimHolder:
         self._stopping = Stopping(options.shutdown_s)
         outbox = Outbox()
         self._letters = LetterWriter(backend, stored=LetterHooks(hooks).stored)
-        self._outcome_hooks = OutcomeHooks(hooks, outbox, self._letters, JobLog(hooks))
+        self._outcome_hooks = OutcomeHooks(
+            hooks, outbox, self._letters, JobLog(hooks), traces=setup.tracer is not None
+        )
+        finished = self._outcome_hooks.finished
+        self._finished = finished if setup.tracer is None else ended_with(setup.tracer, finished)
         self._sender = MessageSender(dispatch, refused=self._losses.message_refused)
-        maker = FollowUpMaker(setup.handlers, dispatch.together, setup.enqueue_middleware)
+        maker = FollowUpMaker(
+            setup.handlers, dispatch.together, setup.enqueue_middleware, setup.tracer
+        )
         asking = FlowAsking(backend.flows)
         asking.prepare = maker.prepare
         loop = asyncio.get_running_loop()
@@ -212,6 +222,8 @@ class ClaimHolder:
         attempt.handler = handler
         emit = partial(self._messages.receive, attempt)
         self.held[claimed.token, claimed.number] = attempt
+        if setup.tracer is not None:  # current only where the caller says so: `ClaimedJob.tracing`
+            copy_context().run(setup.tracer.begin, attempt, self._worker_id)
         try:  # Nobody ends it in time: it is not ours to run.
             context = give_context(
                 attempt, handler, emit, worker_id=self._worker_id, timeout_s=None
@@ -233,6 +245,11 @@ class ClaimHolder:
             BackendError: The store did not answer for too long.
         """
         return await asyncio.shield(self._send(attempt, outcome))
+
+    def tracing(self, attempt: Attempt) -> AbstractContextManager[None]:
+        """Make the span of an attempt the current one, in a `with` block."""
+        tracer = self._setup.tracer
+        return nullcontext() if tracer is None else tracer.within(attempt)
 
     async def renew(self, attempt: Attempt) -> None:
         """Renew the lease of an attempt, and note what has become of its job.
@@ -257,7 +274,7 @@ class ClaimHolder:
         claimed = attempt.claimed
         self.held.pop((claimed.token, claimed.number), None)
         self.freed.set()
-        self._outcome_hooks.finished(attempt, outcome)
+        self._finished(attempt, outcome)
         return settled
 
     def _pass_over(self, wish: str) -> None:

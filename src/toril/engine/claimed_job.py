@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,6 +90,13 @@ class ClaimedJob:
     def lost(self) -> bool:
         """Whether it is known that the lease was lost: somebody else may have the job by now."""
         return self.running.stop_kind == "lease_lost"
+
+    def tracing(self) -> AbstractContextManager[None]:
+        """Be in the job's span, in a `with` block: spans that are made there are below it.
+
+        In an app that does not trace it does nothing.
+        """
+        return self._holder.tracing(self.running)
 
     async def complete(self, result: object = None) -> OutcomeKind:
         """End the attempt with success, as a task that returns. Returns once it is stored.

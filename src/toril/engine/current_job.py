@@ -1,4 +1,4 @@
-"""Which job the running code works for, so that log lines can say so.
+"""Which job the running code works for, and which span it is in, so that log lines can say so.
 
 A context variable: it follows the code of a task into its coroutines and into its thread. In a
 child process it is set there. In the worker's it is set only if somebody asks, since each attempt
@@ -8,10 +8,12 @@ pays for it.
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from toril.engine.context import Facts
 from toril.engine.job import Claimed
+from toril.engine.tracing import TraceIds
 
 CURRENT: contextvars.ContextVar[Claimed | Facts | None] = contextvars.ContextVar(
     "toril_job", default=None
@@ -36,6 +38,8 @@ class Asked:
 
     def __init__(self) -> None:
         self.asked = False
+        self.trace: Callable[[], TraceIds | None] | None = None
+        """Tells in which span the running code is. None: nobody traces here."""
 
     def ask(self) -> None:
         """Have the workers that start from now on tell it."""
@@ -53,3 +57,8 @@ def current_job() -> JobNames | None:
     if type(found) is Claimed:
         return JobNames(found.queue, found.id, found.name, found.attempts_made + 1)
     return JobNames(found.queue, found.job_id, found.task, found.attempt)
+
+
+def current_trace() -> TraceIds | None:
+    """Return in which span the running code is; None: in none, or nobody traces here."""
+    return None if ASKED.trace is None else ASKED.trace()

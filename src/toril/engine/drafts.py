@@ -176,6 +176,7 @@ def _options_of(job: NewJob) -> JobOptions:
         keep_logs=wire.keep_logs if "kl" in read_object(job.opts) else None,
         keep_traces=None if wire.keep_traces is None else min(wire.keep_traces, MAX_TRACES),
         max_payload_bytes=wire.max_payload_bytes,
+        trace=wire.traced,
     )
 
 

@@ -31,6 +31,7 @@ from toril.engine.runners.processes import ProcessOptions
 from toril.engine.running import Runner
 from toril.engine.stand_ins import presentable
 from toril.engine.surroundings import Surroundings
+from toril.engine.tracing import Tracer, ended_with
 from toril.engine.unknown_tasks import UnknownTasks
 
 log = logger("toril.worker")
@@ -56,6 +57,7 @@ class Executor:
         ending: Callable[[], bool],
         enqueue_middleware: Sequence[EnqueueMiddleware] = (),
         threads: PlainRunner | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make an executor.
 
@@ -69,15 +71,20 @@ class Executor:
             ending: Whether the program is ending, which cancels all tasks of its loop, ours too.
             enqueue_middleware: What sees each follow-up job first.
             threads: What runs plain functions. Default: threads of its own.
+            tracer: Makes spans of the attempts. None: nothing does.
         """
         self.running: dict[tuple[str, int | str], Attempt] = {}
         """By token and number. Read by the lease thread."""
         self._unknown = unknown
-        self._finished = finished
+        self._finished = finished if tracer is None else ended_with(tracer, finished)
         self._loop = asyncio.get_running_loop()
         self._surroundings = Surroundings()
         self._tells_current = ASKED.asked
-        maker = FollowUpMaker(handlers, together, enqueue_middleware)
+        self._tracer = tracer
+        self._worker_id = worker_id
+        self._prepares = self._tells_current or tracer is not None
+        """An attempt's context is not as it came: one look for those whose attempts are all."""
+        maker = FollowUpMaker(handlers, together, enqueue_middleware, tracer)
         asking.prepare = maker.prepare
         self._runner = Runner(
             handlers,
@@ -89,6 +96,7 @@ class Executor:
             unknown=unknown,
             job_log=job_log,
             threads=threads,
+            tracer=tracer,
         )
         self._deadlines = Deadlines(
             self.running, abandon=self.abandon, surroundings=self._surroundings.context
@@ -102,8 +110,11 @@ class Executor:
         attempt = Attempt(claimed, lease_ms)
         self.running[claimed.token, claimed.number] = attempt
         context = self._surroundings.fresh()
-        if self._tells_current:
-            context.run(CURRENT.set, claimed)
+        if self._prepares:
+            if self._tells_current:
+                context.run(CURRENT.set, claimed)
+            if self._tracer is not None and not self.postpones(claimed):
+                context.run(self._tracer.begin, attempt, self._worker_id)
         attempt.task = self._loop.create_task(self._run(attempt), context=context)
         if not self._deadlines.watching:
             self._deadlines.watch()

@@ -17,6 +17,7 @@ from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.handler import Handlers
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import MAX_PAYLOAD_BYTES, Blueprint
+from toril.engine.tracing import Tracer
 
 MAX_JOBS = 2000
 """Most follow-up jobs of one attempt. One transaction adds them all, and others wait for it."""
@@ -72,15 +73,18 @@ class FollowUpMaker:
         handlers: Handlers,
         together: Callable[[Sequence[str]], bool],
         middleware: Sequence[EnqueueMiddleware] = (),
+        tracer: Tracer | None = None,
     ) -> None:
         """Make a maker.
 
         Parameters:
             together: Whether the store can write these queues in one transaction.
             middleware: What sees each new job first.
+            tracer: Marks each new job with the trace of the attempt. None: nothing does.
         """
         self._handlers = handlers
         self._middleware = middleware
+        self._tracer = tracer
         self._together = together
 
     def job(self, said: FollowUp | NamedFollowUp, *, queue: str, job_id: str) -> NewJob:
@@ -117,13 +121,13 @@ class FollowUpMaker:
         handler = self._handlers.find(job.queue, job.name)
         if handler is None:  # of another program, or of another app: its limit is not known
             limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
-            return through(self._middleware, job, max_payload_bytes=limit)
-        if self._middleware:
+            job = through(self._middleware, job, max_payload_bytes=limit)
+        elif self._middleware:
             limit = handler.max_payload_bytes
             job = through(self._middleware, job, read=handler.arguments, max_payload_bytes=limit)
-        if handler.seals is not None:
+        if handler is not None and handler.seals is not None:
             job = msgspec.structs.replace(job, data=handler.seals.seal(job.data))
-        return job
+        return job if self._tracer is None else self._tracer.marked(job)
 
     def _named(self, said: NamedFollowUp) -> NewJob:
         handler = self._handlers.named(said.task, said.queue)

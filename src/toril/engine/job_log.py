@@ -55,7 +55,8 @@ class JobLog:
         """Say that an attempt has begun."""
         if log.isEnabledFor(logging.DEBUG):
             names = attempt.names()
-            log.debug("%s started", _label(names), extra={FACTS: {"event": "active", **names}})
+            told = {"event": "active", **names, **attempt.trace()}
+            log.debug("%s started", _label(names), extra={FACTS: told})
 
     def ended(self, outcome: Finished, facts: dict[str, Any]) -> None:
         """Say how an attempt has ended, now that the store has it."""
@@ -68,6 +69,7 @@ class JobLog:
             "task": facts["task"],
             "attempt": facts["attempt"],
             "duration_s": round(duration_s, 6),
+            **facts.get("trace", {}),
         }
         if reason is not None:
             told["reason"] = reason

@@ -133,6 +133,8 @@ class JobOptions:
     """Newest stack traces kept of failed attempts, 0 to 50. None: 50. 0: none is stored."""
     max_payload_bytes: int | None = None
     """Largest payload as JSON; a larger one is refused. None: the task's, or 256 KiB."""
+    trace: bool = True
+    """Whether it goes on with the trace in which it is added. False: it begins its own."""
 
     def __post_init__(self) -> None:
         if self.job_id is not None:
@@ -191,6 +193,7 @@ class JobOptions:
             self.max_payload_bytes,
             "an integer from 1, or None",
         )
+        require(isinstance(self.trace, bool), "trace", self.trace, "True or False")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

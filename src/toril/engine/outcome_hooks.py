@@ -26,12 +26,24 @@ class OutcomeHooks:
     """The two ends of an outcome's way: into the outbox, and out of an exchange."""
 
     def __init__(
-        self, hooks: Hooks, outbox: Outbox, letters: LetterWriter, job_log: JobLog
+        self,
+        hooks: Hooks,
+        outbox: Outbox,
+        letters: LetterWriter,
+        job_log: JobLog,
+        *,
+        traces: bool = False,
     ) -> None:
+        """Make them.
+
+        Parameters:
+            traces: Attempts have spans, whose ids the log tells.
+        """
         self._hooks = hooks
         self._job_log = job_log
         self._outbox = outbox
         self._letters = letters
+        self._traces = traces
         self._expected_lost: set[tuple[str, int | str]] = set()
 
     def finished(self, attempt: Attempt, outcome: Finished) -> None:
@@ -41,6 +53,8 @@ class OutcomeHooks:
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error
+            if self._traces:
+                facts["trace"] = attempt.trace()
         if outcome.kind == "failed":
             self._letters.finish(outcome, lambda failed: self._outbox.add(failed, facts))
         else:
@@ -60,6 +74,8 @@ class OutcomeHooks:
                 self._letters.applied(outcome)
             if facts is not None:
                 self._job_log.ended(outcome, facts)
+                if self._traces:
+                    del facts["trace"]  # the log's alone
                 if outcome.kind == "completed":
                     facts["result"] = outcome.value
                 self._hooks.tell(cast("HookName", outcome.kind), reason=outcome.reason, **facts)

@@ -23,6 +23,7 @@ from toril.engine.runners.in_process import ProcessRunner
 from toril.engine.runners.in_thread import PlainRunner, ThreadRunner
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.task_results import Encoded, encoded_result
+from toril.engine.tracing import Tracer
 from toril.engine.unknown_tasks import UnknownTasks
 
 
@@ -41,6 +42,7 @@ class Runner:
         unknown: UnknownTasks,
         job_log: JobLog,
         threads: PlainRunner | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._handlers = handlers
         self._worker_id = worker_id
@@ -50,7 +52,7 @@ class Runner:
         self._unknown = unknown
         self._job_log = job_log
         self._threads = threads or ThreadRunner(asyncio.get_running_loop())
-        self._processes = ProcessRunner(handlers, processes, messages)
+        self._processes = ProcessRunner(handlers, processes, messages, tracer)
 
     def call(self, attempt: Attempt) -> Awaitable[Any]:
         """Begin an attempt; awaited, it gives the task's result. Sets `attempt.handler`.

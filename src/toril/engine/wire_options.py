@@ -41,6 +41,8 @@ class WireOptions(msgspec.Struct, frozen=True):
     keep_traces: int | None = None
     max_payload_bytes: int | None = None
     lifo: bool = False
+    traced: bool = True
+    """It goes on with the trace in which it was added, should its options carry one."""
 
     def retry(self, policy: RetryPolicy) -> RetryPolicy:
         """Return the task's policy with what the job says in its place."""
@@ -96,6 +98,8 @@ def to_wire(options: JobOptions, policy: RetryPolicy | None) -> str:
         wire["stackTraceLimit"] = options.keep_traces
     if options.max_payload_bytes is not None:
         wire["sizeLimit"] = options.max_payload_bytes
+    if not options.trace:
+        wire["omc"] = True
     return msgspec.json.encode(wire).decode()
 
 
@@ -132,6 +136,7 @@ def _from_wire(text: str) -> WireOptions:
         keep_traces=_whole(wire.get("stackTraceLimit"), 0),
         max_payload_bytes=_whole(wire.get("sizeLimit"), 1),
         lifo=wire.get("lifo") is True,
+        traced=wire.get("omc") is not True,
     )
 
 

@@ -51,6 +51,7 @@ from toril.engine.schedules.keeper import ScheduleKeeper
 from toril.engine.schedules.loop import ScheduleLoop
 from toril.engine.stopping import FAREWELL_S, Stopping
 from toril.engine.sweeper import Sweeper
+from toril.engine.tracing import Tracer
 from toril.engine.unknown_tasks import UnknownTasks
 from toril.engine.wishes import obey
 from toril.engine.worker_hooks import WorkerHooks
@@ -80,6 +81,7 @@ class Worker:
         version: str | None = None,
         life_cycle: LifeCycle | None = None,
         operations: Operations | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.id = new_worker_id()
         self._version = version
@@ -92,6 +94,7 @@ class Worker:
         self._hooks = hooks or Hooks()
         self._middleware = middleware
         self._enqueue_middleware = enqueue_middleware
+        self._tracer = tracer
         self._stopping = Stopping(options.shutdown_s)
         self._ready = asyncio.Event()
         self._quiet = False
@@ -290,7 +293,9 @@ class Worker:
         letter_hooks = LetterHooks(self._hooks)
         letters = LetterWriter(self._backend, stored=letter_hooks.stored)
         job_log = JobLog(self._hooks)
-        outcome_hooks = OutcomeHooks(self._hooks, outbox, letters, job_log)
+        outcome_hooks = OutcomeHooks(
+            self._hooks, outbox, letters, job_log, traces=self._tracer is not None
+        )
         sender = MessageSender(dispatch, refused=lambda message: losses.message_refused(message))
         executor = self._executor = Executor(
             self._handlers,
@@ -313,6 +318,7 @@ class Worker:
             ending=lambda: running is not None and running.cancelling() > 0,
             enqueue_middleware=self._enqueue_middleware,
             threads=self._threads,
+            tracer=self._tracer,
         )
         losses = LeaseLosses(executor.running)
         intake = Intake(

@@ -195,6 +195,7 @@ class Task(Generic[P, R]):
         keep_logs: int | None = None,
         keep_traces: int | None = None,
         max_payload_bytes: int | None = None,
+        trace: bool | None = None,
     ) -> Task[P, R]:
         """Return this task with options for the jobs that are made of it; see `JobOptions`.
 
@@ -216,6 +217,7 @@ class Task(Generic[P, R]):
             keep_logs: Newest log lines kept.
             keep_traces: Newest stack traces kept of failed attempts, 0 to 50.
             max_payload_bytes: Largest payload as JSON, in place of the task's own.
+            trace: Whether it goes on with the trace in which it is added.
 
         Raises:
             InvalidOptionError: One makes no sense.
@@ -236,6 +238,7 @@ class Task(Generic[P, R]):
             "keep_logs": keep_logs,
             "keep_traces": keep_traces,
             "max_payload_bytes": max_payload_bytes,
+            "trace": trace,
         }
         changes: dict[str, Any] = {
             name: value for name, value in given.items() if value is not None

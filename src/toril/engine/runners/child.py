@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     import asyncio
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
+Enter = Callable[[dict[str, str]], None]
+"""Goes on with a trace (`Carried`)."""
 
 
 def asyncio_run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -141,6 +143,9 @@ class Server:
         # What imports have set up holds: only what an attempt itself sets ends with it.
         surroundings = Surroundings().fresh()
         surroundings.run(CURRENT.set, call.facts)
+        if call.carried is not None:
+            enter = cast("Enter", resolve(call.carried.enter))
+            surroundings.run(enter, call.carried.values)
         if self._life is None:
             result = surroundings.run(run_here, call.payload, context, self._given())
         else:

@@ -18,8 +18,9 @@ from typing import Any
 
 import msgspec
 
-from toril.engine.current_job import JobNames, current_job
+from toril.engine.current_job import JobNames, current_job, current_trace
 from toril.engine.texts import MAX_TEXT_BYTES, beginning, end
+from toril.engine.tracing import TraceIds
 
 MOST_LEVELS = 1_000
 """Loggers whose levels a child is told."""
@@ -35,7 +36,7 @@ _made: set[str] = set()
 """Names of loggers that records of children have made here."""
 
 
-class LogRecorded(msgspec.Struct, tag="log_record", frozen=True, kw_only=True):
+class LogRecorded(msgspec.Struct, tag="log_record", frozen=True, kw_only=True, omit_defaults=True):
     """Code in the child has logged something."""
 
     name: str
@@ -50,6 +51,8 @@ class LogRecorded(msgspec.Struct, tag="log_record", frozen=True, kw_only=True):
     traceback: str | None = None
     job: tuple[str, str, str, int] | None = None
     """`JobNames`. None: the code works for no job."""
+    trace: tuple[str, str] | None = None
+    """`TraceIds`. None: the code is in no span."""
     extra: dict[str, Any] = {}
     """What came by `extra=`, as far as JSON can carry it."""
 
@@ -104,6 +107,7 @@ def recorded(record: logging.LogRecord) -> LogRecorded:
         thread=beginning(record.threadName or "", MAX_NAME_BYTES),
         traceback=None if trace is None else end(trace),
         job=current_job(),
+        trace=current_trace(),
         extra={name: _plain(value) for name, value in _extras(vars(record))},
     )
 
@@ -143,6 +147,9 @@ def replay(said: LogRecorded, pid: int) -> None:
     if said.job is not None:
         names = JobNames(*said.job)
         values.update(names._asdict(), job=str(names))
+    if said.trace is not None:
+        ids = TraceIds(*(beginning(one, MAX_NAME_BYTES) for one in said.trace))
+        values.update(ids._asdict())
     try:
         to.handle(logging.makeLogRecord(values))
     except BaseException:  # a handler of the app's: it must not end the loop that hears children

@@ -17,6 +17,7 @@ from toril.engine.runners.child_logs import LogRecorded
 from toril.engine.runners.errors import ErrorImage, error_from
 from toril.engine.runners.references import MainSource
 from toril.engine.texts import end
+from toril.engine.tracing import Carried
 
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 256 * 1024 * 1024
@@ -38,7 +39,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """By logger: what is logged in the child from that level on comes to the worker."""
 
 
-class ProcessCall(msgspec.Struct, frozen=True):
+class ProcessCall(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt to run in a child."""
 
     target: str
@@ -46,6 +47,8 @@ class ProcessCall(msgspec.Struct, frozen=True):
     payload: bytes
     """JSON."""
     facts: Facts
+    carried: Carried | None = None
+    """By which it goes on with a trace. None: there is none."""
 
 
 class Ready(msgspec.Struct, tag="ready", frozen=True):

@@ -5,9 +5,9 @@ The pool of children is in `processes.py`. It is made for the first attempt that
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Awaitable
 from contextvars import copy_context
-from typing import Any
 
 from toril.core.codec import decode
 from toril.engine.attempt import Attempt
@@ -19,17 +19,23 @@ from toril.engine.outcomes import Fail
 from toril.engine.runners.frames import ProcessCall
 from toril.engine.runners.processes import ProcessOptions, ProcessSlots
 from toril.engine.task_results import Encoded
+from toril.engine.tracing import Tracer
 
 
 class ProcessRunner:
     """Runs attempts of one worker in child processes."""
 
     def __init__(
-        self, handlers: Handlers, options: ProcessOptions, messages: AttemptMessages
+        self,
+        handlers: Handlers,
+        options: ProcessOptions,
+        messages: AttemptMessages,
+        tracer: Tracer | None = None,
     ) -> None:
         self._handlers = handlers
         self._options = options
         self._messages = messages
+        self._tracer = tracer
         self._slots: ProcessSlots | None = None
 
     async def run(self, attempt: Attempt, handler: Handler, context: Context) -> Encoded:
@@ -44,13 +50,17 @@ class ProcessRunner:
         data = attempt.claimed.data
         if handler.seals is not None:  # a child needs no key
             data = handler.seals.open(data)
-        call = ProcessCall(handler.target(), data.encode(), context.facts)
+        carried = None if self._tracer is None else self._tracer.carried()
+        call = ProcessCall(handler.target(), data.encode(), context.facts, carried)
         surroundings = copy_context()
 
-        def hear(message: TaskMessage | FlowAsked) -> Coroutine[Any, Any, bytes] | None:
+        def hear(message: TaskMessage | FlowAsked) -> Awaitable[bytes] | None:
             # On the loop, and in the attempt's own context: enqueue middleware reads what
             # middleware around the attempt has set.
-            return surroundings.run(self._messages.receive_from_child, attempt, message)
+            answer = surroundings.run(self._messages.receive_from_child, attempt, message)
+            if answer is None:
+                return None
+            return asyncio.get_running_loop().create_task(answer, context=surroundings)
 
         return _json(await self._slots.run(call, hear))
 
