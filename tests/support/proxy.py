@@ -24,6 +24,7 @@ class Proxy:
         self._frozen = False
         self._closed = False
         self._cut_on: bytes | None = None
+        self._hold_on: bytes | None = None
         self._links: list[_Link] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -72,6 +73,14 @@ class Proxy:
         """
         with self._gate:
             self._cut_on = matching
+
+    def hold_after_request(self, matching: bytes) -> None:
+        """Say nothing more on the connection of the next request that contains `matching`.
+
+        It stays open, as one to a server that froze.
+        """
+        with self._gate:
+            self._hold_on = matching
 
     @property
     def has_cut(self) -> bool:
@@ -136,6 +145,9 @@ class Proxy:
                 if self._cut_on is not None and self._cut_on in chunk:
                     self._cut_on = None
                     link.mute = True
+                if self._hold_on is not None and self._hold_on in chunk:
+                    self._hold_on = None
+                    link.held = True
             with contextlib.suppress(OSError):
                 link.server.sendall(chunk)
             if link.mute:
@@ -147,7 +159,7 @@ class Proxy:
 
     def _pump_replies(self, link: _Link) -> None:
         for chunk in _chunks(link.server):
-            if link.mute:
+            if link.mute or link.held:
                 continue
             if not self._may_pass(link):
                 break
@@ -179,6 +191,8 @@ class _Link:
         self.client = client
         self.server = server
         self.mute = False
+        """No reply goes through any more, and it ends."""
+        self.held = False
         """No reply goes through any more."""
         self.is_closed = False
         self.pumps = 2

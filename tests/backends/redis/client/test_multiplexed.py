@@ -617,6 +617,20 @@ class TestLines:
         assert line.closed
         proxy.thaw()
 
+    async def test_server_that_freezes_while_a_line_is_opened_is_left(
+        self, connect: Connect, proxy: Proxy
+    ) -> None:
+        """A worker waited for ever where its primary froze between these two commands."""
+        client = connect(proxy.url)
+        await client.call("PING")
+        proxy.hold_after_request(b"UNBLOCK")
+
+        async with asyncio.timeout(30):
+            line = await client.open_blocking("list")
+
+        assert await line.call("PING", timeout_s=1) == "PONG"
+        await line.close()
+
     async def test_silence_is_no_trouble_for_a_line(
         self, connect: Connect, server: RedisServer
     ) -> None:

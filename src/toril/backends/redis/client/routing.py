@@ -40,6 +40,8 @@ MAX_MENDED = {"NOSCRIPT": 3, "MOVED": 16, "ASK": 16, "TRYAGAIN": 8, "NOREPLICAS"
 """How often a command is sent again after a refusal of this kind. `TRYAGAIN` pauses between."""
 CLOSE_S = 2.0
 """For how long calls under way are waited for when the client is closed, in seconds."""
+DEDICATED_S = 2.0
+"""For how long a new connection for commands that block may say nothing, in seconds."""
 _ASKING = pack(("ASKING",))
 
 
@@ -261,9 +263,17 @@ class Router:
         connection, endpoint = await self.topology.open_dedicated(key, name)
         try:
             # Number 0 is nobody's: it is only asked whether a call that blocks may be ended.
-            number, told = await connection.send_many(
-                pack(("CLIENT", "ID")) + pack(("CLIENT", "UNBLOCK", 0)), 2
-            )
+            # Its server may have frozen just now, and such a connection has no time-out of its own.
+            async with asyncio.timeout(DEDICATED_S):
+                number, told = await connection.send_many(
+                    pack(("CLIENT", "ID")) + pack(("CLIENT", "UNBLOCK", 0)), 2
+                )
+        except TimeoutError:
+            connection.abort("no answer")
+            raise StoreUnreachableError(
+                f"{connection.shown}: cannot be reached: no answer within {DEDICATED_S:g} s.",
+                sent=False,
+            ) from None
         except (NotWrittenError, StoreUnreachableError):
             raise StoreUnreachableError(
                 f"{connection.shown}: cannot be reached: it hung up.", sent=False
