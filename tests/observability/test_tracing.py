@@ -43,6 +43,7 @@ from toril import (
     Task,
 )
 from toril.cli.logs import JsonLines
+from toril.core.sealing import new_key
 from toril.engine.current_job import ASKED
 from toril.engine.new_jobs import Blueprint
 from toril.observability.tracing import Tracing
@@ -63,6 +64,7 @@ def provider(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
     provider = exporting(receiver.url)
     monkeypatch.setattr(traced_tasks, "worker_provider", provider)
     monkeypatch.setattr(ASKED, "trace", None)
+    monkeypatch.setattr(ASKED, "asked", ASKED.asked)
     yield provider
     provider.shutdown()
 
@@ -225,6 +227,25 @@ async def test_failed_attempts_say_why(
         assert told["exception.type"] == "ValueError"
         assert told["exception.message"] == "ValueError: no paper"
         assert "raise ValueError" in told["exception.stacktrace"]
+
+
+async def test_spans_keep_what_is_sealed(
+    app: App, provider: TracerProvider, receiver: Receiver
+) -> None:
+    secret = "4242-4242"
+    app._producer.encryption_keys = [new_key()]
+
+    @app.task(queue="pay", retry=ONCE, sealed=("card",))
+    async def charge(card: str) -> None:
+        raise ValueError(f"the card {card} was refused")
+
+    await charge.enqueue(card=secret)
+    await ended(app, provider, receiver, 2)
+
+    failed = receiver.one("process pay")
+    assert failed.failed
+    assert "was refused" in failed.said
+    assert secret not in repr(receiver.spans)
 
 
 async def test_many_jobs_of_one_call_have_one_span(
@@ -503,6 +524,15 @@ async def test_log_lines_say_in_which_span_they_are(
     (outcome,) = (line for line in lines if line.get("event") and line["task"] == "says")
     assert (outcome["trace_id"], outcome["span_id"]) == (ran.trace_id, ran.span_id)
     assert "trace_id" not in told["shop", "outside"]
+
+
+def test_log_records_outside_of_spans_have_empty_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ASKED, "asked", ASKED.asked)
+    record = logging.makeLogRecord({"msg": "hello"})
+
+    assert JobLogFilter().filter(record)
+
+    assert logging.Formatter("%(message)s [%(trace_id)s %(span_id)s]").format(record) == "hello [ ]"
 
 
 async def test_hooks_are_told_what_they_were_told_before(
