@@ -130,7 +130,7 @@ async def test_producer_worker_thread_child_and_follow_ups_are_one_tree(
     assert len({span.trace_id for span in receiver.spans}) == 1
     assert way(receiver, receiver.one("shipping")) == [
         "process loop", "add loop",
-        "process process", "add process", "in thread",
+        "in child", "process process", "add process", "in thread",
         "process thread", "add thread", "in loop",
         "process loop", "add loop",
         "request",
@@ -197,7 +197,7 @@ async def test_children_that_a_child_process_adds_are_below_its_attempt(
 
     for n in range(2):
         assert way(receiver, receiver.one(f"part {n}")) == [
-            "process loop", "add loop", "process process", "add process", "request",
+            "process loop", "add loop", "splitting", "process process", "add process", "request",
         ]  # fmt: skip
     ran = [span for span in receiver.spans if span.name == "process process"]
     assert ran[-1].attributes["toril.outcome"] == "completed"
