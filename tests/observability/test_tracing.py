@@ -43,6 +43,7 @@ from toril import (
     Task,
 )
 from toril.cli.logs import JsonLines
+from toril.core.sealing import new_key
 from toril.engine.current_job import ASKED
 from toril.engine.new_jobs import Blueprint
 from toril.observability.tracing import Tracing
@@ -63,6 +64,7 @@ def provider(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
     provider = exporting(receiver.url)
     monkeypatch.setattr(traced_tasks, "worker_provider", provider)
     monkeypatch.setattr(ASKED, "trace", None)
+    monkeypatch.setattr(ASKED, "asked", ASKED.asked)
     yield provider
     provider.shutdown()
 
@@ -128,7 +130,7 @@ async def test_producer_worker_thread_child_and_follow_ups_are_one_tree(
     assert len({span.trace_id for span in receiver.spans}) == 1
     assert way(receiver, receiver.one("shipping")) == [
         "process loop", "add loop",
-        "process process", "add process", "in thread",
+        "in child", "process process", "add process", "in thread",
         "process thread", "add thread", "in loop",
         "process loop", "add loop",
         "request",
@@ -195,7 +197,7 @@ async def test_children_that_a_child_process_adds_are_below_its_attempt(
 
     for n in range(2):
         assert way(receiver, receiver.one(f"part {n}")) == [
-            "process loop", "add loop", "process process", "add process", "request",
+            "process loop", "add loop", "splitting", "process process", "add process", "request",
         ]  # fmt: skip
     ran = [span for span in receiver.spans if span.name == "process process"]
     assert ran[-1].attributes["toril.outcome"] == "completed"
@@ -225,6 +227,25 @@ async def test_failed_attempts_say_why(
         assert told["exception.type"] == "ValueError"
         assert told["exception.message"] == "ValueError: no paper"
         assert "raise ValueError" in told["exception.stacktrace"]
+
+
+async def test_spans_keep_what_is_sealed(
+    app: App, provider: TracerProvider, receiver: Receiver
+) -> None:
+    secret = "4242-4242"
+    app._producer.encryption_keys = [new_key()]
+
+    @app.task(queue="pay", retry=ONCE, sealed=("card",))
+    async def charge(card: str) -> None:
+        raise ValueError(f"the card {card} was refused")
+
+    await charge.enqueue(card=secret)
+    await ended(app, provider, receiver, 2)
+
+    failed = receiver.one("process pay")
+    assert failed.failed
+    assert "was refused" in failed.said
+    assert secret not in repr(receiver.spans)
 
 
 async def test_many_jobs_of_one_call_have_one_span(
@@ -503,6 +524,15 @@ async def test_log_lines_say_in_which_span_they_are(
     (outcome,) = (line for line in lines if line.get("event") and line["task"] == "says")
     assert (outcome["trace_id"], outcome["span_id"]) == (ran.trace_id, ran.span_id)
     assert "trace_id" not in told["shop", "outside"]
+
+
+def test_log_records_outside_of_spans_have_empty_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ASKED, "asked", ASKED.asked)
+    record = logging.makeLogRecord({"msg": "hello"})
+
+    assert JobLogFilter().filter(record)
+
+    assert logging.Formatter("%(message)s [%(trace_id)s %(span_id)s]").format(record) == "hello [ ]"
 
 
 async def test_hooks_are_told_what_they_were_told_before(

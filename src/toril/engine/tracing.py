@@ -28,7 +28,9 @@ class Carried(msgspec.Struct, frozen=True):
     """What a child process needs to go on with the trace of an attempt."""
 
     enter: str
-    """`module:name` of a function that takes `values`, called there in the attempt's context."""
+    """`module:name` of a function that takes `values`, called there in the attempt's context.
+
+    It returns what marks the jobs that the task wants to be added, on their way to the worker."""
     values: dict[str, str]
 
 

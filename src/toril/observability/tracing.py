@@ -10,14 +10,14 @@ store; `engine/tracing.py` says what a worker asks of `Tracing`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 from opentelemetry import propagate, trace
-from opentelemetry.context import Context, attach
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
@@ -56,7 +56,13 @@ class Tracing:
     # ---- who adds
 
     def sending(
-        self, operation: str, queue: str, jobs: Sequence[NewJob], kind: str = "send"
+        self,
+        operation: str,
+        queue: str,
+        jobs: Sequence[NewJob],
+        kind: str = "send",
+        *,
+        context: Context | None = None,
     ) -> Sending:
         """Begin the span of a call that adds jobs.
 
@@ -65,6 +71,7 @@ class Tracing:
             queue: The queue, or the root's of a flow.
             jobs: What is added.
             kind: The word of OpenTelemetry for it.
+            context: What it is part of. None: the running code.
         """
         try:
             attributes = _about(operation, kind, queue)
@@ -74,7 +81,10 @@ class Tracing:
             if len(jobs) > 1:
                 attributes["messaging.batch.message_count"] = len(jobs)
             span = self._tracer.start_span(
-                f"{operation} {queue}", kind=SpanKind.PRODUCER, attributes=attributes
+                f"{operation} {queue}",
+                context=context,
+                kind=SpanKind.PRODUCER,
+                attributes=attributes,
             )
             return Sending(span, _carrier(span))
         except Exception:  # of a sampler, span processor or propagator of the program's
@@ -86,7 +96,10 @@ class Tracing:
 
         The job is stored when the attempt completes: the span says where it was asked for.
         """
-        with self.sending("add", job.queue, [job], kind="create") as sending:
+        context = None
+        if '"tm"' in job.opts:  # of a child process: the span that its code is in
+            context = _extracted(job.opts, get_current())
+        with self.sending("add", job.queue, [job], kind="create", context=context) as sending:
             return sending.marked(job)
 
     # ---- who runs
@@ -144,10 +157,27 @@ class Tracing:
         return Carried(f"{__name__}:{enter.__name__}", values) if values else None
 
 
-def enter(values: dict[str, str]) -> None:
-    """In a child process, in the attempt's context: go on with its trace."""
+def enter(values: dict[str, str]) -> Callable[[NewJob], NewJob]:
+    """In a child process, in the attempt's context: go on with its trace.
+
+    Returns:
+        What marks a job that running code wants to be added, on its way to the worker.
+    """
     ASKED.trace = current_ids
-    attach(propagate.extract(values, Context()))
+    try:
+        attach(propagate.extract(values, Context()))
+    except Exception:
+        log.exception("a trace ends at a child process")
+    return _leaving_child
+
+
+def _leaving_child(job: NewJob) -> NewJob:
+    try:
+        opts = marked_options(job.opts, text_of(_carrier()))
+    except Exception:
+        log.exception("a trace ends in a child process")
+        return job
+    return msgspec.structs.replace(job, opts=opts)
 
 
 def current_ids() -> TraceIds | None:
@@ -174,8 +204,7 @@ class Sending:
             values: Its context, as texts by name. None: there is no trace to go on with.
         """
         self._span = span
-        self._text = encode_text(encode_text(values)) if values else None
-        """What the option `tm` is: JSON in JSON."""
+        self._text = text_of(values)
 
     def __enter__(self) -> Self:
         return self
@@ -200,15 +229,8 @@ class Sending:
         return msgspec.structs.replace(job, opts=self.marked_options(job.opts))
 
     def marked_options(self, opts: str) -> str:
-        """Return options (JSON text) with the context, as BullMQ writes it."""
-        text = self._text
-        if opts.startswith('{"') and '"omc"' not in opts and '"tm"' not in opts:
-            # Not read and written anew: by far the commonest, and each new job comes by.
-            return opts if text is None else f'{{"tm":{text},{opts[1:]}'
-        wire = {word: value for word, value in read_object(opts).items() if word != "tm"}
-        if text is not None and wire.get("omc") is not True:
-            wire = {"tm": decode(text), **wire}
-        return encode_text(wire)
+        """Return options (JSON text) with the context, unless they say that not."""
+        return marked_options(opts, self._text)
 
     def answered(self, answers: Sequence[Added]) -> None:
         """Say which job it was, if it was one."""
@@ -221,6 +243,22 @@ class Sending:
 # ---- the context on its way with a job
 
 
+def text_of(values: Mapping[str, str]) -> str | None:
+    """Return the option `tm` of a context: JSON in JSON, as BullMQ has it. None: there is none."""
+    return encode_text(encode_text(values)) if values else None
+
+
+def marked_options(opts: str, text: str | None) -> str:
+    """Return options (JSON text) with a context (`text_of`) in place of what they carry."""
+    if opts.startswith('{"') and '"omc"' not in opts and '"tm"' not in opts:
+        # Not read and written anew: by far the commonest, and each new job comes by.
+        return opts if text is None else f'{{"tm":{text},{opts[1:]}'
+    wire = {word: value for word, value in read_object(opts).items() if word != "tm"}
+    if text is not None and wire.get("omc") is not True:
+        wire = {"tm": decode(text), **wire}
+    return encode_text(wire)
+
+
 def origin(claimed: Claimed) -> tuple[Context, list[Link]]:
     """Return the context that a job's attempt goes on with, and the spans that it only points to.
 
@@ -229,20 +267,21 @@ def origin(claimed: Claimed) -> tuple[Context, list[Link]]:
     """
     if '"tm"' not in claimed.opts or not from_wire(claimed.opts).traced:
         return Context(), []
-    context = propagate.extract(_carried_by(claimed.opts), Context())
+    context = _extracted(claimed.opts, Context())
     if slot_of(claimed.id) is None:
         return context, []
     there = trace.get_current_span(context).get_span_context()
     return Context(), [Link(there)] if there.is_valid else []
 
 
-def _carried_by(opts: str) -> dict[str, str]:
-    """Return the carrier among a job's options. Whatever stands there: anybody may write it."""
+def _extracted(opts: str, context: Context) -> Context:
+    """Return a context with what a job's options carry. Anything may stand there."""
     text = read_object(opts).get("tm")
     if not isinstance(text, str) or len(text) > MAX_CARRIER_BYTES:
-        return {}
+        return context
     found = read_object(text)
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    values = {name: value for name, value in found.items() if isinstance(value, str)}
+    return propagate.extract(values, context)
 
 
 def _carrier(span: Span | None = None) -> dict[str, str]:

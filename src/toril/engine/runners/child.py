@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
-from toril.engine.context import Context, LineLogged, ProgressMade, TaskMessage
-from toril.engine.context_flows import FlowAsked
+from toril.engine.context import Context, FollowUp, LineLogged, ProgressMade, TaskMessage
+from toril.engine.context_flows import ChildrenAdded, FlowAsked
 from toril.engine.current_job import CURRENT
+from toril.engine.job import NewJob
 from toril.engine.life_cycle import ChildLifeCycle
 from toril.engine.runners.channel import Channel
 from toril.engine.runners.child_logs import forward
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     import asyncio
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
-Enter = Callable[[dict[str, str]], None]
+Mark = Callable[[NewJob], NewJob]
+Enter = Callable[[dict[str, str]], Mark]
 """Goes on with a trace (`Carried`)."""
 
 
@@ -133,19 +135,20 @@ class Server:
                 f"target={call.target!r}: this name is a {type(target).__qualname__} in a child"
                 " process, not a task; a task must be found under its function's name"
             )
+        # What imports have set up holds: only what an attempt itself sets ends with it.
+        surroundings = Surroundings().fresh()
+        surroundings.run(CURRENT.set, call.facts)
+        mark: Mark | None = None
+        if call.carried is not None:
+            enter = cast("Enter", resolve(call.carried.enter))
+            mark = surroundings.run(enter, call.carried.values)
         context = Context(
             call.facts,
-            partial(self._emit, attempt),
+            partial(self._emit, attempt, mark),
             call.payload,
             store=getattr(target, "store", None),
         )
         run_here = cast("Target", target).run_here
-        # What imports have set up holds: only what an attempt itself sets ends with it.
-        surroundings = Surroundings().fresh()
-        surroundings.run(CURRENT.set, call.facts)
-        if call.carried is not None:
-            enter = cast("Enter", resolve(call.carried.enter))
-            surroundings.run(enter, call.carried.values)
         if self._life is None:
             result = surroundings.run(run_here, call.payload, context, self._given())
         else:
@@ -165,8 +168,10 @@ class Server:
         if self._life is not None:
             self._life.end()
 
-    def _emit(self, attempt: int, said: TaskMessage | FlowAsked) -> bytes:
+    def _emit(self, attempt: int, mark: Mark | None, said: TaskMessage | FlowAsked) -> bytes:
         """Send a message of a task; return the answer to a question. A refusal is raised here."""
+        if mark is not None:
+            said = _marked(said, mark)
         if isinstance(said, ProgressMade | LineLogged):
             self._channel.say(attempt, said)
             return b""
@@ -222,6 +227,15 @@ class Life:
             if self._life_cycle is not None:
                 self._runner.run(self._life_cycle.leave())
             self._runner.close()
+
+
+def _marked(said: TaskMessage | FlowAsked, mark: Mark) -> TaskMessage | FlowAsked:
+    if isinstance(said, FollowUp):
+        return FollowUp(mark(said.job))
+    if isinstance(said, ChildrenAdded):
+        replace = msgspec.structs.replace
+        return ChildrenAdded([replace(node, job=mark(node.job)) for node in said.nodes])
+    return said
 
 
 def raised(error: BaseException) -> Raised:
