@@ -15,7 +15,6 @@ from toril.core.checks import require, unknown
 from toril.core.clock import Clock
 from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
-from toril.core.extras import missing_extra
 from toril.core.foreign_words import answers
 from toril.core.redact import without_password
 from toril.engine.claim_holder import ClaimSetup
@@ -313,6 +312,8 @@ class App(TaskMaker, StoreAccess):
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != "opentelemetry":
                 raise
+            from toril.core.extras import missing_extra
+
             raise missing_extra("traces need opentelemetry-api", "otel") from None
         good = provider is None or hasattr(provider, "get_tracer")
         require(good, "provider", provider, "a TracerProvider of OpenTelemetry")
