@@ -198,3 +198,19 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 async def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
     with pytest.raises(InvalidOptionError, match=r"^url[=:]"):
         await App(url, settings=Settings()).queues()
+
+
+@pytest.mark.parametrize(
+    ("url", "instead"),
+    [
+        ("memory://", "a store in memory is 'sqlite://:memory:'"),
+        ("http://localhost:8080", "'http' is the scheme of a server of Toril, not of a store"),
+        ("https://jo:secret@jobs", "'https' is the scheme of a server of Toril, not of a store"),
+    ],
+)
+def test_scheme_that_people_try_is_answered_with_what_is_meant(url: str, instead: str) -> None:
+    with pytest.raises(InvalidOptionError) as refused:
+        App(url).backend()
+
+    assert str(refused.value).startswith(f"url: {instead}")
+    assert "secret" not in str(refused.value)

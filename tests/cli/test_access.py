@@ -7,6 +7,8 @@ import re
 import pytest
 from tests.cli.support import Terminal
 
+from toril.core.extras import how_to_install
+
 PASSWORD = "correct horse battery"
 
 
@@ -185,4 +187,4 @@ def test_commands_need_no_server_to_be_installed(terminal: Terminal) -> None:
     assert terminal.run("audit", **here).code == 0
     refused = terminal.run("users", "add", "jo", "--role", "viewer", stdin=f"{PASSWORD}\n", **here)
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == "toril: passwords need argon2-cffi: pip install 'toril[web]'\n"
+    assert refused.err == f"toril: passwords need argon2-cffi: {how_to_install('web')}\n"

@@ -64,6 +64,11 @@ def test_help_imports_neither_rich_nor_the_commands() -> None:
         (["jobs", "lst"], "unknown command 'lst': did you mean 'list'? (see toril jobs --help)"),
         (["queues", "--jsn"], "Did you mean '--json'?"),
         (["pause"], "Missing argument 'QUEUE'"),
+        (["explain", "7"], "unknown command 'explain': did you mean 'jobs explain'?"),
+        (["redrive"], "unknown command 'redrive': did you mean 'dead redrive'?"),
+        (["retry", "mail", "7"], "did you mean 'jobs retry', 'bulk retry'? (see toril --help)"),
+        (["jobs", "retry", "7"], "Give the queue and the ids of its jobs"),
+        (["worker", "shop:app", "-Q", "mail"], "No such option '-Q'. Did you mean -q, --queues?"),
     ],
 )
 def test_unknown_words_are_answered_with_the_nearest(

@@ -160,6 +160,7 @@ def test_commands_say_the_same_from_afar(terminal: Terminal) -> None:
         ("flows", "list"),
         ("flows", "show", "mail", good),
         ("metrics", "mail"),
+        ("metrics",),
         ("queue", "mial"),
     ):
         local = terminal.here(*words, "--url", terminal.url)
@@ -190,8 +191,10 @@ def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -
     assert terminal.here("jobs", "remove", "mail", "1", "--server", url).code == STATE
     assert terminal.here("obliterate", "mail", "-y", "--server", url).code == DONE
     assert terminal.here("queue", "mail", "--server", url).code == STATE
-    doctor = terminal.here("doctor", "--server", url)
-    assert (doctor.code, "needs the store itself" in doctor.err) == (USAGE, True)
+    terminal.add("mail", "send", {"to": "al"})
+    for words in (("doctor",), ("history", "mail"), ("history", "mail", "--set", "off")):
+        done = terminal.here(*words, "--server", url)
+        assert (done.code, f"{words[0]} needs the store itself" in done.err) == (USAGE, True), words
 
 
 def test_server_from_the_environment_gives_way_to_a_url(
@@ -225,7 +228,7 @@ def test_first_start_prints_a_key_once_and_answers_nobody_without(
     monkeypatch.setenv("TORIL_KEY", key)
     withit = terminal.here("queues", "--server", url)
     assert (without.code, withit.code) == (ERROR, DONE)
-    assert "Set TORIL_KEY to a key of the server" in without.err
+    assert "sign in. Set TORIL_KEY to a key of the server" in without.err
     assert "mail" in withit.out
     first.tell(signal.SIGTERM)
     assert first.ends() == DONE

@@ -49,21 +49,6 @@ TIME_ZONE = "Europe/Berlin"
 # Silences what it does not name, as this setting does where nobody thought of it.
 LOGGING = {"version": 1, "disable_existing_loggers": True}
 """.replace("import os\n", "import json\nimport os\n", 1)
-URLS = """
-from django.urls import path
-from shop import views
-
-urlpatterns = [path("buy", views.buy), path("show", views.show)]
-"""
-MODELS = """
-from django.db import models
-
-
-class Order(models.Model):
-    item = models.CharField(max_length=100)
-    email = models.EmailField()
-    receipts = models.IntegerField(default=0)
-"""
 ENGINE = '''
 """SQLite, whose connections may break as those to a server do: Django takes them for usable."""
 
@@ -179,11 +164,9 @@ class Project:
             "manage.py": MANAGE,
             "project/__init__.py": "",
             "project/settings.py": SETTINGS,
-            "project/urls.py": URLS,
             "engine/__init__.py": "",
             "engine/base.py": ENGINE,
             "shop/__init__.py": "",
-            "shop/models.py": MODELS,
             "probe/__init__.py": "",
             "probe/tasks.py": PROBE,
         }

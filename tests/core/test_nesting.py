@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toril.core import nesting
 from toril.core.codec import encode_text
 from toril.core.nesting import MAX_NESTING, is_too_deep
 
@@ -35,9 +34,7 @@ def nested(levels: int, inside: Any = None) -> Any:
 
 @given(VALUES, st.integers(0, 5))
 def test_too_deep_is_what_is_nested_deeper_than_allowed(value: Any, most: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nesting, "MAX_NESTING", most)
-        assert is_too_deep(msgspec.json.encode(value)) is (depth(value) > most)
+    assert is_too_deep(msgspec.json.encode(value), most) is (depth(value) > most)
 
 
 def test_the_deepest_allowed_passes_and_one_more_does_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from toril import (
     Job,
     JobDraft,
     JobInfo,
+    Queue,
     Settings,
     State,
     UnknownTaskWarning,
@@ -323,12 +325,20 @@ async def test_schedule_of_a_task_that_fails_at_once_goes_on(
         assert (info.delayed, info.failed) == (1, 3)
 
 
+def plain_code(queue: Queue) -> None:
+    queue.add_sync("gret")
+    queue.add_many_sync([("gret", {})])
+
+
 async def test_name_that_the_app_does_not_have_warns_where_it_is_added(make: Make) -> None:
     async with make("greet", "part") as app:
         with pytest.warns(UnknownTaskWarning) as one:
             await app.queue("mail").add("gret")
         with pytest.warns(UnknownTaskWarning) as many:
             await app.queue("mail").add_many([("greet", {}), ("zzz", {}), ("zzz", {})])
+        with pytest.warns(UnknownTaskWarning) as plain:
+            await asyncio.to_thread(plain_code, app.queue("mail"))
+        assert len(plain) == 2
         said = [str(each.message) for each in [*one, *many]]
         assert [text.removeprefix("the app has no task ") for text in said] == [
             f"{name}; only a worker of another program can run this job"
@@ -337,7 +347,7 @@ async def test_name_that_the_app_does_not_have_warns_where_it_is_added(make: Mak
                 "'zzz' on queue 'mail': it has greet, part",
             )
         ]
-        assert {each.filename for each in [*one, *many]} == {__file__}
+        assert {each.filename for each in [*one, *many, *plain]} == {__file__}
         await app.queue("of-others").add("gret")  # no warning, which would be an error
         await app.queue("mail").add("greet")
 

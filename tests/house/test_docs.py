@@ -19,6 +19,12 @@ from toril.cli.main import toril
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = [path for path in PAGES if path != README and "```python" in path.read_text("utf-8")]
 DEADLINE_S = 55
@@ -31,18 +37,15 @@ IN_ONE_PROCESS = {
     "docs/learn/workers.md": "starts the workers of its programs itself",
 }
 """Pages that need their worker in the same process, and why."""
+ALSO_FOLLOWED = {"docs/index.md", "docs/operate/search.md"}
 FOLLOWED = [
     path
     for path in RUNNABLE
-    if (path.parent.name in ("start", "learn") or path == ROOT / "docs" / "index.md")
+    if (path.parent.name in ("start", "learn") or name_of(path) in ALSO_FOLLOWED)
     and str(path.relative_to(ROOT)) not in IN_ONE_PROCESS
 ]
 
 _SPAN = re.compile(r"`([^`\n]+)`")
-
-
-def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def environment() -> dict[str, str]:

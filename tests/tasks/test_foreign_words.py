@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from toril import App, Context, InvalidOptionError, Job, Queue, Task, TaskBundle
+from toril import (
+    App,
+    Context,
+    InvalidOptionError,
+    InvalidPayloadError,
+    Job,
+    Queue,
+    Task,
+    TaskBundle,
+)
 from toril.engine.foreign_words import CONTEXT_WORDS, JOB_WORDS, QUEUE_WORDS
-from toril.tasks.foreign_words import APP_WORDS, OPTION_WORDS, TASK_WORDS
+from toril.tasks.foreign_words import APP_WORDS, JOB_OPTION_WORDS, OPTION_WORDS, TASK_WORDS
 from toril.testing import MemoryApp
 
 WORDS: list[tuple[type, str]] = [
@@ -45,6 +54,28 @@ def test_foreign_option_is_answered_with_ours(word: str) -> None:
 
     with pytest.raises(InvalidOptionError, match=f"^{word}=3: no option of a task: .+"):
         App("sqlite://:memory:").task(**options)
+
+
+@pytest.mark.parametrize("word", JOB_OPTION_WORDS)
+def test_foreign_option_of_a_job_is_answered_with_ours(word: str) -> None:
+    app = App("sqlite://:memory:")
+
+    @app.task(queue="mail")
+    def greet(to: str) -> None: ...
+
+    options: dict[str, Any] = {word: 3}
+    with pytest.raises(InvalidOptionError, match=f"^{word}=3: no option of a job: .+"):
+        greet.with_options(**options)
+    with pytest.raises(InvalidOptionError, match="'priorty': did you mean 'priority'"):
+        greet.with_options(priorty=1)  # type: ignore[call-arg]
+    with pytest.raises(InvalidPayloadError, match=r"'delay': unknown; .+task\.with_options\("):
+        greet.new_job(to="jo", delay=60)  # type: ignore[call-arg]
+
+
+def test_id_that_is_a_number_is_asked_for_as_text() -> None:
+    number: Any = 17
+    with pytest.raises(InvalidOptionError, match=r"^job_id=17: expected text: '17'$"):
+        App("sqlite://:memory:").queue("mail").job(number)
 
 
 def test_all_foreign_options_are_answered_at_once() -> None:

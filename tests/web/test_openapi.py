@@ -77,6 +77,15 @@ async def test_document_is_at_both_addresses(served: Served, document: dict[str,
     assert document["servers"] == [{"url": "/api/v1"}]
 
 
+async def test_wrong_path_is_answered_with_one_that_is_there(served: Served) -> None:
+    for wrong in ("/health", "/api/v1/nowhere"):
+        refused = await served.http.get(f"{served.url}{wrong}")
+        there = refused.json()["detail"].removeprefix("nothing here: see ")
+
+        assert (refused.status_code, there) == (404, "/api/v1/openapi.json")
+        assert (await served.http.get(f"{served.url}{there}")).status_code == 200
+
+
 async def test_answers_are_as_the_document_says(
     app: App, served: Served, document: dict[str, Any]
 ) -> None:

@@ -19,6 +19,16 @@ _SCHEMES = (
     "sqlite", "redis", "rediss", "unix",
     "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
 )  # fmt: skip
+_SERVER_OF_TORIL = (
+    "'{0}' is the scheme of a server of Toril, not of a store: --server or TORIL_SERVER on the"
+    " command line, toril.client in Python"
+)
+_INSTEAD = {
+    "memory": "a store in memory is 'sqlite://:memory:'",
+    "http": _SERVER_OF_TORIL.format("http"),
+    "https": _SERVER_OF_TORIL.format("https"),
+}
+"""Schemes that people try, and what they mean here."""
 DEFAULTS = FileOptions()
 Credentials = str | tuple[str, str]
 """A password, or a user and a password."""
@@ -88,7 +98,9 @@ def open_backend(
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
     if scheme not in _SCHEMES:
-        raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
+        raise InvalidOptionError(
+            f"url: {_INSTEAD.get(scheme) or unknown('scheme', scheme, _SCHEMES)}"
+        )
     if scheme != "sqlite":
         return _open_redis(url, clock, answer_timeout_s, redis_credentials)
     if redis_credentials is not None:

@@ -264,7 +264,7 @@ def _each_or_all(
         TorilError: The first that could not be done; those before it are done, and said.
     """
     if every is not None and bool(job_ids) == everything:
-        raise click.UsageError("Give the ids of jobs, or --all.")
+        raise click.UsageError("Give the queue and the ids of its jobs, or the queue and --all.")
     output = Output(as_json=as_json)
     counter = Counter(verb)
     done: list[str] = []

@@ -81,8 +81,25 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; name the nearest when there is none."""
+        if args[0] not in self._lazy:
+            self._refuse_part(args[0], ctx)
         refuse_unknown(args[0], list(self._lazy), ctx)
         return super().resolve_command(ctx, args)
+
+    def _refuse_part(self, word: str, ctx: click.Context) -> None:
+        """Refuse the second word of a command that has two, such as `retry`, with the whole.
+
+        Raises:
+            UsageError: It is one.
+        """
+        whole = []
+        for name in self._lazy:
+            group = self.get_command(ctx, name)
+            if isinstance(group, click.Group) and word in group.commands:
+                whole.append(repr(f"{name} {word}"))
+        if whole:
+            meant = ", ".join(whole)
+            raise click.UsageError(f"unknown command {word!r}: did you mean {meant}?", ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader that goes away (`| head`) is no error."""
@@ -159,6 +176,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = toril.main(arguments, prog_name="toril", standalone_mode=False)
+    except click.NoSuchOption as error:
+        return _complain(f"{_sentence(error)}{_in_other_case(error)} {_way_to_help(error)}", USAGE)
     except click.UsageError as error:
         return _complain(f"{_sentence(error)} {_way_to_help(error)}", USAGE)
     except RefusedError as error:
@@ -208,6 +227,16 @@ def _complain(sentence: str, code: int) -> int:
 
 def _sentence(error: click.ClickException) -> str:
     return " ".join(error.format_message().split())
+
+
+def _in_other_case(error: click.NoSuchOption) -> str:
+    """Return a hint at `-q` for who types `-Q`, as other queues have it; else nothing."""
+    other = error.option_name.swapcase()
+    parameters = error.ctx.command.params if error.ctx is not None else []
+    for parameter in parameters:
+        if len(other) == 2 and other in parameter.opts:
+            return f" Did you mean {', '.join(parameter.opts)}?"
+    return ""
 
 
 def _way_to_help(error: click.UsageError) -> str:

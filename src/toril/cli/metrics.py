@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from toril.app import App
-from toril.cli.access import ask, existing_queue
+from toril.cli.access import ask, existing_queue, server_of_command
 from toril.cli.harmless import encodes
 from toril.cli.options import store_options
 from toril.cli.output import Output, as_data, printable, write
-from toril.observability.figures import Figures
 from toril.observability.prometheus import Metric, exposition
 from toril.observability.prometheus import metrics as metrics_of
+
+if TYPE_CHECKING:
+    from toril.cli.remote import RemoteApp
 
 
 @click.command()
@@ -30,12 +33,14 @@ def metrics(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     its own web page only.
     """
 
-    async def act(app: App) -> Figures:
+    async def act(app: App) -> list[Metric]:
         for name in names:
             await existing_queue(app, name)
-        return await app.figures(names or None)
+        if server_of_command(url) is not None:
+            return await cast("RemoteApp", app).our_metrics(names)
+        return metrics_of(await app.figures(names or None))
 
-    found = metrics_of(ask(url, act))
+    found = ask(url, act)
     if as_json:
         document = as_data(found)
         for sample in (sample for metric in document for sample in metric["samples"]):

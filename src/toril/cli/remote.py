@@ -9,7 +9,7 @@ Read next: `remote_queue.py`, `remote_records.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
 from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteKeys, RemoteSearch, RemoteUsers
 from toril.cli.remote_letters import RemoteLetters
-from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
+from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record, only_there
 from toril.cli.remote_records import flow_tree, worker_of
 from toril.client import ApiError, AsyncClient
 from toril.engine.dead_letters import DEAD_LETTER
@@ -28,6 +28,8 @@ from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.search.found import SearchPage, SearchPlan
+from toril.observability.prometheus import Metric
+from toril.observability.prometheus_text import read_exposition
 from toril.rest.answers import Page
 
 KEY = "TORIL_KEY"
@@ -64,7 +66,7 @@ def refusal(error: ApiError) -> RefusedError:
     """Return what a command says of a refusal, with its exit code."""
     text = str(error)
     if error.status == 401:
-        text += f" Set {KEY} to a key of the server."
+        text += f". Set {KEY} to a key of the server"
     codes = {0: STORE, 503: STORE, 404: STATE, 409: STATE, 422: USAGE, 400: USAGE, 413: USAGE}
     return RefusedError(text, codes.get(error.status, ERROR))
 
@@ -129,23 +131,25 @@ class RemoteApp:
         """Say what a search will cost."""
         return await RemoteSearch(self._client).plan(query)
 
+    async def our_metrics(self, queues: Collection[str]) -> list[Metric]:
+        """Return the figures of queues, or of all, as the server tells them to Prometheus."""
+        return read_exposition(await self._client.get_metrics(), queues)
+
+    async def history(self, *_: Any, **__: Any) -> Any:
+        """Refuse to read the history from afar."""
+        raise only_there("history")
+
     async def check(self) -> Any:
         """Refuse to look the store over from afar."""
-        raise _only_there("doctor")
+        raise only_there("doctor")
 
     async def repair(self, *_: Any, **__: Any) -> Any:
         """Refuse to mend the store from afar."""
-        raise _only_there("doctor --repair")
+        raise only_there("doctor --repair")
 
     async def migrate_to(self, *_: Any, **__: Any) -> Any:
         """Refuse to move jobs from afar."""
-        raise _only_there("migrate")
-
-
-def _only_there(command: str) -> RefusedError:
-    return RefusedError(
-        f"--server: {command} needs the store itself: run it where the store is, with --url", USAGE
-    )
+        raise only_there("migrate")
 
 
 class RemoteStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
+from toril.cli.codes import USAGE, RefusedError
 from toril.cli.remote_records import attempts_page, job_of_facts, job_of_line
 from toril.client import ApiError, AsyncClient
 from toril.core.clock import epoch_ms
@@ -123,6 +124,10 @@ class RemoteQueue:
     async def set_events(self, told: EventsTold) -> None:
         """Say which events are written."""
         await self._client.change_queue(self.name, events=told)
+
+    async def set_history(self, kept: bool) -> None:
+        """Refuse to begin or end a history from afar."""
+        raise only_there("history")
 
     async def set_dead_letter(self, queue: str | None, *, keep: float | None = None) -> None:
         """Say where failures leave letters."""
@@ -253,6 +258,13 @@ class RemoteJob:
                 return False
             raise
         return True
+
+
+def only_there(command: str) -> RefusedError:
+    """Return the refusal of a command that a server does not answer."""
+    return RefusedError(
+        f"--server: {command} needs the store itself: run it where the store is, with --url", USAGE
+    )
 
 
 def event_record(event: Event) -> EventRecord:

@@ -190,8 +190,10 @@ async def _start(app: App, listening: Listening) -> HttpServer:
         from toril.web.server import api
         from toril.web.serving import HttpServer
     except ImportError as error:
+        from toril.core.extras import how_to_install
+
         raise RefusedError(
-            f"a server needs an extra ({error.name} is missing): pip install 'toril[web]'", USAGE
+            f"a server needs an extra ({error.name} is missing): {how_to_install('web')}", USAGE
         ) from None
     path = listening.path
     if not path.startswith("/") or (path != "/" and path.endswith("/")):

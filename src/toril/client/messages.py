@@ -14,7 +14,6 @@ from msgspec import UNSET
 
 from toril.client.failures import refused
 from toril.core.codec import encode_bytes
-from toril.core.errors import MissingExtraError
 
 PATH = "/api/v1"
 """Where the interface is, below the server's URL."""
@@ -31,9 +30,9 @@ def http_library() -> Any:
     try:
         return importlib.import_module("httpx2")
     except ImportError:
-        raise MissingExtraError(
-            "a client of a server needs an HTTP library: pip install 'toril[client]'"
-        ) from None
+        from toril.core.extras import missing_extra
+
+        raise missing_extra("a client of a server needs an HTTP library", "client") from None
 
 
 def address(url: str, path: str) -> str:

@@ -38,6 +38,8 @@ def check_text(value: object, name: str) -> None:
             value.encode()
         except UnicodeEncodeError:
             good = False
+    if is_whole(value):
+        require(False, name, value, f"text: '{value}'")
     require(good, name, value, "text that can be written as UTF-8")
 
 

@@ -5,7 +5,8 @@ TorilError
 │   ├── InvalidSettingError     ... and it came from the environment or a file
 │   └── QueryError              the text of a search cannot be read
 ├── InvalidPayloadError         a payload does not fit its task
-│   └── PayloadTooLargeError
+│   ├── PayloadTooLargeError
+│   └── SealedFieldError        a sealed field cannot be sealed or opened
 ├── WorkerStartError            a function of the app's own failed before the first job
 ├── UnknownTaskError            no task is bound to this queue and name
 ├── ScheduleNotFoundError       no such schedule

@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -81,9 +81,9 @@ class KeyRing:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError as error:
-            raise MissingExtraError(
-                "sealed fields need cryptography: pip install 'toril[sealed]'"
-            ) from error
+            from toril.core.extras import missing_extra
+
+            raise missing_extra("sealed fields need cryptography", "sealed") from error
         self._ciphers: dict[str, AESGCM] = {}
         for key in keys:
             secret = _key_bytes(key)

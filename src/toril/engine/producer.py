@@ -118,7 +118,7 @@ class Producer:
             called: What the caller has called. Default: the coroutine's name with `_sync`.
         """
         if asyncio._get_running_loop() is not None:
-            name = getattr(coroutine, "__name__", "")
+            name = getattr(coroutine, "__name__", "").lstrip("_")
             try:
                 warnings.warn(
                     f"{called or f'{name}_sync'}() stops the event loop of this thread until it"

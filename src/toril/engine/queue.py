@@ -58,11 +58,12 @@ class Queue(Operator):
             PayloadTooLargeError: `data` is over 256 KiB as JSON.
         """
         self._warn_of_unknown([name])
-        return (await self._add_all([(name, data)], options))[0]
+        return await self._add(name, data, options)
 
     def add_sync(self, name: str, data: Json = None, options: JobOptions | None = None) -> Job[Any]:
         """The same for plain code."""
-        return self._producer.run_sync(self.add(name, data, options))
+        self._warn_of_unknown([name])  # here, where the caller's line is known
+        return self._producer.run_sync(self._add(name, data, options))
 
     async def add_many(
         self, jobs: Iterable[NamedJob], options: JobOptions | None = None
@@ -80,9 +81,12 @@ class Queue(Operator):
         """
         named = list(jobs)
         self._warn_of_unknown(dict.fromkeys(each[0] for each in named if each))
-        return await self._add_all(named, options)
+        return await self._add_many(named, options)
 
-    async def _add_all(
+    async def _add(self, name: str, data: Json, options: JobOptions | None) -> Job[Any]:
+        return (await self._add_many([(name, data)], options))[0]
+
+    async def _add_many(
         self, jobs: Iterable[NamedJob], options: JobOptions | None
     ) -> list[Job[Any]]:
         blueprints: dict[str, Blueprint] = {}
@@ -108,7 +112,9 @@ class Queue(Operator):
         self, jobs: Iterable[NamedJob], options: JobOptions | None = None
     ) -> list[Job[Any]]:
         """`add_many` for plain code."""
-        return self._producer.run_sync(self.add_many(jobs, options))
+        named = list(jobs)
+        self._warn_of_unknown(dict.fromkeys(each[0] for each in named if each))
+        return self._producer.run_sync(self._add_many(named, options))
 
     def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint:
         return Blueprint(self.name, name, options, seal=self._producer.seal_of(self.name, name))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.tally import Tally, bucket_end_ms
 from toril.observability.figures import Figures
@@ -184,9 +184,9 @@ def exposition(found: Iterable[Metric | Family]) -> str:
     try:
         from prometheus_client.exposition import generate_latest
     except ImportError:
-        raise MissingExtraError(
-            "figures for Prometheus need prometheus-client: pip install 'toril[metrics]'"
-        ) from None
+        from toril.core.extras import missing_extra
+
+        raise missing_extra("figures for Prometheus need prometheus-client", "metrics") from None
     families: dict[str, Family] = {}
     for metric in found:
         try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
 
 from toril.core.checks import unknown
 from toril.core.errors import InvalidOptionError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ENQUEUE = "`await task.enqueue(...)` adds a job, `task.enqueue_sync(...)` in plain code"
 _OPTIONS = (
@@ -99,6 +103,47 @@ OPTION_WORDS = {
     "acks_late": "a job is always acknowledged when it has ended",
     "serializer": "payloads are JSON, by the types of the parameters",
 }
+
+
+_TASKS_OWN = "a task's own: @app.task({}), for all its jobs"
+JOB_OPTION_WORDS = {
+    "countdown": "delay=60, in seconds",
+    "eta": "run_at=, a moment with a zone",
+    "task_id": "job_id='order-17'",
+    "max_retries": "max_attempts=4, which counts the first one too",
+    "retries": "max_attempts=4, which counts the first one too",
+    "queue": _TASKS_OWN.format("queue='mail'"),
+    "retry": _TASKS_OWN.format("retry=RetryPolicy(...)"),
+    "timeout": _TASKS_OWN.format("timeout=60"),
+    "time_limit": _TASKS_OWN.format("timeout=60"),
+    "expires": "the task looks itself: context.created_at",
+    "args": "parameters go to enqueue(...), as the function has them",
+    "kwargs": "parameters go to enqueue(...), as the function has them",
+}
+
+
+JOB_OPTIONS = frozenset(
+    {"delay", "run_at", "priority", "job_id", "deduplication", "max_attempts", *JOB_OPTION_WORDS}
+)
+"""What may be meant as an option where a function's parameters are expected."""
+
+
+def knows_job_options(function: F) -> F:
+    """Make a function with keywords for the options of jobs answer those that it does not have."""
+    known = [name for name in inspect.signature(function).parameters if name != "self"]
+
+    @wraps(function)
+    def answering(*args: Any, **options: Any) -> Any:
+        for name in options.keys() - known:
+            value = options[name]
+            if name in JOB_OPTION_WORDS:
+                raise InvalidOptionError(
+                    f"{name}={value!r}: no option of a job: {JOB_OPTION_WORDS[name]}"
+                )
+            raise InvalidOptionError(unknown("option of a job", name, known))
+        return function(*args, **options)
+
+    return cast("F", answering)
 
 
 def refuse_options(options: Mapping[str, Any], known: list[str]) -> NoReturn:

@@ -24,6 +24,7 @@ from toril.core.differences import difference, short
 from toril.core.errors import InvalidOptionError, InvalidPayloadError
 from toril.core.loggers import logger
 from toril.tasks.annotations import UncarriedError, judge_type, named
+from toril.tasks.foreign_words import JOB_OPTIONS
 from toril.tasks.parameters import Parameters
 from toril.tasks.round_trips import ChangedError, written
 
@@ -108,7 +109,8 @@ class Signature:
         names = self._names
         payload: Any
         if not keywords.keys() <= names.keys():
-            raise self._unknown(next(iter(keywords.keys() - names.keys())))
+            name = next(iter(keywords.keys() - names.keys()))
+            raise self._unknown(name, by_call=True)
         if self._whole is not None:
             payload = keywords.get(self._whole, self._default)
             if payload is _EMPTY:
@@ -274,10 +276,12 @@ class Signature:
                 f"task {self._task!r}: its parameters cannot be a payload: {error}"
             ) from error
 
-    def _unknown(self, name: str) -> InvalidPayloadError:
+    def _unknown(self, name: str, *, by_call: bool = False) -> InvalidPayloadError:
         close = nearest(name, self._wire_names)
         known = ", ".join(sorted(self._wire_names)) or "none"
         way_out = f"did you mean {close!r}?" if close else f"known are {known}"
+        if by_call and name in JOB_OPTIONS:
+            way_out += "; options of a job go before: task.with_options(delay=60).enqueue(...)"
         return InvalidPayloadError(self._task, name, f"unknown; {way_out}")
 
     def _place(self, path: str) -> str:

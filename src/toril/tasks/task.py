@@ -33,7 +33,7 @@ from toril.engine.options import (
 from toril.engine.producer import Producer
 from toril.engine.runners.references import reference
 from toril.engine.task_results import encoded_result
-from toril.tasks.foreign_words import TASK_WORDS
+from toril.tasks.foreign_words import TASK_WORDS, knows_job_options
 from toril.tasks.inject import Provisions
 from toril.tasks.options import TaskOptions
 from toril.tasks.parameters import read_parameters
@@ -177,6 +177,7 @@ class Task(Generic[P, R]):
         """The same for plain code."""
         return self._bound().run_sync(self.enqueue_many(payloads))
 
+    @knows_job_options
     def with_options(
         self,
         *,

@@ -136,7 +136,7 @@ class Interface:
             answer = self._description(scope)
         else:
             where = f"{scope.get('root_path', '')}{self._path}"
-            answer = Problem(404, "not_found", f"nothing here: see {where}/").response()
+            answer = Problem(404, "not_found", f"nothing here: see {where}/openapi.json").response()
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:

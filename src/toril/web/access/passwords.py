@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 from toril.web.access.port import Throttled
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class Passwords:
             try:
                 from argon2 import PasswordHasher
             except ImportError as error:
-                raise MissingExtraError(
-                    "passwords need argon2-cffi: pip install 'toril[web]'"
-                ) from error
+                from toril.core.extras import missing_extra
+
+                raise missing_extra("passwords need argon2-cffi", "web") from error
             self._hasher = PasswordHasher()
         return self._hasher
 
