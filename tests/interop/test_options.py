@@ -9,7 +9,16 @@ import pytest
 from tests.interop.watching import PATIENCE_S, until, until_completed, until_in
 from tests.support.node import Node
 
-from toril import App, Context, JobInfo, JobOptions, KeepPolicy, RetryPolicy, State
+from toril import (
+    App,
+    Context,
+    JobInfo,
+    JobOptions,
+    KeepPolicy,
+    RetryPolicy,
+    State,
+    UnknownTaskWarning,
+)
 
 pytestmark = pytest.mark.timeout(300)  # the first one installs
 
@@ -20,7 +29,9 @@ async def test_node_waits_between_attempts_as_toril_says(app: App, node: Node) -
 
     fixed = JobOptions(max_attempts=3, backoff="fixed", backoff_s=0.03)
     worker = await node.worker("paint", {"throws": "no brush"}, concurrency=5)
-    jobs = [await cars.enqueue(), await app.queue("paint").add("boats", {}, fixed)]
+    with pytest.warns(UnknownTaskWarning):  # Node's worker runs it
+        boats = await app.queue("paint").add("boats", {}, fixed)
+    jobs = [await cars.enqueue(), boats]
 
     infos = [await until_in(app, job.id, State.FAILED) for job in jobs]
 
