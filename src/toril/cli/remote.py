@@ -9,7 +9,7 @@ Read next: `remote_queue.py`, `remote_records.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,16 +18,18 @@ from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
 from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteKeys, RemoteSearch, RemoteUsers
 from toril.cli.remote_letters import RemoteLetters
 from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
-from toril.cli.remote_records import flow_tree, worker_of
+from toril.cli.remote_records import flow_tree, history_series, worker_of
 from toril.client import ApiError, AsyncClient
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.engine.events import EventRecord
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.flow_tree import FlowNode
+from toril.engine.history import HistorySeries
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.search.found import SearchPage, SearchPlan
+from toril.engine.wishes import Wish
 from toril.rest.answers import Page
 
 KEY = "TORIL_KEY"
@@ -111,6 +113,29 @@ class RemoteApp:
         """Return the workers that are alive."""
         page = await self._client.list_workers(limit=MOST)
         return [worker_of(one) for one in page.items]
+
+    async def tell_worker(self, worker_id: str, wish: Wish, *, concurrency: int | None) -> bool:
+        """Tell a worker what to do; return whether there is such a one."""
+        try:
+            await self._client.tell_worker(worker_id, wish, concurrency=concurrency)
+        except ApiError as error:
+            if error.code == "worker_not_found":
+                return False
+            raise
+        return True
+
+    async def history(
+        self, queue: str, *, task: str | None, since: float, step: float
+    ) -> HistorySeries:
+        """Return what a queue did."""
+        facts = await self._client.get_history(
+            queue, task=task, since_s=since, step_s=step, buckets=True
+        )
+        return history_series(facts)
+
+    async def prometheus(self, queues: Sequence[str] | None) -> str:
+        """Return figures as text for Prometheus, those of the server's application included."""
+        return await self._client.get_metrics(queue=list(queues or ()))
 
     async def search(
         self,

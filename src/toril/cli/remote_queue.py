@@ -124,6 +124,10 @@ class RemoteQueue:
         """Say which events are written."""
         await self._client.change_queue(self.name, events=told)
 
+    async def set_history(self, kept: bool) -> None:
+        """Say whether its history is written."""
+        await self._client.change_queue(self.name, history=kept)
+
     async def set_dead_letter(self, queue: str | None, *, keep: float | None = None) -> None:
         """Say where failures leave letters."""
         await self._client.change_queue(self.name, dead_letter=queue, dead_letter_keep_s=keep)
