@@ -360,26 +360,32 @@ class StoreAccess:
         found = [await self.queue(name, existing=True).info() for name in dict.fromkeys(names)]
         return [info for info in found if info is not None]
 
-    async def tell_worker(self, worker_id: str, wish: Wish) -> bool:
+    async def tell_worker(
+        self, worker_id: str, wish: Wish, *, concurrency: int | None = None
+    ) -> bool:
         """Tell a worker, wherever it runs, what to do. It hears it within 3 s, with its heartbeat.
 
         Parameters:
             worker_id: `Worker.id`, as `workers` lists it.
             wish: `pause` and `resume`, as `Worker.pause`; `quiet` and `stop`, which are final. What
-                supervises a worker that was stopped may start another.
+                supervises a worker that was stopped may start another. `resize`, as
+                `Worker.resize`.
+            concurrency: Of `resize`: how many jobs it is to run at once, 1 to 100,000.
 
         Returns:
             Whether there is such a worker. Jobs that are claimed by hand are no worker's: their
             program is told nothing.
 
         Raises:
-            InvalidOptionError: There is no such wish.
+            InvalidOptionError: There is no such wish, or its concurrency makes no sense.
         """
-        return await self._operator.tell_worker(worker_id, wish)
+        return await self._operator.tell_worker(worker_id, wish, concurrency)
 
-    def tell_worker_sync(self, worker_id: str, wish: Wish) -> bool:
+    def tell_worker_sync(
+        self, worker_id: str, wish: Wish, *, concurrency: int | None = None
+    ) -> bool:
         """`tell_worker` for plain code."""
-        return self._producer.run_sync(self.tell_worker(worker_id, wish))
+        return self._producer.run_sync(self.tell_worker(worker_id, wish, concurrency=concurrency))
 
     async def declare_dead(self, worker_id: str, *, max_stalled: int | None = None) -> int:
         """Say that a worker is known to be dead, and put its jobs back in line at once.

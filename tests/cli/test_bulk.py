@@ -144,7 +144,7 @@ def test_refuses_in_one_sentence(shop: Terminal, words: list[str], says: str) ->
 def test_an_unknown_operation_is_named(shop: Terminal) -> None:
     for verb in ("show", "run", "cancel", "undo"):
         done = shop.here("operations", verb, "nothing")
-        assert done.code == USAGE
+        assert done.code == STATE
         assert "there is no operation 'nothing'" in done.err
 
 

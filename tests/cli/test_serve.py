@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.cli.support import Running, Terminal
+from tests.cli.support import PATIENCE_S, Running, Terminal
 from tests.support.waiting import wait_until_sync
 
 from toril.cli.codes import DONE, ERROR, STATE, STORE, USAGE
@@ -161,6 +161,17 @@ def test_commands_say_the_same_from_afar(terminal: Terminal) -> None:
         ("flows", "show", "mail", good),
         ("metrics", "mail"),
         ("metrics",),
+        ("metrics", "mial"),
+        ("history", "mail"),
+        ("history", "mail", "--task", "send", "--since", "1h", "--json"),
+        ("history", "mail", "--step", "90s"),
+        ("history", "mial"),
+        ("tell", "nobody", "pause"),
+        ("tell", "nobody", "resize", "3"),
+        ("tell", "nobody", "resize", "0"),
+        ("operations", "show", "nothing"),
+        ("operations", "cancel", "nothing"),
+        ("operations", "undo", "nothing"),
         ("queue", "mial"),
     ):
         local = terminal.here(*words, "--url", terminal.url)
@@ -169,7 +180,8 @@ def test_commands_say_the_same_from_afar(terminal: Terminal) -> None:
         if words[0] == "events":  # what an error repeats of a payload is not known there
             out = out.replace("ValueError: nobody is called al", "ValueError: ***")
         assert (remote.code, told(remote.out)) == (local.code, told(out)), words
-        assert told(remote.err).replace(url, "") == told(local.err).replace(terminal.url, ""), words
+        err = told(remote.err).replace(url, "").replace(" step_s=", " step=")  # its name in a URL
+        assert err == told(local.err).replace(terminal.url, ""), words
 
 
 def told(text: str) -> str:
@@ -178,6 +190,46 @@ def told(text: str) -> str:
     text = re.sub(r"\d+(?:\.\d+)? ?(?:s|ms|m|min|h)\b( \d+ s)?", "…", text)
     text = re.sub(r"(_seconds\{.*\}) [\d.]+", r"\1 …", text)
     return re.sub(r" +", " ", text)
+
+
+def test_figures_as_json_are_the_same_from_afar(terminal: Terminal) -> None:
+    for name in ("send", "broken"):
+        terminal.add("mail", name, {"to": "jo"})
+    terminal.work_off()
+    server = terminal.start("serve", "shop:app", "--open", "--port", "0")
+
+    local = terminal.here("metrics", "mail", "--json", "--url", terminal.url).json["metrics"]
+    remote = terminal.here("metrics", "mail", "--json", "--server", url_of(server)).json["metrics"]
+
+    assert len(remote) > 10
+    assert remote == [metric for metric in local if metric["samples"]]
+
+
+def test_worker_is_told_from_afar(terminal: Terminal) -> None:
+    worker = terminal.worker("--concurrency", "2")
+    url = url_of(terminal.start("serve", "shop:app", "--open", "--port", "0"))
+    (found,) = terminal.here("workers", "--json", "--server", url).json["workers"]
+
+    done = terminal.here("tell", found["id"], "resize", "5", "--server", url)
+    assert (done.code, done.out) == (DONE, f"Worker {found['id']} is told to run 5 jobs at once.\n")
+    worker.says("was told to run 5 jobs at once")
+
+    def is_shown() -> bool:
+        return " 0/5 " in terminal.here("workers", "--server", url).out
+
+    wait_until_sync(is_shown, deadline_s=PATIENCE_S)
+    assert terminal.here("tell", found["id"], "stop", "--server", url).code == DONE
+    assert worker.ends() == DONE
+
+
+def test_history_is_turned_off_and_on_from_afar(terminal: Terminal) -> None:
+    terminal.add("mail", "send", {"to": "jo"})
+    url = url_of(terminal.start("serve", "shop:app", "--open", "--port", "0"))
+
+    for wish in ("off", "on"):
+        assert terminal.here("history", "mail", "--set", wish, "--server", url).code == DONE
+        found = terminal.here("history", "mail", "--json", "--url", terminal.url).json
+        assert found["written"] == (wish == "on")
 
 
 def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -> None:
@@ -192,7 +244,7 @@ def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -
     assert terminal.here("obliterate", "mail", "-y", "--server", url).code == DONE
     assert terminal.here("queue", "mail", "--server", url).code == STATE
     terminal.add("mail", "send", {"to": "al"})
-    for words in (("doctor",), ("history", "mail"), ("history", "mail", "--set", "off")):
+    for words in (("doctor",), ("doctor", "--repair")):
         done = terminal.here(*words, "--server", url)
         assert (done.code, f"{words[0]} needs the store itself" in done.err) == (USAGE, True), words
 

@@ -26,6 +26,10 @@ def test_a_worker_is_told_to_pause_to_resume_and_to_stop(terminal: Terminal) -> 
     }
     terminal.until_state("mail", job_id, "completed")
 
+    resized = terminal.here("tell", found["id"], "resize", "7", "--json").json
+    assert resized == {"worker": found["id"], "wish": "resize", "concurrency": 7}
+    wait_until_sync(lambda: " 0/7 " in terminal.here("workers").out, deadline_s=PATIENCE_S)
+
     terminal.here("tell", found["id"], "stop")
     assert worker.ends() == DONE
 
@@ -41,6 +45,10 @@ def test_a_worker_that_is_not_there_and_a_word_that_is_none_are_refused(
     odd = terminal.here("tell", "nobody", "dance")
     assert odd.code == USAGE
     assert "'dance'" in odd.err
+    for words in (("resize",), ("pause", "3"), ("resize", "0"), ("resize", "100001")):
+        refused = terminal.here("tell", "nobody", *words)
+        assert refused.code == USAGE
+        assert refused.err.count("\n") == 1
 
 
 def _state(terminal: Terminal) -> str:

@@ -193,7 +193,7 @@ async def test_jobs_of_a_silent_worker_are_taken_back_before_their_lease_ends(
     job_id = await add_one(backend)
     await worker.claim()
     clock.advance(59)
-    backend.workers.beat(worker.id, running=1, claiming="open", resident_bytes=1)
+    backend.workers.beat(worker.id, running=1, concurrency=1, claiming="open", resident_bytes=1)
     clock.advance(59)
     assert (await sweep(backend)).recovered == []
 

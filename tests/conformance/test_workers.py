@@ -28,6 +28,13 @@ def worker_record(worker_id: str = "w", started_ms: int = 1) -> WorkerRecord:
     )
 
 
+def beat(backend: Backend, worker_id: str) -> Heard:
+    """Send a heartbeat; return what the worker hears."""
+    return backend.workers.beat(
+        worker_id, running=0, concurrency=10, claiming="open", resident_bytes=1
+    )
+
+
 async def test_registered_worker_is_listed_as_it_said(backend: Backend) -> None:
     await backend.workers.register(worker_record())
 
@@ -49,13 +56,16 @@ async def test_beat_renews_what_is_known(
     clock.advance(5)
     assert [found.beat_age_ms for found in await backend.workers.list()] == [5_000]
 
-    known = backend.workers.beat("w", running=7, claiming=claiming, resident_bytes=9)
+    known = backend.workers.beat(
+        "w", running=7, concurrency=20, claiming=claiming, resident_bytes=9
+    )
 
-    assert known == (True, None)
+    assert known == (True, None, None)
     assert await backend.workers.list() == [
         msgspec.structs.replace(
             worker_record(),
             running=7,
+            concurrency=20,
             quiet=claiming == "quiet",
             paused=claiming == "paused",
             resident_bytes=9,
@@ -76,9 +86,9 @@ async def test_calendar_that_jumps_does_not_age_a_worker(
 
 
 async def test_beat_of_an_unknown_worker_registers_none(backend: Backend) -> None:
-    known = backend.workers.beat("w", running=7, claiming="quiet", resident_bytes=9)
+    known = backend.workers.beat("w", running=7, concurrency=1, claiming="quiet", resident_bytes=9)
 
-    assert known == (False, None)
+    assert known == (False, None, None)
     assert await backend.workers.list() == []
 
 
@@ -86,32 +96,33 @@ async def test_wish_is_heard_with_each_beat_until_there_is_another(backend: Back
     await backend.workers.register(worker_record("a"))
     await backend.workers.register(worker_record("b"))
 
-    def beat(worker_id: str) -> Heard:
-        return backend.workers.beat(worker_id, running=0, claiming="open", resident_bytes=1)
-
-    assert beat("a") == (True, None)
+    assert beat(backend, "a") == (True, None, None)
     assert await backend.workers.tell("a", "pause:ä 1")
-    assert [beat("a"), beat("a"), beat("b")] == [
-        (True, "pause:ä 1"), (True, "pause:ä 1"), (True, None),
+    assert [beat(backend, "a"), beat(backend, "a"), beat(backend, "b")] == [
+        (True, "pause:ä 1", None), (True, "pause:ä 1", None), (True, None, None),
     ]  # fmt: skip
     assert await backend.workers.tell("a", "resume:2")
-    assert beat("a") == (True, "resume:2")
+    assert beat(backend, "a") == (True, "resume:2", None)
+    assert await backend.workers.tell("a", "resize:7:3", about="size")
+    assert beat(backend, "a") == (True, "resume:2", "resize:7:3")
+    assert beat(backend, "b") == (True, None, None)
+    assert await backend.workers.tell("a", "pause:4")
+    assert beat(backend, "a") == (True, "pause:4", "resize:7:3")
 
 
 async def test_wish_for_a_worker_that_is_not_there_is_left_for_nobody(backend: Backend) -> None:
     assert not await backend.workers.tell("gone", "stop")
+    assert not await backend.workers.tell("gone", "resize:2:1", about="size")
     await backend.workers.register(worker_record("gone"))
-    heard = backend.workers.beat("gone", running=0, claiming="open", resident_bytes=1)
-    assert heard == (True, None)
+    heard = beat(backend, "gone")
+    assert heard == (True, None, None)
 
     assert await backend.workers.tell("gone", "stop")
+    assert await backend.workers.tell("gone", "resize:2:1", about="size")
     await backend.workers.deregister("gone")
     assert not await backend.workers.tell("gone", "pause")
     await backend.workers.register(worker_record("gone"))
-    assert backend.workers.beat("gone", running=0, claiming="open", resident_bytes=1) == (
-        True,
-        None,
-    )
+    assert beat(backend, "gone") == (True, None, None)
 
     await backend.workers.declare_dead("gone")
     assert not await backend.workers.tell("gone", "stop")
@@ -173,7 +184,7 @@ async def test_names_that_a_worker_can_run_are_listed(
     backend: Backend, tasks: dict[str, list[str]] | None
 ) -> None:
     await backend.workers.register(msgspec.structs.replace(worker_record(), tasks=tasks))
-    backend.workers.beat("w", running=0, claiming="open", resident_bytes=2**33)
+    backend.workers.beat("w", running=0, concurrency=1, claiming="open", resident_bytes=2**33)
 
     assert [found.tasks for found in await backend.workers.list()] == [tasks]
 

@@ -66,7 +66,9 @@ async def test_queues_that_are_not_there_need_nobody() -> None:
 
 
 async def test_sample_manifest_reads_a_number_that_is_there() -> None:
-    scaled: Any = yaml.safe_load(KEDA.read_text("utf-8"))
+    scaled: Any
+    secret: Any
+    scaled, secret = yaml.safe_load_all(KEDA.read_text("utf-8"))
     async with MemoryApp() as app:
         told = json.loads(json.dumps((await app.scaling()).plain()))
 
@@ -77,3 +79,7 @@ async def test_sample_manifest_reads_a_number_that_is_there() -> None:
     assert all(isinstance(value, str) for value in trigger["metadata"].values())
     assert isinstance(told[trigger["metadata"]["valueLocation"]], int)
     assert float(trigger["metadata"]["targetValue"]) > 0
+    assert "/api/v1/scaling?" in trigger["metadata"]["url"]
+    assert (trigger["metadata"]["authMode"], secret["kind"]) == ("bearer", "TriggerAuthentication")
+    assert trigger["authenticationRef"]["name"] == secret["metadata"]["name"]
+    assert [one["parameter"] for one in secret["spec"]["secretTargetRef"]] == ["token"]

@@ -35,6 +35,7 @@ get_me                 read     part
 get_overview           read     part
 get_attention          read     part
 get_metrics            read     part
+get_scaling            read     part
 list_queues            read     part
 search_queues          operate  store
 get_queue              read     queue
@@ -47,6 +48,7 @@ retry_jobs             operate  queue
 promote_jobs           operate  queue
 obliterate_queue       admin    queue
 free_deduplication_id  operate  queue
+get_history            read     queue
 list_jobs              read     queue
 add_job                submit   queue
 add_jobs_together      submit   queue
@@ -88,6 +90,7 @@ remove_letters         operate  queue
 list_workers           read     part
 get_worker             read     part
 declare_dead           operate  store
+tell_worker            operate  part
 search_jobs            read     named
 plan_search            read     named
 export_jobs            read     named  payloads

@@ -62,6 +62,8 @@ async def _server(client: AsyncClient) -> None:
     assert (await client.get_readiness()).status == "ok"
     assert (await client.get_me()).role == "admin"
     assert "bullmq_job_count" in await client.get_metrics()
+    scaling = await client.get_scaling()
+    assert (scaling.workers, scaling.suggested_workers) == (0, -(-scaling.jobs // 10))
 
 
 async def _jobs(client: AsyncClient, queue: str, waiting: str, failed: str) -> None:
@@ -127,6 +129,17 @@ async def _queue(client: AsyncClient, queue: str) -> None:
         queue, concurrency=None, rate_limit=None, hold_s=0.0, dead_letter=None, events="all"
     )
     assert (free.concurrency, free.rate_limit, free.held_s) == (None, None, 0.0)
+
+    assert not (await client.change_queue(queue, history=False)).history
+    assert not (await client.get_history(queue)).written
+    assert (await client.change_queue(queue, history=True)).history
+    span = await client.get_history(queue, since_s=3600.0, step_s=600.0, buckets=True)
+    assert (span.queue, span.task, span.written, span.step_s) == (queue, None, True, 600.0)
+    assert len(span.points) in (6, 7)
+    assert span.since == span.points[0].at
+    assert sum(one.failed for one in span.points) == span.total.failed
+    assert span.total.run.buckets is not None
+    assert sum(one.count for one in span.total.run.buckets) == span.total.run.count
 
     events = (await client.list_events(queue, limit=5)).items
     assert len(events) == 5
@@ -223,6 +236,10 @@ async def _workers(client: AsyncClient, app: App) -> None:
         found = (await client.list_workers()).items
         assert [(one.id, one.state) for one in found] == [(worker.id, "working")]
         assert (await client.get_worker(worker.id)).queues == ["post"]
+        assert (await client.tell_worker(worker.id, "resize", concurrency=3)).count == 1
+        await wait_until(lambda: worker.options.concurrency == 3)
+        assert (await client.tell_worker(worker.id, "pause")).count == 1
+        await wait_until(lambda: worker.paused)
         assert (await client.declare_dead(worker.id)).count >= 0
     finally:
         worker.stop()

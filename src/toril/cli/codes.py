@@ -16,7 +16,7 @@ MEANINGS = {
     ERROR: "failed; of doctor: it found an error; of the demo: a file failed that should not",
     USAGE: "an option, argument or setting makes no sense, or MODULE:APP is no app",
     STORE: "the store cannot be opened or used",
-    STATE: "no such queue, job or schedule, or it is not in a state that allows this",
+    STATE: "no such queue, job, schedule or operation, or it is not in a state that allows this",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 """The only list. `toril --help` ends with it."""
@@ -39,7 +39,9 @@ def code_of(error: BaseException) -> int | None:
     from toril.core import errors  # here: `toril --help` needs none of them
 
     match error:
-        case errors.JobNotFoundError() | errors.ScheduleNotFoundError() | errors.WrongStateError():
+        case errors.JobNotFoundError() | errors.WrongStateError():
+            return STATE
+        case errors.ScheduleNotFoundError() | errors.OperationNotFoundError():
             return STATE
         case errors.BackendError():
             return STORE

@@ -30,7 +30,7 @@ COMMANDS = {
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),
-    "tell": ("workers:tell", "Tell a worker to pause, resume, take no more jobs or stop."),
+    "tell": ("workers:tell", "Tell a worker to pause, resume, resize, take no more jobs or stop."),
     "jobs": ("jobs:jobs", "List, show, explain, add, retry, remove, promote and cancel jobs."),
     "search": ("search:search", "Find jobs by a line of text, in all queues."),
     "bulk": ("bulk:bulk", "Retry, remove, promote, cancel, move or export what a search finds."),

@@ -9,7 +9,7 @@ Read next: `remote_queue.py`, `remote_records.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,19 +17,19 @@ from typing import Any, NamedTuple
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
 from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteKeys, RemoteSearch, RemoteUsers
 from toril.cli.remote_letters import RemoteLetters
-from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record, only_there
-from toril.cli.remote_records import flow_tree, worker_of
+from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
+from toril.cli.remote_records import flow_tree, history_series, worker_of
 from toril.client import ApiError, AsyncClient
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.engine.events import EventRecord
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.flow_tree import FlowNode
+from toril.engine.history import HistorySeries
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.search.found import SearchPage, SearchPlan
-from toril.observability.prometheus import Metric
-from toril.observability.prometheus_text import read_exposition
+from toril.engine.wishes import Wish, wish_text
 from toril.rest.answers import Page
 
 KEY = "TORIL_KEY"
@@ -114,6 +114,30 @@ class RemoteApp:
         page = await self._client.list_workers(limit=MOST)
         return [worker_of(one) for one in page.items]
 
+    async def tell_worker(self, worker_id: str, wish: Wish, *, concurrency: int | None) -> bool:
+        """Tell a worker what to do; return whether there is such a one."""
+        wish_text(wish, concurrency)  # refused here in the words of an app
+        try:
+            await self._client.tell_worker(worker_id, wish, concurrency=concurrency)
+        except ApiError as error:
+            if error.code == "worker_not_found":
+                return False
+            raise
+        return True
+
+    async def history(
+        self, queue: str, *, task: str | None, since: float, step: float
+    ) -> HistorySeries:
+        """Return what a queue did."""
+        facts = await self._client.get_history(
+            queue, task=task, since_s=since, step_s=step, buckets=True
+        )
+        return history_series(facts)
+
+    async def prometheus(self, queues: Sequence[str] | None) -> str:
+        """Return figures as text for Prometheus, those of the server's application included."""
+        return await self._client.get_metrics(queue=list(queues or ()))
+
     async def search(
         self,
         query: str,
@@ -131,25 +155,23 @@ class RemoteApp:
         """Say what a search will cost."""
         return await RemoteSearch(self._client).plan(query)
 
-    async def our_metrics(self, queues: Collection[str]) -> list[Metric]:
-        """Return the figures of queues, or of all, as the server tells them to Prometheus."""
-        return read_exposition(await self._client.get_metrics(), queues)
-
-    async def history(self, *_: Any, **__: Any) -> Any:
-        """Refuse to read the history from afar."""
-        raise only_there("history")
-
     async def check(self) -> Any:
         """Refuse to look the store over from afar."""
-        raise only_there("doctor")
+        raise _only_there("doctor")
 
     async def repair(self, *_: Any, **__: Any) -> Any:
         """Refuse to mend the store from afar."""
-        raise only_there("doctor --repair")
+        raise _only_there("doctor --repair")
 
     async def migrate_to(self, *_: Any, **__: Any) -> Any:
         """Refuse to move jobs from afar."""
-        raise only_there("migrate")
+        raise _only_there("migrate")
+
+
+def _only_there(command: str) -> RefusedError:
+    return RefusedError(
+        f"--server: {command} needs the store itself: run it where the store is, with --url", USAGE
+    )
 
 
 class RemoteStore:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-from toril.cli.codes import USAGE, RefusedError
 from toril.cli.remote_records import attempts_page, job_of_facts, job_of_line
 from toril.client import ApiError, AsyncClient
 from toril.core.clock import epoch_ms
@@ -126,8 +125,8 @@ class RemoteQueue:
         await self._client.change_queue(self.name, events=told)
 
     async def set_history(self, kept: bool) -> None:
-        """Refuse to begin or end a history from afar."""
-        raise only_there("history")
+        """Say whether its history is written."""
+        await self._client.change_queue(self.name, history=kept)
 
     async def set_dead_letter(self, queue: str | None, *, keep: float | None = None) -> None:
         """Say where failures leave letters."""
@@ -258,13 +257,6 @@ class RemoteJob:
                 return False
             raise
         return True
-
-
-def only_there(command: str) -> RefusedError:
-    """Return the refusal of a command that a server does not answer."""
-    return RefusedError(
-        f"--server: {command} needs the store itself: run it where the store is, with --url", USAGE
-    )
 
 
 def event_record(event: Event) -> EventRecord:

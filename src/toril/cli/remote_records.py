@@ -8,10 +8,21 @@ from toril.client import AsyncClient
 from toril.core.codec import decode
 from toril.core.reading import RawText
 from toril.engine.flow_tree import FlowNode
+from toril.engine.history import Durations, HistoryPoint, HistorySeries
 from toril.engine.info import AttemptInfo, JobInfo, WorkerInfo
 from toril.engine.letter_info import LetterInfo
 from toril.engine.states import State
-from toril.rest.answers import FlowFacts, JobFacts, JobLine, LetterLine, Value, WorkerFacts
+from toril.rest.answers import (
+    DurationFacts,
+    FlowFacts,
+    HistoryFacts,
+    JobFacts,
+    JobLine,
+    LetterLine,
+    PointFacts,
+    Value,
+    WorkerFacts,
+)
 
 
 async def attempts_page(client: AsyncClient, queue: str, job_id: str) -> list[AttemptInfo]:
@@ -149,6 +160,38 @@ def flow_tree(facts: FlowFacts) -> FlowNode:
         nodes.setdefault((one.queue, one.id), node)
     assert root is not None  # noqa: S101 - the server sends the root first
     return root
+
+
+def history_series(facts: HistoryFacts) -> HistorySeries:
+    """Return a history that was asked for with its buckets."""
+    return HistorySeries(
+        queue=facts.queue,
+        task=facts.task,
+        step_s=facts.step_s,
+        tasks=facts.tasks,
+        points=[_history_point(one) for one in facts.points],
+        total=_history_point(facts.total),
+    )
+
+
+def _history_point(facts: PointFacts) -> HistoryPoint:
+    return HistoryPoint(
+        at=facts.at,
+        completed=facts.completed,
+        failed=facts.failed,
+        retried=facts.retried,
+        wait=_durations(facts.wait),
+        run=_durations(facts.run),
+        oldest_waiting_s=facts.oldest_waiting_s,
+    )
+
+
+def _durations(facts: DurationFacts) -> Durations:
+    return Durations(
+        count=facts.count,
+        sum_s=facts.sum_s,
+        buckets={one.up_to_s: one.count for one in facts.buckets or ()},
+    )
 
 
 def _value(value: Value | None) -> Any:

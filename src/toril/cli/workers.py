@@ -15,6 +15,7 @@ from toril.cli.output import (
     Column,
     Output,
     ago,
+    plural,
     short_bytes,
     short_duration,
 )
@@ -109,17 +110,27 @@ def workers(url: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("worker_id", metavar="WORKER")
 @click.argument("wish", type=click.Choice(WISHES))
+@click.argument("concurrency", metavar="[JOBS]", type=int, required=False)
 @store_options
-def tell(worker_id: str, wish: Wish, url: str | None, as_json: bool) -> None:
+def tell(
+    worker_id: str, wish: Wish, concurrency: int | None, url: str | None, as_json: bool
+) -> None:
     """Tell WORKER, by its id, to pause, resume, take no more jobs (quiet) or stop.
+
+    resize JOBS has it run so many jobs at once; what runs goes on.
 
     It hears it with its next heartbeat, within 3 seconds. `toril workers` lists the ids.
     """
-    found = ask(url, lambda app: app.tell_worker(worker_id, wish))
+    if (wish == "resize") != (concurrency is not None):
+        raise click.UsageError("Give the number of jobs with resize, and with it alone.")
+    found = ask(url, lambda app: app.tell_worker(worker_id, wish, concurrency=concurrency))
     if not found:
         raise RefusedError(
             f"no worker {worker_id!r} is alive: toril workers lists those that are", STATE
         )
-    Output(as_json=as_json).done(
-        {"worker": worker_id, "wish": wish}, f"Worker {worker_id} is told to {wish}."
-    )
+    facts: dict[str, object] = {"worker": worker_id, "wish": wish}
+    words: str = wish
+    if concurrency is not None:
+        facts["concurrency"] = concurrency
+        words = f"run {plural(concurrency, 'job')} at once"
+    Output(as_json=as_json).done(facts, f"Worker {worker_id} is told to {words}.")

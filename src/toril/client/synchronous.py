@@ -29,6 +29,7 @@ from toril.engine.explanation import Explanation
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.info import AttemptInfo, QueueInfo
 from toril.engine.letter_info import LetterInfo
+from toril.engine.scaling import Scaling
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.search.found import SearchPlan
 from toril.engine.states import State
@@ -44,6 +45,7 @@ from toril.rest.answers import (
     FlowLine,
     FoundJobs,
     Health,
+    HistoryFacts,
     JobFacts,
     JobLine,
     KeyLine,
@@ -208,9 +210,17 @@ class Client:
         found: Concerns = self._ask(Concerns, "GET", "attention")
         return found
 
-    def get_metrics(self) -> str:
-        """Return the figures of all queues as text for Prometheus."""
-        found: str = self._ask(str, "GET", "metrics")
+    def get_metrics(self, *, queue: Sequence[str] = ()) -> str:
+        """Return the figures of all queues that the caller may see, as text for Prometheus.
+
+        A key for some queues only is told nothing of workers that serve others as well, nor what
+        the application itself measures.
+
+        Parameters:
+            queue: Only of this queue; more than once: of several. Default: all that the caller
+                may see.
+        """
+        found: str = self._ask(str, "GET", "metrics", query={"queue": queue})
         return found
 
     def list_queues(
@@ -265,10 +275,11 @@ class Client:
         rate_window_s: float = 1.0,
         hold_s: float | UnsetType = UNSET,
         events: Literal["all", "outcomes", "none"] | UnsetType = UNSET,
+        history: bool | UnsetType = UNSET,
         dead_letter: str | UnsetType | None = UNSET,
         dead_letter_keep_s: float | None = None,
     ) -> QueueInfo:
-        """Set the limits of a queue: rate, concurrency, a hold, events, its dead-letter queue.
+        """Set the limits of a queue: rate, concurrency, a hold, events, history, dead-letter queue.
 
         Parameters:
             reason: Why, for the log of changes.
@@ -277,6 +288,7 @@ class Client:
             rate_window_s: With `rate_limit`: how long a window is.
             hold_s: Let nothing start for so long. 0 ends it.
             events: Which events it writes.
+            history: Whether what it does is written to its history. What is there stays.
             dead_letter: Where its failures leave letters. null: nowhere.
             dead_letter_keep_s: With `dead_letter`: letters that are older are removed.
         """
@@ -292,6 +304,7 @@ class Client:
                 "rate_window_s": rate_window_s,
                 "hold_s": hold_s,
                 "events": events,
+                "history": history,
                 "dead_letter": dead_letter,
                 "dead_letter_keep_s": dead_letter_keep_s,
             },
@@ -425,6 +438,64 @@ class Client:
     def free_deduplication_id(self, queue: str, deduplication_id: str) -> Done:
         """Let the next job have a de-duplication id that a job holds."""
         found: Done = self._ask(Done, "DELETE", "queues", queue, "deduplication", deduplication_id)
+        return found
+
+    def get_history(
+        self,
+        queue: str,
+        *,
+        task: str | None = None,
+        since: datetime | None = None,
+        since_s: float | None = None,
+        until: datetime | None = None,
+        step_s: float | None = None,
+        buckets: bool = False,
+    ) -> HistoryFacts:
+        """Show what a queue did: outcomes, waits and runs, as a series of points.
+
+        Minutes are kept for 7 days, hours for 90 days, days (UTC) for two years.
+
+        Parameters:
+            task: Only this task. Default: all of them.
+            since: From when on.
+            since_s: In place of `since`: from how long ago. Default: 6 hours before the end.
+            until: Default: now.
+            step_s: How long a point is: whole minutes. Default: one that gives at most some
+                200 points.
+            buckets: Give the buckets of each histogram, for other percentiles than those that
+                are given.
+        """
+        found: HistoryFacts = self._ask(
+            HistoryFacts,
+            "GET",
+            "queues",
+            queue,
+            "history",
+            query={
+                "task": task,
+                "since": since,
+                "since_s": since_s,
+                "until": until,
+                "step_s": step_s,
+                "buckets": buckets,
+            },
+        )
+        return found
+
+    def get_scaling(self, *, queue: Sequence[str] = (), concurrency: int = 10) -> Scaling:
+        """Say how much there is to do, as one object of numbers, for KEDA's `metrics-api` scaler.
+
+        Of queues that the caller may see. Of a worker that serves others as well, a key for some
+        queues only is told nothing.
+
+        Parameters:
+            queue: Only of this queue; more than once: of several. Default: all that the caller
+                may see.
+            concurrency: Jobs that one worker runs at once, if none is alive to tell.
+        """
+        found: Scaling = self._ask(
+            Scaling, "GET", "scaling", query={"queue": queue, "concurrency": concurrency}
+        )
         return found
 
     def list_jobs(
@@ -1079,6 +1150,34 @@ class Client:
         """
         found: Done = self._ask(
             Done, "POST", "workers", worker_id, "declare-dead", body={"reason": reason}
+        )
+        return found
+
+    def tell_worker(
+        self,
+        worker_id: str,
+        wish: Literal["pause", "resume", "quiet", "stop", "resize"],
+        *,
+        reason: str | None = None,
+        concurrency: int | None = None,
+    ) -> Done:
+        """Tell a worker what to do: it hears it within 3 s, with its next heartbeat.
+
+        Whoever asks has to be allowed to operate all queues that the worker serves.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            wish: `pause`: take no jobs until `resume`. `quiet`: take none any more. `stop`:
+                leave in order. `resize`: run another number of jobs at once.
+            concurrency: `resize`: how many jobs at once.
+        """
+        found: Done = self._ask(
+            Done,
+            "POST",
+            "workers",
+            worker_id,
+            "tell",
+            body={"reason": reason, "wish": wish, "concurrency": concurrency},
         )
         return found
 

@@ -10,6 +10,7 @@ TorilError
 ├── WorkerStartError            a function of the app's own failed before the first job
 ├── UnknownTaskError            no task is bound to this queue and name
 ├── ScheduleNotFoundError       no such schedule
+├── OperationNotFoundError      no such operation on many jobs
 ├── JobError                    about one job, which `job_id` and `queue` name
 │   ├── JobNotFoundError
 │   ├── WrongStateError         the job is not in a state that allows this
@@ -105,6 +106,10 @@ class UnknownTaskWarning(UserWarning):
 
 class ScheduleNotFoundError(TorilError, LookupError):
     """No such schedule: a wrong id or queue, or it was removed."""
+
+
+class OperationNotFoundError(TorilError, LookupError):
+    """No such operation on many jobs: a wrong id, or it was forgotten, which is after a week."""
 
 
 class JobError(TorilError):

@@ -141,6 +141,7 @@ class ClaimHolder:
             dispatch,
             backend.workers,
             worker_id=worker_id,
+            concurrency=options.concurrency,
             lease_s=options.lease_s,
             running=self.held if setup.renews else {},
             renewed=self._losses.renewed,

@@ -86,8 +86,10 @@ class Fetcher:
         self.outage = Outage(self._step)
         self.busy = 0
         """Slots in use, including those whose outcome has not reached the store."""
+        self._capacity = capacity
         self._free = capacity
-        """Slots that are neither in use nor reserved for what an exchange in flight claims."""
+        """Slots that are neither in use nor reserved for what an exchange in flight claims. Below
+        0 after `resize`: so many more jobs run than there are slots by now."""
         self.in_flight = InFlight()
         self._polls = True
         """There may be something to claim."""
@@ -124,6 +126,14 @@ class Fetcher:
             self._quiet = False
             self._outbox.let_go()
             self.poll()
+
+    def resize(self, capacity: int) -> None:
+        """Have so many slots from now on. What runs goes on, and what a claim in flight brings."""
+        self._free += capacity - self._capacity
+        self._capacity = capacity
+        if self._free < 0 and self.in_flight.blocking is not None:
+            self._idling.end_claim()
+        self.poll()
 
     def poll(self) -> None:
         """Ask the store now instead of waiting for it to wake us: it may be in trouble."""

@@ -170,6 +170,7 @@ async def series(
         since_ms = _moment_ms(since, "since")
     else:
         since_ms = now_ms - round(seconds(since, "since") * 1000)
+    require(since_ms >= 0, "since", since, "a moment after 1970")
     require(since_ms < until_ms, "since", since, f"a moment before until={until or 'now'}")
     step_ms = _step_ms(step, since_ms, until_ms, now_ms)
     level = _level(step_ms)

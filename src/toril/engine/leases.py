@@ -49,6 +49,7 @@ class LeaseKeeper:
         workers: Workers,
         *,
         worker_id: str,
+        concurrency: int,
         lease_s: float,
         running: Mapping[tuple[str, int | str], Attempt],
         renewed: Callable[[Renewal], None],
@@ -62,6 +63,7 @@ class LeaseKeeper:
         """Make a keeper.
 
         Parameters:
+            concurrency: Jobs at once, for the register; see `resized`.
             running: What is held, by token and number. Grows and shrinks meanwhile.
             renewed: Takes what a renewal found, on the worker's loop.
             kept: Takes how many leases were renewed, in this thread.
@@ -83,8 +85,10 @@ class LeaseKeeper:
         self._refused = refused
         self._woken = woken
         self._wished = wished
-        self._wish: str | None = None
-        """The newest wish that was passed on."""
+        self._heard: tuple[str | None, str | None] = None, None
+        """The newest wishes that were passed on."""
+        self._concurrency = concurrency
+        self._beat_now = False
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._hurry = threading.Event()
@@ -117,6 +121,12 @@ class LeaseKeeper:
         """Tell the register, with the next heartbeat, whether new jobs are taken."""
         self._claiming = claiming
 
+    def resized(self, concurrency: int) -> None:
+        """Tell the register at once how many jobs run at once by now."""
+        self._concurrency = concurrency
+        self._beat_now = True
+        self._hurry.set()
+
     def look(self) -> None:
         """Check whether the process stood still. From a signal handler, in the loop's thread."""
         self._watch.look()
@@ -139,7 +149,8 @@ class LeaseKeeper:
             try:
                 self._watch_loop()
                 self._renew()
-                if time.monotonic() >= next_beat_s - self._tick_s / 2:
+                if self._beat_now or time.monotonic() >= next_beat_s - self._tick_s / 2:
+                    self._beat_now = False
                     next_beat_s = max(next_beat_s, time.monotonic() - BEAT_S) + BEAT_S
                     self._beat()
             except BackendError as error:
@@ -196,17 +207,19 @@ class LeaseKeeper:
             self._renewed(renewal)
 
     def _beat(self) -> None:
-        known, wish = self._workers.beat(
+        known, *wishes = self._workers.beat(
             self._worker_id,
             running=len(self._running),
+            concurrency=self._concurrency,
             claiming=self._claiming,
             resident_bytes=own_resident_bytes(),
         )
         if not known:  # this process was stopped, or its machine asleep, and is back
             self._loop.call_soon_threadsafe(self._forgotten)
-        if wish is not None and wish != self._wish:
-            self._wish = wish
-            self._loop.call_soon_threadsafe(self._wished, wish)
+        before, self._heard = self._heard, (wishes[0], wishes[1])
+        for wish, last in zip(wishes, before, strict=True):
+            if wish is not None and wish != last:
+                self._loop.call_soon_threadsafe(self._wished, wish)
 
     def _watch_loop(self) -> None:
         """See how late the loop is, and who is to blame."""

@@ -38,7 +38,8 @@ class Registration:
     ) -> None:
         self._backend = backend
         self._worker_id = worker_id
-        self._options = options
+        self.options = options
+        """May be replaced: the next announcement tells the new ones."""
         self._handlers = handlers
         self._announcing: asyncio.Task[None] | None = None
 
@@ -85,15 +86,15 @@ class Registration:
             id=self._worker_id,
             host=socket.gethostname(),
             pid=os.getpid(),
-            queues=list(self._options.queues),
-            concurrency=self._options.concurrency,
+            queues=list(self.options.queues),
+            concurrency=self.options.concurrency,
             running=0,
             started_ms=self._backend.clock.now_ms(),
             beat_age_ms=0,
             quiet=False,
             resident_bytes=own_resident_bytes(),
             version=VERSION,
-            tasks=bounded({queue: self._handlers.names(queue) for queue in self._options.queues}),
+            tasks=bounded({queue: self._handlers.names(queue) for queue in self.options.queues}),
         )
 
 

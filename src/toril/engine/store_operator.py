@@ -12,7 +12,7 @@ from toril.engine.contract import Backend, Repair
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.sweeper import take_back
-from toril.engine.wishes import Wish, wish_text
+from toril.engine.wishes import Wish, about, wish_text
 
 if TYPE_CHECKING:
     from toril.engine.migration import QueueMove
@@ -34,11 +34,14 @@ class StoreOperator:
             doing.count = await take_back(backend.dispatch, max_stalled=max_stalled)
         return doing.count
 
-    async def tell_worker(self, worker_id: str, wish: Wish) -> bool:
+    async def tell_worker(self, worker_id: str, wish: Wish, concurrency: int | None) -> bool:
         """Tell a worker what to do; return whether there is such a one. Nobody is told if not."""
-        text = wish_text(wish)
-        async with self._operations.doing("tell_worker", worker_id=worker_id, wish=wish) as doing:
-            doing.changed = await self._open().workers.tell(worker_id, text)
+        text = wish_text(wish, concurrency)
+        given: dict[str, Any] = {"worker_id": worker_id, "wish": wish}
+        if concurrency is not None:
+            given["concurrency"] = concurrency
+        async with self._operations.doing("tell_worker", **given) as doing:
+            doing.changed = await self._open().workers.tell(worker_id, text, about=about(wish))
         return doing.changed
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int) -> list[Repair]:

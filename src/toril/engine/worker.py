@@ -12,6 +12,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -102,6 +103,7 @@ class Worker:
         self._executor: Executor | None = None
         self._fetcher: Fetcher | None = None
         self._keeper: LeaseKeeper | None = None
+        self._registration: Registration | None = None
         self._beside: asyncio.Task[None] | None = None
         self._threads: PlainRunner | None = None
         """What runs plain functions. None: threads of the worker's own. For tests."""
@@ -191,6 +193,27 @@ class Worker:
                 self._keeper.claims("open")
             if self._fetcher is not None:
                 self._fetcher.resume()
+
+    def resize(self, concurrency: int) -> None:
+        """Run so many jobs at once from now on, in place of `WorkerOptions.concurrency`.
+
+        If that is fewer than before, those that run go on, and new ones start once there are fewer;
+        a claim that is in flight at this moment may still bring some. The register knows the new
+        number at once. It may be called before `run`.
+
+        Parameters:
+            concurrency: 1 to 100,000.
+
+        Raises:
+            InvalidOptionError: It is not.
+        """
+        self.options = replace(self.options, concurrency=concurrency)
+        if self._registration is not None:
+            self._registration.options = self.options
+        if self._fetcher is not None:
+            self._fetcher.resize(concurrency)
+        if self._keeper is not None:
+            self._keeper.resized(concurrency)
 
     async def idle(self) -> None:
         """Wait until it holds no job and awaits none, as after `pause`."""
@@ -286,7 +309,9 @@ class Worker:
         dispatch, options = self._backend.dispatch, self.options
         lease_ms = round(options.lease_s * 1000)
         running = asyncio.current_task()
-        registration = Registration(self._backend, self.id, options, self._handlers)
+        registration = self._registration = Registration(
+            self._backend, self.id, options, self._handlers
+        )
         await registration.announce()
         outbox = Outbox()
         told = WorkerHooks(self._hooks, self.id)
@@ -338,7 +363,7 @@ class Worker:
             plan=FetchPlan(
                 options.queues, weights=options.weights, lease_ms=lease_ms, rate=options.rate
             ),
-            capacity=options.concurrency,
+            capacity=self.options.concurrency,
             start=intake.start,
             delivered=outcome_hooks.delivered,
             before=sender.flush,
@@ -348,6 +373,7 @@ class Worker:
             dispatch,
             self._backend.workers,
             worker_id=self.id,
+            concurrency=self.options.concurrency,
             lease_s=options.lease_s,
             running=executor.running,
             renewed=losses.renewed,

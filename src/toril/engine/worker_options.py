@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from toril.core.checks import require
+from toril.core.checks import is_whole, require
 from toril.core.ids import check_queue_name
 from toril.engine.options import RateLimit
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.unknown_tasks import PATIENCE_S, require_policy
+
+MAX_CONCURRENCY = 100_000
+
+
+def require_concurrency(concurrency: Any) -> None:
+    """Refuse what cannot be how many jobs a worker runs at once.
+
+    Raises:
+        InvalidOptionError: It is no integer from 1 to `MAX_CONCURRENCY`.
+    """
+    good = is_whole(concurrency) and 1 <= concurrency <= MAX_CONCURRENCY
+    require(good, "concurrency", concurrency, f"an integer from 1 to {MAX_CONCURRENCY:,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +74,7 @@ class WorkerOptions:
                 dict(self.weights),
                 f"an integer from 1 for each of {', '.join(self.queues)}",
             )
-        good = isinstance(self.concurrency, int) and 1 <= self.concurrency <= 100_000
-        require(good, "concurrency", self.concurrency, "an integer from 1 to 100,000")
+        require_concurrency(self.concurrency)
         require(self.lease_s >= 0.1, "lease_s", self.lease_s, "seconds, from 0.1")
         require(self.max_stalled >= 0, "max_stalled", self.max_stalled, "an integer from 0")
         require(self.sweep_s > 0, "sweep_s", self.sweep_s, "seconds, above 0")

@@ -284,6 +284,72 @@ class WorkerFacts(msgspec.Struct, kw_only=True, frozen=True):
     """For each queue the names of the jobs that it can run. None: not known."""
 
 
+class DurationBucket(msgspec.Struct, kw_only=True, frozen=True):
+    """A part of a histogram."""
+
+    up_to_s: float
+    """The longest duration of the bucket."""
+    count: int
+
+
+class DurationFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """How long something took, many times.
+
+    A percentile is the end of the bucket that it lies in: never below the true one, and at most
+    41 % above it.
+    """
+
+    count: int
+    sum_s: float
+    mean_s: float | None
+    """Exact. None: there are none."""
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    longest_s: float | None
+    """The end of the last bucket that holds any."""
+    buckets: list[DurationBucket] | None
+    """Ascending. None: not asked for."""
+
+
+class PointFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """What happened in one step of a history."""
+
+    at: datetime
+    """When the step begins."""
+    completed: int
+    failed: int
+    """Jobs that failed for good."""
+    retried: int
+    """Attempts that failed and are tried again."""
+    wait: DurationFacts
+    """From when a job could run to its start."""
+    run: DurationFacts
+    """From its start to the end of the attempt."""
+    oldest_waiting_s: float | None
+    """The greatest age that the next job in line was seen with. None: none waited, no worker was
+    there to look, or the history is of one task."""
+
+
+class HistoryFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """What a queue, or one of its tasks, did in a span of time."""
+
+    queue: str
+    task: str | None
+    written: bool
+    """Whether the queue's history is written at this time."""
+    since: datetime
+    """When the first point begins."""
+    step_s: float
+    tasks: list[str]
+    """The tasks that ended attempts in the span. `*`: names for which there was no room, or what
+    BullMQ's own workers did."""
+    points: list[PointFacts]
+    """One for each step, oldest first, also where nothing happened."""
+    total: PointFacts
+    """All of them together."""
+
+
 class ErrorGroup(msgspec.Struct, kw_only=True, frozen=True):
     """Failed jobs that failed alike."""
 

@@ -84,6 +84,37 @@ class PartQuery(Fields, kw_only=True, frozen=True):
     limit: Limit = 50
 
 
+class HistoryQuery(Query, kw_only=True, frozen=True):
+    """Which span of a queue's history."""
+
+    task: Text | None = None
+    """Only this task. Default: all of them."""
+    since: datetime | None = None
+    """From when on."""
+    since_s: Seconds | None = None
+    """In place of `since`: from how long ago. Default: 6 hours before the end."""
+    until: datetime | None = None
+    """Default: now."""
+    step_s: Seconds | None = None
+    """How long a point is: whole minutes. Default: one that gives at most some 200 points."""
+    buckets: bool = False
+    """Give the buckets of each histogram, for other percentiles than those that are given."""
+
+
+class MetricsQuery(Query, kw_only=True, frozen=True):
+    """Which figures."""
+
+    queue: list[str] = []
+    """Only of this queue; more than once: of several. Default: all that the caller may see."""
+
+
+class ScalingQuery(MetricsQuery, kw_only=True, frozen=True):
+    """How much to do, and for whom."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] = 10
+    """Jobs that one worker runs at once, if none is alive to tell."""
+
+
 class FlowQuery(Query, kw_only=True, frozen=True):
     """How much of a flow."""
 
@@ -239,6 +270,8 @@ class LimitsBody(Act, kw_only=True, frozen=True):
     """Let nothing start for so long. 0 ends it."""
     events: Literal["all", "outcomes", "none"] | UnsetType = UNSET
     """Which events it writes."""
+    history: bool | UnsetType = UNSET
+    """Whether what it does is written to its history. What is there stays."""
     dead_letter: Text | UnsetType | None = UNSET
     """Where its failures leave letters. null: nowhere."""
     dead_letter_keep_s: Seconds | None = None
@@ -435,6 +468,16 @@ class OperationsQuery(Fields, kw_only=True, frozen=True):
     """Which operations."""
 
     limit: Limit = 50
+
+
+class TellBody(Act, kw_only=True, frozen=True):
+    """What a worker is to do."""
+
+    wish: Literal["pause", "resume", "quiet", "stop", "resize"]
+    """`pause`: take no jobs until `resume`. `quiet`: take none any more. `stop`: leave in order.
+    `resize`: run another number of jobs at once."""
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """`resize`: how many jobs at once."""
 
 
 class LogBody(Act, kw_only=True, frozen=True):

@@ -38,6 +38,8 @@ log = logger("toril.web")
 
 PATH = "/api/v1"
 """Where the interface is, below where it is mounted."""
+METRICS = "/metrics"
+"""Also answered beside the interface: where Prometheus looks unless it is told otherwise."""
 NOBODY = Principal("nobody", "host", Role.VIEWER, (), False)
 """Who asks where nobody need say."""
 
@@ -51,7 +53,8 @@ def api(
 ) -> Starlette:
     """Return the REST interface of an app: an ASGI application, to be served or mounted.
 
-    It answers below `path`, and under `/openapi.json` with its description.
+    It answers below `path`, under `/openapi.json` with its description, and under `/metrics` what
+    it answers there below `path`, for Prometheus.
 
     Parameters:
         app: Whose jobs. It is not closed with the interface.
@@ -118,6 +121,8 @@ class Interface:
         within = path.removeprefix(root) if root and path.startswith(f"{root}/") else path
         if within == prefix or within.startswith(f"{prefix}/"):
             await self({**scope, "root_path": f"{root}{prefix}"}, receive, send)
+        elif within == METRICS:
+            await self(scope, receive, send)
         else:
             await self.describe(scope, receive, send)
 

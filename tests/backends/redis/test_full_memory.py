@@ -92,7 +92,9 @@ async def test_beats_are_heard(
     fill(own_server)
 
     def beat() -> bool:
-        return backend.workers.beat(worker.id, running=3, claiming="open", resident_bytes=1).known
+        return backend.workers.beat(
+            worker.id, running=3, concurrency=1, claiming="open", resident_bytes=1
+        ).known
 
     assert await asyncio.to_thread(beat)
     assert own_server.command("PTTL", key) > 1000

@@ -6,7 +6,7 @@
 | `<prefix>::toril:queues` | set | names of queues that Toril has used |
 | `<prefix>::toril:here` | string | a name of the store, for two minutes: is another one the same? |
 | `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
-| `<prefix>::toril:{workers}:wishes` | hash | worker id to what somebody wants it to do |
+| `<prefix>::toril:{workers}:wishes` | hash | worker id, or that and `:size`, to a wish |
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
 | `<prefix>::toril:{access}:digests` | hash | SHA-256 of a key to what it may do (JSON) |
 | `<prefix>::toril:{access}:keys` | hash | name of a key to its digest |

@@ -15,7 +15,7 @@ from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
-from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
+from toril.engine.contract.workers import About, Claiming, Heard, WorkerRecord, claiming_of
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
@@ -56,7 +56,9 @@ class RedisWorkers:
         self._presence = Presence(client, keys)
 
     async def register(self, worker: WorkerRecord) -> None:
-        report = _report(worker.running, claiming_of(worker), worker.resident_bytes)
+        report = _report(
+            worker.running, claiming_of(worker), worker.resident_bytes, worker.concurrency
+        )
         await self._client.many(
             [
                 ["SET", self._keys.beat(worker.id), report, *self._for_a_day()],
@@ -68,28 +70,35 @@ class RedisWorkers:
         self._presence.show(worker)
 
     def beat(
-        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+        self,
+        worker_id: str,
+        *,
+        running: int,
+        concurrency: int,
+        claiming: Claiming,
+        resident_bytes: int,
     ) -> Heard:
         key, for_a_day = self._keys.beat(worker_id), self._for_a_day()
-        report = _report(running, claiming, resident_bytes)
-        asked = ["HGET", self._keys.wishes, worker_id]
+        report = _report(running, claiming, resident_bytes, concurrency)
+        asked = ["HMGET", self._keys.wishes, worker_id, _size_of(worker_id)]
         try:
-            said, wish = self._client.sync(
+            said, wishes = self._client.sync(
                 lambda: self._client.many([["SET", key, report, "XX", *for_a_day], asked])
             )
-            return Heard(said is not None, wish)
+            return Heard(said is not None, *wishes)
         except StoreFullError:
             # What is said is not taken now, but that it was said: nobody takes us for dead.
             word = "PEXPIREAT" if for_a_day[0] == "PXAT" else "PEXPIRE"
             known = self._client.sync(lambda: self._client.call(word, key, for_a_day[1]))
             return Heard(bool(known))
 
-    async def tell(self, worker_id: str, wish: str) -> bool:
-        await self._client.call("HSET", self._keys.wishes, worker_id, wish)
+    async def tell(self, worker_id: str, wish: str, *, about: About = "claiming") -> bool:
+        field = _size_of(worker_id) if about == "size" else worker_id
+        await self._client.call("HSET", self._keys.wishes, field, wish)
         # Checked afterwards: if it has left meanwhile, its wish goes with it, or here.
         if await self._client.call("EXISTS", self._keys.beat(worker_id)):
             return True
-        await self._client.call("HDEL", self._keys.wishes, worker_id)
+        await self._client.call("HDEL", self._keys.wishes, field)
         return False
 
     async def deregister(self, worker_id: str) -> None:
@@ -102,7 +111,7 @@ class RedisWorkers:
             [
                 ["HDEL", self._keys.workers, worker_id],
                 ["DEL", self._keys.beat(worker_id)],
-                ["HDEL", self._keys.wishes, worker_id],
+                ["HDEL", self._keys.wishes, worker_id, _size_of(worker_id)],
             ]
         )
 
@@ -191,10 +200,11 @@ class RedisWorkers:
             if report is None:
                 found.append((worker, True))
                 continue
-            running, claiming, resident_bytes = [*report.split(" "), "", ""][:3]
+            running, claiming, resident_bytes, size = [*report.split(" "), "", "", ""][:4]
             now = msgspec.structs.replace(
                 worker,
                 running=whole(running),
+                concurrency=whole(size) or worker.concurrency,
                 quiet=claiming == "quiet",
                 paused=claiming == "paused",
                 resident_bytes=whole(resident_bytes),
@@ -226,5 +236,10 @@ def _queues_in(described: str) -> list[str]:
     return [] if worker is None else worker.queues
 
 
-def _report(running: int, claiming: Claiming, resident_bytes: int) -> str:
-    return f"{running} {claiming} {resident_bytes}"
+def _report(running: int, claiming: Claiming, resident_bytes: int, concurrency: int) -> str:
+    return f"{running} {claiming} {resident_bytes} {concurrency}"
+
+
+def _size_of(worker_id: str) -> str:
+    """Return the field of a wish about a worker's size."""
+    return f"{worker_id}:size"

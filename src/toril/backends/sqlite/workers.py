@@ -9,7 +9,7 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.reading import read_list
-from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
+from toril.engine.contract.workers import About, Claiming, Heard, WorkerRecord, claiming_of
 
 _CLAIMING: tuple[Claiming, ...] = ("open", "quiet", "paused")
 """What the column `quiet` says, by number."""
@@ -44,22 +44,37 @@ class SqliteWorkers:
         await self._writer.run(transition, durable=False)
 
     def beat(
-        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+        self,
+        worker_id: str,
+        *,
+        running: int,
+        concurrency: int,
+        claiming: Claiming,
+        resident_bytes: int,
     ) -> Heard:
         quiet = _CLAIMING.index(claiming)
 
         def transition(transaction: Transaction) -> Heard:
             rows = transaction.run(
-                "worker_beat", transaction.steady_ms, running, quiet, resident_bytes, worker_id
+                "worker_beat",
+                transaction.steady_ms,
+                running,
+                concurrency,
+                quiet,
+                resident_bytes,
+                worker_id,
             )
-            return Heard(True, rows[0][0]) if rows else Heard(False)
+            return Heard(True, *rows[0]) if rows else Heard(False)
 
         return self._writer.run_blocking(transition, durable=False)
 
-    async def tell(self, worker_id: str, wish: str) -> bool:
-        return await self._writer.run(
-            lambda transaction: transaction.changed("worker_tell", wish, worker_id) > 0
-        )
+    async def tell(self, worker_id: str, wish: str, *, about: About = "claiming") -> bool:
+        def transition(transaction: Transaction) -> bool:
+            if about == "size":
+                return transaction.changed("worker_resize", wish, worker_id) > 0
+            return transaction.changed("worker_tell", wish, worker_id) > 0
+
+        return await self._writer.run(transition)
 
     async def deregister(self, worker_id: str) -> None:
         await self._writer.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from toril.core.errors import InvalidOptionError
+from toril.core.errors import InvalidOptionError, OperationNotFoundError
 from toril.engine.bulk.driver import Driver, Progress
 from toril.engine.bulk.info import OperationInfo, OperationUndone, operation_info, wish_of
 from toril.engine.bulk.wish import Wish
@@ -31,7 +31,7 @@ class BulkOperation:
         """Return how far it is.
 
         Raises:
-            InvalidOptionError: There is no such operation, or it was forgotten: after a week.
+            OperationNotFoundError: There is no such operation, or it was forgotten: after a week.
         """
         record, wish = await self._record()
         steps = await self._store().operations.steps(self.id, wish.queues)
@@ -46,7 +46,7 @@ class BulkOperation:
             progress: Told how far it is, after each step that is made here.
 
         Raises:
-            InvalidOptionError: There is no such operation.
+            OperationNotFoundError: There is no such operation.
             BackendError: The store does not answer.
         """
         while True:
@@ -62,7 +62,7 @@ class BulkOperation:
         Whoever drives it hears of that within a second.
 
         Raises:
-            InvalidOptionError: There is no such operation.
+            OperationNotFoundError: There is no such operation.
         """
         await self._record()
         async with self._told.doing("bulk.cancel", operation=self.id) as doing:
@@ -78,8 +78,8 @@ class BulkOperation:
             progress: Told how many are back so far.
 
         Raises:
-            InvalidOptionError: There is no such operation, it still runs, it has removed nothing,
-                or its jobs were not kept.
+            OperationNotFoundError: There is no such operation.
+            InvalidOptionError: It still runs, it has removed nothing, or its jobs were not kept.
         """
         record, wish = await self._record()
         if wish.action != "remove" or wish.keep_ms == 0:
@@ -113,7 +113,7 @@ class BulkOperation:
     async def _record(self) -> tuple[OperationRecord, Wish]:
         record = await self._store().operations.get(self.id)
         if record is None:
-            raise InvalidOptionError(
+            raise OperationNotFoundError(
                 f"there is no operation {self.id!r}; it may have been forgotten, which is after a"
                 " week: see toril operations list"
             )

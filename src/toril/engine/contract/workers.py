@@ -14,6 +14,10 @@ Claiming = Literal["open", "paused", "quiet"]
 """Whether a worker claims jobs. `paused`: not for now. `quiet`: not any more."""
 
 
+About = Literal["claiming", "size"]
+"""What a wish is about: whether a worker claims jobs, or how many it runs at once."""
+
+
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One running worker."""
 
@@ -45,6 +49,8 @@ class Heard(NamedTuple):
     register again."""
     wish: str | None = None
     """The newest of those that were left for it. None: none was."""
+    size: str | None = None
+    """The newest of those about its size."""
 
 
 def claiming_of(worker: WorkerRecord) -> Claiming:
@@ -60,22 +66,29 @@ class Workers(Protocol):
         ...
 
     def beat(
-        self, worker_id: str, *, running: int, claiming: Claiming, resident_bytes: int
+        self,
+        worker_id: str,
+        *,
+        running: int,
+        concurrency: int,
+        claiming: Claiming,
+        resident_bytes: int,
     ) -> Heard:
         """Send a heartbeat. Blocks; made by the lease thread, as `Dispatch.renew` is.
 
         Parameters:
             worker_id: Whose.
             running: Jobs that it runs now.
+            concurrency: Jobs that it runs at once by now.
             claiming: Becomes `WorkerRecord.quiet` and `paused`.
             resident_bytes: Its memory.
         """
         ...
 
-    async def tell(self, worker_id: str, wish: str) -> bool:
+    async def tell(self, worker_id: str, wish: str, *, about: About = "claiming") -> bool:
         """Leave a wish for a worker, in place of the one before; return whether it is there.
 
-        It stays: each heartbeat of the worker hears it, until there is another one.
+        It stays: each heartbeat of the worker hears it, until there is another one about the same.
         """
         ...
 

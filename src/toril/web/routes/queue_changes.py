@@ -28,7 +28,7 @@ routes = Routes("queues")
 
 @routes.patch("/queues/{queue}")
 async def change_queue(call: Call, queue: str, body: LimitsBody) -> QueueInfo:
-    """Set the limits of a queue: rate, concurrency, a hold, events, its dead-letter queue."""
+    """Set the limits of a queue: rate, concurrency, a hold, events, history, dead-letter queue."""
     found, _ = await call.existing(queue)
     if body.dead_letter is not UNSET:
         if body.dead_letter is not None:
@@ -44,6 +44,8 @@ async def change_queue(call: Call, queue: str, body: LimitsBody) -> QueueInfo:
         await found.hold(body.hold_s)
     if body.events is not UNSET:
         await found.set_events(body.events)
+    if body.history is not UNSET:
+        await found.set_history(body.history)
     return (await call.existing(queue))[1]
 
 

@@ -7,7 +7,6 @@ from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 
-from toril.core.errors import InvalidOptionError
 from toril.engine.bulk.handle import BulkOperation
 from toril.engine.bulk.info import OperationInfo
 from toril.engine.search.found import SearchPlan
@@ -171,10 +170,7 @@ async def _there(
     call: Call, operation_id: str, permission: Permission
 ) -> tuple[BulkOperation, OperationInfo]:
     found = call.app.bulk.operation(operation_id)
-    try:
-        info = await found.info()
-    except InvalidOptionError as error:
-        raise Problem(404, "operation_not_found", str(error)) from None
+    info = await found.info()
     if not sees_operation(call, info):
         raise forbidden(call.principal, Permission.READ, None)
     for queue in info.queues:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from toril.engine.info import QueueInfo
 from toril.observability.prometheus import exposition, metrics
 from toril.rest.answers import Concerns, Overview, Totals, WorkerFacts
-from toril.rest.bodies import ListQuery
+from toril.rest.bodies import ListQuery, MetricsQuery
 from toril.version import VERSION
+from toril.web.access.port import Permission
 from toril.web.attention import concerns_of, read_attention
 from toril.web.call import Call
 from toril.web.declaring import Raw, Routes
@@ -43,16 +44,19 @@ async def get_attention(call: Call, query: ListQuery) -> Concerns:
 
 
 @routes.get("/metrics")
-async def get_metrics(call: Call) -> Raw:
+async def get_metrics(call: Call, query: MetricsQuery) -> Raw:
     """Return the figures of all queues that the caller may see, as text for Prometheus.
 
     A key for some queues only is told nothing of workers that serve others as well, nor what the
     application itself measures.
     """
+    for name in query.queue:
+        call.need(Permission.READ, name)
     if call.principal.queues is None:
-        text = await call.app.prometheus()
+        text = await call.app.prometheus(query.queue or None)
     else:
-        figures = await call.app.figures([info.name for info in await call.queues()])
+        names = query.queue or [info.name for info in await call.queues()]
+        figures = await call.app.figures(names)
         workers = [one for one in figures.workers if all(map(call.sees, one.queues))]
         found = metrics(replace(figures, workers=workers))
         text = await asyncio.to_thread(exposition, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toril.rest.answers import Done, Page, WorkerFacts
-from toril.rest.bodies import Act, PartQuery
+from toril.rest.bodies import Act, PartQuery, TellBody
 from toril.web.access.port import Permission
 from toril.web.call import Call
 from toril.web.declaring import Routes
@@ -40,6 +40,32 @@ async def declare_dead(call: Call, worker_id: str, body: Act) -> Done:
     for queue in known.queues:
         call.need(Permission.OPERATE, queue)
     return Done(count=await call.app.declare_dead(worker_id))
+
+
+@routes.post("/workers/{worker_id}/tell", names_queues=True)
+async def tell_worker(call: Call, worker_id: str, body: TellBody) -> Done:
+    """Tell a worker what to do: it hears it within 3 s, with its next heartbeat.
+
+    Whoever asks has to be allowed to operate all queues that the worker serves.
+    """
+    if body.wish == "resize" and body.concurrency is None:
+        raise Problem(
+            422, "missing_field", "concurrency: a resize needs how many jobs at once",
+            field="concurrency",
+        )  # fmt: skip
+    known = next((one for one in await call.app.workers() if one.id == worker_id), None)
+    if known is None or not any(map(call.sees, known.queues)):
+        raise _not_found(worker_id)
+    for queue in known.queues:
+        if not call.sees(queue):  # not by its name, which the caller does not know
+            raise Problem(
+                403, "forbidden", f"worker {worker_id!r} serves other queues too, which"
+                f" {call.principal.name} may not operate",
+            )  # fmt: skip
+        call.need(Permission.OPERATE, queue)
+    if not await call.app.tell_worker(worker_id, body.wish, concurrency=body.concurrency):
+        raise _not_found(worker_id)
+    return Done(count=1)
 
 
 def _not_found(worker_id: str) -> Problem:

@@ -7,7 +7,7 @@
 -- ARGV
 --   frozen_ms  int     epoch milliseconds in tests; empty: the server's time
 -- RETURNS
---   for each worker {description, 'running claiming resident_bytes', how much of a day its beat has
+--   for each worker {description, 'running claiming resident_bytes concurrency', how much of a day its beat has
 --   left in ms}; the last two are missing if it was declared dead
 -- EMITS
 --   nothing
