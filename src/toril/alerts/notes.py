@@ -23,6 +23,7 @@ WRITE_S = 1.0
 MOST = 500
 """Rows of a minute; what is beyond is not noted."""
 MINUTE_MS = 60_000
+OUTSIDE = "something outside a task"
 _LABEL = re.compile(r"(?P<task>.*) \(job .* of (?P<queue>.*)\)", re.DOTALL)
 
 log = logger("toril.alerts")
@@ -76,8 +77,9 @@ class Notes:
 
     async def _blocked(self, event: HookEvent) -> None:
         label = _LABEL.fullmatch(event.reason or "")
-        if label is not None:  # outside a task nobody knows which queue it is about
-            await self._note("blocked_loop", label["queue"], event.duration_s or 0.0, label["task"])
+        # Outside a task nobody knows which queue it is about.
+        queue, task = ("", OUTSIDE) if label is None else (label["queue"], label["task"])
+        await self._note("blocked_loop", queue, event.duration_s or 0.0, task)
 
     async def _note(self, rule: str, queue: str, value: float, text: str) -> None:
         now_ms = self._backend().clock.now_ms()
