@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from toril.alerts.message import TITLES, sample
-from toril.alerts.post import SEND_S
+from toril.alerts.message import SEND_S, TITLES, sample
 from toril.alerts.records import (
     AlertRecord,
     MuteRecord,
@@ -19,7 +18,6 @@ from toril.alerts.records import (
     read_rows,
     row,
 )
-from toril.alerts.setup import AlertSetup
 from toril.alerts.turn import is_muted
 from toril.core.checks import require, unknown
 from toril.core.clock import moment
@@ -29,6 +27,9 @@ from toril.core.redact import without_password, without_passwords
 from toril.engine.contract import Backend
 from toril.engine.contract.alerts import AlertRow
 from toril.engine.operations import Operations
+
+if TYPE_CHECKING:
+    from toril.alerts.setup import AlertSetup
 
 RULES = tuple(rule for rule in TITLES if rule not in ("many", "test"))
 

@@ -9,6 +9,9 @@ import msgspec
 
 from toril.core.clock import moment
 
+SEND_S = 30.0
+"""How long a channel may take for one message, in seconds."""
+
 AlertRule = Literal[
     "dead_letter", "error_rate", "error_surge", "queue_size", "queue_growth", "oldest_job",
     "no_worker", "worker_lost", "missed_schedule", "stuck_flow", "blocked_loop",

@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from toril.alerts.message import AlertChannel
+from toril.alerts.message import SEND_S, AlertChannel
 from toril.alerts.records import UnsentRecord, row
 from toril.core.clock import Clock
 from toril.core.durations import in_words
@@ -21,8 +21,6 @@ from toril.core.loggers import logger
 from toril.core.redact import without_passwords
 from toril.engine.contract.alerts import AlertRow, AlertStore
 
-SEND_S = 30.0
-"""How long a channel may take for one message, in seconds."""
 FIRST_PAUSE_S = 5.0
 LAST_PAUSE_S = 600.0
 GIVE_UP_MS = 86_400_000

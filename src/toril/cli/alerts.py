@@ -93,7 +93,9 @@ def list_alerts(url: str | None, as_json: bool) -> None:
 @click.option("--for", "for_s", type=duration, required=True, metavar="TIME", help="So long: 2h.")
 @click.option("--reason", metavar="TEXT", help="Shown by toril alerts list.")
 @store_options
-def mute(rule: str, queue: str, for_s: float, reason: str | None, url: str | None, as_json: bool) -> None:
+def mute(
+    rule: str, queue: str, for_s: float, reason: str | None, url: str | None, as_json: bool
+) -> None:
     """Tell nobody of RULE for QUEUE for a while. * stands for any characters; default: all.
 
     What is still raised when the time is over is told then.

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from toril.alerts.message import AlertMessage
 from toril.core.errors import InvalidOptionError, TorilError
-from toril.core.extras import missing_extra
 
 T = TypeVar("T")
 _KINDS = {"raised": "failure", "recovered": "success", "test": "info"}
@@ -104,4 +103,6 @@ def _import() -> Any:
     try:
         return importlib.import_module("apprise")
     except ImportError:
+        from toril.core.extras import missing_extra  # every program imports this module
+
         raise missing_extra("alerts by Apprise need apprise", "apprise") from None

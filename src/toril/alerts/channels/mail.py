@@ -9,7 +9,6 @@ from html import escape
 from toril.alerts.message import AlertMessage
 from toril.core.errors import InvalidOptionError
 from toril.services.mail.port import Mail, Mailer, check_address
-from toril.services.mail.smtp import SmtpMailer
 
 _COLOURS = {"raised": "#b42318", "recovered": "#067647", "test": "#475467"}
 _WORDS = {"raised": "Raised", "recovered": "Recovered", "test": "Test"}
@@ -83,7 +82,7 @@ class MailChannel:
         if sender is not None:
             check_address("sender", sender)
         self._sender = sender
-        self.mailer = SmtpMailer(mailer) if isinstance(mailer, str) else mailer
+        self.mailer = _by_smtp(mailer) if isinstance(mailer, str) else mailer
         self.name = name
 
     def __repr__(self) -> str:
@@ -113,6 +112,12 @@ class MailChannel:
                 },
             )
         )
+
+
+def _by_smtp(url: str) -> Mailer:
+    from toril.services.mail.smtp import SmtpMailer  # every program imports this module
+
+    return SmtpMailer(url)
 
 
 def text_of(message: AlertMessage) -> str:

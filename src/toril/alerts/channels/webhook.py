@@ -13,7 +13,6 @@ from toril.alerts.message import AlertMessage
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError
 from toril.core.redact import without_password
-from toril.services.http.aio import AioHttpClient
 from toril.services.http.egress import EgressPolicy
 from toril.services.http.port import HttpClient, HttpError, HttpLimits
 from toril.version import VERSION
@@ -76,6 +75,8 @@ class WebhookChannel:
         Raises:
             HttpError: It did not arrive; the message says why.
         """
+        from toril.services.http.aio import AioHttpClient  # every program imports this module
+
         # A client for each: messages are rare, and nothing is left open between them.
         client = self._client or AioHttpClient(self._allow)
         body = msgspec.json.encode(message.plain())

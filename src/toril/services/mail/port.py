@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parseaddr
 from typing import Protocol
 
 from toril.core.checks import require
@@ -98,6 +97,8 @@ def check_address(name: str, value: object) -> None:
     Raises:
         InvalidOptionError: It is none.
     """
+    from email.utils import parseaddr  # every program imports this module
+
     good = isinstance(value, str) and _is_line(value)
     good = good and _ADDRESS.fullmatch(parseaddr(str(value))[1]) is not None
     require(good, name, value, "an address such as jo@example.com or Jo <jo@example.com>")
