@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import json
 import logging
+import subprocess
+import sys
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -338,3 +340,31 @@ async def test_another_process_goes_on_with_what_was_not_sent(outside: Outside) 
     await outside.pass_time(30)
 
     assert outside.told == ["queue_size mail raised"]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
+def test_apprise_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
+    """It blocks a thread; at its end a process waits for those of the default pool."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, socket, sys\n"
+        "from datetime import datetime, UTC\n"
+        "from toril import AlertMessage, AppriseChannel\n"
+        "now = datetime.now(UTC)\n"
+        "silent = socket.create_server(('127.0.0.1', 0))\n"
+        "channel = AppriseChannel(f'json://127.0.0.1:{silent.getsockname()[1]}/?rto=600&cto=600')\n"
+        "message = AlertMessage(id='1', rule='x', queue='q', state='raised', value=1,\n"
+        "                       threshold=1, text='t', at=now, since=now, source='')\n"
+        "async def main():\n"
+        "    try:\n"
+        "        async with asyncio.timeout(3):\n"
+        "            await channel.send(message)\n"
+        "    except TimeoutError:\n"
+        "        print('given up', flush=True)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=40, check=False
+    )
+
+    assert (done.stdout, done.returncode) == ("given up\n", 0), done.stderr
