@@ -29,6 +29,8 @@ SLOW_MS = 60_000
 """Between two looks at schedules, flows and rules of dead letters."""
 SILENT_MS = 15_000
 """A worker whose last heartbeat is older serves nothing."""
+FOREIGN_MS = 45_000
+"""How long it counts who is no worker of ours: the server lists all of its connections for that."""
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 LETTERS = 20
@@ -74,6 +76,8 @@ class Look:
         self._slow_at_ms: int | None = None
         self._slow: list[Finding] = []
         self._letters: set[str] = set()
+        self._foreign: dict[str, tuple[int, bool]] = {}
+        """By queue: when the store was asked for workers of BullMQ, and whether there were any."""
 
     async def look(self, notes: Sequence[NoteRecord], sizes: SizesRecord, *, now_ms: int) -> Looked:
         """Return what is wrong now."""
@@ -121,11 +125,19 @@ class Look:
         found = [rules.size(info, limits), rules.oldest(info, limits)]
         waiting = info.waiting + info.prioritized
         if waiting and not info.paused and limits.no_worker_s is not None:
-            if info.name not in served and await self._backend.workers.foreign(info.name) == 0:
+            if info.name not in served and not await self._is_served_by_bullmq(info.name, now_ms):
                 found.append(rules.no_worker(info.name, limits, waiting))
         if info.history:
             found.append(await self._errors(info.name, limits, now_ms))
         return [one for one in found if one is not None]
+
+    async def _is_served_by_bullmq(self, queue: str, now_ms: int) -> bool:
+        """Whether a worker of BullMQ serves a queue, or nobody can say."""
+        asked_ms, is_served = self._foreign.get(queue, (0, False))
+        if not 0 <= now_ms - asked_ms < FOREIGN_MS:
+            is_served = await self._backend.workers.foreign(queue) != 0
+            self._foreign[queue] = (now_ms, is_served)
+        return is_served
 
     async def _errors(self, queue: str, limits: AlertThresholds, now_ms: int) -> Finding | None:
         if limits.failure_ratio is None and limits.surge_factor is None:
@@ -289,6 +301,9 @@ class Look:
                 letters.add(rule.queue)
         slow = await self._schedules(watched, now_ms)
         slow += await self._flows(watched)
+        self._foreign = {
+            name: asked for name, asked in self._foreign.items() if now_ms - asked[0] < FOREIGN_MS
+        }
         self._letters, self._slow, self._slow_at_ms = letters, slow, now_ms
 
     async def _schedules(
