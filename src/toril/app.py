@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, Literal, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import require, unknown
@@ -43,6 +43,9 @@ from toril.tasks.schedules import Scheduled, code_of, template_of
 from toril.tasks.task import Task
 from toril.worker_options import refuse_while_main_is_imported, worker_options
 
+if TYPE_CHECKING:
+    from toril.alerts.options import AlertOptions
+
 P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=Hook)
@@ -69,6 +72,7 @@ class App(TaskMaker, StoreAccess):
         unknown_task_patience: float | timedelta = PATIENCE_S,
         lifespan: Callable[[Any], AbstractAsyncContextManager[object]] | None = None,
         stop_timeout: float | timedelta = STOP_TIMEOUT_S,
+        alerts: AlertOptions | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -97,6 +101,7 @@ class App(TaskMaker, StoreAccess):
                 entered before the first job of a worker process, and of each child process, left
                 after the last. What it yields is provided by its type. See `on_start`.
             stop_timeout: How long it, or the functions of `on_stop`, may take to stop, in seconds.
+            alerts: What its workers watch for, and by which channels people are told.
 
         Raises:
             InvalidOptionError: An option makes no sense, or a prefix is given for a file.
@@ -131,6 +136,9 @@ class App(TaskMaker, StoreAccess):
             stop_timeout_s=seconds(stop_timeout, "stop_timeout"),
         )
 
+        if alerts is not None:
+            self._watch_for(alerts)
+
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
         return f"App({where!r})"
@@ -146,6 +154,20 @@ class App(TaskMaker, StoreAccess):
             answer_timeout_s=self.settings.answer_timeout_s,
             redis_credentials=self._redis_credentials,
             prefix=self._prefix,
+        )
+
+    def _watch_for(self, options: AlertOptions) -> None:
+        from toril.alerts.setup import AlertSetup  # few apps have alerts
+
+        self._alert_setup = AlertSetup(
+            options,
+            self._store.get,
+            self._hooks,
+            masker=lambda: self.masker,
+            letter_queues=self._letter_queues,
+            smtp_url=self.settings.smtp_url,
+            mail_from=self.settings.mail_from,
+            egress_allow=self.settings.egress_allow,
         )
 
     def existing(self) -> Self:
@@ -403,6 +425,7 @@ class App(TaskMaker, StoreAccess):
             life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
             operations=self._producer.operations,
             tracer=self._tracer,
+            companions=() if self._alert_setup is None else [self._alert_setup.watch().run],
         )
 
     def claims(

@@ -5,6 +5,18 @@ test of the reference read it, too. A name that is added here is public: it need
 place in `docs/reference`.
 """
 
+from toril.alerts.channels.apprise import AppriseChannel as AppriseChannel
+from toril.alerts.channels.mail import MailChannel as MailChannel
+from toril.alerts.channels.signing import check_webhook as check_webhook
+from toril.alerts.channels.webhook import WebhookChannel as WebhookChannel
+from toril.alerts.handle import AlertInfo as AlertInfo
+from toril.alerts.handle import Alerts as Alerts
+from toril.alerts.handle import MuteInfo as MuteInfo
+from toril.alerts.handle import UnsentInfo as UnsentInfo
+from toril.alerts.message import AlertChannel as AlertChannel
+from toril.alerts.message import AlertMessage as AlertMessage
+from toril.alerts.options import AlertOptions as AlertOptions
+from toril.alerts.options import AlertThresholds as AlertThresholds
 from toril.app import App as App
 from toril.core.errors import AttemptError as AttemptError
 from toril.core.errors import AttemptTimeoutError as AttemptTimeoutError

@@ -61,6 +61,15 @@ class Settings:
     admin_key: str | None = field(default=None, repr=False)
     """A key of an administrator for `toril.web`, of 32 characters or more, that is kept nowhere
     else. None: the first start of a server makes one. `TORIL_ADMIN_KEY`."""
+    smtp_url: str | None = field(default=None, repr=False)
+    """The mail server of alerts, such as `smtp://user:password@host:587`. None: mails are written
+    into the folder `mail`. `TORIL_SMTP_URL`, or `SMTP_URL`."""
+    mail_from: str | None = None
+    """The sender of mails. None: `toril@` and the mail server's name. `TORIL_MAIL_FROM`."""
+    egress_allow: tuple[str, ...] = ()
+    """Hosts and networks of yours that requests of webhooks may reach although they are not public,
+    such as `hooks.internal` or `10.1.0.0/16`; in the environment with commas between.
+    `TORIL_EGRESS_ALLOW`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -114,6 +123,10 @@ VARIABLES = {
     "TORIL_AUDIT_KEEP": "audit_keep",
     "TORIL_MASK": "mask",
     "TORIL_ADMIN_KEY": "admin_key",
+    "SMTP_URL": "smtp_url",
+    "TORIL_SMTP_URL": "smtp_url",
+    "TORIL_MAIL_FROM": "mail_from",
+    "TORIL_EGRESS_ALLOW": "egress_allow",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -171,6 +184,24 @@ def _fields(source: str, value: object) -> tuple[str, ...]:
     rules = tuple(name.strip() for name in names if name.strip())
     Masker(rules)
     return rules
+
+
+def _mail_address(source: str, value: object) -> str:
+    from toril.services.mail.port import check_address  # not needed by most programs
+
+    check_address(source, value)
+    return str(value)
+
+
+def _egress_allow(source: str, value: object) -> tuple[str, ...]:
+    from toril.services.http.egress import EgressPolicy  # likewise
+
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InvalidOptionError(f"{source}={value!r}: expected hosts and networks")
+    allowed = tuple(word.strip() for word in words if word.strip())
+    EgressPolicy(allowed)
+    return allowed
 
 
 def _whole(source: str, value: object, *, least: int = 1) -> int:
@@ -233,5 +264,9 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "audit_keep": _whole,
     "mask": _fields,
     "admin_key": _admin_key,
+    # Looked at by who sends mail: other programs have a variable of this name, too.
+    "smtp_url": _secret_text,
+    "mail_from": _mail_address,
+    "egress_allow": _egress_allow,
     "log_level": _word("debug", "info", "warning", "error"),
 }

@@ -39,6 +39,8 @@ from toril.tasks.registry import Registry
 from toril.tasks.schedules import Schedules
 
 if TYPE_CHECKING:
+    from toril.alerts.handle import Alerts
+    from toril.alerts.setup import AlertSetup
     from toril.engine.bulk.actions import Bulk
     from toril.engine.history import HistorySeries
     from toril.engine.migration import QueueMove
@@ -69,6 +71,7 @@ class StoreAccess:
         self._registry = Registry()
         self._hooks = Hooks()
         self._collectors: list[Collector] = []
+        self._alert_setup: AlertSetup | None = None
         self._enqueue_middleware: list[EnqueueMiddleware] = []
         self._store = LazyStore(open_store)
         self._producer = Producer(
@@ -158,6 +161,13 @@ class StoreAccess:
     def audit(self) -> AuditLog:
         """What people and their programs did, newest first."""
         return AuditLog(self._store.get)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What is wrong with the queues: list it, mute it, try the channels."""
+        from toril.alerts.handle import Alerts
+
+        return Alerts(self._store.get, self._producer.operations, self._alert_setup)
 
     def operating(
         self, verb: str, queue: str | None = None, job_id: str | None = None, **arguments: Any
@@ -309,10 +319,13 @@ class StoreAccess:
         from toril.observability.figures import read_figures
 
         found, workers = await asyncio.gather(self._some_queues(queues), self.workers())
-        named = {task.dead_letter for task in self._registry if task.dead_letter is not None}
         return await read_figures(
-            self.backend(), found, workers, dead_letters={DEAD_LETTER, *named}
+            self.backend(), found, workers, dead_letters=self._letter_queues()
         )
+
+    def _letter_queues(self) -> set[str]:
+        named = {task.dead_letter for task in self._registry if task.dead_letter is not None}
+        return {DEAD_LETTER, *named}
 
     async def prometheus(self, queues: Sequence[str] | None = None) -> str:
         """Return figures as text for Prometheus, such as for a web page of it.

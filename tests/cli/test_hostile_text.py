@@ -33,6 +33,15 @@ SCHEDULE = f"nightly{HOSTILE}"
 LETTERS = f"dead-letter{HOSTILE}"
 WORKER = f"w{HOSTILE}"
 
+ALERT = (
+    '{"rule":"queue_size","subject":"mail","queues":["mail"],"state":"raised","since_ms":1,'
+    '"seen_ms":2,"value":1.0,"threshold":1.0,"text":"long","told_ms":3}'
+)
+UNSENT = (
+    '{"channel":"mail","made_ms":1,"tries":2,"error":"refused","message":{"id":"1","rule":"x",'
+    '"queue":"mail","state":"raised","value":1.0,"threshold":1.0,"text":"long","source":"",'
+    '"at":"2026-12-01T08:00:00Z","since":"2026-12-01T08:00:00Z"}}'
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
 """What `top` itself does to the terminal."""
@@ -69,6 +78,10 @@ LOOKS: list[list[str]] = [
     ["flows", "list", "--stuck"],
     ["flows", "show", QUEUE, JOB],
     ["doctor"],
+    ["alerts", "list"],
+    ["alerts", "unmute", f"no{HOSTILE}"],
+    ["alerts", "mute", f"no{HOSTILE}", "--for", "2h"],
+    ["alerts", "test", f"no{HOSTILE}"],
     ["limit", QUEUE],
     ["dead", "list", "--letters", LETTERS],
     ["dead", "show", f"no{HOSTILE}", "--letters", LETTERS],
@@ -114,6 +127,9 @@ ACTS: list[list[str]] = [
     ["jobs", "add", QUEUE, f"send{HOSTILE}"],
     ["jobs", "remove", QUEUE, JOB],
     ["tell", WORKER, "pause"],
+    ["alerts", "mute", "*", BAD_QUEUE, "--for", "2h", "--reason", HOSTILE],
+    ["alerts", "list"],
+    ["alerts", "unmute", "*", BAD_QUEUE],
     ["keys", "remove", f"script{HOSTILE}", "--yes"],
     ["users", "remove", f"jo{HOSTILE}", "--yes"],
     ["pause", QUEUE],
@@ -157,6 +173,8 @@ def store(terminal: Terminal) -> Terminal:
         database.execute(
             "INSERT INTO access_users VALUES ('jo', 'a hash', 's', 'admin', '[\"mail\"]', 1, 0)"
         )
+        database.execute("INSERT INTO alerts VALUES (0, 'queue_size:mail', ?)", [ALERT])
+        database.execute("INSERT INTO alerts VALUES (1, '1', ?)", [UNSENT])
         database.execute("INSERT INTO logs VALUES (3, 1, 'a line')")
         database.execute("UPDATE jobs SET progress = '\"half\"', cancel_reason = 'mine'")
         database.execute(
@@ -164,8 +182,9 @@ def store(terminal: Terminal) -> Terminal:
             " lease_ends_ms = 1, processed_ms = timestamp_ms, token = 't' WHERE number = 3"
         )
         database.execute(
-            "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0,"
-            ' \'{"mail":["send"]}\', NULL)'
+            "INSERT INTO workers (id, host, pid, queues, concurrency, running, started_ms, beat_ms,"
+            " quiet, resident_bytes, version, tasks) VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0,"
+            " 9, 'v', '{\"mail\":[\"send\"]}')"
         )
         database.execute(
             "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="

@@ -7,7 +7,13 @@ import pytest
 from tests.support.contract import HandWorker, Q, add_one
 
 from toril.engine.contract import Backend
-from toril.engine.contract.workers import Claiming, Heard, WorkerRecord, claiming_of
+from toril.engine.contract.workers import (
+    LOST_KEPT,
+    Claiming,
+    Heard,
+    WorkerRecord,
+    claiming_of,
+)
 from toril.testing.clock import ManualClock
 
 
@@ -193,3 +199,37 @@ async def test_workers_of_ours_are_not_foreign(backend: Backend) -> None:
     await backend.workers.register(worker_record())
 
     assert await backend.workers.foreign("a") == 0
+
+
+async def test_worker_that_was_found_dead_is_remembered(
+    backend: Backend, clock: ManualClock
+) -> None:
+    """One that signs off is not."""
+    for worker_id in ("killed", "left"):
+        await backend.workers.register(worker_record(worker_id))
+    seen_ms = clock.now_ms()
+    await backend.workers.deregister("left")
+    assert await backend.workers.lost() == []
+
+    clock.advance(46)
+    await backend.dispatch.recover(max_stalled=1, heartbeat_s=9, limit=100)
+    await backend.dispatch.recover(max_stalled=1, heartbeat_s=9, limit=100)
+
+    (lost,) = await backend.workers.lost()
+    assert (lost.id, lost.host, lost.pid, lost.queues) == ("killed", "höst", 42, ["a", "b c"])
+    assert abs(lost.seen_ms - seen_ms) < 1000
+
+
+async def test_newest_lost_workers_are_remembered(backend: Backend, clock: ManualClock) -> None:
+    for number in range(LOST_KEPT + 5):
+        await backend.workers.register(worker_record(f"w{number}"))
+        await backend.workers.declare_dead(f"w{number}")
+        if number % 50 == 4:  # in a few steps, so that their order is known
+            await backend.dispatch.recover(max_stalled=1, heartbeat_s=9, limit=100)
+    await backend.dispatch.recover(max_stalled=1, heartbeat_s=9, limit=100)
+
+    found = [one.id for one in await backend.workers.lost()]
+
+    assert len(found) == LOST_KEPT
+    assert set(found) == {f"w{number}" for number in range(5, LOST_KEPT + 5)}
+    assert set(found[:50]) == {f"w{number}" for number in range(LOST_KEPT - 45, LOST_KEPT + 5)}

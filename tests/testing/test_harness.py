@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from toril import App, Context, JobFailedError, Node, RetryPolicy, Settings, Snooze, State
+from toril import (
+    AlertMessage,
+    AlertOptions,
+    AlertThresholds,
+    App,
+    Context,
+    JobFailedError,
+    Node,
+    RetryPolicy,
+    Settings,
+    Snooze,
+    State,
+)
 from toril.testing import ManualClock, MemoryApp, StillRunningError, in_memory
 
 pytestmark = pytest.mark.usefixtures("no_thread_left")
@@ -225,3 +237,28 @@ async def test_flows_run_to_their_end_with_the_clock_that_the_test_moves() -> No
         assert [event.task for event in ran.completed] == ["child", "parent"]
         assert (await flow.tree()).children[0].result == 1
         assert await flow.state() is State.WAIT
+
+
+async def test_tests_tell_nobody_of_alerts() -> None:
+    """A test of an app that declares alerts would have sent mails."""
+
+    class Ringing:
+        name = "ringing"
+
+        async def send(self, message: AlertMessage) -> None:
+            raise AssertionError("a test rings")
+
+    app = App(
+        "sqlite://:memory:",
+        alerts=AlertOptions(channels=[Ringing()], thresholds=AlertThresholds(size=1)),
+    )
+
+    @app.task(queue="mail")
+    async def send() -> None: ...
+
+    async with in_memory(app) as test_app:
+        await app.queue("other").add_many([("x", {})] * 3)
+        await send.enqueue()
+        await test_app.run_until_idle()
+
+        assert await app.alerts.list() == []

@@ -47,6 +47,7 @@ COMMANDS = {
     "events": ("events:events", "Print what happened, and what happens."),
     "history": ("history:history", "Show what a queue did over time, and how long jobs took."),
     "metrics": ("metrics:metrics", "Print the figures of queues for Prometheus."),
+    "alerts": ("alerts:alerts", "List and mute alerts, and try who is told."),
     "top": ("top:top", "Watch queues and workers, live."),
     "keys": ("keys:keys", "List, add and remove keys of servers."),
     "users": ("users:users", "List, add and remove users of servers; set passwords."),

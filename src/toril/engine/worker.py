@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from toril.core.checks import require
 from toril.core.errors import BackendError, InvalidOptionError
@@ -83,10 +83,13 @@ class Worker:
         life_cycle: LifeCycle | None = None,
         operations: Operations | None = None,
         tracer: Tracer | None = None,
+        companions: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         self.id = new_worker_id()
         self._version = version
         self._life_cycle = life_cycle
+        self._companions = companions
+        """What runs beside the jobs, until it is cancelled."""
         self._operations = operations or Operations(hooks or Hooks())
         self._has_run = False
         self.options = options
@@ -404,6 +407,7 @@ class Worker:
             asyncio.create_task(letter_keeper.run(), name="toril-letters"),
             asyncio.create_task(operation_keeper.run(), name="toril-operations"),
             asyncio.create_task(watching, name="toril-watchdog"),
+            *(asyncio.create_task(companion()) for companion in self._companions),
         ]
         try:
             try:

@@ -49,6 +49,7 @@ class Run:
         before = self._attempts
         self._worker = self._app.worker(concurrency=self._concurrency, profile="all")
         self._worker._threads = self._threads
+        self._worker._companions = ()  # a test tells nobody of alerts
         running = asyncio.ensure_future(self._worker.run(until_idle=True))
         try:
             await asyncio.shield(running)

@@ -200,7 +200,7 @@ class RedisDispatch:
             self._looked_s = time.monotonic()
             for worker in dead:
                 if worker.buried:
-                    await self._workers.deregister(worker.id)
+                    await self._workers.bury(worker)
         return recovery
 
     async def _recover_queue(

@@ -8,6 +8,9 @@
 | `<prefix>::toril:{workers}` | hash | worker id to its description (JSON) |
 | `<prefix>::toril:{workers}:wishes` | hash | worker id, or that and `:size`, to a wish |
 | `<prefix>::toril:{workers}:<id>` | string | how a worker is; it expires a day after it was said |
+| `<prefix>::toril:{workers}:lost` | list | workers that were found dead (JSON), newest first |
+| `<prefix>::toril:{alerts}:watch` | hash | who watches for alerts, and until when |
+| `<prefix>::toril:{alerts}:<kind>` | hash | what is kept for alerts (JSON), by key |
 | `<prefix>::toril:{access}:digests` | hash | SHA-256 of a key to what it may do (JSON) |
 | `<prefix>::toril:{access}:keys` | hash | name of a key to its digest |
 | `<prefix>::toril:{access}:users` | hash | name of a user to what it may do (JSON) |
@@ -68,8 +71,13 @@ class Keys:
         self.here = f"{prefix}::toril:here"
         self.workers = f"{prefix}::toril:{{workers}}"
         self.wishes = f"{self.workers}:wishes"
+        self.lost = f"{self.workers}:lost"
         self.audit = f"{prefix}::toril:{{audit}}"
         self.operations = f"{prefix}::toril:{{operations}}"
+
+    def alerts(self, part: str) -> str:
+        """Return a key of what is kept for alerts."""
+        return f"{self.prefix}::toril:{{alerts}}:{part}"
 
     def access(self, part: str) -> str:
         """Return a key of what is known of keys, users and sessions."""

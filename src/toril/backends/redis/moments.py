@@ -17,3 +17,7 @@ class Moments:
     def frozen(self) -> str:
         """Return the time for a script: empty, so that it asks the server, unless frozen."""
         return str(self._clock.now_ms()) if self._frozen else ""
+
+    def now_ms(self) -> int:
+        """Return about what time it is: by this host's clock, or the clock of a test."""
+        return self._clock.now_ms()

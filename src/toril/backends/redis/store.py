@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toril.backends.redis.access import RedisAccessRecords
+from toril.backends.redis.alerts import RedisAlertStore
 from toril.backends.redis.audit import RedisAudit
 from toril.backends.redis.bulk import RedisBulk
 from toril.backends.redis.client.address import Address
@@ -97,6 +98,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         flows=RedisFlows(client, keys, moments, known, workers),
         search=RedisSearch(scripts),
         operations=RedisOperationStore(client, keys, moments, known, metrics_points=metrics_points),
+        alerts=RedisAlertStore(client, keys, moments),
         history=RedisHistory(client, keys, moments, known, scripts, problems),
         schedules=RedisSchedules(client, keys, moments, known, counts),
         workers=workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -15,12 +16,21 @@ from toril.backends.redis.presence import Presence
 from toril.backends.redis.scripts import script
 from toril.core.errors import StoreDeniedError, StoreFullError
 from toril.core.reading import whole
-from toril.engine.contract.workers import About, Claiming, Heard, WorkerRecord, claiming_of
+from toril.engine.contract.workers import (
+    LOST_KEPT,
+    About,
+    Claiming,
+    Heard,
+    LostWorker,
+    WorkerRecord,
+    claiming_of,
+)
 
 DAY_MS = 86_400_000
 """For how long a beat is kept; what is left of it tells its age."""
 
 _DECODER = msgspec.json.Decoder(WorkerRecord)
+_LOST = msgspec.json.Decoder(LostWorker)
 
 
 BURY_S = 15.0
@@ -33,6 +43,10 @@ class Silent(NamedTuple):
 
     id: str
     queues: list[str]
+    worker: WorkerRecord | None
+    """None: what it said of itself cannot be read."""
+    age_ms: int | None
+    """How long it was silent. None: it was declared dead."""
     buried: bool
     """The server can claim no more jobs for it."""
 
@@ -115,6 +129,14 @@ class RedisWorkers:
             ]
         )
 
+    async def lost(self) -> list[LostWorker]:
+        found: dict[str, LostWorker] = {}
+        for text in await self._client.call("LRANGE", self._keys.lost, 0, LOST_KEPT - 1):
+            with suppress(ValueError, RecursionError):  # nonsense, which none of ours has written
+                one = _LOST.decode(text)
+                found.setdefault(one.id, one)
+        return list(found.values())
+
     async def list(self) -> list[WorkerRecord]:
         return sorted(
             (worker for worker, is_dead in await self._all() if not is_dead),
@@ -163,18 +185,44 @@ class RedisWorkers:
         if not silent:
             return HeartbeatCheck([], look_again_ms)
         described = await self._client.call("HMGET", self._keys.workers, *silent)
-        queues = {
-            worker_id: _queues_in(text)
+        found = {
+            worker_id: _read(text)
             for worker_id, text in zip(silent, described, strict=True)
             if text is not None
         }
         bury_ms = limit_ms + round(BURY_S * 1000)
         dead = [
-            Silent(worker_id, queues[worker_id], age_ms is None or age_ms > bury_ms)
+            Silent(
+                worker_id,
+                # One that cannot be read is buried like any other: what it held comes back when its
+                # leases end.
+                [] if (worker := found[worker_id]) is None else worker.queues,
+                worker,
+                age_ms,
+                age_ms is None or age_ms > bury_ms,
+            )
             for worker_id, age_ms in zip(ids, ages, strict=True)
-            if worker_id in queues
+            if worker_id in found
         ]
         return HeartbeatCheck(dead, look_again_ms)
+
+    async def bury(self, silent: Silent) -> None:
+        """Take a dead worker off the register, and note that it was lost."""
+        if (worker := silent.worker) is not None:
+            note = LostWorker(
+                id=worker.id,
+                host=worker.host,
+                pid=worker.pid,
+                queues=worker.queues,
+                seen_ms=self._moments.now_ms() - (silent.age_ms or 0),
+            )
+            await self._client.many(
+                [
+                    ["LPUSH", self._keys.lost, msgspec.json.encode(note).decode()],
+                    ["LTRIM", self._keys.lost, 0, LOST_KEPT - 1],
+                ]
+            )
+        await self.deregister(silent.id)
 
     async def _beat_ages(self, worker_ids: Sequence[str]) -> Sequence[int | None]:
         """Return how long ago each was heard of, in ms; None: it was declared dead."""
@@ -225,15 +273,6 @@ def _read(described: str) -> WorkerRecord | None:
         return _DECODER.decode(described)
     except (ValueError, RecursionError):
         return None
-
-
-def _queues_in(described: str) -> list[str]:
-    """Return a silent worker's queues; none, if it cannot be read.
-
-    It is buried like any other then, and what it held comes back when its leases end.
-    """
-    worker = _read(described)
-    return [] if worker is None else worker.queues
 
 
 def _report(running: int, claiming: Claiming, resident_bytes: int, concurrency: int) -> str:

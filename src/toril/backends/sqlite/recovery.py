@@ -17,6 +17,7 @@ from toril.backends.sqlite.outcomes import trim_oldest
 from toril.backends.sqlite.schedules import is_of_schedule
 from toril.backends.sqlite.transaction import Transaction
 from toril.engine.contract.dispatch import Recovery
+from toril.engine.contract.workers import LOST_KEPT
 from toril.engine.events import EventName
 from toril.engine.job import Attempt
 from toril.engine.stalled import NOT_BEGUN, STALLED_REASON, STOPPED
@@ -49,12 +50,21 @@ def recover_jobs(
     lapsed = [Lapsed(*row) for row in transaction.run("lapsed", steady_ms, silent_since_ms, limit)]
     recovery = _put_back(transaction, lapsed, max_stalled)
     if len(lapsed) < limit:
-        transaction.run("workers_bury", silent_since_ms, steady_ms)
+        _bury(transaction, silent_since_ms)
     oldest_ms = transaction.value("workers_oldest")
     if oldest_ms is None:
         return recovery
     look_again_ms = max(0, oldest_ms - silent_since_ms)
     return Recovery(recovery.recovered, recovery.quarantined, look_again_ms)
+
+
+def _bury(transaction: Transaction, silent_since_ms: int) -> None:
+    """Take dead workers that hold no job off the register, and note them."""
+    steady_ms, now_ms = transaction.steady_ms, transaction.now_ms
+    for *facts, beat_ms in transaction.run("workers_bury", silent_since_ms, steady_ms):
+        seen_ms = now_ms - max(0, steady_ms - beat_ms)
+        position = transaction.value("worker_lost_add", *facts, seen_ms)
+        transaction.run("worker_lost_trim", position - LOST_KEPT)
 
 
 def take_back_lapsed(

@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 
 from toril.backends.sqlite.access import SqliteAccessRecords
+from toril.backends.sqlite.alerts import SqliteAlertStore
 from toril.backends.sqlite.audit import SqliteAudit
 from toril.backends.sqlite.bulk import SqliteBulk
 from toril.backends.sqlite.change_check import ChangeCheck
@@ -94,5 +95,6 @@ def open_sqlite(
         search=SqliteSearch(reader, clock),
         operations=SqliteOperationStore(writer, reader, clock),
         history=SqliteHistory(writer, reader),
+        alerts=SqliteAlertStore(writer, reader, clock),
         capabilities=frozenset({"stopwatch"} if in_memory else {"stopwatch", "shared_processes"}),
     )

@@ -9,7 +9,14 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.reading import read_list
-from toril.engine.contract.workers import About, Claiming, Heard, WorkerRecord, claiming_of
+from toril.engine.contract.workers import (
+    About,
+    Claiming,
+    Heard,
+    LostWorker,
+    WorkerRecord,
+    claiming_of,
+)
 
 _CLAIMING: tuple[Claiming, ...] = ("open", "quiet", "paused")
 """What the column `quiet` says, by number."""
@@ -80,6 +87,17 @@ class SqliteWorkers:
         await self._writer.run(
             lambda transaction: transaction.run("worker_remove", worker_id), durable=False
         )
+
+    async def lost(self) -> list[LostWorker]:
+        def question(view: View) -> list[LostWorker]:
+            found: dict[str, LostWorker] = {}
+            for worker_id, host, pid, queues, seen_ms in view.run("worker_lost_list"):
+                names = [str(name) for name in read_list(queues)]
+                one = LostWorker(id=worker_id, host=host, pid=pid, queues=names, seen_ms=seen_ms)
+                found.setdefault(worker_id, one)
+            return list(found.values())
+
+        return await self._reader.ask(question)
 
     async def list(self) -> list[WorkerRecord]:
         def question(view: View) -> list[WorkerRecord]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from toril.core.clock import Clock
 from toril.engine.contract.access import AccessRecords, Grant, KeyRecord, SessionRecord, UserRecord
+from toril.engine.contract.alerts import AlertRow, AlertStore
 from toril.engine.contract.audit import Audit, AuditLine
 from toril.engine.contract.bulk import Bulk
 from toril.engine.contract.counts import Counts
@@ -40,6 +41,8 @@ from toril.engine.contract.workers import Workers
 
 __all__ = [
     "AccessRecords",
+    "AlertRow",
+    "AlertStore",
     "Audit",
     "AuditLine",
     "Backend",
@@ -106,6 +109,7 @@ class Backend:
     search: Search
     operations: OperationStore
     history: History
+    alerts: AlertStore
     capabilities: frozenset[str] = frozenset()
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),

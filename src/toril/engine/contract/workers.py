@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+LOST_KEPT = 100
+"""Workers that were found dead that a store remembers: the newest."""
 ANY_NAME = "*"
 """In a worker's list of names: it runs jobs of other names, too."""
 
@@ -39,6 +41,17 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     tasks: dict[str, list[str]] | None = None
     """For each queue the names of the jobs that it can run; `ANY_NAME` among them stands for more
     than these. None: not known, as of a worker of an earlier version."""
+
+
+class LostWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker that fell silent without having signed off, and was taken off the register."""
+
+    id: str
+    host: str
+    pid: int
+    queues: list[str]
+    seen_ms: int
+    """About when it was last heard of, epoch milliseconds."""
 
 
 class Heard(NamedTuple):
@@ -94,6 +107,14 @@ class Workers(Protocol):
 
     async def deregister(self, worker_id: str) -> None:
         """Take a worker off the register. It must hold no jobs."""
+        ...
+
+    async def lost(self) -> list[LostWorker]:
+        """Return the workers that were taken off the register as dead, newest first.
+
+        Each once, `LOST_KEPT` at most. One that was alive after all is on the register again, and
+        stays here.
+        """
         ...
 
     async def list(self) -> list[WorkerRecord]:

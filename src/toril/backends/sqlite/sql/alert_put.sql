@@ -1,0 +1,11 @@
+-- alert_put: write a row.
+--
+-- PARAMS
+--   kind  int   place in ALERT_ROW_KINDS
+--   key   text
+--   body  text
+-- RETURNS
+--   nothing
+-- COST
+--   one row
+INSERT OR REPLACE INTO alerts (kind, key, body) VALUES (:kind, :key, :body);

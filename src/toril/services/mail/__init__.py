@@ -1,0 +1,1 @@
+"""Sends mail: by SMTP, into a folder, or into memory."""
