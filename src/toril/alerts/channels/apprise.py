@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import threading
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, TypeVar
 
 from toril.alerts.message import AlertMessage
@@ -62,14 +63,19 @@ class AppriseChannel:
                 what = f"{scheme}://…" if there else "a text without ://"
                 raise InvalidOptionError(f"urls: number {at}, {what}: Apprise does not know it")
         source = f"[{message.source}] " if message.source else ""
-        taken = sender.notify(
-            title=f"{source}{message.title}",
-            body=message.text,
-            notify_type=_KINDS[message.state],
-            body_format="text",
-        )
-        if not taken:
+        title = f"{source}{message.title}"
+        # One by one: `sender.notify` uses a pool of threads, which the end of the process awaits.
+        taken = [_notify_one(service, title, message) for service in sender]
+        if not all(taken):
             raise AppriseError("Apprise could not send it; see what it has logged")
+
+
+def _notify_one(service: Any, title: str, message: AlertMessage) -> bool:
+    wanted = getattr(service.notify_format, "value", service.notify_format)
+    fit: Callable[[str], str] = escape if wanted == "html" else str
+    return bool(
+        service.notify(title=fit(title), body=fit(message.text), notify_type=_KINDS[message.state])
+    )
 
 
 async def _in_own_thread(work: Callable[[], T]) -> T:
