@@ -47,7 +47,7 @@ CALLS: dict[str, Callable[[Backend], Awaitable[object]]] = {
     "repair": lambda backend: backend.lifecycle.repair([TAKE_BACK], max_stalled=1),
     "renew": lambda backend: asyncio.to_thread(backend.dispatch.renew, "w", []),
     "beat": lambda backend: asyncio.to_thread(
-        backend.workers.beat, "w", running=1, claiming="open", resident_bytes=1
+        backend.workers.beat, "w", running=1, concurrency=1, claiming="open", resident_bytes=1
     ),
 }
 
