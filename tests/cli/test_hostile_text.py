@@ -183,8 +183,8 @@ def store(terminal: Terminal) -> Terminal:
         )
         database.execute(
             "INSERT INTO workers (id, host, pid, queues, concurrency, running, started_ms, beat_ms,"
-            " quiet, resident_bytes, version, tasks) VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0,"
-            " 0, 9, 'v', '{\"mail\":[\"send\"]}')"
+            " quiet, resident_bytes, version, tasks) VALUES ('w', 'host', 1, '[\"mail\"]', 1,"
+            " 1, 0, 0, 0, 9, 'v', '{\"mail\":[\"send\"]}')"
         )
         database.execute(
             "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="

@@ -49,6 +49,7 @@ async def use() -> None:
     await app.queue("mail").add("send", object())  # E
     await app.queue("mail").add_many([("send", {}, {"delay": 1})])  # E
     await app.tell_worker("w", "dance")  # E
+    await app.tell_worker("w", "resize", concurrency="20")  # E
     app.off("fialed", print)  # E
     await app.claims("mail").claim(wait="soon")  # E
     print(text, other)

@@ -201,6 +201,7 @@ async def use_queues_by_name() -> None:
     app.on("closed")(stopped)
     assert_type(app.off("closed", stopped), bool)
     assert_type(await app.tell_worker("w", "pause"), bool)
+    assert_type(await app.tell_worker("w", "resize", concurrency=20), bool)
 
 
 async def use_claims() -> None:

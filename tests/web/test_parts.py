@@ -15,6 +15,7 @@ from toril.web.fingerprints import fingerprint, grouped, normalized, top_frame
 from toril.web.limits import Submissions
 from toril.web.paging import after_number, number_cursor, part_after
 from toril.web.problems import Problem
+from toril.web.sources import pause_s
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 TRACE = """Traceback (most recent call last):
@@ -185,3 +186,8 @@ def test_concerns_are_those_that_need_a_person() -> None:
     assert concerns(failing, served=False, beat_age_s=8.0) == [
         "error no-worker", "warning failing", "warning silent-worker",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("took_s", "pause"), [(0.0, 2.0), (0.1, 2.0), (0.5, 10.0)])
+def test_figures_are_read_less_often_where_that_takes_long(took_s: float, pause: float) -> None:
+    assert pause_s(2.0, took_s) == pause

@@ -116,7 +116,7 @@ class RemoteApp:
 
     async def tell_worker(self, worker_id: str, wish: Wish, *, concurrency: int | None) -> bool:
         """Tell a worker what to do; return whether there is such a one."""
-        wish_text(wish, concurrency)  # refused here in the words of an app
+        wish_text(wish, concurrency)  # refuses what makes no sense in the command's own words
         try:
             await self._client.tell_worker(worker_id, wish, concurrency=concurrency)
         except ApiError as error:
@@ -129,9 +129,15 @@ class RemoteApp:
         self, queue: str, *, task: str | None, since: float, step: float
     ) -> HistorySeries:
         """Return what a queue did."""
-        facts = await self._client.get_history(
-            queue, task=task, since_s=since, step_s=step, buckets=True
-        )
+        try:
+            facts = await self._client.get_history(
+                queue, task=task, since_s=since, step_s=step, buckets=True
+            )
+        except ApiError as error:
+            if error.status != 422:
+                raise
+            # By the names of the command's options, which leave the unit to the value.
+            raise RefusedError(str(error).replace("_s=", "=", 1), USAGE) from None
         return history_series(facts)
 
     async def prometheus(self, queues: Sequence[str] | None) -> str:

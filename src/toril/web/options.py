@@ -29,7 +29,8 @@ class ServerOptions:
     heartbeat_s: float = 15.0
     """How long a stream is silent at most, in seconds."""
     tick_s: float = 2.0
-    """How often the figures of a stream are read while somebody listens, in seconds."""
+    """How often the figures of a stream are read while somebody listens, in seconds. Less often
+    where reading them takes more than a twentieth of it, as with thousands of queues."""
 
     def __post_init__(self) -> None:
         for name in ("max_body_bytes", "max_streams"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from toril.app import App
@@ -22,6 +23,9 @@ log = logger("toril.web")
 MOST_BEHIND = 1000
 """Messages that wait for one listener. One that is further behind is let go: it comes back, and
 reads what it missed from the store."""
+RESTS = 20
+"""How many times as long as they took to read, figures are left alone: a store of very many queues
+has other things to do."""
 AGAIN_S = 1.0
 """After how long a source that failed asks the store again."""
 
@@ -131,15 +135,21 @@ def queue_source(app: App, queue: str) -> Source:
     return Source(follow)
 
 
+def pause_s(tick_s: float, took_s: float) -> float:
+    """Return how long to wait until figures are read again, if it took so long to read them."""
+    return max(tick_s, took_s * RESTS)
+
+
 def figures_source(app: App, tick_s: float) -> Source:
     """Return a source of figures: words `figures`, each with all queues and workers."""
 
     async def follow(source: Source) -> None:
         while True:
+            began_s = monotonic()
             queues, workers = await asyncio.gather(app.queues(), app.workers())
             source.newest, source.begun = (queues, workers), True
             source.tell("figures", source.newest)
-            await asyncio.sleep(tick_s)
+            await asyncio.sleep(pause_s(tick_s, monotonic() - began_s))
 
     return Source(follow)
 

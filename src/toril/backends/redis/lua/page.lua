@@ -21,15 +21,36 @@
 -- EMITS
 --   nothing
 -- COST
---   O(log N + limit + states); in a list O(place) more
+--   O(log N + limit + states); in a list some 2,000 ids more, 0.2 ms, and O(place) if it has moved by
+--   more than 20,000 jobs since the page before
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, newest_first = tonumber(ARGV[3]), ARGV[4] == 'yes'
 local place, score, last = tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local SLACK = 1000  -- jobs that may have come in front of the last one meanwhile
+local NEAR, FAR = 1000, 20000  -- jobs by which a line may have moved meanwhile, as a rule; and often
 
+-- Some ids of a list, as they follow each other from the side where the page begins.
+local function slice(key, first, to)
+  if newest_first then return try('LRANGE', key, first, to) or {} end
+  local backwards, ids = try('LRANGE', key, -(to + 1), -(first + 1)) or {}, {}
+  for index = #backwards, 1, -1 do ids[#ids + 1] = backwards[index] end
+  return ids
+end
+
+local function find(key, first, to)
+  for index, id in ipairs(to < 0 and {} or slice(key, math.max(0, first), to)) do
+    if id == last then return math.max(0, first) + index - 1 end
+  end
+end
+
+-- The last job is looked for where it was, then where it may have moved to: jobs leave a line at its
+-- head, and come in at its end. Only then by LPOS, which walks there job by job: 8 ms for a million.
 local function start_in_list(key)
+  local index = find(key, place - NEAR, place + NEAR)
+  if not index and newest_first then index = find(key, place + NEAR, place + FAR) end
+  if not index and not newest_first then index = find(key, place - FAR, place - NEAR) end
+  if index then return index + 1 end
   local rank = newest_first and 1 or -1
-  local found = try('LPOS', key, last, 'RANK', rank, 'MAXLEN', place + SLACK)
+  local found = try('LPOS', key, last, 'RANK', rank, 'MAXLEN', place + NEAR)
   if not found then return math.max(0, place - 1) end
   return newest_first and found + 1 or redis.call('LLEN', key) - found
 end
@@ -39,9 +60,7 @@ local function look(state, room)
   local key, ids, scores, start = queue.base .. (state == 'wait' and queue.line or state), {}, {}, 0
   if state == 'wait' or state == 'active' then
     if last ~= '' then start = start_in_list(key) end
-    if newest_first then return start, try('LRANGE', key, start, start + room) or {}, scores end
-    local backwards = try('LRANGE', key, -(start + room + 1), -(start + 1)) or {}
-    for index = #backwards, 1, -1 do ids[#ids + 1] = backwards[index] end
+    return start, slice(key, start, start + room), scores
   else
     if last ~= '' then start = start_in_set(key, score, last, newest_first) end
     local found = try(newest_first and 'ZREVRANGE' or 'ZRANGE', key, start, start + room,
