@@ -5,11 +5,12 @@ There is no global state: two apps in a process share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, overload
 
+from toril.app_workers import WorkerMaker
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock
@@ -17,31 +18,22 @@ from toril.core.durations import seconds
 from toril.core.errors import InvalidOptionError
 from toril.core.foreign_words import answers
 from toril.core.redact import without_password
-from toril.engine.claim_holder import ClaimSetup
-from toril.engine.claims import Claims
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, check_middleware
 from toril.engine.hooks import Hook, HookName
 from toril.engine.middleware import Middleware
-from toril.engine.options import RateLimit, RetryPolicy
-from toril.engine.profiles import Profile
 from toril.engine.runners.interpreter import refuse_restart
-from toril.engine.runners.processes import ProcessOptions
 from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.tracing import Tracer
 from toril.engine.unknown_tasks import PATIENCE_S, require_policy
-from toril.engine.worker import Worker
-from toril.engine.worker_options import WorkerOptions
 from toril.settings import Settings
-from toril.store_access import StoreAccess
-from toril.tasks.any_task import task_of_any_name
 from toril.tasks.bundle import TaskBundle, refuse_inclusion
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.foreign_words import APP_WORDS
 from toril.tasks.life_cycle import STOP_TIMEOUT_S, AppLifeCycle
-from toril.tasks.schedules import Scheduled, code_of, template_of
+from toril.tasks.schedules import Scheduled, template_of
 from toril.tasks.task import Task
-from toril.worker_options import refuse_while_main_is_imported, worker_options
+from toril.worker_options import refuse_while_main_is_imported
 
 if TYPE_CHECKING:
     from toril.alerts.options import AlertOptions
@@ -55,7 +47,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @answers(APP_WORDS)
-class App(TaskMaker, StoreAccess):
+class App(TaskMaker, WorkerMaker):
     """Tasks, and the store where their jobs live."""
 
     def __init__(
@@ -342,151 +334,6 @@ class App(TaskMaker, StoreAccess):
         tracing = Tracing(cast("Any", provider))
         self._tracer = tracing
         self._producer.backend = TracedStore(self._store.get, tracing).get
-
-    def worker(
-        self,
-        *,
-        queues: Sequence[str] | Mapping[str, int] | None = None,
-        concurrency: int | None = None,
-        profile: Profile | str | None = None,
-        lease: float | timedelta | None = None,
-        max_stalled: int | None = None,
-        sweep: float | timedelta | None = None,
-        shutdown: float | timedelta | None = None,
-        stale_after: float | timedelta = 60.0,
-        rate: RateLimit | None = None,
-        processes: ProcessOptions | None = None,
-    ) -> Worker:
-        """Return a worker; `await worker.run()` works until it is stopped.
-
-        Parameters:
-            queues: Which, in the order in which they are asked; or a mapping to weights, which are
-                shares of the slots. Default: all queues that have tasks.
-            concurrency: Jobs at once. Default: the settings', else the profile's, else 10.
-            profile: Only the queues of this profile, with its figures.
-            lease: How long a claim holds without renewal. Default: the profile's, else 30 s.
-            max_stalled: How often a job may lose its worker, in one attempt that was begun, before
-                it is failed. Default: the settings', else 1.
-            sweep: Longest time between two looks for jobs of dead workers. Default: the profile's,
-                else 30 s.
-            shutdown: How long `stop()` lets jobs go on. Default: the settings', else 25 s.
-            stale_after: If the store does not answer for so long, the worker ends with its error.
-            rate: At most so many starts in a window, per queue, over all workers with a limit.
-            processes: How child processes are recycled.
-
-        Raises:
-            InvalidOptionError: An option makes no sense, there is no queue to work on, or a task of
-                them is for a process and this program can have none.
-            SealedFieldError: A task of them has sealed fields, and there is no key.
-        """
-        refuse_while_main_is_imported()
-        self._discover()
-        options = worker_options(
-            self._registry,
-            self.settings,
-            queues=queues,
-            concurrency=concurrency,
-            profile=profile,
-            lease=lease,
-            max_stalled=max_stalled,
-            sweep=sweep,
-            shutdown=shutdown,
-            stale_after=stale_after,
-            rate=rate,
-            processes=processes,
-            unknown_tasks=self._unknown_tasks,
-            unknown_task_patience_s=self._unknown_task_patience_s,
-        )
-        for task in self._registry:
-            if task.seals is not None and task.queue in options.queues:
-                task.seals.ring()  # a worker without a key would fail each of its jobs
-        if not self._life_cycle.is_empty and any(
-            task.run_in == "process" and task.queue in options.queues for task in self._registry
-        ):
-            self._registry.life_cycle_for_children()  # refuse now what cannot be found later
-        # Middleware may add fields on purpose, for itself.
-        reports = not self._enqueue_middleware
-        for task in self._registry:
-            task.signature.reports = reports
-        return Worker(
-            self.backend(),
-            self._registry,
-            options,
-            hooks=self._hooks,
-            middleware=self._middleware,
-            enqueue_middleware=self._enqueue_middleware,
-            declarations=[
-                scheduled.declaration(self.settings.timezone)
-                for scheduled in self._scheduled.values()
-            ],
-            code=frozenset(map(code_of, self._registry)),
-            timezone=self.settings.timezone,
-            version=self.version,
-            life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
-            operations=self._producer.operations,
-            tracer=self._tracer,
-            companions=() if self._alert_setup is None else [self._alert_setup.watch().run],
-        )
-
-    def claims(
-        self,
-        *queues: str,
-        concurrency: int = 100,
-        lease: float | timedelta = 30.0,
-        renews: bool = True,
-        retry: RetryPolicy | None = None,
-        max_stalled: int | None = None,
-        sweep: float | timedelta = 30.0,
-        patience: float | timedelta = 60.0,
-        rate: RateLimit | None = None,
-    ) -> Claims:
-        """Return claims of jobs for code that brings its own loop, in place of a worker.
-
-        ```python
-        async with app.claims("mail") as claims:
-            job = await claims.claim(wait=10)
-        ```
-
-        Parameters:
-            queues: Which, in the order in which they are asked.
-            concurrency: Jobs that may be held at once.
-            lease: How long a claim holds without renewal.
-            renews: A thread renews the leases of all jobs that are held. Otherwise `job.renew()`
-                does it, or a job goes to somebody else when its lease ends.
-            retry: For jobs whose task this app does not have. Default: as of a task that does not
-                say. What a job itself says goes before.
-            max_stalled: As of a worker.
-            sweep: As of a worker.
-            patience: How long a call waits for a store that does not answer to take an outcome.
-            rate: As of a worker.
-
-        Raises:
-            InvalidOptionError: An option makes no sense, or no queue is named.
-        """
-        options = WorkerOptions(
-            queues=list(dict.fromkeys(queues)),
-            concurrency=concurrency,
-            lease_s=seconds(lease, "lease"),
-            max_stalled=self.settings.max_stalled if max_stalled is None else max_stalled,
-            sweep_s=seconds(sweep, "sweep"),
-            stale_after_s=seconds(patience, "patience"),
-            rate=rate,
-        )
-        setup = ClaimSetup(
-            handlers=self._registry,
-            otherwise=task_of_any_name(queues[0], retry or RetryPolicy()),
-            options=options,
-            renews=renews,
-            run_sync=self._producer.run_sync,
-            hooks=self._hooks,
-            enqueue_middleware=self._enqueue_middleware,
-            timezone=self.settings.timezone,
-            tracer=self._tracer,
-        )
-        return Claims(self.backend, setup)
-
-    def _discover(self) -> None:
-        """Import what has tasks, in a framework that says where these are. Called often."""
 
     def _declare(
         self,

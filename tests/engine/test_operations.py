@@ -185,7 +185,7 @@ def test_handles_operate_by_no_other_way() -> None:
     }  # fmt: skip
     package = Path(str(toril.__file__)).parent
     found = set()
-    for name in ("engine/handle.py", "engine/queue.py", "store_access.py"):
+    for name in ("engine/handle.py", "engine/queue.py", "store_access.py", "store_looks.py"):
         tree = ast.parse((package / name).read_text("utf-8"))
         called = {
             node.func.attr
