@@ -165,7 +165,7 @@ def store(terminal: Terminal) -> Terminal:
         )
         database.execute(
             "INSERT INTO workers VALUES ('w', 'host', 1, '[\"mail\"]', 1, 1, 0, 0, 0, 9, 'v', 0,"
-            ' \'{"mail":["send"]}\', NULL)'
+            ' \'{"mail":["send"]}\', NULL, NULL)'
         )
         database.execute(
             "UPDATE jobs SET state = 'waiting-children', due_ms = 1 WHERE queue_id ="
