@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ from typing import Any
 import pytest
 from tests.support.contract import HandWorker, Q, add, bring, counts, job, outcome, record
 
-from toril.core.errors import BackendError, InvalidOptionError, QueryError
+from toril.core.errors import (
+    BackendError,
+    InvalidOptionError,
+    OperationNotFoundError,
+    QueryError,
+)
 from toril.engine.bulk.actions import Bulk
 from toril.engine.bulk.driver import Driver
 from toril.engine.bulk.keeper import OperationKeeper
@@ -181,10 +187,12 @@ async def test_it_keeps_its_rate(backend: Backend, bulk: Bulk, worker: HandWorke
     await failed(backend, worker, 40)
     operation = await bulk.retry("state:failed", max_per_s=100)
     seen: list[int] = []
+    began_s = time.monotonic()
 
     info = await operation.run(progress=lambda info: seen.append(info.done))
 
     assert info.done == 40
+    assert time.monotonic() - began_s >= 0.39
     assert all(later - sooner <= 25 for sooner, later in zip([0, *seen], seen, strict=False))
     assert len(seen) >= 2
 
@@ -364,9 +372,6 @@ async def test_what_makes_no_sense_is_refused(backend: Backend, bulk: Bulk) -> N
         lambda: bulk.move(f"queue:{Q}", to=Q),
         lambda: bulk.move("a", to="a:b"),
         lambda: bulk.remove("a", keep=-1),
-        lambda: bulk.operation("nothing").info(),
-        lambda: bulk.operation("nothing").cancel(),
-        lambda: bulk.operation("nothing").run(),
         lambda: bulk.list(limit=0),
     ]
     for call in wrong:
@@ -374,6 +379,10 @@ async def test_what_makes_no_sense_is_refused(backend: Backend, bulk: Bulk) -> N
             await call()
     with pytest.raises(QueryError):
         await bulk.retry("stat:failed")
+    unknown = bulk.operation("nothing")
+    for call in (unknown.info, unknown.cancel, unknown.run):
+        with pytest.raises(OperationNotFoundError):
+            await call()
     assert await bulk.list() == []
 
 

@@ -367,6 +367,16 @@ async def test_page_that_makes_no_sense_is_refused(
         await app.audit.page(**filters)
 
 
+async def test_page_may_be_one_entry_or_a_thousand(app: App) -> None:
+    for number in range(3):
+        await app.backend().audit.append(json.dumps({"verb": f"v{number}"}), keep=10)
+
+    one, all_of_them = await app.audit.page(limit=1), await app.audit.page(limit=1_000)
+
+    assert [entry.verb for entry in one.entries] == ["v2"]
+    assert [entry.verb for entry in all_of_them.entries] == ["v2", "v1", "v0"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"actor":1,"count":"x","arguments":[]}', "{"])
 async def test_foreign_entry_is_shown_as_far_as_it_can_be(app: App, text: str) -> None:
     await app.backend().audit.append(text, keep=10)

@@ -142,6 +142,9 @@ async def test_store_and_listing_hold_no_key(app: App, access: AccessControl) ->
         ({"role": "viewer", "queues": []}, "queues="),
         ({"role": "viewer", "queues": "mail"}, "a list of names"),
         ({"role": "viewer", "queues": ["a:b"]}, "names of queues"),
+        ({"role": "viewer", "queues": [""]}, "names of queues"),
+        ({"role": "viewer", "queues": [5]}, "names of queues"),
+        ({"role": "viewer", "queues": ["x" * 513]}, "names of queues"),
         ({"role": "viewer", "queues": ["*a" * 6]}, "names of queues"),
         ({"role": "viewer", "expires": 0}, "expires=0"),
     ],
@@ -257,6 +260,24 @@ async def test_addresses_of_one_network_are_one_place(access: AccessControl) -> 
 
     with pytest.raises(Throttled):
         await access.identify(call(key=new_key(), place="2001:db8::ffff:ffff:ffff:ffff"))
+
+
+async def test_keys_that_were_right_long_ago_are_forgotten(
+    access: AccessControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows many keys, which may have been removed by now, fills no memory."""
+    monkeypatch.setattr("toril.web.access.keyring.WELL_KNOWN", 2)
+    first, *others = [await access.keys.add(name, role="viewer") for name in ("a", "b", "c")]
+    for key in (first, *others):
+        await access.identify(call(key=key))
+    for number in range(10):
+        with pytest.raises(Unauthenticated):
+            await access.identify(call(key=f"wrong-{number}"))
+
+    for key in others:
+        assert await access.identify(call(key=key))
+    with pytest.raises(Throttled):
+        await access.identify(call(key=first))
 
 
 async def test_right_keys_are_never_throttled(access: AccessControl) -> None:

@@ -37,12 +37,14 @@ def test_role_may_what_the_table_says(role: Role, permission: Permission, payloa
     assert not limited.may(permission, "billing")
     only_reading = permission in (Permission.READ, Permission.PAYLOADS)
     assert limited.may(permission) == (expected and only_reading)
+    assert everywhere.may_somewhere(permission) == limited.may_somewhere(permission) == expected
 
 
 def test_who_is_limited_to_no_queue_may_nothing_to_any() -> None:
     nobody = who(Role.ADMIN, (), payloads=True)
 
     assert not any(nobody.may(permission, "mail") for permission in Permission)
+    assert not nobody.may_somewhere(Permission.READ)
 
 
 @pytest.mark.parametrize(

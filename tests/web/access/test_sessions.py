@@ -426,6 +426,19 @@ async def test_more_guesses_than_the_machine_can_check_are_told_to_come_back(
     assert await access.sessions.sign_in(own(), "jo", PASSWORD)
 
 
+async def test_sign_in_that_could_not_be_checked_is_not_counted(
+    access: AccessControl, jo: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr("toril.web.access.passwords.AT_ONCE", 0)
+        busy.setattr("toril.web.access.passwords.WAITING", 0)
+        for _ in range(30):
+            with pytest.raises(Throttled):
+                await access.sessions.sign_in(own(), "jo", PASSWORD)
+
+    assert await access.sessions.sign_in(own(), "jo", PASSWORD)
+
+
 async def test_wrong_cookies_are_throttled(access: AccessControl, jo: SignedIn) -> None:
     for number in range(10):
         assert not await known(access, f"__Host-toril={number:043}")
