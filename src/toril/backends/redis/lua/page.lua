@@ -22,7 +22,7 @@
 --   nothing
 -- COST
 --   O(log N + limit + states); in a list some 2,000 ids more, 0.2 ms, and O(place) if it has moved by
---   more than 20,000 jobs since the page before
+--   more than 20,000 jobs since the page before, or if its last job is gone
 local queue = open_queue(KEYS[1], ARGV[1])
 local limit, newest_first = tonumber(ARGV[3]), ARGV[4] == 'yes'
 local place, score, last = tonumber(ARGV[5]), ARGV[6], ARGV[7]
