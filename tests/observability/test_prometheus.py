@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
@@ -21,6 +22,7 @@ from toril import (
     MissingExtraError,
     RetryPolicy,
 )
+from toril.core.extras import how_to_install
 from toril.observability.prometheus import exposition, metrics
 from toril.testing import MemoryApp
 
@@ -231,5 +233,5 @@ def test_nothing_is_told_of_a_name_without_figures() -> None:
 async def test_lack_of_the_library_is_told(app: MemoryApp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client.exposition", None)
 
-    with pytest.raises(MissingExtraError, match=r"pip install 'toril\[metrics\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(how_to_install("metrics"))):
         await app.prometheus()
