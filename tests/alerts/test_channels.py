@@ -145,6 +145,15 @@ async def test_mail_is_text_and_html_for_light_and_dark() -> None:
     assert "http" not in page.replace("http-equiv", ""), "nothing is loaded"
 
 
+def test_title_names_few_queues_and_the_message_all() -> None:
+    queues = ", ".join(f"queue-{number}" for number in range(12))
+    message = msgspec.structs.replace(MESSAGE, rule="worker_lost", queue=queues)
+
+    assert message.title == "Worker lost: queue-0, queue-1, and 10 more"
+    assert queues in text_of(message)
+    assert queues in html_of(message)
+
+
 def test_html_of_hostile_text_is_harmless() -> None:
     hostile = "<script>alert(1)</script>\"'&\r\nBcc: x"
     message = msgspec.structs.replace(MESSAGE, queue=hostile, text=hostile, source=hostile)

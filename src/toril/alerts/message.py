@@ -58,7 +58,10 @@ class AlertMessage(msgspec.Struct, frozen=True, kw_only=True):
     def title(self) -> str:
         """One line: what it is, and where."""
         what = TITLES.get(self.rule, self.rule)
-        where = f": {self.queue}" if self.queue else ""
+        queues = self.queue.split(", ")
+        if len(queues) > 3:  # of a worker; the message has them all
+            queues = [*queues[:2], f"and {len(queues) - 2} more"]
+        where = f": {', '.join(queues)}" if self.queue else ""
         return f"{'Recovered: ' if self.state == 'recovered' else ''}{what}{where}"
 
     def plain(self) -> dict[str, Any]:

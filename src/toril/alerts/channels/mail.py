@@ -11,6 +11,8 @@ from toril.core.errors import InvalidOptionError
 from toril.services.mail.port import Mail, Mailer, check_address
 
 _COLOURS = {"raised": "#b42318", "recovered": "#067647", "test": "#475467"}
+_BRIGHT = {"raised": "#f97066", "recovered": "#47cd89", "test": "#a4acb8"}
+"""The same where a dark page is preferred."""
 _WORDS = {"raised": "Raised", "recovered": "Recovered", "test": "Test"}
 
 # Mail programs know little of style sheets: styles stand at the elements, and the sheet only turns
@@ -25,7 +27,9 @@ _PAGE = """\
 :root {{ color-scheme: light dark; }}
 @media (prefers-color-scheme: dark) {{
   .page {{ background: #101317 !important; }}
-  .card {{ background: #1b1f25 !important; border-color: #343a43 !important; }}
+  .card {{ background: #1b1f25 !important; border-color: #343a43 !important;
+    border-top-color: {bright} !important; }}
+  .state {{ color: {bright} !important; }}
   .text {{ color: #f2f4f7 !important; }}
   .dim {{ color: #a4acb8 !important; }}
 }}
@@ -36,7 +40,7 @@ font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif">
 style="width:100%;max-width:560px;border-collapse:separate"><tr>
 <td class="card" style="background:#ffffff;border:1px solid #dfe3e8;border-top:4px solid {colour};\
 border-radius:8px;padding:24px">
-<p style="margin:0 0 8px;font-size:13px;font-weight:600;color:{colour}">{state}</p>
+<p class="state" style="margin:0 0 8px;font-size:13px;font-weight:600;color:{colour}">{state}</p>
 <h1 class="text" style="margin:0 0 12px;font-size:20px;line-height:1.3;color:#101828">{title}</h1>
 <p class="text" style="margin:0 0 20px;font-size:15px;line-height:1.5;color:#101828">{text}</p>
 <table role="presentation" cellpadding="0" cellspacing="0" style="font-size:14px;line-height:1.6">
@@ -125,7 +129,7 @@ def text_of(message: AlertMessage) -> str:
     lines = [message.title, "", message.text, ""]
     width = max((len(name) for name, _ in _facts(message)), default=0)
     lines += [f"{name + ':':<{width + 1}}  {value}" for name, value in _facts(message)]
-    return "\n".join([*lines, "", "-- ", _foot(message), ""])
+    return "\n".join([*lines, "", "-- ", f"{_foot(message)}{_mute(message)}", ""])
 
 
 def html_of(message: AlertMessage) -> str:
@@ -133,12 +137,13 @@ def html_of(message: AlertMessage) -> str:
     return _PAGE.format(
         title=escape(_line(message.title)),
         colour=_COLOURS[message.state],
+        bright=_BRIGHT[message.state],
         state=_WORDS[message.state],
         text=escape(message.text),
         rows="".join(
             _ROW.format(name=escape(name), value=escape(value)) for name, value in _facts(message)
         ),
-        foot=escape(_foot(message)),
+        foot=f"{escape(_foot(message))}{_command(message)}",
     )
 
 
@@ -147,7 +152,7 @@ def _facts(message: AlertMessage) -> list[tuple[str, str]]:
         return [("At", _moment(message.at))]
     return [
         ("Rule", message.rule),
-        ("Queue", _line(message.queue)),
+        ("Queues" if ", " in message.queue else "Queue", _line(message.queue)),
         ("Measured", f"{message.value:,g}"),
         ("Threshold", f"{message.threshold:,g}"),
         ("Since", _moment(message.since)),
@@ -159,8 +164,17 @@ def _foot(message: AlertMessage) -> str:
     where = f" of {_line(message.source)}" if message.source else ""
     if message.state == "test":
         return f"Sent by toril alerts test{where}."
-    mute = f"toril alerts mute {message.rule} --for 2h"
-    return f"Sent by the alerts{where}. To hear nothing of this for a while: {mute}"
+    return f"Sent by the alerts{where}. To hear nothing of this for a while: "
+
+
+def _mute(message: AlertMessage) -> str:
+    return "" if message.state == "test" else f"toril alerts mute {message.rule} --for 2h"
+
+
+def _command(message: AlertMessage) -> str:
+    """Return how to mute, as HTML that is not broken between its words."""
+    mute = escape(_mute(message))
+    return mute and f'<code style="white-space:nowrap">{mute}</code>'
 
 
 def _moment(at: object) -> str:
