@@ -240,10 +240,11 @@ async def test_middleware_sees_sealed_fields_and_what_it_sets_is_sealed(app: App
 
     await charge.enqueue("one")
     await app.flows.add(charge.node("two"))
+    await app.queue("pay").add("charge", {"card": "three"})
     async with working(app):
-        await wait_until(lambda: len(seen) == 2, what="both jobs")
+        await wait_until(lambda: len(seen) == 3, what="all jobs")
 
-    assert seen == [SECRET, SECRET]
+    assert seen == [SECRET, SECRET, SECRET]
     assert_hidden(url)
 
 

@@ -10,6 +10,7 @@ from tests.web.walk import walk
 
 from toril import App, RetryPolicy
 from toril.client import AsyncClient
+from toril.rest.bodies import NewJobBody
 
 
 async def test_every_route_answers(app: App, client: AsyncClient) -> None:
@@ -115,6 +116,31 @@ async def test_payload_of_a_new_job_is_checked_by_its_task(app: App, served: Ser
     assert await app.queue("mail").info() is None
 
 
+async def test_job_of_a_name_that_no_task_has_is_added_with_a_warning(
+    app: App, client: AsyncClient
+) -> None:
+    """It was accepted without a word, and waited for a day."""
+
+    @app.task(queue="mail")
+    async def send() -> None: ...
+
+    known, odd, many = (
+        await client.add_job("mail", "send", {}),
+        await client.add_job("mail", "sned", {}),
+        await client.add_jobs_together(
+            "mail", [NewJobBody(name="send"), NewJobBody(name="report")]
+        ),
+    )
+    elsewhere = await client.add_job("other", "sned", {})
+
+    assert known.warning is elsewhere.warning is many.jobs[0].warning is None
+    assert odd.warning == (
+        "the app has no task 'sned' on queue 'mail': perhaps 'send' is meant; only a worker of"
+        " another program can run this job"
+    )
+    assert "it has send" in (many.jobs[1].warning or "")
+
+
 async def test_second_request_with_the_same_key_adds_nothing(app: App, client: AsyncClient) -> None:
     first = await client.add_job("mail", "send", {"n": 1}, idempotency_key="order-7")
     again = await client.add_job("mail", "send", {"n": 1}, idempotency_key="order-7")
@@ -129,8 +155,6 @@ async def test_second_request_with_the_same_key_adds_nothing(app: App, client: A
 
 
 async def test_jobs_of_a_batch_are_added_once_with_a_key(app: App, client: AsyncClient) -> None:
-    from toril.rest.bodies import NewJobBody
-
     bodies = [NewJobBody(name="send", data={"n": n}) for n in range(3)]
 
     first = await client.add_jobs_together("mail", bodies, idempotency_key="import-1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from toril.core.checks import check_text, is_whole, nearest, require
@@ -12,7 +12,6 @@ from toril.core.errors import InvalidOptionError, UnknownTaskWarning
 from toril.core.foreign_words import answers
 from toril.engine.contract.jobs import JobFilter
 from toril.engine.deduplication import check_deduplication_id
-from toril.engine.drafts import through
 from toril.engine.events import EventRecord
 from toril.engine.foreign_words import QUEUE_WORDS
 from toril.engine.handle import Job
@@ -102,7 +101,7 @@ class Queue(Operator):
             if blueprint is None:
                 blueprint = blueprints[name] = self._blueprint(name, options)
             job = blueprint.job(payload_text(name, data))
-            prepared.append(through(middleware, job) if middleware else job)
+            prepared.append(self._producer.prepare(job) if middleware else job)
         return [
             Job(self._producer, self.name, answer.job_id, duplicate=answer.duplicate)
             for answer in await self._producer.add_many(prepared)
@@ -126,14 +125,8 @@ class Queue(Operator):
                 known = self._handlers.names(self.name)
                 if not known:  # another program runs this queue
                     return
-                close = nearest(name, known) if isinstance(name, str) else None
-                hint = f"perhaps {close!r} is meant" if close else f"it has {', '.join(known)}"
-                warnings.warn(
-                    f"the app has no task {name!r} on queue {self.name!r}: {hint}; only a"
-                    " worker of another program can run this job",
-                    UnknownTaskWarning,
-                    stacklevel=3,
-                )
+                words = no_task_words(self.name, name, known)
+                warnings.warn(words, UnknownTaskWarning, stacklevel=3)
 
     def job(self, job_id: str) -> Job[Any]:
         """Return a handle of a job, whether it exists or not.
@@ -234,6 +227,16 @@ class Queue(Operator):
             until_idle: End where the log ends.
         """
         return follow(self._open().events, self.name, after=after, until_idle=until_idle)
+
+
+def no_task_words(queue: str, name: str, known: Sequence[str]) -> str:
+    """Return what to say of a job whose name none of the app's tasks on its queue has."""
+    close = nearest(name, known) if isinstance(name, str) else None
+    hint = f"perhaps {close!r} is meant" if close else f"it has {', '.join(known)}"
+    return (
+        f"the app has no task {name!r} on queue {queue!r}: {hint}; only a worker of another program"
+        " can run this job"
+    )
 
 
 def _three_of(job: tuple[Any, ...]) -> tuple[str, Json, JobOptions | None]:

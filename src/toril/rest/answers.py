@@ -128,6 +128,8 @@ class AddedJob(msgspec.Struct, kw_only=True, frozen=True):
     queue: str
     duplicate: bool
     """Nothing was added: a job with this id is there, or this job holds the de-duplication id."""
+    warning: str | None = None
+    """The app has tasks on this queue, and none of this name; which one may be meant."""
 
 
 class AddedJobs(msgspec.Struct, kw_only=True, frozen=True):

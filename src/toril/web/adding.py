@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from toril.engine.deduplication import Deduplication
 from toril.engine.options import JobOptions, KeepPolicy
+from toril.engine.queue import no_task_words
 from toril.rest.answers import AddedJob
 from toril.rest.bodies import KeepBody, NewJobBody
 from toril.tasks.door import Request
@@ -35,9 +36,21 @@ async def add_jobs(call: Call, queue: str, bodies: Sequence[NewJobBody]) -> list
         Request(body.name, body.data, _options(call, queue, body, key, place))
         for place, body in enumerate(bodies)
     ]
+    jobs = await call.app.add_requests(queue, requests)
+    tasks = [task for task in call.app.tasks() if task.queue == queue]
+    known = [task.name for task in tasks]
+    if any(task.options.any_name for task in tasks):
+        known = []
     return [
-        AddedJob(id=job.id, queue=queue, duplicate=job.duplicate)
-        for job in await call.app.add_requests(queue, requests)
+        AddedJob(
+            id=job.id,
+            queue=queue,
+            duplicate=job.duplicate,
+            warning=None
+            if not known or body.name in known
+            else no_task_words(queue, body.name, known),
+        )
+        for job, body in zip(jobs, bodies, strict=True)
     ]
 
 
