@@ -49,7 +49,7 @@ class ReasonKind(StrEnum):
     STOPPING = "stopping"
     """All workers that could run it take no more jobs."""
     WORKERS_PAUSED = "workers-paused"
-    """All workers that could run it take no jobs for now: they are paused."""
+    """All workers that could run it are paused: they take no jobs until they are told to resume."""
     HELD = "held"
     """A hold lets no job of its queue start for a while."""
     RATE = "rate"

@@ -33,7 +33,7 @@ class Obedient(Protocol):
         ...
 
     def pause(self) -> None:
-        """Take no jobs for now."""
+        """Take no jobs until `resume`."""
         ...
 
     def resume(self) -> None:

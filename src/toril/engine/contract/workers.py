@@ -13,7 +13,7 @@ ANY_NAME = "*"
 
 
 Claiming = Literal["open", "paused", "quiet"]
-"""Whether a worker claims jobs. `paused`: not for now. `quiet`: not any more."""
+"""Whether a worker claims jobs. `paused`: not until it is told to resume. `quiet`: not any more."""
 
 
 About = Literal["claiming", "size"]

@@ -68,7 +68,7 @@ class ScheduleRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def paused(self) -> bool:
-        """Whether it makes no jobs for now. One that BullMQ has given a new job goes on."""
+        """Whether it makes no jobs until resumed. One that BullMQ has given a new job goes on."""
         return self.beside.paused and not self.is_pending
 
     @property

@@ -9,7 +9,7 @@
 --   running         int
 --   started_ms      int
 --   beat_ms         int   steady clock
---   quiet           int   0: it claims jobs; 1: not any more; 2: not for now
+--   quiet           int   0: it claims jobs; 1: quiet; 2: paused
 --   resident_bytes  int
 --   version         text
 --   tasks           text  JSON object: queue to names; or null

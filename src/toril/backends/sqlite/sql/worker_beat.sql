@@ -4,7 +4,7 @@
 --   beat_ms         int   steady clock
 --   running         int
 --   concurrency     int   jobs at once
---   quiet           int   0: it claims jobs; 1: not any more; 2: not for now
+--   quiet           int   0: it claims jobs; 1: quiet; 2: paused
 --   resident_bytes  int
 --   id              text
 -- RETURNS
