@@ -7,8 +7,9 @@ import re
 import signal
 
 import pytest
-from tests.cli.support import Terminal
+from tests.cli.support import PATIENCE_S, Terminal
 from tests.support.smtp_server import receiving
+from tests.support.waiting import wait_until_sync
 
 from toril import AlertOptions, AlertThresholds, App, MailChannel
 from toril.services.mail.memory import MemoryMailer
@@ -137,7 +138,9 @@ def test_process_that_only_watches(terminal: Terminal, number: signal.Signals) -
 
     watching = terminal.start("alerts", "watch", "ringing:app")
     watching.says("3 jobs wait in queue mail")
+    # It says so before it sends.
+    mails = terminal.folder / "mail"
+    wait_until_sync(lambda: list(mails.glob("*.eml")), deadline_s=PATIENCE_S, what="the mail")
     watching.tell(number)
 
     assert watching.ends() == 0
-    assert list((terminal.folder / "mail").glob("*.eml"))
