@@ -218,8 +218,8 @@ def added_or_error(
         else Added(answer[0], duplicate=True)
         if answer[0] is not None
         else BackendError(
-            f"{shown}: the job was not added to queue {job.queue!r}: {answer[1]}. A key of the queue"
-            " holds what does not belong there; `toril doctor` names it"
+            f"{shown}: the job was not added to queue {job.queue!r}: {answer[1]}. A key of the"
+            " queue holds what does not belong there; `toril doctor` names it"
         )
         for answer, job in zip(answers, jobs, strict=True)
     ]

@@ -29,8 +29,8 @@ from toril.backends.redis.operations import RedisOperationStore
 from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
-from toril.backends.redis.relaying import RedisRelaying
 from toril.backends.redis.relatives import Relatives
+from toril.backends.redis.relaying import RedisRelaying
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules

@@ -14,7 +14,7 @@ import msgspec
 
 from toril.engine.job import Added, NewJob
 
-MARK_DAYS = 90
+MARK_DAYS = 30
 """Days after which the store drops a mark that nobody has dropped: its relay died in between."""
 
 
