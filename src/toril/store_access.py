@@ -190,6 +190,15 @@ class StoreAccess:
 
         return Outbox(lambda: self._open_outbox(place), self._store.get)
 
+    def use_outbox(self, place: str | object) -> None:
+        """Take another database as the outbox, in place of what `App(outbox=...)` says.
+
+        Parameters:
+            place: As of `App`.
+        """
+        self._outbox_place = place
+        self.__dict__.pop("outbox", None)
+
     def _open_outbox(self, place: object) -> OutboxDatabase:
         """Return the database of the outbox. A framework may know it by another name."""
         try:

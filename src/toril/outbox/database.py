@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -50,6 +51,16 @@ class OutboxDatabase(Protocol):
     async def close(self) -> None:
         """Let go of its connections."""
         ...
+
+
+def require_file(path: str | None, shown: str) -> None:
+    """Refuse an SQLite database that is not there: to connect to it would make an empty one.
+
+    Raises:
+        OutboxError: It is not.
+    """
+    if path is not None and not os.path.exists(path):
+        raise OutboxError(f"{shown}: there is no such file, and a relay makes none")
 
 
 def translated(error: Exception, shown: str) -> OutboxError:

@@ -14,8 +14,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from toril.core.errors import InvalidOptionError
-from toril.outbox.database import OutboxDatabase, translated
+from toril.core.errors import InvalidOptionError, OutboxError
+from toril.outbox.database import OutboxDatabase, require_file, translated
 from toril.outbox.rows import CHANNEL
 from toril.outbox.statements import statements
 from toril.outbox.threads import ThreadedDatabase
@@ -107,11 +107,14 @@ class AsyncEngineDatabase:
         """Run a statement."""
         try:
             if self._connection is None:
+                require_file(self.path, self.shown)
                 opened = await self._engine.connect()
                 level: Any = ISOLATION[self.dialect]
                 self._connection = await opened.execution_options(isolation_level=level)
             found = await self._connection.execute(text(statement), values)
             return found.all() if found.returns_rows else []
+        except OutboxError:
+            raise
         except Exception as error:
             await self.rollback()
             raise translated(error, self.shown) from error

@@ -77,8 +77,16 @@ class Outbox:
         finally:
             self._relays.discard(relay)
 
-    async def drain(self) -> int:
+    @property
+    def shown(self) -> str:
+        """Where the database is, without secrets."""
+        return self._open().shown
+
+    async def drain(self, told: Callable[[Relayed], None] = lambda done: None) -> int:
         """Relay what is committed now, and return how many rows became jobs. For tests and scripts.
+
+        Parameters:
+            told: Called for each batch.
 
         Raises:
             OutboxError: The database cannot be used.
@@ -86,11 +94,12 @@ class Outbox:
         """
         jobs = 0
 
-        def told(done: Relayed) -> None:
+        def count(done: Relayed) -> None:
             nonlocal jobs
             jobs += done.jobs
+            told(done)
 
-        await Relay(self._open(), self._backend, told=told).drain()
+        await Relay(self._open(), self._backend, told=count).drain()
         return jobs
 
     async def status(self) -> list[OutboxQueue]:

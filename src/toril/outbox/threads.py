@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from toril.core.errors import OutboxError
-from toril.outbox.database import translated
+from toril.outbox.database import require_file, translated
 from toril.outbox.rows import CHANNEL
 
 T = TypeVar("T")
@@ -70,6 +70,7 @@ class ThreadedDatabase:
 
         def run() -> Sequence[Sequence[Any]]:
             if self._connection is None:
+                require_file(self.path, self.shown)
                 self._connection = self._open()
             return self._connection.run(statement, values)
 
@@ -148,6 +149,8 @@ class ThreadedDatabase:
         def guarded() -> T:
             try:
                 return act()
+            except OutboxError:
+                raise
             except Exception as error:
                 self._roll_back()
                 raise translated(error, self.shown) from error
