@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from tests.cli.support import terminal
 from tests.support.postgres import running_postgres
 
 from toril.outbox.table import create_outbox
+
+__all__ = ["terminal"]
 
 
 @dataclass

@@ -117,9 +117,10 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         listening = asyncio.create_task(self._listen(), name="toril-outbox-listener")
         wait_s = 0.0
+        polls = False
+        """Nobody has told of a commit: the time for the next look was over."""
         try:
             while True:
-                by_itself = not self._woken.is_set()
                 self._woken.clear()
                 try:
                     done = await self._pass()
@@ -133,10 +134,9 @@ class Relay:
                     self._said = ""
                 else:
                     self._complain(done.problem)
-                if done.found and by_itself:  # it was not told of them
-                    self._hears = False
-                if not done.more:
-                    await self._sleep()
+                if done.found and polls and not self._woken.is_set():
+                    self._hears = False  # it should have been told of them
+                polls = not done.more and await self._sleep()
         finally:
             self._loop = None
             listening.cancel()
@@ -165,14 +165,18 @@ class Relay:
             await self._database.rollback()
             await self._database.close()
 
-    async def _sleep(self) -> None:
+    async def _sleep(self) -> bool:
+        """Sleep until somebody tells of a commit; return whether nobody did."""
         poll_s = TOLD_POLL_S if self._hears else POLL_S
         if self._held:
             now_s = time.monotonic()
             next_s = min(until_s for until_s, _ in self._held.values()) - now_s
             poll_s = min(poll_s, max(next_s, POLL_S))
-        with suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._woken.wait(), poll_s)
+        except TimeoutError:
+            return True
+        return False
 
     async def _listen(self) -> None:
         """Have the database tell of commits, for as long as it can."""
