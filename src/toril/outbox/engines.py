@@ -137,10 +137,7 @@ class AsyncEngineDatabase:
             await connection.rollback()
         except Exception:
             self._connection = None
-            with suppress(Exception):
-                await connection.invalidate()
-            with suppress(Exception):
-                await connection.close()
+            await _drop(connection)
 
     async def listen(self, heard: Callable[[], None]) -> None:
         """Listen."""
@@ -159,17 +156,30 @@ class AsyncEngineDatabase:
         except Exception as error:
             raise translated(error, self.shown) from error
         finally:
-            with suppress(Exception):
-                await opened.invalidate()
-            with suppress(Exception):
-                await opened.close()
+            await _drop(opened)
 
     async def close(self) -> None:
-        """Give the connection back to the engine."""
+        """Let go of the connection: it goes back to an engine of the program's own."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if isinstance(self._engine.pool, NullPool):
+            await _drop(connection)
+        else:
             with suppress(Exception):
                 await connection.close()
+
+
+async def _drop(connection: AsyncConnection) -> None:
+    """Close a connection at once. With asyncpg a polite end has been seen to wait for a minute."""
+    with suppress(Exception):
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        if type(driver).__module__.startswith("asyncpg"):
+            driver.terminate()
+    with suppress(Exception):
+        await connection.invalidate()
+    with suppress(Exception):
+        await connection.close()
 
 
 async def _hear(connection: AsyncConnection, driver: Any, heard: Callable[[], None]) -> None:

@@ -123,7 +123,7 @@ class Relay:
             while True:
                 self._woken.clear()
                 try:
-                    done = await self._pass()
+                    done = await self._whole_pass()
                 except Exception as error:
                     self._complain(error)
                     wait_s = min(HOLD_S[1], wait_s * 2 or HOLD_S[0])
@@ -195,6 +195,20 @@ class Relay:
             finally:
                 self._hears = False
             await asyncio.sleep(LISTEN_AGAIN_S)
+
+    async def _whole_pass(self) -> _Pass:
+        """Take rows once; if cancelled meanwhile, end the pass first, unless it takes long.
+
+        Drivers do not all survive that a statement is cancelled.
+        """
+        working = asyncio.ensure_future(self._pass())
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working], timeout=FAREWELL_S)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            raise
 
     async def _pass(self, *, wait_for_turn: bool = False) -> _Pass:
         """Take rows once."""
