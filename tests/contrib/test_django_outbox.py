@@ -1,4 +1,4 @@
-"""Jobs that commit with a transaction of Django's, relayed by a worker or a relay of the project."""
+"""Jobs that commit with a transaction of Django's, relayed by a worker or a relay."""
 
 from __future__ import annotations
 

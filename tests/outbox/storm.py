@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +141,14 @@ async def storm(
                 seen.committed[producer].append(order)
             made += 1
 
+    def reached(many: int) -> bool:
+        return made >= many
+
     async def kill() -> None:
         chance = random.Random(99)
         for number in range(kills):
-            await wait_until(
-                lambda at=(number + 1) * transactions // (kills + 1): made >= at,
-                deadline_s=300,
-                what="transactions",
-            )
+            at = (number + 1) * transactions // (kills + 1)
+            await wait_until(partial(reached, at), deadline_s=300, what="transactions")
             await asyncio.to_thread(relays.kill, number, chance.random() * 0.05)
             seen.kills += 1
 

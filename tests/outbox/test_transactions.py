@@ -158,7 +158,7 @@ async def test_payload_is_checked_at_the_call_and_nothing_is_written(
 
     async with AsyncSession(engine) as session, session.begin():
         with pytest.raises(InvalidPayloadError, match="order"):
-            await ship.enqueue_in(session, order="one")
+            await ship.enqueue_in(session, order="one")  # type: ignore[arg-type] # is refused
         with pytest.raises(InvalidPayloadError, match="max_payload_bytes=100"):
             await ship.enqueue_in(session, order=1, note="x" * 200)
 
