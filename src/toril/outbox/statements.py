@@ -16,7 +16,7 @@ VALUES (:row_id, :queue, :name, :data, :options, :created_ms)"""  # noqa: S608 -
 
 _INSERT_AND_TELL = f"""
 WITH added AS ({_INSERT} RETURNING 1)
-SELECT pg_notify('{CHANNEL}', '') FROM added"""  # noqa: S608
+SELECT pg_notify('{CHANNEL}', '') FROM added"""  # noqa: S608 - no value is in it
 
 _QUEUES = f"""
 WITH RECURSIVE known(queue) AS (
@@ -25,25 +25,25 @@ WITH RECURSIVE known(queue) AS (
     SELECT (SELECT min(queue) FROM {TABLE} WHERE refused_ms IS NULL AND queue > known.queue)
       FROM known WHERE known.queue IS NOT NULL
 )
-SELECT queue FROM known WHERE queue IS NOT NULL"""  # noqa: S608
+SELECT queue FROM known WHERE queue IS NOT NULL"""  # noqa: S608 - no value is in it
 
 _ROWS = f"""
 SELECT position, row_id, queue, name, data, options
   FROM {TABLE}
  WHERE refused_ms IS NULL AND queue = :queue
  ORDER BY position
- LIMIT :many"""  # noqa: S608
+ LIMIT :many"""  # noqa: S608 - no value is in it
 
 _STATUS = f"""
 SELECT queue,
        sum(CASE WHEN refused_ms IS NULL THEN 1 ELSE 0 END),
        sum(CASE WHEN refused_ms IS NULL THEN 0 ELSE 1 END),
        min(CASE WHEN refused_ms IS NULL THEN created_ms END)
-  FROM {TABLE} GROUP BY queue ORDER BY queue"""  # noqa: S608
+  FROM {TABLE} GROUP BY queue ORDER BY queue"""  # noqa: S608 - no value is in it
 
 _REFUSED = f"""
 SELECT row_id, queue, name, created_ms, refused_ms, reason
-  FROM {TABLE} WHERE refused_ms IS NOT NULL ORDER BY position LIMIT :many"""  # noqa: S608
+  FROM {TABLE} WHERE refused_ms IS NOT NULL ORDER BY position LIMIT :many"""  # noqa: S608 - no value is in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Statements:
     refuse: str
     trim: str
     """Remove rows that were refused long ago, once `old` has found one: it takes a lock."""
-    old: str = f"SELECT 1 FROM {TABLE} WHERE refused_ms < :before_ms LIMIT 1"  # noqa: S608
+    old: str = f"SELECT 1 FROM {TABLE} WHERE refused_ms < :before_ms LIMIT 1"  # noqa: S608 - no value is in it
     status: str = _STATUS
     refused: str = _REFUSED
     retry: str
@@ -71,13 +71,13 @@ class Statements:
 
 def _statements(numbers: str, texts: str) -> dict[str, str]:
     return {
-        "delete": f"DELETE FROM {TABLE} WHERE position IN ({numbers})",  # noqa: S608
-        "refuse": f"UPDATE {TABLE} SET refused_ms = :now_ms, reason = :reason"  # noqa: S608
+        "delete": f"DELETE FROM {TABLE} WHERE position IN ({numbers})",  # noqa: S608 - no value is in it
+        "refuse": f"UPDATE {TABLE} SET refused_ms = :now_ms, reason = :reason"  # noqa: S608 - no value is in it
         " WHERE position = :position",
-        "trim": f"DELETE FROM {TABLE} WHERE refused_ms < :before_ms RETURNING row_id",  # noqa: S608
-        "retry": f"UPDATE {TABLE} SET refused_ms = NULL, reason = NULL"  # noqa: S608
+        "trim": f"DELETE FROM {TABLE} WHERE refused_ms < :before_ms RETURNING row_id",  # noqa: S608 - no value is in it
+        "retry": f"UPDATE {TABLE} SET refused_ms = NULL, reason = NULL"  # noqa: S608 - no value is in it
         f" WHERE refused_ms IS NOT NULL AND (:every = 1 OR row_id IN ({texts})) RETURNING row_id",
-        "remove": f"DELETE FROM {TABLE} WHERE refused_ms IS NOT NULL"  # noqa: S608
+        "remove": f"DELETE FROM {TABLE} WHERE refused_ms IS NOT NULL"  # noqa: S608 - no value is in it
         f" AND (:every = 1 OR row_id IN ({texts})) RETURNING row_id",
     }
 
