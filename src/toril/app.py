@@ -65,6 +65,7 @@ class App(TaskMaker, WorkerMaker):
         lifespan: Callable[[Any], AbstractAsyncContextManager[object]] | None = None,
         stop_timeout: float | timedelta = STOP_TIMEOUT_S,
         alerts: AlertOptions | None = None,
+        outbox: str | object | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -94,6 +95,8 @@ class App(TaskMaker, WorkerMaker):
                 after the last. What it yields is provided by its type. See `on_start`.
             stop_timeout: How long it, or the functions of `on_stop`, may take to stop, in seconds.
             alerts: What its workers watch for, and by which channels people are told.
+            outbox: Your own database, in which `Task.enqueue_in` writes jobs: its workers relay
+                them. A URL of SQLAlchemy, or an engine. Default: `TORIL_OUTBOX`, else none.
 
         Raises:
             InvalidOptionError: An option makes no sense, or a prefix is given for a file.
@@ -121,6 +124,8 @@ class App(TaskMaker, WorkerMaker):
         self._middleware: list[Middleware] = []
         self._tracer: Tracer | None = None
         super().__init__(self.url, settings, self._open_store)
+        if outbox is not None:
+            self._outbox_place = outbox
         self._life_cycle = self._registry.life_cycle = AppLifeCycle(
             self,
             self._registry.provisions,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from toril.core.durations import seconds
 from toril.engine.claim_holder import ClaimSetup
@@ -120,8 +120,17 @@ class WorkerMaker(StoreLooks):
             life_cycle=None if self._life_cycle.is_empty else self._life_cycle,
             operations=self._producer.operations,
             tracer=self._tracer,
-            companions=() if self._alert_setup is None else [self._alert_setup.watch().run],
+            companions=self._companions(),
         )
+
+    def _companions(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs beside the jobs of a worker."""
+        companions: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        if self._alert_setup is not None:
+            companions.append(self._alert_setup.watch().run)
+        if self._outbox_place is not None:
+            companions.append(self.outbox.relay)
+        return companions
 
     def claims(
         self,

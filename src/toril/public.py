@@ -32,6 +32,7 @@ from toril.core.errors import LeaseLostError as LeaseLostError
 from toril.core.errors import MigrationError as MigrationError
 from toril.core.errors import MissingExtraError as MissingExtraError
 from toril.core.errors import OperationNotFoundError as OperationNotFoundError
+from toril.core.errors import OutboxError as OutboxError
 from toril.core.errors import PayloadTooLargeError as PayloadTooLargeError
 from toril.core.errors import ProcessDiedError as ProcessDiedError
 from toril.core.errors import QueryError as QueryError

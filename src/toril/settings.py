@@ -70,6 +70,10 @@ class Settings:
     """Hosts and networks of yours that requests of webhooks may reach although they are not public,
     such as `hooks.internal` or `10.1.0.0/16`; in the environment with commas between.
     `TORIL_EGRESS_ALLOW`."""
+    outbox: str | None = field(default=None, repr=False)
+    """The database whose transactions add jobs, by a URL of SQLAlchemy such as
+    `postgresql+psycopg://host/shop`; in a Django project, by its name in `DATABASES`. None: there
+    is none. `TORIL_OUTBOX`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the command line logs. `TORIL_LOG_LEVEL`."""
 
@@ -127,6 +131,7 @@ VARIABLES = {
     "TORIL_SMTP_URL": "smtp_url",
     "TORIL_MAIL_FROM": "mail_from",
     "TORIL_EGRESS_ALLOW": "egress_allow",
+    "TORIL_OUTBOX": "outbox",
     "TORIL_LOG_LEVEL": "log_level",
 }
 
@@ -268,5 +273,6 @@ _PARSERS: dict[str, Callable[[str, object], object]] = {
     "smtp_url": _secret_text,
     "mail_from": _mail_address,
     "egress_allow": _egress_allow,
+    "outbox": _secret_text,
     "log_level": _word("debug", "info", "warning", "error"),
 }

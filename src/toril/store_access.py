@@ -11,11 +11,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
+from toril.core.clock import Clock, SystemClock
 from toril.core.errors import InvalidOptionError
+from toril.core.extras import missing_extra
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.masking import Masker
 from toril.engine.audit import AuditLog, AuditRecorder
@@ -30,6 +32,7 @@ from toril.engine.operations import Operation
 from toril.engine.operator import Progress
 from toril.engine.producer import Producer
 from toril.engine.queue import Queue
+from toril.engine.row_writer import RowWriter
 from toril.engine.store_operator import StoreOperator
 from toril.engine.wishes import Wish
 from toril.settings import Settings
@@ -41,7 +44,10 @@ if TYPE_CHECKING:
     from toril.alerts.handle import Alerts
     from toril.alerts.setup import AlertSetup
     from toril.engine.migration import QueueMove
+    from toril.engine.tracing import Tracer
     from toril.observability.collecting import Collector
+    from toril.outbox.database import OutboxDatabase
+    from toril.outbox.handle import Outbox
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Collector")
@@ -49,6 +55,9 @@ C = TypeVar("C", bound="Collector")
 
 class StoreAccess:
     """The calls of `App` that look at its store, or operate it."""
+
+    _clock: Clock | None = None
+    _tracer: Tracer | None = None
 
     def __init__(
         self, url: str | object, settings: Settings, open_store: Callable[[], Backend]
@@ -80,6 +89,8 @@ class StoreAccess:
                 which=settings.audit,
                 keep=settings.audit_keep,
             )
+        self._outbox_place: object = settings.outbox
+        self._producer.row_writer = lambda: self._row_writer
         self.flows = Flows(self._producer)
         """Trees of jobs in which a parent waits for its children."""
         self._operator = StoreOperator(self._producer)
@@ -161,6 +172,53 @@ class StoreAccess:
         from toril.alerts.handle import Alerts
 
         return Alerts(self._store.get, self._producer.operations, self._alert_setup)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The outbox of the app: relay it, look at what waits in it or was refused.
+
+        Raises:
+            InvalidOptionError: The app was not told of a database that has one.
+        """
+        place = self._outbox_place
+        if place is None:
+            raise InvalidOptionError(
+                "the app has no outbox: say in which database it is, App(outbox=...) or"
+                " TORIL_OUTBOX"
+            )
+        from toril.outbox.handle import Outbox
+
+        return Outbox(lambda: self._open_outbox(place), self._store.get)
+
+    def use_outbox(self, place: str | object) -> None:
+        """Take another database as the outbox, in place of what `App(outbox=...)` says.
+
+        Parameters:
+            place: As of `App`.
+        """
+        self._outbox_place = place
+        self.__dict__.pop("outbox", None)
+
+    def _open_outbox(self, place: object) -> OutboxDatabase:
+        """Return the database of the outbox. A framework may know it by another name."""
+        try:
+            from toril.outbox.engines import open_database
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] not in ("sqlalchemy", "greenlet"):
+                raise
+            raise missing_extra("an outbox needs SQLAlchemy", "outbox") from None
+        return open_database(cast("Any", place))
+
+    @cached_property
+    def _row_writer(self) -> RowWriter:
+        from toril.outbox.writer import OutboxWriter
+
+        return OutboxWriter(self._clock or SystemClock(), self._wake_relays, lambda: self._tracer)
+
+    def _wake_relays(self) -> None:
+        """Have the relays of this process look, if there are any."""
+        if self._outbox_place is not None:
+            self.outbox.wake()
 
     def operating(
         self, verb: str, queue: str | None = None, job_id: str | None = None, **arguments: Any
@@ -303,6 +361,8 @@ class StoreAccess:
             (lambda one: unfit(one, self._registry)) if knows else unreadable,
         )
         found = [*schedules, *await flow_findings(backend), *await check_rules(backend)]
+        if self._outbox_place is not None:
+            found += await self.outbox.findings()
         return Health([*health.findings, *found], health.repairs)
 
     async def repair(self, repairs: Sequence[Repair], *, max_stalled: int = 1) -> list[Repair]:

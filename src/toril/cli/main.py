@@ -27,6 +27,7 @@ COMMANDS = {
     "worker": ("worker:worker", "Run the jobs of an app."),
     "serve": ("serve:serve", "Answer over HTTP: the REST interface."),
     "up": ("serve:up", "Run the jobs of an app and answer over HTTP, in one process."),
+    "relay": ("relay:relay", "Add the jobs of an outbox to the store; show what waits there."),
     "queues": ("queue:queues", "List queues with their figures."),
     "queue": ("queue:show_queue", "Show one queue: what is in it, and what holds it back."),
     "workers": ("workers:workers", "List the workers that are alive."),

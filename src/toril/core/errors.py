@@ -21,6 +21,7 @@ TorilError
 │   ├── AttemptTimeoutError     it ran longer than `timeout_s`
 │   └── ProcessDiedError        its process was killed, crashed or ran out of memory
 ├── MigrationError              a queue could not be moved whole to another store
+├── OutboxError                 the caller's database, or the outbox in it, cannot be used
 ├── MissingExtraError           a feature needs an extra that is not installed
 └── BackendError                the store
     ├── BackendClosedError
@@ -165,6 +166,13 @@ class MigrationError(TorilError):
 
     The message names the queue, the state and both numbers. The queue is paused in both stores and
     no job is lost; end what else is at work on it, and move it again.
+    """
+
+
+class OutboxError(TorilError):
+    """The outbox cannot be used: its table is missing, or its database refuses or does not answer.
+
+    What was asked was not done; of a commit whose answer was lost, the relay finds out by itself.
     """
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.hooks import Hooks
@@ -17,6 +18,7 @@ from toril.engine.new_jobs import MAX_PAYLOAD_BYTES
 from toril.engine.operations import Operations
 from toril.engine.portal import Portal
 from toril.engine.results import Results
+from toril.engine.row_writer import RowWriter
 
 T = TypeVar("T")
 
@@ -50,6 +52,8 @@ class Producer:
         """By which fields are sealed; the first one writes, all of them read."""
         self.sealing: Callable[[str, str], Callable[[str], str] | None] | None = None
         """Returns what seals payloads of a queue and name. None: no task has sealed fields."""
+        self.row_writer: Callable[[], RowWriter] | None = None
+        """Gives what writes jobs into transactions of the caller. None: an app has none."""
         self.portal = Portal()
         self.after_sync: Callable[[], None] | None = None
         """Called after each call of plain code, in its thread. For tests: see `toril.testing`."""
@@ -75,6 +79,12 @@ class Producer:
     def seal_of(self, queue: str, name: str) -> Callable[[str], str] | None:
         """Return what seals payloads of a queue and name; None: nothing does."""
         return None if self.sealing is None else self.sealing(queue, name)
+
+    def rows(self) -> RowWriter:
+        """Return what writes jobs into transactions of the caller."""
+        if self.row_writer is None:
+            raise InvalidOptionError("there is no app here that has an outbox")
+        return self.row_writer()
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[Added]:
         """Add jobs: up to 2,000 all or none, more in chunks of so many, in order.

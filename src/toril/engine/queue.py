@@ -17,6 +17,7 @@ from toril.engine.foreign_words import QUEUE_WORDS
 from toril.engine.handle import Job
 from toril.engine.handler import Handlers
 from toril.engine.info import JobInfo, QueueInfo
+from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint, payload_text
 from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
@@ -81,6 +82,36 @@ class Queue(Operator):
         named = list(jobs)
         self._warn_of_unknown(dict.fromkeys(each[0] for each in named if each))
         return await self._add_many(named, options)
+
+    async def add_in(
+        self, transaction: object, name: str, data: Json = None, options: JobOptions | None = None
+    ) -> Job[Any]:
+        """Add a job of any name with a transaction of your own database: see `Task.enqueue_in`.
+
+        Parameters:
+            transaction: An `AsyncSession` or `AsyncConnection` of SQLAlchemy.
+            name: The job's.
+            data: Its payload.
+            options: Of this job.
+
+        Raises:
+            InvalidOptionError, InvalidPayloadError, OutboxError: As `add` and `Task.enqueue_in`.
+        """
+        self._warn_of_unknown([name])
+        job = self._prepared(name, data, options)
+        return self.job(await self._producer.rows().write(transaction, job))
+
+    def add_in_sync(
+        self, transaction: object, name: str, data: Json = None, options: JobOptions | None = None
+    ) -> Job[Any]:
+        """The same for plain code, with a `Session` or `Connection`."""
+        self._warn_of_unknown([name])
+        job = self._prepared(name, data, options)
+        return self.job(self._producer.rows().write_sync(transaction, job))
+
+    def _prepared(self, name: str, data: Json, options: JobOptions | None) -> NewJob:
+        job = self._blueprint(name, options).job(payload_text(name, data))
+        return self._producer.prepare(job) if self._producer.middleware else job
 
     async def _add(self, name: str, data: Json, options: JobOptions | None) -> Job[Any]:
         return (await self._add_many([(name, data)], options))[0]

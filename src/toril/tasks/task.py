@@ -124,6 +124,38 @@ class Task(Generic[P, R]):
             for answer in answers
         ]
 
+    async def enqueue_in(self, transaction: object, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """Add a job with a transaction of your own database: if it commits, and only then.
+
+        The job is written as a row of that database, and a relay adds it to the store after the
+        commit: see the page "Outbox". Until then, the store knows no such job.
+
+        Parameters:
+            transaction: An `AsyncSession` or `AsyncConnection` of SQLAlchemy.
+            *args: The function's own parameters.
+            **kwargs: Likewise.
+
+        Raises:
+            InvalidPayloadError: The parameters do not fit; nothing was written.
+            InvalidOptionError: `transaction` is none of these.
+            OutboxError: The database has no outbox, or refuses the row.
+        """
+        job, producer = self._prepared(args, kwargs), self._bound()
+        job_id = await producer.rows().write(transaction, job)
+        return Job(producer, self.queue, job_id, decode_result=self.decode)
+
+    def enqueue_in_sync(self, transaction: object, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+        """The same for plain code, with a `Session` or `Connection`."""
+        job, producer = self._prepared(args, kwargs), self._bound()
+        job_id = producer.rows().write_sync(transaction, job)
+        return Job(producer, self.queue, job_id, decode_result=self.decode)
+
+    def _prepared(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewJob:
+        """Return a job that was checked, after enqueue middleware."""
+        job = self._blueprint.job(self.signature.bind(args, kwargs))
+        middleware = self._bound().middleware
+        return self._through(middleware, job) if middleware else job
+
     def new_job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return a job as `enqueue` would add it, for `Context.enqueue`; nothing is added.
 

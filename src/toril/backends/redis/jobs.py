@@ -59,7 +59,7 @@ class RedisJobs:
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Added]:
         if len(jobs) != 1:
-            return _all_added(await self._add_groups(jobs))
+            return all_added(await self._add_groups(jobs))
         return [await self._gathering.add(jobs[0])]
 
     def _send(self, pending: Pending) -> None:
@@ -154,19 +154,7 @@ class RedisJobs:
         return self._added(answers, jobs)
 
     def _added(self, answers: Sequence[Any], jobs: Sequence[NewJob]) -> list[Added | BackendError]:
-        """Return what became of each job; an error for one that the script could not add."""
-        return [
-            Added(answer)
-            if isinstance(answer, str)
-            else Added(answer[0], duplicate=True)
-            if answer[0] is not None
-            else BackendError(
-                f"{self._client.address.shown}: the job was not added to queue {job.queue!r}:"
-                f" {answer[1]}. A key of the queue holds what does not belong there; `toril doctor`"
-                " names it"
-            )
-            for answer, job in zip(answers, jobs, strict=True)
-        ]
+        return added_or_error(answers, jobs, self._client.address.shown)
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:
         row = await self._scripts.run("read_job", queue, job_id)
@@ -220,7 +208,29 @@ class RedisJobs:
         return _done(answer, queue, job_id, "cancel")
 
 
-def _all_added(answers: Sequence[Added | Exception]) -> list[Added]:
+def added_or_error(
+    answers: Sequence[Any], jobs: Sequence[NewJob], shown: str
+) -> list[Added | BackendError]:
+    """Return what became of each job; an error for one that the script could not add."""
+    return [
+        Added(answer)
+        if isinstance(answer, str)
+        else Added(answer[0], duplicate=True)
+        if answer[0] is not None
+        else BackendError(
+            f"{shown}: the job was not added to queue {job.queue!r}: {answer[1]}. A key of the"
+            " queue holds what does not belong there; `toril doctor` names it"
+        )
+        for answer, job in zip(answers, jobs, strict=True)
+    ]
+
+
+def all_added(answers: Sequence[Added | Exception]) -> list[Added]:
+    """Return the answers of jobs that were all added.
+
+    Raises:
+        BackendError: One was not. It says how many were.
+    """
     added = [answer for answer in answers if isinstance(answer, Added)]
     for answer in answers:
         if isinstance(answer, StoreUnreachableError):

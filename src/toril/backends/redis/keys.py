@@ -36,6 +36,9 @@ empty part, as in `<prefix>::toril`, no queue can have.
 with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 `<prefix>:<queue>:toril:declared` likewise says which code declares it.
 
+`<prefix>:<queue>:toril:relayed` is a zset: the marks of outbox rows that have become jobs, by when
+(ms), until the rows are gone.
+
 `<prefix>:<queue>:toril:operation:<id>` is a hash: how far an operation has come here, for a week.
 `<prefix>:<queue>:toril:removed:<id>` lists what it has removed, and under
 `<prefix>:<queue>:toril:removed:<id>:<job>` lies each of these jobs whole, until both expire.

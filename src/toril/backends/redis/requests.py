@@ -54,6 +54,11 @@ def new_job(job: NewJob, places: QueueIndex) -> tuple[str, str, str, str]:
     return job.name, job.data, job.opts, _encode(_placing(job, place)).decode()
 
 
+def placed_job(job: NewJob, places: QueueIndex) -> tuple[str, str, str, str]:
+    """Return the same arguments of a job whose placing is always written out."""
+    return job.name, job.data, job.opts, _encode(_placing(job, places.of(job.queue))).decode()
+
+
 def new_jobs(jobs: Sequence[NewJob], places: QueueIndex) -> list[str]:
     """Return the arguments of `add.lua` after the time.
 

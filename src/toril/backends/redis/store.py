@@ -30,6 +30,7 @@ from toril.backends.redis.problems import Problems
 from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.relatives import Relatives
+from toril.backends.redis.relaying import RedisRelaying
 from toril.backends.redis.repairs import Repairs
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules
@@ -88,6 +89,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         logs=RedisLogs(client, keys),
         deduplication=RedisDeduplicationIds(scripts),
         moving=RedisMoving(client, keys, known, scripts),
+        relaying=RedisRelaying(client, known, scripts),
         dispatch=RedisDispatch(client, keys, moments, known, wake_ups, workers, exchanging),
         events=events,
         counts=counts,

@@ -26,6 +26,7 @@ from toril.backends.sqlite.logs import SqliteLogs
 from toril.backends.sqlite.moving import SqliteMoving
 from toril.backends.sqlite.operations import SqliteOperationStore
 from toril.backends.sqlite.reader import FileReader, Reader, SharedReader
+from toril.backends.sqlite.relaying import SqliteRelaying
 from toril.backends.sqlite.replies import translate
 from toril.backends.sqlite.schedules import SqliteSchedules
 from toril.backends.sqlite.search import SqliteSearch
@@ -81,6 +82,7 @@ def open_sqlite(
         logs=SqliteLogs(writer, reader),
         deduplication=SqliteDeduplicationIds(writer, reader, clock),
         moving=SqliteMoving(writer, reader, clock),
+        relaying=SqliteRelaying(writer),
         dispatch=SqliteDispatch(writer, work),
         events=SqliteEvents(writer, reader, news),
         counts=SqliteCounts(writer, reader, clock),

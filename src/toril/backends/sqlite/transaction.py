@@ -138,6 +138,7 @@ class Transaction:
         self.run("dead_letter_forget", queue.id)
         self.run("unlettered_drop", queue.id, 2**62)
         self.run("schedules_forget", queue.id)
+        self.run("relayed_forget", queue.id)
         self.run("history_open_forget", queue.id)
         self.run("history_forget", queue.id)
         self.run("queue_remove", queue.id)

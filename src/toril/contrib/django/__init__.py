@@ -12,5 +12,6 @@ app = DjangoApp()
 
 from toril.contrib.django.app import DjangoApp
 from toril.contrib.django.commit import OnCommit, on_commit
+from toril.contrib.django.transactions import InTransaction, in_transaction
 
-__all__ = ["DjangoApp", "OnCommit", "on_commit"]
+__all__ = ["DjangoApp", "InTransaction", "OnCommit", "in_transaction", "on_commit"]

@@ -15,6 +15,7 @@ from toril.core.errors import InvalidSettingError
 from toril.tasks.task import Task
 
 if TYPE_CHECKING:
+    from toril.outbox.database import OutboxDatabase
     from toril.testing.callers import Caller
 
 
@@ -32,6 +33,7 @@ class DjangoApp(App):
         durability: Literal["full", "normal"] | None = None,
         clock: Clock | None = None,
         redis_credentials: RedisCredentials | None = None,
+        outbox: str | object | None = None,
     ) -> None:
         """Make the app of this project. Nothing is imported or opened yet.
 
@@ -42,6 +44,8 @@ class DjangoApp(App):
             durability: As of `App`.
             clock: As of `App`.
             redis_credentials: As of `App`.
+            outbox: The database whose rows workers relay, by its name in `DATABASES`; or as of
+                `App`. Default: `TORIL_OUTBOX`, else `TORIL["OUTBOX"]` of the settings.
 
         Raises:
             InvalidSettingError: A setting makes no sense, or nothing says where jobs live.
@@ -59,6 +63,7 @@ class DjangoApp(App):
             clock=clock,
             settings=settings,
             redis_credentials=redis_credentials,
+            outbox=outbox,
         )
 
     def _discover(self) -> None:
@@ -67,6 +72,16 @@ class DjangoApp(App):
 
         set_up()
         autodiscover_modules(self._tasks_module)
+
+    def _open_outbox(self, place: object) -> OutboxDatabase:
+        from django.conf import settings
+
+        if isinstance(place, str) and place in settings.DATABASES:
+            from toril.contrib.django.outbox_database import open_database
+
+            set_up()
+            return open_database(place)
+        return super()._open_outbox(place)
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         return super()._add(DjangoTask.of(task))

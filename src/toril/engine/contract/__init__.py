@@ -35,6 +35,7 @@ from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
 from toril.engine.contract.operations import OperationStore
+from toril.engine.contract.relaying import MarkedJob, Relaying
 from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
@@ -70,10 +71,12 @@ __all__ = [
     "Lifecycle",
     "Limits",
     "Logs",
+    "MarkedJob",
     "Moving",
     "NewNode",
     "OperationStore",
     "Redrive",
+    "Relaying",
     "Repair",
     "Schedules",
     "Search",
@@ -95,6 +98,7 @@ class Backend:
     logs: Logs
     deduplication: DeduplicationIds
     moving: Moving
+    relaying: Relaying
     dispatch: Dispatch
     events: Events
     counts: Counts

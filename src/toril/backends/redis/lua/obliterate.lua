@@ -46,7 +46,7 @@ if removed == 0 then
   end
   redis.call('DEL', base .. 'events', base .. 'id', base .. 'pc', base .. 'marker',
     base .. 'stalled', base .. 'stalled-check', base .. 'limiter', base .. 'repeat',
-    base .. 'toril:schedules', base .. 'toril:declared',
+    base .. 'toril:schedules', base .. 'toril:declared', base .. 'toril:relayed',
     base .. 'metrics:completed', base .. 'metrics:completed:data',
     base .. 'metrics:failed', base .. 'metrics:failed:data', base .. 'meta',
     base .. 'meta-paused', base .. 'priority')  -- the last two are Bull 4's

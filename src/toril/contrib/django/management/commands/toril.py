@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from toril.cli.main import run
-from toril.contrib.django.conf import project_settings
+from toril.contrib.django.conf import project_settings, target
 from toril.core.errors import InvalidSettingError
 
 
@@ -35,6 +35,8 @@ class Command(BaseCommand):  # type: ignore[misc] # Django has no types
             os.environ["TORIL_URL"] = project_settings().url
         except InvalidSettingError as error:
             raise CommandError(str(error)) from None
+        if words[:1] == ["relay"] and "--app" not in words:
+            words = [*words, "--app", target()]  # who knows the databases of the project
         code = run(words)
         if code:
             sys.exit(code)
