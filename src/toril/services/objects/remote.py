@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,7 @@ from toril.services.objects.port import (
 )
 from toril.services.objects.ranges import check_page, check_range, within
 from toril.services.objects.remote_errors import told
+from toril.services.objects.remote_feed import Feed
 from toril.services.objects.streams import CheckedStream
 from toril.services.unusable import UnusableInputError, named
 
@@ -165,15 +166,15 @@ class RemoteObjects:
         key: str,
         head: bytes,
         more: bytes | memoryview | None,
-        source: AsyncIterator[bytes | memoryview],
+        source: AsyncGenerator[bytes | memoryview, None],
         description: Description,
         expected: str | None,
         known: Digest | None,
         mode: Any,
     ) -> ObjectInfo:
         digest = Digest()
-        await digest.add_aside(head)
         if more is None:
+            await digest.add_aside(head)
             digest.check(key, expected)
             expected = digest.sha256
         attributes = {"Content-Type": description.content_type, **description.metadata}
@@ -182,16 +183,6 @@ class RemoteObjects:
         if expected is not None:
             attributes[_SHA256] = expected
 
-        async def parts() -> AsyncIterator[bytes]:
-            yield head
-            block = more
-            while block is not None:
-                await digest.add_aside(block)
-                yield bytes(block)
-                block = await anext(source, None)
-            # An error here, before the end, makes obstore give the whole upload up.
-            digest.check(key, expected)
-
         size_bytes = 0 if known is None else known.size_bytes
         with self._telling(key, exists_as=mode == "create"):
             if more is None:
@@ -199,14 +190,17 @@ class RemoteObjects:
                     self._opened(), key, head, attributes=attributes, mode=mode, use_multipart=False
                 )
             else:
-                sent = await self._obstore.put_async(
-                    self._opened(),
-                    key,
-                    parts(),
-                    attributes=attributes,
-                    use_multipart=True,
-                    chunk_size=max(PART_BYTES, -(-size_bytes // _MAX_PARTS)),
-                    max_concurrency=_PARTS_AT_ONCE,
+                feed = Feed([head, more], source, digest, lambda: digest.check(key, expected))
+                sent = await feed.through(
+                    lambda blocks: self._obstore.put_async(
+                        self._opened(),
+                        key,
+                        blocks,
+                        attributes=attributes,
+                        use_multipart=True,
+                        chunk_size=max(PART_BYTES, -(-size_bytes // _MAX_PARTS)),
+                        max_concurrency=_PARTS_AT_ONCE,
+                    )
                 )
         return ObjectInfo(
             key=key,
@@ -267,7 +261,7 @@ class RemoteObjects:
             listing = self._obstore.list(
                 self._opened(), prefix=prefix or None, offset=after, chunk_size=limit + 1
             )
-            found = [*await anext(listing, ())]
+            found = await _first(listing)
         entries = tuple(
             ObjectEntry(
                 key=one["path"],
@@ -321,7 +315,7 @@ class RemoteObjects:
     async def check(self) -> None:
         """Look whether the bucket answers and may be listed."""
         with self._telling(""):
-            await anext(self._obstore.list(self._opened(), chunk_size=1), ())
+            await _first(self._obstore.list(self._opened(), chunk_size=1))
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -395,6 +389,14 @@ async def _begun(
             return bytes(head), block
         head += block
     return bytes(head), None
+
+
+async def _first(listing: Any) -> Sequence[Any]:
+    """Return the first block of a listing. Not by `anext`: an empty one breaks its default."""
+    async for found in listing:
+        block: Sequence[Any] = found
+        return block
+    return ()
 
 
 async def _nothing() -> AsyncIterator[bytes]:
