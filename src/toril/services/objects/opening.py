@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from toril.core.checks import require, unknown
 from toril.core.errors import InvalidOptionError, InvalidSettingError
@@ -44,19 +44,18 @@ def open_objects(url: str, *, links: Links | None = None) -> ObjectStore:
     Raises:
         InvalidOptionError: The URL makes no sense.
     """
-    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    shown = without_password(str(url)).partition("?")[0]
-    if "://" not in str(url):
-        raise InvalidOptionError(f"url={shown!r}: expected {_EXAMPLE}")
-    if parts.scheme not in _SCHEMES:
-        raise InvalidOptionError(f"url={shown!r}: {unknown('scheme', parts.scheme, _SCHEMES)}")
-    if parts.scheme == "memory":
+    scheme, separator, rest = str(url).partition("://")
+    if not separator:
+        raise InvalidOptionError(f"url: expected {_EXAMPLE}")
+    if scheme not in _SCHEMES:
+        raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
+    if scheme == "memory":
         return MemoryObjects(links=links)
-    if parts.scheme == "file":
-        path = unquote(f"{parts.netloc}{parts.path}")
-        require(path.strip("/") != "" and not parts.query, "url", url, "file:// and a folder")
+    if scheme == "file":
+        path = unquote(rest)
+        require(path.strip("/") != "" and "?" not in rest, "url", url, "file:// and a folder")
         return FolderObjects(Path(path), links=links)
-    return RemoteObjects(_Remote(parts.scheme, parts, shown).place())
+    return RemoteObjects(_Remote(scheme, rest).place())
 
 
 def objects_from_environment(
@@ -158,12 +157,17 @@ def s3_objects(
 class _Remote:
     """A URL of a server, taken apart."""
 
-    def __init__(self, scheme: str, parts: Any, shown: str) -> None:
+    def __init__(self, scheme: str, rest: str) -> None:
         self._scheme = scheme
-        self._parts = parts
-        self._shown = shown
-        user, at, bucket = parts.netloc.rpartition("@")
+        rest, _, query = rest.partition("?")
+        user, at = "", ""
+        if set(rest.partition("/")[0]) & {":", "@"}:
+            user, at, rest = rest.rpartition("@")  # a / or @ in a secret does no harm
+            # What stands there may be a secret: nothing of it is shown.
+            require(bool(at), "url", f"{scheme}://…", "KEY:SECRET@ in front of the bucket")
+        bucket, _, path = rest.partition("/")
         self._bucket = unquote(bucket)
+        self._shown = f"{scheme}://{rest.rstrip('/')}"
         access_key, colon, secret_key = user.partition(":")
         self._access_key = unquote(access_key) if at else None
         self._secret_key = unquote(secret_key) if colon else None
@@ -171,11 +175,11 @@ class _Remote:
         both = bool(self._access_key) == bool(self._secret_key)
         self._check(both, "KEY:SECRET@ in front of the bucket")
         self._check(scheme == "s3" or not at, "no KEY:SECRET@ (s3:// only)")
-        self._options = self._read_options()
+        self._options = self._read_options(query)
         try:
-            self._prefix = check_prefix(unquote(parts.path).strip("/"))
+            self._prefix = check_prefix(unquote(path).strip("/"))
         except UnusableInputError as error:
-            raise InvalidOptionError(f"url={shown!r}: {error}") from None
+            raise InvalidOptionError(f"url={self._shown!r}: {error}") from None
 
     def place(self) -> RemotePlace:
         """Return what the parts say."""
@@ -215,14 +219,14 @@ class _Remote:
             retries=retries,
         )
 
-    def _read_options(self) -> dict[str, str]:
+    def _read_options(self, query: str) -> dict[str, str]:
         known = {"timeout_s", "retries"} | {
             "s3": {"endpoint", "region", "path_style"},
             "gs": {"service_account"},
             "az": {"account", "endpoint"},
         }[self._scheme]
         options: dict[str, str] = {}
-        for name, value in parse_qsl(self._parts.query, keep_blank_values=True):
+        for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in known:
                 raise InvalidOptionError(f"url={self._shown!r}: {unknown('option', name, known)}")
             options[name] = value

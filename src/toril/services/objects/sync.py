@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,7 +84,9 @@ class SyncObjects:
 
         return self._run(work)
 
-    def blocks(self, key: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def blocks(
+        self, key: str, *, start: int = 0, length: int | None = None
+    ) -> Generator[bytes, None, None]:
         """Yield an object's content, block by block: see `ObjectStore.get`."""
         stream = self._run(lambda: self._store.get(key, start=start, length=length))
         source = stream.__aiter__()
