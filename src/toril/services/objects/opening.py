@@ -16,7 +16,8 @@ from toril.services.objects.keys import check_prefix
 from toril.services.objects.links import Links
 from toril.services.objects.memory import MemoryObjects
 from toril.services.objects.port import ObjectStore
-from toril.services.objects.remote import RemoteObjects, RemotePlace
+from toril.services.objects.remote import RemoteObjects
+from toril.services.objects.remote_place import RemotePlace
 from toril.services.unusable import UnusableInputError
 
 DEFAULT_FOLDER = "uploads"

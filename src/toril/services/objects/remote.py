@@ -7,9 +7,8 @@ import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from toril.core.extras import missing_extra
 from toril.services.objects.conditions import changed, check_conditions, exists, same
@@ -41,40 +40,17 @@ from toril.services.objects.port import (
 from toril.services.objects.ranges import check_page, check_range, within
 from toril.services.objects.remote_errors import told
 from toril.services.objects.remote_feed import Feed
+from toril.services.objects.remote_place import RemotePlace, opened
 from toril.services.objects.streams import CheckedStream
 from toril.services.unusable import UnusableInputError, named
 
-Kind = Literal["s3", "gs", "az"]
 PART_BYTES = 8 * 1024 * 1024
 """Content over this is sent in parts of this size, or larger for more than 9,000 of them."""
 _MAX_PARTS = 9_000
 _PARTS_AT_ONCE = 3
 MAX_CONDITIONAL_BYTES = 64 * 1024 * 1024
 """Most bytes of an object stored under a condition: it goes in one request."""
-_STORES = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
 _SHA256 = "torilsha256"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemotePlace:
-    """Which storage, and how it is reached. `opening.py` makes one of a URL."""
-
-    kind: Kind
-    bucket: str
-    prefix: str = ""
-    """In front of all keys, without a slash at its end."""
-    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """What obstore's store of this kind takes. May hold secrets."""
-    shown: str = ""
-    """For people: without secrets."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What no error may show."""
-    plain_http: bool = False
-    connect_timeout_s: float = 5.0
-    timeout_s: float = 60.0
-    """For each request, in seconds: a part of an upload, the whole of a download's answer."""
-    retries: int = 3
-    """How often a request is sent again that had no answer."""
 
 
 class RemoteObjects:
@@ -333,7 +309,7 @@ class RemoteObjects:
         """Return obstore's store of this place."""
         with self._lock:
             if self._store is None:
-                self._store = self._made()
+                self._store = opened(self.place)
                 self._pid = os.getpid()
             elif self._pid != os.getpid():
                 raise StorageUnavailableError(
@@ -341,26 +317,6 @@ class RemoteObjects:
                     " 'spawn', or make the storage in it"
                 )
             return self._store
-
-    def _made(self) -> Any:
-        place = self.place
-        stores = importlib.import_module("obstore.store")
-        options: dict[str, Any] = {
-            "connect_timeout": timedelta(seconds=place.connect_timeout_s),
-            "timeout": timedelta(seconds=place.timeout_s),
-        }
-        if place.plain_http:
-            options["allow_http"] = True
-        return getattr(stores, _STORES[place.kind])(
-            place.bucket,
-            prefix=place.prefix or None,
-            client_options=options,
-            retry_config={
-                "max_retries": place.retries,
-                "retry_timeout": timedelta(seconds=place.timeout_s),
-            },
-            **place.config,
-        )
 
     @contextmanager
     def _telling(self, key: str, *, exists_as: bool = False) -> Iterator[None]:

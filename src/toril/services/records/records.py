@@ -230,7 +230,7 @@ class Records:
         """
         try:
             async with self.reading() as connection:
-                await connection.execute(sa.select(1))
+                await connection.execute(self._question)
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(error) from None
 
@@ -238,7 +238,7 @@ class Records:
         """`check` for plain code."""
         try:
             with self.reading_plain() as connection:
-                connection.execute(sa.select(1))
+                connection.execute(self._question)
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(error) from None
 
@@ -261,6 +261,11 @@ class Records:
             plain, here.plain = here.plain, None
         if plain is not None:
             plain.dispose()
+
+    @property
+    def _question(self) -> sa.TextClause:
+        """A cheap one for which the database has to be looked at."""
+        return sa.text("SELECT 1 FROM sqlite_master" if self.kind == "sqlite" else "SELECT 1")
 
     def _here(self) -> _Open:
         """Return what is open in this process."""

@@ -49,7 +49,7 @@ def insert_missing(
 ) -> sqlite.Insert | postgresql.Insert:
     """Return a statement that adds the rows whose key is not there yet.
 
-    Its `rowcount` says how many. Parameters are those of `upsert`.
+    With `.returning(...)` it gives those that were added. Parameters are those of `upsert`.
     """
     values, key = _checked(table, rows, key, ())
     statement = (sqlite.insert if kind == "sqlite" else postgresql.insert)(table).values(values)
