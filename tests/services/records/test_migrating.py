@@ -217,6 +217,7 @@ def prepare_in_child(url: str) -> None:
     records.close_plain()
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("legacy", [False, True])
 def test_processes_prepare_at_once(url: str, legacy: bool) -> None:
     if legacy:
@@ -225,8 +226,8 @@ def test_processes_prepare_at_once(url: str, legacy: bool) -> None:
             family_of("media").metadata.create_all(connection)
         records.close_plain()
 
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(prepare_in_child, [url] * 4, chunksize=1)
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.map(prepare_in_child, [url] * 3, chunksize=1)
 
     records = Records(url)
     with records.reading_plain() as connection:

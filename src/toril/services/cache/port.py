@@ -59,7 +59,7 @@ class Cache(Protocol):
 
         Of all who ask for it at the same time, in all processes that share the cache, one makes it
         and the others wait for it. If the maker's process dies, or takes longer than the cache's
-        `lock_s`, another one makes it. If the cache does not answer, the value is made and not kept.
+        `lock_s`, another one makes it. If the cache does not answer, the value is made, not kept.
 
         Parameters:
             key: Its key.

@@ -1,7 +1,7 @@
 """Keeps values in Redis or Valkey, by redis-py, on connections of its own.
 
-Values may be dropped by the server when it has no room (`maxmemory-policy`), so it should not be the
-server of a queue, which must never lose a key: at least give it another one in production.
+A server that has no room may drop values (`maxmemory-policy`), and a queue must never lose a key:
+so in production the cache has a server of its own.
 """
 
 from __future__ import annotations
@@ -224,6 +224,9 @@ class RedisCache:
             socket_connect_timeout=self._timeout_s,
             decode_responses=False,
             client_name="toril-cache",
+            # Once more, for a connection that the server has closed meanwhile; at once, as whoever
+            # asks a cache can do without it.
+            retry=_retry(),
         )
         return vendor.Redis.from_pool(pool)
 
@@ -249,6 +252,11 @@ def _import() -> Any:
         return importlib.import_module("redis.asyncio")
     except ImportError:
         raise missing_extra("a cache in Redis needs redis-py", "cache") from None
+
+
+def _retry() -> Any:
+    backoff = importlib.import_module("redis.backoff").NoBackoff()
+    return importlib.import_module("redis.asyncio.retry").Retry(backoff, 1)
 
 
 def _rebuilt(

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError
+from toril.core.extras import missing_extra
+
+try:
+    import sqlalchemy as sa
+except ImportError as error:
+    raise missing_extra("records need SQLAlchemy", "records") from error
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _MODULE = re.compile(r"v(\d{4})_\w+\.py")

@@ -10,13 +10,18 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, InvalidSettingError
+from toril.core.extras import missing_extra
+
+try:
+    import sqlalchemy as sa
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+except ImportError as error:
+    raise missing_extra("records need SQLAlchemy", "records") from error
+
 from toril.services.records import upserts
 from toril.services.records.addresses import DatabaseKind, parse_address
 from toril.services.records.engines import WRITES, PoolOptions, async_engine, plain_engine
@@ -232,7 +237,7 @@ class Records:
             async with self.reading() as connection:
                 await connection.execute(self._question)
         except (SQLAlchemyError, OSError) as error:
-            raise self._unavailable(error) from None
+            raise self.unavailable(error) from None
 
     def check_plain(self) -> None:
         """`check` for plain code."""
@@ -240,7 +245,7 @@ class Records:
             with self.reading_plain() as connection:
                 connection.execute(self._question)
         except (SQLAlchemyError, OSError) as error:
-            raise self._unavailable(error) from None
+            raise self.unavailable(error) from None
 
     async def close(self) -> None:
         """Close the connections of this event loop, and those of plain code. Twice is fine.
@@ -295,7 +300,8 @@ class Records:
                 f" version {family.head}: run toril records migrate {family.name}"
             )
 
-    def _unavailable(self, error: Exception) -> RecordsUnavailableError:
+    def unavailable(self, error: Exception) -> RecordsUnavailableError:
+        """Return an error of SQLAlchemy's as ours: one sentence, without the password."""
         cause = getattr(error, "orig", None) or error
         said = (str(cause).strip() or type(cause).__name__).splitlines()[0][:300]
         password = self._address.plain.password
