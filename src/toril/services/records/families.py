@@ -1,6 +1,6 @@
 """A family of tables: those that one part of Toril or of an app needs, and their versions.
 
-A version is a module of the family's package of migrations, `v0001_title.py`, written for Alembic.
+A version is a module of the family's package of migrations, named as `v0001_media.py`, written for Alembic.
 Families know nothing of each other, and each keeps its version in a table of its own.
 """
 
@@ -32,8 +32,8 @@ class TableFamily:
     Parameters:
         name: Such as `media`.
         metadata: The tables as the newest version has them.
-        package: Where the migrations are, such as `shop.migrations`: modules `v0001_title.py` with
-            Alembic's `revision` (`"0001"`), `down_revision` and `upgrade()`. Migrations only add,
+        package: Where the migrations are, such as `shop.migrations`: modules named as
+            `v0001_media.py`, with Alembic's `revision` (`"0001"`), `down_revision` and `upgrade()`. Migrations only add,
             so that processes of the version before go on meanwhile.
     """
 
