@@ -81,8 +81,12 @@ async def test_server_that_is_not_there_is_unavailable() -> None:
     try:
         store = store_at(port)
         for call in (store.put("k", b"x"), store.get("k"), store.head("k"), store.delete("k")):
-            with pytest.raises(StorageUnavailableError, match=f"s3://bucket.*:{port}"):
+            with pytest.raises(StorageUnavailableError, match=f"s3://bucket.*:{port}") as told:
                 await call
+            assert str(told.value).endswith(": HTTP error: error sending request")
+        short = open_objects(f"s3://s:r@bucket?endpoint=http://127.0.0.1:{port}&region=x&retries=0")
+        with pytest.raises(StorageUnavailableError, match="error sending request"):
+            await short.get("k")
     finally:
         give_back_port(port)
 

@@ -18,6 +18,8 @@ _SAID = re.compile(r"<Message>([^<]{1,300})</Message>")
 _QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _FULL = ("QuotaExceeded", "StorageFull", "InsufficientStorage", "AccountBeingDisabledQuota")
+_SECRET_CHARS = 4
+"""Shorter ones are no secrets, and parts of many words."""
 _BUSY = frozenset({408, 425, 429})
 
 
@@ -53,7 +55,10 @@ def _said(text: str, secrets: tuple[str, ...]) -> str:
     if code is not None:
         shown = code[1] + (f": {said[1]}" if said is not None else "")
     else:
-        shown = _QUERY.sub(r"\1", text.splitlines()[0] if text else "no answer")[:400]
+        first = text.splitlines()[0] if text else "no answer"
+        # What stands before the dash tells how often and how long it was tried.
+        shown = _QUERY.sub(r"\1", first.rpartition(" - ")[2].strip())[:400]
     for secret in secrets:
-        shown = shown.replace(secret, "***")
+        if len(secret) >= _SECRET_CHARS:
+            shown = shown.replace(secret, "***")
     return shown

@@ -1,7 +1,7 @@
 """A family of tables: those that one part of Toril or of an app needs, and their versions.
 
-A version is a module of the family's package of migrations, named as `v0001_media.py`, written for Alembic.
-Families know nothing of each other, and each keeps its version in a table of its own.
+A version is a module of the family's package of migrations, named as `v0001_media.py`, written for
+Alembic. Families know nothing of each other, and each keeps its version in a table of its own.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class TableFamily:
         name: Such as `media`.
         metadata: The tables as the newest version has them.
         package: Where the migrations are, such as `shop.migrations`: modules named as
-            `v0001_media.py`, with Alembic's `revision` (`"0001"`), `down_revision` and `upgrade()`. Migrations only add,
-            so that processes of the version before go on meanwhile.
+            `v0001_media.py`, with Alembic's `revision` (`"0001"`), `down_revision` and `upgrade()`.
+            Migrations only add, so that processes of the version before go on meanwhile.
     """
 
     name: str
