@@ -121,7 +121,7 @@ def test_pool_that_makes_no_sense_is_refused(given: dict[str, int], message: str
         PoolOptions(**given)
 
 
-async def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(MissingExtraError, match=r"pg8000 needs its driver: pip install pg8000"):
         _ = Records("postgresql+pg8000://h/d").plain_engine
     import sys
@@ -130,7 +130,7 @@ async def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         MissingExtraError, match=r"aiosqlite needs its driver: pip install.*records"
     ):
-        _ = Records("sqlite:///x.db").engine
+        _ = Records(f"sqlite:///{tmp_path}/x.db").engine
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtraError, match=r"psycopg needs its driver: pip install.*postgres"):
         _ = Records("postgresql://h/d").plain_engine

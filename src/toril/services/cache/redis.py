@@ -21,6 +21,7 @@ from toril.core.extras import missing_extra
 from toril.core.redact import without_password, without_passwords
 from toril.services.cache.flights import Flights
 from toril.services.cache.port import CacheUnavailableError, Make, check_key, check_value
+from toril.services.forked import leave_to_parent
 
 T = TypeVar("T")
 
@@ -190,8 +191,10 @@ class RedisCache:
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
+        if self._pid != os.getpid():
+            return
         client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None and self._pid == os.getpid():
+        if client is not None:
             await client.aclose()
 
     def _name(self, key: str) -> str:
@@ -202,7 +205,8 @@ class RedisCache:
     async def _client(self) -> Any:
         """Return the client of this event loop."""
         if self._pid != os.getpid():
-            self._clients = {}  # those of the parent stay the parent's
+            leave_to_parent((self._clients, self._flights))
+            self._clients, self._flights = {}, Flights()
             self._pid = os.getpid()
         loop = asyncio.get_running_loop()
         found = self._clients.get(loop)

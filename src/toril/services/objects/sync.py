@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from toril.services.forked import leave_to_parent
 from toril.services.objects.port import MAX_PAGE, Content, ObjectInfo, ObjectPage, ObjectStore
 
 T = TypeVar("T")
@@ -154,7 +155,10 @@ class SyncObjects:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None or self._pid != os.getpid():  # a forked copy has no such thread
+            if self._loop is not None and self._pid != os.getpid():
+                leave_to_parent((self._loop, self._thread))
+                self._loop = None  # a forked copy has no such thread
+            if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._pid = os.getpid()
                 self._thread = threading.Thread(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ try:
 except ImportError as error:
     raise missing_extra("records need SQLAlchemy", "records") from error
 
+from toril.services.forked import leave_to_parent
 from toril.services.records import upserts
 from toril.services.records.addresses import DatabaseKind, parse_address
 from toril.services.records.engines import WRITES, PoolOptions, async_engine, plain_engine
@@ -275,10 +275,7 @@ class Records:
     def _here(self) -> _Open:
         """Return what is open in this process."""
         if self._open.pid != os.getpid():
-            # Copies of a forked process's connections must be neither used nor closed, not even by
-            # the garbage collector: SQLite would undo the parent's transaction, and a server would
-            # end the parent's session.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._open))
+            leave_to_parent(self._open)
             self._open = _Open()
         return self._open
 
