@@ -54,6 +54,7 @@ COMMANDS = {
     "users": ("users:users", "List, add and remove users of servers; set passwords."),
     "audit": ("audit:audit", "Print who did what to jobs, queues and the store."),
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
+    "records": ("records:records", "Look at and migrate the tables in a database of yours."),
     "encryption-key": ("encryption_key:encryption_key", "Make a key for sealed fields."),
     "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }
