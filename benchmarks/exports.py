@@ -1,6 +1,6 @@
 """Exports of 1,000,000 rows beside a plain script with the same libraries: time and memory.
 
-Run by `make bench-exports`. Each export runs in a process of its own, so that its memory can be told.
+Run by `make bench-exports`. Each export runs in a process of its own, to tell its memory.
 """
 
 from __future__ import annotations
