@@ -106,6 +106,10 @@ bench: $(READY) ## figures of this machine on every store, beside its peers: no 
 bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARGS="--jobs 100000"
 	$(BIN)/python -m benchmarks.web $(ARGS)
 
+.PHONY: bench-exports
+bench-exports: $(READY) ## exports of 1,000,000 rows beside a plain script; ARGS="--rows 100000"
+	$(BIN)/python -m benchmarks.exports $(ARGS)
+
 .PHONY: bench-budget
 bench-budget: $(READY) ## what one job costs, part by part, beside its floor
 	$(BIN)/python -m benchmarks.budget

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
 
@@ -82,3 +83,11 @@ def redis_prefix(redis_server: RedisServer) -> Iterator[str]:
 def redis_url(redis_server: RedisServer, redis_prefix: str) -> str:
     """The URL of an empty store on the common server."""
     return f"{redis_server.url}?prefix={redis_prefix}"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a database on a PostgreSQL server. Starts, and is installed, with the first test
+    that asks; a test leaves no table behind that another may have."""
+    with running_postgres(options=("-c", "fsync=off", "-c", "max_connections=20")) as url:
+        yield url
