@@ -54,6 +54,7 @@ COMMANDS = {
     "audit": ("audit:audit", "Print who did what to jobs, queues and the store."),
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
     "encryption-key": ("encryption_key:encryption_key", "Make a key for sealed fields."),
+    "vapid": ("vapid:vapid", "Make a key pair for Web Push."),
     "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }
 """Command to `module:function` in this package, and what it is for."""

@@ -6,6 +6,7 @@ One table, made when it is first needed. Only SQL that SQLAlchemy spells for bot
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -18,7 +19,7 @@ from toril.services.media.records import MediaRecord, MediaStatus, StoredVariant
 try:
     import sqlalchemy as sa
     from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-    from sqlalchemy.schema import CreateTable
+    from sqlalchemy.schema import CreateIndex, CreateTable
 except ImportError as error:
     from toril.core.extras import missing_extra
 
@@ -62,8 +63,8 @@ class SqlMediaRecords:
 
     def __init__(self, url: str, *, clock: Clock | None = None, file_mode: int = 0o600) -> None:
         self._clock = clock if clock is not None else SystemClock()
-        self._engine = _engine(url, file_mode)
-        _make_table(self._engine)
+        self._engine = open_engine(url, file_mode)
+        make_table(self._engine, _MEDIA)
 
     def save(self, record: MediaRecord) -> MediaRecord:
         """Store a record, replacing the one of the same id."""
@@ -128,7 +129,8 @@ def _moment(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else moment(at_ms)
 
 
-def _engine(url: str, file_mode: int) -> sa.Engine:
+def open_engine(url: str, file_mode: int) -> sa.Engine:
+    """Return an engine of a SQLite file or PostgreSQL; errors as `SqlMediaRecords`."""
     # The address may hold a password: no error repeats it, not even as a cause.
     try:
         address = sa.make_url(url)
@@ -191,12 +193,20 @@ def _make_file(path: Path, mode: int) -> None:
             os.close(fd)
 
 
-def _make_table(engine: sa.Engine) -> None:
-    statement = CreateTable(_MEDIA, if_not_exists=True)
+def make_table(engine: sa.Engine, table: sa.Table) -> None:
+    """Make a table with its indexes, unless they are there."""
+    statements: list[sa.schema.ExecutableDDLElement] = [
+        CreateTable(table, if_not_exists=True),
+        *(CreateIndex(index, if_not_exists=True) for index in table.indexes),
+    ]
     try:
-        with engine.begin() as connection:
-            connection.execute(statement)
+        _run(engine, statements)
     except DBAPIError:
         # PostgreSQL lets two that create the same table at once collide; the second look finds it.
-        with engine.begin() as connection:
+        _run(engine, statements)
+
+
+def _run(engine: sa.Engine, statements: Sequence[sa.schema.ExecutableDDLElement]) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
             connection.execute(statement)
