@@ -40,6 +40,8 @@ class Browser:
     """Answers before that, one each."""
     headers: dict[str, str] = field(default_factory=dict)
     hangs: bool = False
+    delay_s: float = 0.0
+    """How long the push service takes to answer."""
     received: list[bytes] = field(default_factory=list)
     """Plain texts of messages that were taken."""
     requests: list[Request] = field(default_factory=list)
@@ -104,7 +106,7 @@ class PushEndpoint:
                 request.body, private_key=browser.key, auth_secret=browser.auth, version="aes128gcm"
             )
             browser.received.append(plain)
-        return Answer(status, dict(browser.headers))
+        return Answer(status, dict(browser.headers), delay_s=browser.delay_s)
 
     def _problem(self, request: Request) -> str | None:
         headers = request.headers

@@ -26,7 +26,9 @@ def vapid(as_json: bool, as_env: bool, subject: str | None) -> None:
 
     if as_json and as_env:
         raise click.UsageError("--json and --env: expected one of them")
-    made = VapidKeys.generate(EXAMPLE_SUBJECT if subject is None else subject)
+    made = VapidKeys.generate(
+        EXAMPLE_SUBJECT if subject is None else subject, subject_name="--subject"
+    )
     output = Output(as_json=as_json)
     if as_json:
         document = {"publicKey": made.public_key, "privateKey": made.private_key}

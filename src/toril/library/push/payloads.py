@@ -15,7 +15,7 @@ class PushPayload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A message, as the browser's service worker gets it.
 
     Members that other producers send are forwarded. A call of our own refuses them, as they may be
-    misspelt: what else the page needs goes into `data`.
+    misspelt: what else the page needs goes into `data`, or into the task's parameter `more`.
     """
 
     title: str

@@ -7,6 +7,7 @@ store. It goes away with the job.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,8 @@ import msgspec
 
 from toril.engine.context import Context
 from toril.library.push.payloads import Served
+
+_BITS = re.compile(r"[0-9a-f]{1,65536}")
 
 MAX_REASONS = 20
 MAX_REASON_CHARS = 200
@@ -116,7 +119,5 @@ def _found(data: object) -> Served | None:
 
 
 def _bits(text: str) -> int:
-    try:
-        return int(text or "0", 16)
-    except ValueError:  # whoever adds jobs may write anything
-        return 0
+    # Whoever adds jobs may write anything.
+    return int(text, 16) if _BITS.fullmatch(text) else 0

@@ -85,7 +85,7 @@ class PushService:
 
         Parameters:
             payload: The message.
-            more: Members that it does not know, to forward.
+            more: Further members. One that the payload has itself is left out.
 
         Raises:
             UnusableInputError: It is too large even without its body.

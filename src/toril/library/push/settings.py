@@ -115,8 +115,8 @@ def _vapid(environ: Mapping[str, str]) -> VapidKeys | None:
             )
     if not subject:
         raise InvalidSettingError(
-            f"{subject_name} is not set: set it to whom push services may write to, such as"
-            " mailto:you@example.com"
+            f"{subject_name} is not set: set it to whom push services may write to: mailto: and an"
+            " address, or an https:// URL"
         )
     try:
         return VapidKeys(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
 from toril.library.push.payloads import (
@@ -12,8 +14,9 @@ from toril.library.push.payloads import (
     PushPayload,
     PushResult,
     Served,
+    batches,
 )
-from toril.library.push.record import FIELD, Record
+from toril.library.push.record import Record
 from toril.library.push.sending import Sending
 from toril.library.push.service import PushService
 from toril.services.unusable import UnusableInputError
@@ -46,11 +49,14 @@ async def send(
     ctx: Context,
     user_id: str,
     payload: PushPayload,
+    more: dict[str, Any] | None = None,
     served: Served | None = None,
     *,
     service: PushService = provided(PushService),
 ) -> PushResult:
     """Send a message to all browsers of a user, at the same time.
+
+    `more` are members of the message beside those of `payload`.
 
     Harmless when run again: what an attempt has done stands in the job (`served`), and another one
     sends to the others only. Completed if at least one was sent, or all were refused for good.
@@ -62,7 +68,7 @@ async def send(
         sqlalchemy.exc.SQLAlchemyError: The database; it is.
     """
     record = Record(ctx, served)
-    sending = Sending(ctx, service, _message(ctx, service, payload), [user_id], record)
+    sending = Sending(ctx, service, service.message(payload, _more(ctx, more)), [user_id], record)
     await sending.run()
     left = sending.left
     failed = record.failed + len(left)
@@ -87,6 +93,7 @@ async def send_batch(
     ctx: Context,
     users: list[str],
     payload: PushPayload,
+    more: dict[str, Any] | None = None,
     served: Served | None = None,
     *,
     service: PushService = provided(PushService),
@@ -97,9 +104,10 @@ async def send_batch(
     Harmless when run again, and errors, as `send`.
     """
     each = list(dict.fromkeys(users))
-    message = _message(ctx, service, payload)
+    others = _more(ctx, more)
+    message = service.message(payload, others)
     if len(each) > USERS_A_JOB:
-        return _split(ctx, each)
+        return _split(ctx, each, payload, others)
     record = Record(ctx, served)
     sending = Sending(ctx, service, message, each, record, ctx.progress)
     await sending.run()
@@ -114,21 +122,21 @@ async def send_batch(
     )
 
 
-def _split(ctx: Context, users: list[str]) -> PushBatchResult:
-    jobs = 0
-    common = {name: value for name, value in _data(ctx).items() if name != FIELD}
-    for start in range(0, len(users), USERS_A_JOB):
-        some = users[start : start + USERS_A_JOB]
-        ctx.enqueue(ctx.task, {**common, "users": some}, queue=ctx.queue)
-        jobs += 1
-    return PushBatchResult(sent=0, failed=0, total=0, users=len(users), jobs=jobs)
+def _split(
+    ctx: Context, users: list[str], payload: PushPayload, more: dict[str, Any]
+) -> PushBatchResult:
+    common = {"payload": msgspec.to_builtins(payload), **({"more": more} if more else {})}
+    jobs = batches(users, payload)
+    for job in jobs:
+        ctx.enqueue(ctx.task, {**common, "users": job["users"]}, queue=ctx.queue)
+    return PushBatchResult(sent=0, failed=0, total=0, users=len(users), jobs=len(jobs))
 
 
-def _message(ctx: Context, service: PushService, payload: PushPayload) -> Any:
-    more = _data(ctx).get("payload")
-    return service.message(payload, more if isinstance(more, dict) else None)
-
-
-def _data(ctx: Context) -> dict[str, Any]:
+def _more(ctx: Context, more: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the members of the message that `PushPayload` does not know."""
     data = ctx.data
-    return data if isinstance(data, dict) else {}
+    stored = data.get("payload") if isinstance(data, dict) else None
+    members = stored if isinstance(stored, dict) else {}
+    known = PushPayload.__struct_fields__
+    others = {name: value for name, value in members.items() if name not in known}
+    return {**others, **(more or {})}

@@ -73,13 +73,14 @@ class VapidKeys:
         object.__setattr__(self, "private_key", encoded(_number(private)))
 
     @classmethod
-    def generate(cls, subject: str) -> VapidKeys:
+    def generate(cls, subject: str, *, subject_name: str = "VAPID_SUBJECT") -> VapidKeys:
         """Return a new pair."""
         private = ec.generate_private_key(ec.SECP256R1())
         return cls(
             public_key=encoded(_point(private.public_key())),
             private_key=encoded(_number(private)),
             subject=subject,
+            subject_name=subject_name,
         )
 
 
@@ -186,7 +187,7 @@ def _check_subject(name: str, subject: str) -> None:
         good = bool(urlsplit(subject).hostname)
     if not good:
         raise InvalidOptionError(
-            f"{name}={subject!r}: expected whom push services may write to: mailto:you@example.com"
+            f"{name}={subject!r}: expected whom push services may write to: mailto: and an address,"
             " or an https:// URL"
         )
 
