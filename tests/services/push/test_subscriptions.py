@@ -193,6 +193,45 @@ async def test_adding_at_once_loses_none(lasting_url: str, user: str) -> None:
         await store.close()
 
 
+async def test_lookups_at_once_each_get_their_own(lasting_url: str, user: str) -> None:
+    store = SqlSubscriptions(lasting_url)
+    added = [await store.add(f"{user}-{n % 10}", browser().subscription) for n in range(20)]
+
+    found = await asyncio.gather(*(store.of_user(f"{user}-{n % 12}") for n in range(60)))
+
+    for number, mine in enumerate(found):
+        assert {one.id for one in mine} == {
+            one.id for one in added if one.user_id == f"{user}-{number % 12}"
+        }
+    await store.close()
+
+
+async def test_lookup_that_is_given_up_harms_no_other(lasting_url: str, user: str) -> None:
+    store = SqlSubscriptions(lasting_url)
+    stored = await store.add(user, browser().subscription)
+
+    lookups = [asyncio.ensure_future(store.of_user(user)) for _ in range(10)]
+    await asyncio.sleep(0)
+    lookups[0].cancel()
+    found = await asyncio.gather(*lookups, return_exceptions=True)
+
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1:] == [[stored]] * 9
+    await store.close()
+
+
+async def test_database_that_is_away_is_an_error_of_each_lookup(tmp_path: Path, user: str) -> None:
+    store = SqlSubscriptions(f"sqlite:///{tmp_path}/push.db")
+    (tmp_path / "push.db").mkdir()
+
+    found = await asyncio.gather(*(store.of_user(user) for _ in range(3)), return_exceptions=True)
+    (tmp_path / "push.db").rmdir()
+
+    assert {type(one).__name__ for one in found} == {"OperationalError"}
+    assert list(await store.of_user(user)) == []
+    await store.close()
+
+
 async def test_file_of_subscriptions_is_its_users_alone(tmp_path: Path, user: str) -> None:
     store = SqlSubscriptions(f"sqlite:///{tmp_path}/push.db")
     await store.add(user, browser().subscription)

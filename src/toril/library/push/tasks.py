@@ -49,7 +49,7 @@ async def send(
     ctx: Context,
     user_id: str,
     payload: PushPayload,
-    more: dict[str, Any] | None = None,
+    more: dict[str, object] | None = None,
     served: Served | None = None,
     *,
     service: PushService = provided(PushService),
@@ -93,7 +93,7 @@ async def send_batch(
     ctx: Context,
     users: list[str],
     payload: PushPayload,
-    more: dict[str, Any] | None = None,
+    more: dict[str, object] | None = None,
     served: Served | None = None,
     *,
     service: PushService = provided(PushService),
@@ -132,7 +132,7 @@ def _split(
     return PushBatchResult(sent=0, failed=0, total=0, users=len(users), jobs=len(jobs))
 
 
-def _more(ctx: Context, more: dict[str, Any] | None) -> dict[str, Any]:
+def _more(ctx: Context, more: dict[str, object] | None) -> dict[str, Any]:
     """Return the members of the message that `PushPayload` does not know."""
     data = ctx.data
     stored = data.get("payload") if isinstance(data, dict) else None

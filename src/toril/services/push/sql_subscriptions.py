@@ -39,6 +39,7 @@ _SUBSCRIPTIONS = sa.Table(
     sa.Index("toril_push_subscriptions_by_user", "user_id", "created_at_ms"),
 )
 _USERS_A_QUERY = 500
+_ByUser = dict[str, list[StoredSubscription]]
 _MEMORY = re.compile(r"sqlite(\+\w+)?:/{0,3}(:memory:)?")
 
 
@@ -65,6 +66,9 @@ class SqlSubscriptions:
         self._clock = clock or SystemClock()
         self._opened: sa.Engine | None = None
         self._opening = threading.Lock()
+        self._asked: list[tuple[list[str], asyncio.Future[_ByUser]]] = []
+        """Users that are asked for, and where the answer goes."""
+        self._answering: asyncio.Task[None] | None = None
 
     async def add(self, user_id: str, subscription: Subscription) -> StoredSubscription:
         """Store a subscription."""
@@ -72,11 +76,17 @@ class SqlSubscriptions:
 
     async def of_user(self, user_id: str) -> Sequence[StoredSubscription]:
         """Return a user's subscriptions."""
-        return (await asyncio.to_thread(self._of_users, [user_id]))[user_id]
+        return (await self.of_users([user_id]))[user_id]
 
     async def of_users(self, user_ids: Iterable[str]) -> Mapping[str, Sequence[StoredSubscription]]:
         """Return the subscriptions of several users."""
-        return await asyncio.to_thread(self._of_users, list(user_ids))
+        asked = list(user_ids)
+        answer: asyncio.Future[_ByUser] = asyncio.get_running_loop().create_future()
+        self._asked.append((asked, answer))
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer_all())
+        found = await answer
+        return {user_id: found[user_id] for user_id in asked}
 
     async def remove(self, subscription_id: str) -> bool:
         """Remove a subscription."""
@@ -136,8 +146,26 @@ class SqlSubscriptions:
                 connection.execute(sa.insert(_SUBSCRIPTIONS).values(new))
             return _stored(connection.execute(sa.select(_SUBSCRIPTIONS).where(this)).one())
 
-    def _of_users(self, user_ids: list[str]) -> dict[str, list[StoredSubscription]]:
-        found: dict[str, list[StoredSubscription]] = {user_id: [] for user_id in user_ids}
+    async def _answer_all(self) -> None:
+        """Answer all that asked, with one query for those that came while the last one ran."""
+        while self._asked:
+            together, self._asked = self._asked, []
+            user_ids = [user_id for asked, _ in together for user_id in asked]
+            try:
+                found = await asyncio.to_thread(self._of_users, user_ids)
+            except BaseException as error:
+                for _, answer in together:
+                    if not answer.done():  # who asked may be gone
+                        answer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for _, answer in together:
+                    if not answer.done():
+                        answer.set_result(found)
+
+    def _of_users(self, user_ids: list[str]) -> _ByUser:
+        found: _ByUser = {user_id: [] for user_id in user_ids}
         asked = list(found)
         for start in range(0, len(asked), _USERS_A_QUERY):
             some = asked[start : start + _USERS_A_QUERY]
