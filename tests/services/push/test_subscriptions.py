@@ -17,6 +17,8 @@ from toril.core.clock import moment
 from toril.services.push.memory_subscriptions import MemorySubscriptions
 from toril.services.push.sql_subscriptions import SqlSubscriptions
 from toril.services.push.subscriptions import SubscriptionStore
+from toril.services.records.engines import PoolOptions
+from toril.services.records.records import Records
 from toril.testing.clock import ManualClock
 
 
@@ -180,7 +182,8 @@ async def test_store_may_be_used_again_after_it_was_closed(lasting_url: str, use
 
 
 async def test_adding_at_once_loses_none(lasting_url: str, user: str) -> None:
-    stores = [SqlSubscriptions(lasting_url) for _ in range(3)]
+    databases = [Records(lasting_url, pool=PoolOptions(size=3, overflow=0)) for _ in range(3)]
+    stores = [SqlSubscriptions(database) for database in databases]
     same = browser()
 
     await asyncio.gather(
@@ -190,7 +193,10 @@ async def test_adding_at_once_loses_none(lasting_url: str, user: str) -> None:
 
     assert len(await stores[0].of_user(user)) == 31
     for store in stores:
-        await store.close()
+        await store.close()  # the database is not its own
+    assert len(await stores[0].of_user(user)) == 31
+    for database in databases:
+        await database.close()
 
 
 async def test_lookups_at_once_each_get_their_own(lasting_url: str, user: str) -> None:

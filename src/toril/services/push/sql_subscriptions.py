@@ -1,13 +1,12 @@
 """Subscriptions in SQLite or PostgreSQL, by SQLAlchemy.
 
-One table, made when it is first needed. The database is asked in threads.
+One table, the family `push` of `services/records`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from toril.core.checks import require
@@ -15,29 +14,17 @@ from toril.core.clock import Clock, SystemClock, moment
 from toril.core.errors import InvalidOptionError
 from toril.services.push.port import Subscription
 from toril.services.push.subscriptions import StoredSubscription, subscription_id
+from toril.services.push.tables import PUSH, TABLE
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy.exc import IntegrityError
+
+    from toril.services.records.records import Records
 except ImportError as error:
     from toril.core.extras import missing_extra
 
     raise missing_extra("subscriptions in a database need SQLAlchemy", "push") from error
 
-from toril.services.media.sql_records import make_table, open_engine
-
-_METADATA = sa.MetaData()
-_SUBSCRIPTIONS = sa.Table(
-    "toril_push_subscriptions",
-    _METADATA,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("user_id", sa.Text, nullable=False),
-    sa.Column("endpoint", sa.Text, nullable=False),
-    sa.Column("p256dh", sa.Text, nullable=False),
-    sa.Column("auth", sa.Text, nullable=False),
-    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
-    sa.Index("toril_push_subscriptions_by_user", "user_id", "created_at_ms"),
-)
 _USERS_A_QUERY = 500
 _ByUser = dict[str, list[StoredSubscription]]
 _MEMORY = re.compile(r"sqlite(\+\w+)?:/{0,3}(:memory:)?")
@@ -47,32 +34,46 @@ class SqlSubscriptions:
     """A `SubscriptionStore` in a database, which is opened when it is first asked.
 
     Parameters:
-        url: `sqlite:///push.db` or `postgresql://user:password@host/database`.
+        database: A database that is open; it stays open when this is closed. Or the URL of one:
+            `sqlite:///push.db` or `postgresql://user:password@host/database`.
         clock: Where `created_at` comes from.
         file_mode: Who may read and write a SQLite file that is made. Default: its user only.
 
     Raises:
-        InvalidOptionError: The database would end with this process.
+        InvalidOptionError: The URL cannot be read, or the database would end with this process.
     """
 
-    def __init__(self, url: str, *, clock: Clock | None = None, file_mode: int = 0o600) -> None:
-        if _MEMORY.fullmatch(url):
+    def __init__(
+        self, database: Records | str, *, clock: Clock | None = None, file_mode: int = 0o600
+    ) -> None:
+        if isinstance(database, str) and _MEMORY.fullmatch(database):
             raise InvalidOptionError(
                 "database_url has to outlive the process that writes it: expected"
                 " sqlite:///push.db or postgresql://host/database; or take MemorySubscriptions"
             )
-        self._url = url
-        self._file_mode = file_mode
+        self._owns = isinstance(database, str)
+        self._records = (
+            Records(database, file_mode=file_mode) if isinstance(database, str) else database
+        )
         self._clock = clock or SystemClock()
-        self._opened: sa.Engine | None = None
-        self._opening = threading.Lock()
         self._asked: list[tuple[list[str], asyncio.Future[_ByUser]]] = []
         """Users that are asked for, and where the answer goes."""
         self._answering: asyncio.Task[None] | None = None
 
     async def add(self, user_id: str, subscription: Subscription) -> StoredSubscription:
         """Store a subscription."""
-        return await asyncio.to_thread(self._add, user_id, subscription)
+        values = {
+            "id": subscription_id(subscription.endpoint),
+            "user_id": user_id,
+            "endpoint": subscription.endpoint,
+            "p256dh": subscription.p256dh,
+            "auth": subscription.auth,
+            "created_at_ms": self._clock.now_ms(),
+        }
+        await self._records.prepare(PUSH)
+        statement = self._records.upsert(TABLE, values, keep=("created_at_ms",))
+        async with self._records.begin() as connection:
+            return _stored((await connection.execute(statement.returning(*TABLE.c))).one())
 
     async def of_user(self, user_id: str) -> Sequence[StoredSubscription]:
         """Return a user's subscriptions."""
@@ -90,61 +91,27 @@ class SqlSubscriptions:
 
     async def remove(self, subscription_id: str) -> bool:
         """Remove a subscription."""
-        return await asyncio.to_thread(self._remove, _SUBSCRIPTIONS.c.id == subscription_id)
+        return await self._remove(TABLE.c.id == subscription_id)
 
     async def remove_endpoint(self, user_id: str, endpoint: str) -> bool:
         """Remove a user's subscription."""
-        this = _SUBSCRIPTIONS.c.id == subscription_id(endpoint)
-        return await asyncio.to_thread(self._remove, this & (_SUBSCRIPTIONS.c.user_id == user_id))
+        this = TABLE.c.id == subscription_id(endpoint)
+        return await self._remove(this & (TABLE.c.user_id == user_id))
 
     async def page(
         self, *, after: str | None = None, limit: int = 100
     ) -> Sequence[StoredSubscription]:
         """Return the next subscriptions."""
         require(limit >= 1, "limit", limit, "an integer from 1")
-        query = sa.select(_SUBSCRIPTIONS).order_by(_SUBSCRIPTIONS.c.id).limit(limit)
+        query = sa.select(TABLE).order_by(TABLE.c.id).limit(limit)
         if after is not None:
-            query = query.where(_SUBSCRIPTIONS.c.id > after)
-        return await asyncio.to_thread(self._found, query)
+            query = query.where(TABLE.c.id > after)
+        return await self._found(query)
 
     async def close(self) -> None:
-        """Close all connections. It may be used again."""
-        with self._opening:
-            engine, self._opened = self._opened, None
-        if engine is not None:
-            await asyncio.to_thread(engine.dispose)
-
-    def _engine(self) -> sa.Engine:
-        with self._opening:
-            if self._opened is None:
-                engine = open_engine(self._url, self._file_mode)
-                make_table(engine, _SUBSCRIPTIONS)
-                self._opened = engine
-            return self._opened
-
-    def _add(self, user_id: str, subscription: Subscription) -> StoredSubscription:
-        try:
-            return self._replace(user_id, subscription)
-        except IntegrityError:
-            # Somebody added the same id between our update and our insert: now it can be updated.
-            return self._replace(user_id, subscription)
-
-    def _replace(self, user_id: str, subscription: Subscription) -> StoredSubscription:
-        found = subscription_id(subscription.endpoint)
-        this = _SUBSCRIPTIONS.c.id == found
-        values = {
-            "user_id": user_id,
-            "endpoint": subscription.endpoint,
-            "p256dh": subscription.p256dh,
-            "auth": subscription.auth,
-        }
-        with self._engine().begin() as connection:
-            # The write comes first: in SQLite a transaction that has read cannot wait to write.
-            updated = connection.execute(sa.update(_SUBSCRIPTIONS).where(this).values(values))
-            if updated.rowcount == 0:
-                new = {"id": found, "created_at_ms": self._clock.now_ms(), **values}
-                connection.execute(sa.insert(_SUBSCRIPTIONS).values(new))
-            return _stored(connection.execute(sa.select(_SUBSCRIPTIONS).where(this)).one())
+        """Close all connections, if they are its own. It may be used again."""
+        if self._owns:
+            await self._records.close()
 
     async def _answer_all(self) -> None:
         """Answer all that asked, with one query for those that came while the last one ran."""
@@ -152,7 +119,7 @@ class SqlSubscriptions:
             together, self._asked = self._asked, []
             user_ids = [user_id for asked, _ in together for user_id in asked]
             try:
-                found = await asyncio.to_thread(self._of_users, user_ids)
+                found = await self._of_users(user_ids)
             except BaseException as error:
                 for _, answer in together:
                     if not answer.done():  # who asked may be gone
@@ -164,27 +131,29 @@ class SqlSubscriptions:
                     if not answer.done():
                         answer.set_result(found)
 
-    def _of_users(self, user_ids: list[str]) -> _ByUser:
+    async def _of_users(self, user_ids: list[str]) -> _ByUser:
         found: _ByUser = {user_id: [] for user_id in user_ids}
         asked = list(found)
         for start in range(0, len(asked), _USERS_A_QUERY):
             some = asked[start : start + _USERS_A_QUERY]
             query = (
-                sa.select(_SUBSCRIPTIONS)
-                .where(_SUBSCRIPTIONS.c.user_id.in_(some))
-                .order_by(_SUBSCRIPTIONS.c.created_at_ms, _SUBSCRIPTIONS.c.id)
+                sa.select(TABLE)
+                .where(TABLE.c.user_id.in_(some))
+                .order_by(TABLE.c.created_at_ms, TABLE.c.id)
             )
-            for stored in self._found(query):
+            for stored in await self._found(query):
                 found[stored.user_id].append(stored)
         return found
 
-    def _found(self, query: sa.Select[tuple[object, ...]]) -> list[StoredSubscription]:
-        with self._engine().connect() as connection:
-            return [_stored(row) for row in connection.execute(query)]
+    async def _found(self, query: sa.Select[tuple[object, ...]]) -> list[StoredSubscription]:
+        await self._records.prepare(PUSH)
+        async with self._records.reading() as connection:
+            return [_stored(row) for row in (await connection.execute(query)).all()]
 
-    def _remove(self, which: sa.ColumnElement[bool]) -> bool:
-        with self._engine().begin() as connection:
-            return connection.execute(sa.delete(_SUBSCRIPTIONS).where(which)).rowcount > 0
+    async def _remove(self, which: sa.ColumnElement[bool]) -> bool:
+        await self._records.prepare(PUSH)
+        async with self._records.begin() as connection:
+            return (await connection.execute(sa.delete(TABLE).where(which))).rowcount > 0
 
 
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredSubscription:
