@@ -12,6 +12,7 @@ Prints:
 """
 
 import asyncio
+import logging
 
 from toril import App, HookEvent
 from toril.library.push import PushPayload, PushService, PushSettings
@@ -45,7 +46,7 @@ async def main() -> None:
     for endpoint in (PHONE, LAPTOP):
         await service.subscribe("ann", {"endpoint": endpoint, "keys": KEYS})
     pusher.verdicts[PHONE] = Verdict(kind="later", reason="push.example answered 503")
-
+    logging.disable(logging.WARNING)  # it tells of the phone
     async with app, app.worker():
         task = app.bound(send).with_options(backoff_s=0.1)
         job = await task.enqueue("ann", PushPayload(title="New message", body="Noon?"))
