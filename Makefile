@@ -110,6 +110,10 @@ bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARG
 bench-exports: $(READY) ## exports of 1,000,000 rows beside a plain script; ARGS="--rows 100000"
 	$(BIN)/python -m benchmarks.exports $(ARGS)
 
+.PHONY: bench-push
+bench-push: $(READY) ## pushes a second against a local push service, beside pywebpush
+	$(BIN)/python -m benchmarks.push $(ARGS)
+
 .PHONY: bench-budget
 bench-budget: $(READY) ## what one job costs, part by part, beside its floor
 	$(BIN)/python -m benchmarks.budget

@@ -27,6 +27,8 @@ class Answer:
     body: bytes = b""
     hangs: bool = False
     """Never answers."""
+    delay_s: float = 0.0
+    """Before it answers."""
 
 
 @dataclass
@@ -61,6 +63,8 @@ async def serving(
                 reply = made.answer(request)
                 if reply.hangs:
                     await asyncio.Event().wait()
+                if reply.delay_s:
+                    await asyncio.sleep(reply.delay_s)
                 headers = {"content-length": str(len(reply.body)), **reply.headers}
                 head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
                 writer.write(f"HTTP/1.1 {reply.status} X\r\n{head}\r\n".encode() + reply.body)

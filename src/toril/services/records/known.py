@@ -10,6 +10,7 @@ from toril.services.records.families import TableFamily
 
 KNOWN = {
     "media": "toril.services.media.tables:MEDIA",
+    "push": "toril.services.push.tables:PUSH",
 }
 """By name: where the family is, as `module:attribute`."""
 

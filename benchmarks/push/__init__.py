@@ -1,0 +1,1 @@
+"""How many pushes one process sends, beside pywebpush: `python -m benchmarks.push`."""
