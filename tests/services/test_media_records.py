@@ -55,7 +55,7 @@ def empty_postgres_url(postgres_url: str) -> Iterator[str]:
     yield postgres_url
     engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE toril_media"))
+        connection.execute(sa.text("DROP TABLE toril_media, toril_media_version"))
     engine.dispose()
 
 
@@ -192,7 +192,7 @@ def test_processes_make_the_table_and_save_at_once(lasting_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("not an address with hunter2", "database_url cannot be read: expected sqlite:///media.db"),
+        ("not an address with hunter2", "database_url cannot be read: expected sqlite:///records.db"),
         ("mysql://root:hunter2@host/db", "database_url begins with 'mysql': expected sqlite:///"),
     ],
 )
