@@ -27,6 +27,7 @@ from toril.core import errors
 from toril.engine.hooks import HOOKS
 from toril.engine.search.fields import FIELDS as SEARCHED
 from toril.engine.states import TRANSITIONS, State
+from toril.library import catalogue
 from toril.settings import VARIABLES
 from toril.web.routes import ROUTES
 
@@ -284,6 +285,17 @@ def _routes(_: str | None) -> str:
     return _table(["Route", "Needs", "It does"], rows)
 
 
+def _promises(subject: str | None) -> str:
+    """Return the promise sheets of a family of ready-made tasks."""
+    promises = catalogue.promises_of(subject or "")
+    parts = []
+    for task in catalogue.tasks_of(subject or ""):
+        name = task.options.name
+        lines = [list(line) for line in catalogue.sheet(task, promises[name])]
+        parts += [f"### `{name}`", _table(["", ""], lines)]
+    return "\n\n".join(parts)
+
+
 def _prose(help_text: str) -> str:
     """Return a command's help as Markdown."""
     paragraphs = inspect.cleandoc(help_text).split("\f")[0].rstrip().split("\n\n")
@@ -319,4 +331,5 @@ _MAKERS: dict[str, Callable[[str | None], str]] = {
     "commands": _commands,
     "search fields": _search,
     "routes": _routes,
+    "promises": _promises,
 }

@@ -193,7 +193,7 @@ async def test_letters(outside: Outside) -> None:
         worker._companions = ()
         async with worker:
             await greet.enqueue(to="ann")
-            await asyncio.wait_for(done.wait(), 10)
+            await asyncio.wait_for(done.wait(), 60)
 
     await outside.look()
     assert outside.told == []
@@ -409,7 +409,7 @@ async def test_real_blocked_loop_is_noted(outside: Outside) -> None:
     worker._companions = ()
     async with worker:
         await crunch.enqueue()
-        await asyncio.wait_for(told.wait(), 20)
+        await asyncio.wait_for(told.wait(), 60)
     await app._hooks.finish(5)
     await outside.look()
 

@@ -80,7 +80,7 @@ async def test_parent_reads_what_became_of_its_children(app: App, run_in: str) -
     )
 
     async with working(app):
-        seen = await flow.result(timeout_s=20)
+        seen = await flow.result(timeout_s=60)
 
     assert tails(seen["results"]) == {"two": 4, "three": 9, "w": "hello"}
     assert all(key.split(":")[-2] == "kids" for key in seen["results"])
@@ -94,7 +94,7 @@ async def test_running_parent_adds_children_and_waits_for_them(app: App, task: A
     job = await bound.enqueue(3)
 
     async with working(app):
-        assert await job.result(timeout_s=20) == [[0, 1, 4], 1]
+        assert await job.result(timeout_s=60) == [[0, 1, 4], 1]
 
     info = await job.info()
     assert info.attempts_made == 1
@@ -112,7 +112,7 @@ async def test_parent_that_waits_runs_again_without_an_attempt(app: App) -> None
         await wait_until(lambda: _waits(job))
 
         async with working(app, queues=["kids"]):
-            assert await job.result(timeout_s=20) == [[0, 1], 1]
+            assert await job.result(timeout_s=60) == [[0, 1], 1]
 
     info = await job.info()
     assert (info.attempts_started, info.attempts_made) == (2, 1)
@@ -132,7 +132,7 @@ async def test_job_without_children_does_not_wait(app: App) -> None:
     job = await lonely.enqueue()
 
     async with working(app):
-        assert await job.result(timeout_s=20) == "went on"
+        assert await job.result(timeout_s=60) == "went on"
 
 
 async def test_parent_goes_on_without_the_others(app: App) -> None:
@@ -144,7 +144,7 @@ async def test_parent_goes_on_without_the_others(app: App) -> None:
     await app.queue("kids").job(broken_id).cancel("no")
 
     async with working(app, queues=["parents"]):
-        removed, ignored = await flow.result(timeout_s=20)
+        removed, ignored = await flow.result(timeout_s=60)
 
     assert removed == 2
     assert tails(ignored) == {broken_id: "no"}
@@ -155,7 +155,7 @@ async def test_plain_words_are_refused_on_the_event_loop(app: App) -> None:
 
     async with working(app):
         with pytest.raises(JobFailedError, match="it would block all other tasks"):
-            await job.result(timeout_s=20)
+            await job.result(timeout_s=60)
 
 
 async def test_child_fails_its_parent(app: App) -> None:
@@ -169,7 +169,7 @@ async def test_child_fails_its_parent(app: App) -> None:
 
     async with working(app):
         with pytest.raises(JobFailedError, match=r"child .*:kids:.* failed"):
-            await flow.result(timeout_s=20)
+            await flow.result(timeout_s=60)
 
 
 # The handle
@@ -191,7 +191,7 @@ async def test_handle_tells_state_progress_and_tree(app: App) -> None:
     before = await flow.progress()
     assert (before.total, before.waiting, before.waiting_children, before.share) == (5, 3, 2, 0.0)
     async with working(app):
-        await flow.result(timeout_s=20)
+        await flow.result(timeout_s=60)
     after = await flow.progress()
     assert (after.completed, after.share, after.cut) == (5, 1.0, False)
     tree = await flow.tree()
@@ -253,7 +253,7 @@ async def test_retry_puts_back_what_failed_and_its_parents_wait(app: App) -> Non
     flow = await app.flows.add(node(app, tasks.read_on_loop, children=[middle]))
     async with working(app):
         with pytest.raises(JobFailedError):
-            await flow.result(timeout_s=20)
+            await flow.result(timeout_s=60)
         assert (await flow.progress()).failed == 3
 
         assert await flow.retry() == 3
@@ -286,7 +286,7 @@ async def test_children_are_added_from_outside(app: App) -> None:
     (added,) = await flow.add_children([node(app, tasks.square, 5)])
 
     async with working(app):
-        assert (await flow.result(timeout_s=20))["squares"] == [4, 25]
+        assert (await flow.result(timeout_s=60))["squares"] == [4, 25]
     assert await added.result(timeout_s=5) == 25
     with pytest.raises(WrongStateError, match="is completed, so no child can be added"):
         await flow.add_children([node(app, tasks.square, 6)])
@@ -319,7 +319,7 @@ async def test_nodes_by_queue_and_name(app: App) -> None:
     (child,) = (await flow.tree()).children
     assert (await app.queue("kids").job(child.id).info()).priority == 3
     async with working(app):
-        assert (await flow.result(timeout_s=20))["squares"] == [36]
+        assert (await flow.result(timeout_s=60))["squares"] == [36]
 
 
 async def test_chain_runs_one_after_the_other(app: App) -> None:
@@ -333,7 +333,7 @@ async def test_chain_runs_one_after_the_other(app: App) -> None:
     flow = await app.flows.add(chain(step.node("a"), step.node("b"), step.node("c")))
 
     async with working(app):
-        assert await flow.result(timeout_s=20) == ["c", ["b", ["a"]]]
+        assert await flow.result(timeout_s=60) == ["c", ["b", ["a"]]]
     assert ran == ["a", "b", "c"]
 
 
@@ -344,7 +344,7 @@ async def test_chain_fails_with_its_first_link(app: App) -> None:
 
     async with working(app):
         with pytest.raises(JobFailedError, match=r"child .* failed"):
-            await flow.result(timeout_s=20)
+            await flow.result(timeout_s=60)
 
 
 async def test_group_ends_with_what_comes_then(app: App) -> None:
@@ -352,7 +352,7 @@ async def test_group_ends_with_what_comes_then(app: App) -> None:
     flow = await app.flows.add(group(*squares, then=node(app, tasks.read_on_loop)))
 
     async with working(app):
-        assert (await flow.result(timeout_s=20))["squares"] == [0, 1, 4, 9]
+        assert (await flow.result(timeout_s=60))["squares"] == [0, 1, 4, 9]
 
 
 async def test_many_trees_are_added_at_once(app: App) -> None:
@@ -361,7 +361,7 @@ async def test_many_trees_are_added_at_once(app: App) -> None:
     flows = await app.flows.add_many(trees)
 
     async with working(app):
-        assert [await flow.result(timeout_s=20) for flow in flows] == [0, 1, 2, 3, 4]
+        assert [await flow.result(timeout_s=60) for flow in flows] == [0, 1, 2, 3, 4]
 
 
 async def test_more_trees_than_one_call_takes_are_added_in_several(app: App) -> None:
@@ -441,7 +441,7 @@ async def test_function_with_parameters_of_these_names_keeps_them(app: App) -> N
     flow = await app.flows.add(tree)
 
     async with working(app):
-        assert await flow.result(timeout_s=20) == 2
+        assert await flow.result(timeout_s=60) == 2
 
 
 async def test_task_of_another_store_is_refused(app: App) -> None:

@@ -256,7 +256,7 @@ async def test_stop_during_the_start_gives_it_up() -> None:
         running = asyncio.create_task(worker.run())
         await begun.wait()
         worker.stop()
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 60)
         assert said == ["stopped"]
 
         cancelled = asyncio.create_task(app.worker(queues=["mail"]).run())
@@ -387,7 +387,7 @@ async def test_start_that_fails_in_a_child_fails_the_attempt_and_is_tried_again(
         assert reason.endswith("): ConnectionRefusedError: nobody listens")
         (notes.path.parent / "refuse").unlink()
         again = await tasks.in_a_process.enqueue()
-        assert (await again.result(timeout_s=30))[1] == 1
+        assert (await again.result(timeout_s=60))[1] == 1
 
 
 async def test_app_that_no_child_can_find_is_refused_before_it_starts() -> None:

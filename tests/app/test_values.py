@@ -85,7 +85,7 @@ async def test_a_value_arrives_and_comes_back(app: App, kind: Any, value: Any) -
     echo.__annotations__ = {"x": kind, "return": kind}
     task = app.task(retry=ONCE)(echo)
     async with working(app):
-        result = await (await task.enqueue(x=value)).result(timeout_s=20)
+        result = await (await task.enqueue(x=value)).result(timeout_s=60)
 
     assert seen == [value]
     assert (result, type(result)) == (value, type(value))
@@ -118,10 +118,10 @@ async def test_a_moment_is_the_same_whatever_its_zone(app: App, moment: datetime
         return {"at": moment}
 
     async with working(app):
-        result = await (await echo.enqueue(at=moment)).result(timeout_s=20)
+        result = await (await echo.enqueue(at=moment)).result(timeout_s=60)
         others = [
-            await (await anything.enqueue(x={"at": moment})).result(timeout_s=20),
-            await (await partly.enqueue()).result(timeout_s=20),
+            await (await anything.enqueue(x={"at": moment})).result(timeout_s=60),
+            await (await partly.enqueue()).result(timeout_s=60),
         ]
 
     utc = moment.astimezone(UTC)
@@ -143,7 +143,7 @@ async def test_a_secret_is_refused_rather_than_sent_as_asterisks(app: App) -> No
     async with working(app):
         job = await give.enqueue()
         with pytest.raises(JobFailedError, match=r"cannot be stored: token: .*asterisks"):
-            await job.result(timeout_s=20)
+            await job.result(timeout_s=60)
     assert (await job.info()).attempts_started == 1
 
 
@@ -159,7 +159,7 @@ async def test_a_result_that_is_not_what_the_annotation_says_fails_with_the_reas
     async with working(app):
         job = await give.enqueue()
         with pytest.raises(JobFailedError, match=r"cannot be stored: Expected `int`, got `str`"):
-            await job.result(timeout_s=20)
+            await job.result(timeout_s=60)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_a_task_without_parameters_sees_any_payload_by_its_context(
 
     async with working(app):
         jobs = [await app.queue("q").add(name, data) for name in ("on_the_loop", "in_a_thread")]
-        results = [await job.result(timeout_s=20) for job in jobs]
+        results = [await job.result(timeout_s=60) for job in jobs]
 
     assert results == [expected, expected]
 
@@ -207,10 +207,10 @@ async def test_a_parameter_takes_the_whole_payload(app: App) -> None:
             await app.queue("q").add("total", [4, 5]),
             *await total.enqueue_many([{"numbers": [6]}]),
         ]
-        assert [await job.result(timeout_s=20) for job in jobs] == [3, 3, 9, 6]
+        assert [await job.result(timeout_s=60) for job in jobs] == [3, 3, 9, 6]
         wrong = await app.queue("q").add("total", {"numbers": [1]})
         with pytest.raises(JobFailedError, match="field 'numbers': Expected `array`"):
-            await wrong.result(timeout_s=20)
+            await wrong.result(timeout_s=60)
 
 
 async def test_a_context_may_be_optional_and_annotated(app: App) -> None:
@@ -227,7 +227,7 @@ async def test_a_context_may_be_optional_and_annotated(app: App) -> None:
     async with working(app):
         for task in (optional, annotated):
             job = await task.enqueue(to="Jo")
-            assert await job.result(timeout_s=20) == f"Jo {job.id}"
+            assert await job.result(timeout_s=60) == f"Jo {job.id}"
 
 
 async def test_middleware_may_still_return_what_it_likes(app: App) -> None:
@@ -243,10 +243,10 @@ async def test_middleware_may_still_return_what_it_likes(app: App) -> None:
 
     async with working(app):
         own = await give.enqueue()
-        assert await own.result(timeout_s=20) == {1: 0}
+        assert await own.result(timeout_s=60) == {1: 0}
         replaced = await give.enqueue(a=5)
         with pytest.raises(InvalidPayloadError, match=r"field '\(result\)'"):
-            await replaced.result(timeout_s=20)
+            await replaced.result(timeout_s=60)
 
     info = await replaced.info()
     assert (info.state, info.result) == (State.COMPLETED, {"own": {"1": 5}})

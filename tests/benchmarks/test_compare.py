@@ -66,7 +66,7 @@ def test_an_interrupted_comparison_puts_everything_away() -> None:
     before = trees()
     process = subprocess.Popen([*COMMAND, "HEAD"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        wait_until_sync(lambda: trees() > before or process.poll() is not None, deadline_s=30)
+        wait_until_sync(lambda: trees() > before or process.poll() is not None)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
     finally:

@@ -24,7 +24,7 @@ from toril.cli.main import run
 
 T = TypeVar("T")
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """The machine may be busy: nothing here is a measurement."""
 
 SHOP = '''

@@ -68,6 +68,10 @@ def test_help_imports_neither_rich_nor_the_commands() -> None:
         (["redrive"], "unknown command 'redrive': did you mean 'dead redrive'?"),
         (["retry", "mail", "7"], "did you mean 'jobs retry', 'bulk retry'? (see toril --help)"),
         (["jobs", "retry", "7"], "Give the queue and the ids of its jobs"),
+        (
+            ["worker", "-A", "shop"],
+            "No such option '-A'. The app comes without an option: toril worker MODULE:APP.",
+        ),
         (["worker", "shop:app", "-Q", "mail"], "No such option '-Q'. Did you mean -q, --queues?"),
     ],
 )

@@ -68,7 +68,7 @@ def test_worker_and_server_in_one_process(terminal: Terminal) -> None:
         assert client.get_result("mail", job.id).value == "sent to jo"
         (worker,) = client.list_workers().items
         held = client.add_job("slow", "hold", {"until": "go"})
-        wait_until_sync(lambda: client.get_job("slow", held.id).state == "active", deadline_s=30.0)
+        wait_until_sync(lambda: client.get_job("slow", held.id).state == "active")
 
         both.tell(signal.SIGTERM)
         both.says("SIGTERM: ending; 1 still run")

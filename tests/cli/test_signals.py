@@ -25,7 +25,7 @@ async def main() -> None:
         event.clear()
         thread = threading.Thread(target=take)
         thread.start()
-        await asyncio.wait_for(event.wait(), 20)
+        await asyncio.wait_for(event.wait(), 60)
         heard.append(time.monotonic())
         thread.join()
 

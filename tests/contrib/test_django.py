@@ -132,9 +132,7 @@ found = hold.with_options(job_id="held").enqueue_sync(until={go!r}).id
 """)
     app = App(f"sqlite:///{project.folder / 'jobs.db'}", settings=Settings())
     held: Job[int] = app.queue("hold").job("held")
-    wait_until_sync(
-        lambda: app._producer.run_sync(held.logs()), deadline_s=40, what="a job that runs"
-    )
+    wait_until_sync(lambda: app._producer.run_sync(held.logs()), what="a job that runs")
 
     os.killpg(first.pid, signal.SIGKILL)
     first.process.wait()

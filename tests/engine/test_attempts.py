@@ -345,7 +345,7 @@ async def test_a_coroutine_that_swallows_its_cancellation_is_left_behind(
     job = await stubborn.enqueue()
     async with working(app, concurrency=1):
         other = await neighbour.enqueue()
-        await other.result(timeout_s=20)  # the slot is free again
+        await other.result(timeout_s=60)  # the slot is free again
         assert left[0] not in asyncio.all_tasks(), "asyncio.run would wait for it"
         free.set()
     assert "AttemptTimeoutError" in ((await job.info()).failed_reason or "")
@@ -458,7 +458,7 @@ async def test_a_thread_in_a_call_that_blocks_is_left_behind_and_its_slot_is_fre
 
     job = await block.enqueue()
     async with working(app, concurrency=1):
-        assert await (await neighbour.enqueue()).result(timeout_s=20) == "well"
+        assert await (await neighbour.enqueue()).result(timeout_s=60) == "well"
         assert "AttemptTimeoutError" in ((await job.info()).failed_reason or "")
         release.set()
     assert "its thread is left behind" in caplog.text
@@ -487,7 +487,7 @@ async def test_a_running_job_is_cancelled_from_another_app(
             await wait_until(began.is_set)
             await elsewhere.queue("default").job(job.id).cancel("the order was \ud800 withdrawn")
             with pytest.raises(JobFailedError, match=r"the order was \? withdrawn"):
-                await job.result(timeout_s=20)
+                await job.result(timeout_s=60)
         info = await job.info()
         assert [attempt.outcome for attempt in info.attempts] == ["failed"]
 

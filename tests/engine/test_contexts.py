@@ -64,9 +64,9 @@ async def test_a_job_sees_what_the_worker_started_with(
     token = tenant.set("the worker's")
     async with app.worker(concurrency=concurrency):
         tenant.reset(token)
-        found = [await job.result(timeout_s=30) for job in jobs]
+        found = [await job.result(timeout_s=60) for job in jobs]
         late = await task.enqueue(n=7)
-        found.append(await late.result(timeout_s=30))
+        found.append(await late.result(timeout_s=60))
 
     assert found == [["the worker's", 28]] * 7
 
@@ -95,7 +95,7 @@ async def test_what_middleware_sets_a_task_sees_wherever_it_runs(app: App) -> No
     tasks = [task_of(app, run_in) for run_in in ("loop", "thread")]
     jobs = [await task.enqueue(n=n) for n in range(2) for task in tasks]
     async with app.worker(concurrency=1):
-        found = [await job.result(timeout_s=30) for job in jobs]
+        found = [await job.result(timeout_s=60) for job in jobs]
 
     assert found == [[f"job {job.id}", 28] for job in jobs]
 

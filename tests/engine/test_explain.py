@@ -886,7 +886,7 @@ async def test_limits_are_told_of_jobs_that_wait_for_them(opened: App) -> None:
         await mail.set_rate(RateLimit(limit=1, window_s=3600))
         first, second = await send.enqueue(), await send.enqueue()
         async with working(opened):
-            await first.result(timeout_s=20)
+            await first.result(timeout_s=60)
             found = await until_words(second, "rate", "in-line")
             assert 3500 < found.reasons[0].values["left_s"] <= 3600
             await mail.pause()
@@ -903,7 +903,7 @@ async def test_limit_of_the_workers_is_told_too(opened: App) -> None:
     async with opened:
         first, second = await send.enqueue(), await send.enqueue()
         async with working(opened, rate=RateLimit(limit=1, window_s=3600)):
-            await first.result(timeout_s=20)
+            await first.result(timeout_s=60)
             await until_words(second, "worker-rate", "in-line")
 
 

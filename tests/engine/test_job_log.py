@@ -156,7 +156,7 @@ async def test_hook_that_listens_for_a_while_leaves_the_log_its_facts(
     async with app, working(app):
         with app._hooks.listening("completed", lambda event: None):
             pass
-        await (await send.enqueue()).result(timeout_s=10)
+        await (await send.enqueue()).result(timeout_s=60)
         await wait_until(lambda: told(at_info), what="the line")
 
 

@@ -51,14 +51,14 @@ async def test_poisonous_options_stop_no_worker(app: App) -> None:
     job = await work.enqueue()
 
     async with app.worker(concurrency=2):
-        assert await job.result(timeout_s=30) == "done"
+        assert await job.result(timeout_s=60) == "done"
 
         async def settled() -> bool:
             info = await app.queue("q").info()
             assert info is not None
             return info.active == info.waiting == 0
 
-        await wait_until(settled, deadline_s=30, what="all attempts to settle")
+        await wait_until(settled, what="all attempts to settle")
 
 
 async def test_poisonous_jobs_that_have_lost_their_worker_are_failed(app: App) -> None:
@@ -143,7 +143,7 @@ async def test_an_abandoned_attempt_settles_whatever_its_options(
         job = await work.enqueue()
         async with working(app) as worker:
             with pytest.raises(JobFailedError, match="could not be settled: OverflowError"):
-                await job.result(timeout_s=30)
+                await job.result(timeout_s=60)
 
 
 async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
@@ -172,11 +172,11 @@ async def test_an_outcome_that_no_store_can_take_fails_its_own_job_only(
         for n, job in enumerate(jobs):
             if n in (3, 7):
                 with pytest.raises(JobFailedError, match=r"could not be stored: UnicodeEncodeErr"):
-                    await job.result(timeout_s=30)
+                    await job.result(timeout_s=60)
             else:
-                assert await job.result(timeout_s=30) == n
+                assert await job.result(timeout_s=60) == n
         late = await work.enqueue(n=11)
-        assert await late.result(timeout_s=30) == 11
+        assert await late.result(timeout_s=60) == 11
     assert [(await job.info()).attempts_started for job in jobs] == [1] * 10
     good = [job.id for n, job in enumerate(jobs) if n not in (3, 7)]
     assert sorted(told) == sorted([*good, late.id])

@@ -78,7 +78,7 @@ async def test_a_task_that_blocks_the_loop_keeps_its_job(
 
                 await wait_until(renewed_beyond_its_first_lease)
                 release.set()
-                await job.result(timeout_s=20)
+                await job.result(timeout_s=60)
 
         info = await job.info()
         assert (runs, info.stalled, info.attempts_started) == (["there"], 0, 1)
@@ -172,7 +172,7 @@ async def test_what_is_said_after_the_lease_was_lost_ends_the_attempt_too(app: A
         await backend.workers.declare_dead(worker.id)
         await backend.dispatch.recover(max_stalled=5, heartbeat_s=20, limit=10)
         spoke.set()
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 60)
     assert await job.logs() == []
 
 

@@ -229,7 +229,7 @@ async def test_a_thread_that_logs_faster_than_the_store_loses_nothing(app: App) 
 
     job = await talk.enqueue()
     async with working(app):
-        assert await job.result(timeout_s=30) == 500
+        assert await job.result(timeout_s=60) == 500
 
     assert await job.logs() == [f"line {number}" for number in range(500)]
 
@@ -242,7 +242,7 @@ async def test_a_coroutine_that_logs_without_end_keeps_its_newest_lines(app: App
 
     job = await talk.enqueue()
     async with working(app):
-        await job.result(timeout_s=30)
+        await job.result(timeout_s=60)
 
     note, *lines = await job.logs()
     assert note.startswith("[490 log lines and reports of progress were dropped here")
@@ -270,5 +270,5 @@ async def test_a_thread_that_waits_for_room_is_stopped_as_any_other(app: App) ->
     async with working(app):
         await asyncio.to_thread(wait_until_sync, begun.is_set)
         with pytest.raises(JobFailedError, match="AttemptTimeoutError"):
-            await job.result(timeout_s=30)
+            await job.result(timeout_s=60)
         busy.set()

@@ -42,14 +42,14 @@ async def test_jobs_with_unreadable_options_end_and_their_neighbours_run(app: Ap
         await app.backend().jobs.add(poison)
         job = await fine.enqueue(n=-1)
 
-        await job.result(timeout_s=30)
+        await job.result(timeout_s=60)
         assert sorted(ran) == [-1, *range(len(OPTIONS))]
 
         async def ended() -> bool:
             info = await app.queue("paint").info()
             return info is not None and info.failed + info.delayed == len(OPTIONS)
 
-        await wait_until(ended, deadline_s=30, what="every job to end or to be put off")
+        await wait_until(ended, what="every job to end or to be put off")
 
 
 async def test_worker_takes_no_harm_from_far_moments_and_payloads_that_nobody_can_read(
@@ -63,13 +63,13 @@ async def test_worker_takes_no_harm_from_far_moments_and_payloads_that_nobody_ca
         many = len(await app.backend().jobs.add(poisonous("paint")))
         job = await fine.enqueue(n=7)
 
-        assert await job.result(timeout_s=30) == 7
+        assert await job.result(timeout_s=60) == 7
 
         async def ended() -> bool:
             info = await app.queue("paint").info()
             return info is not None and info.failed + info.delayed == many
 
-        await wait_until(ended, deadline_s=30, what="every job to fail or to stay delayed")
+        await wait_until(ended, what="every job to fail or to stay delayed")
 
 
 async def test_job_keeps_as_many_log_lines_from_outside_as_it_says(app: App) -> None:

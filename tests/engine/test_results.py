@@ -264,7 +264,7 @@ async def test_those_who_wait_when_the_app_is_closed_are_not_left_alone() -> Non
     await app.close()
 
     with pytest.raises(Exception, match="closed"):
-        await asyncio.wait_for(waiting, 20)
+        await asyncio.wait_for(waiting, 60)
 
 
 @pytest.fixture
@@ -460,7 +460,7 @@ async def test_who_reads_too_late_looks_once_whatever_the_positions_are(
     await apart.drop("paint", keep=kept)
     apart.gate.set()
 
-    assert await asyncio.wait_for(waiting[0], 20) == "7"
+    assert await asyncio.wait_for(waiting[0], 60) == "7"
     assert not waiting[1].done()
     assert looks["paint"] == (2 if kept == 4 else 4)
     waiting[1].cancel()

@@ -100,7 +100,7 @@ async def test_task_sees_what_the_store_does_not(app: App, url: str) -> None:
     job = await charge.enqueue(SECRET, amount=12345678901234567890.5)
     assert is_sealed((await shown(job)).data["card"])
     async with working(app):
-        await job.result(timeout_s=10)
+        await job.result(timeout_s=60)
 
     assert seen == [SECRET, 12345678901234567890.5, SECRET]
     assert_hidden(url)
@@ -120,7 +120,7 @@ async def test_errors_tracebacks_logs_and_progress_show_no_value(app: App, url: 
     job = await charge.enqueue(card=SECRET + '"\n', pin=9876)
     async with working(app):
         with pytest.raises(JobFailedError) as caught:
-            await job.result(timeout_s=10)
+            await job.result(timeout_s=60)
 
     assert SECRET not in str(caught.value)
     info = await job.info()
@@ -145,7 +145,7 @@ async def test_fields_of_a_result_are_sealed_and_read_by_who_has_the_key(
 
     job = await charge.enqueue(SECRET)
     async with working(app):
-        assert await job.result(timeout_s=10) == {"card": SECRET, "status": "paid"}
+        assert await job.result(timeout_s=60) == {"card": SECRET, "status": "paid"}
 
     result = (await shown(job)).result
     assert is_sealed(result["card"])
@@ -160,7 +160,7 @@ async def test_result_that_holds_the_value_elsewhere_is_sealed_whole(app: App, u
 
     job = await charge.enqueue(SECRET)
     async with working(app):
-        assert await job.result(timeout_s=10) == f"paid by {SECRET}"
+        assert await job.result(timeout_s=60) == f"paid by {SECRET}"
 
     assert is_sealed((await shown(job)).result)
     assert_hidden(url)
@@ -178,7 +178,7 @@ async def test_field_of_an_object_is_sealed_alone(app: App, url: str) -> None:
     assert data["owner"]["name"] == "Ann"
     assert is_sealed(data["owner"]["iban"])
     async with working(app):
-        await job.result(timeout_s=10)
+        await job.result(timeout_s=60)
 
     assert seen == [{"name": "Ann", "iban": SECRET}]
     assert_hidden(url)
@@ -254,7 +254,7 @@ async def test_child_process_needs_no_key(url: str, monkeypatch: pytest.MonkeyPa
     app.include(sealed_tasks.bundle)
     job = await app.bound(sealed_tasks.charge).enqueue(SECRET)
     async with working(app):
-        assert await job.result(timeout_s=30) == {"card": SECRET, "key": None}
+        assert await job.result(timeout_s=60) == {"card": SECRET, "key": None}
 
     assert "[sealed]" in (await job.logs())[0]
     assert_hidden(url)
@@ -287,7 +287,7 @@ async def test_wrong_key_fails_the_job_and_keeps_it(url: str) -> None:
     job = app.queue("pay").job(job.id)
     await job.retry()
     async with working(app):
-        assert await job.result(timeout_s=10) == "paid"
+        assert await job.result(timeout_s=60) == "paid"
     await app.close()
 
 
@@ -342,7 +342,7 @@ async def test_clear_values_of_other_producers_are_taken(app: App) -> None:
     job = await other.queue("pay").add("charge", {"card": SECRET})
     async with working(app):
         with pytest.raises(JobFailedError, match=r"\[sealed\]"):
-            await job.result(timeout_s=10)
+            await job.result(timeout_s=60)
     await other.close()
 
 
@@ -408,7 +408,7 @@ async def test_nothing_clear_is_on_redis_either(
     job = await charge.enqueue(SECRET)
     async with working(app):
         with pytest.raises(JobFailedError, match=r"\[sealed\]"):
-            await job.result(timeout_s=10)
+            await job.result(timeout_s=60)
     await app.close()
 
     dump = await asyncio.to_thread(everything, redis_server, redis_prefix)
@@ -443,7 +443,7 @@ async def test_payload_that_the_task_changes_is_sealed_for_the_next_attempt(
 
     job = await charge.enqueue("other")
     async with working(app):
-        await job.result(timeout_s=10)
+        await job.result(timeout_s=60)
 
     assert seen == ["other", SECRET]
     assert_hidden(url)

@@ -83,7 +83,7 @@ async def test_a_store_silent_for_too_long_ends_the_worker_with_its_error(
     with locked(tmp_path):
         wake = asyncio.create_task(_keep_asking(worker))
         with pytest.raises(StoreBusyError):
-            await asyncio.wait_for(running, 30)
+            await asyncio.wait_for(running, 60)
         wake.cancel()
     assert [type(event.error) for event in told] == [StoreBusyError]
     assert "giving up" in caplog.text
@@ -142,7 +142,7 @@ async def test_a_claim_that_is_answered_while_the_worker_gives_back_goes_back_to
             await wait_until(lambda: worker.running == [f"work (job {jobs[1].id} of default)"])
             worker.stop()
             worker.stop()
-            await asyncio.wait_for(told_to_end.wait(), 20)
+            await asyncio.wait_for(told_to_end.wait(), 60)
         await running
 
         assert runs == ["first", "stays"]

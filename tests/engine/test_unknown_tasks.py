@@ -445,7 +445,7 @@ async def test_worker_at_work_is_not_kept_busy_by_unknown_jobs(make: Make) -> No
             async def all_were_looked_at() -> bool:
                 return all([(await job.info()).attempts_started >= 3 for job in jobs])
 
-            await wait_until(all_were_looked_at, deadline_s=30, what="three looks at each job")
+            await wait_until(all_were_looked_at, what="three looks at each job")
         infos = [await job.info() for job in jobs]
         # Pauses of at least half a second.
         most = 1 + (time.monotonic() - begun_s) / 0.5

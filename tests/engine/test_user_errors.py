@@ -35,7 +35,7 @@ async def goes_on(app: App) -> None:
     async def follows() -> str:
         return "done"
 
-    assert await (await follows.enqueue()).result(timeout_s=20) == "done"
+    assert await (await follows.enqueue()).result(timeout_s=60) == "done"
 
 
 async def test_a_hook_that_raises_anything_changes_nothing(
@@ -67,7 +67,7 @@ async def test_a_hook_that_raises_anything_changes_nothing(
 
         async with working(app) as worker:
             jobs = [await work.enqueue(well=well) for well in (True, False)]
-            assert await jobs[0].result(timeout_s=20) == "well"
+            assert await jobs[0].result(timeout_s=60) == "well"
             await wait_until(lambda: worker.busy == 0)
             await goes_on(app)
         info = await jobs[1].info()
@@ -90,7 +90,7 @@ async def test_a_hook_that_is_cancelled_from_outside_ends() -> None:
     hooks.tell("active")
     await asyncio.sleep(0)
     await hooks.finish(0)
-    await asyncio.wait_for(ended.wait(), 20)
+    await asyncio.wait_for(ended.wait(), 60)
 
 
 @pytest.mark.parametrize("where", ["task", "thread", "middleware", "wait", "text"])
@@ -177,7 +177,7 @@ async def test_a_log_handler_that_raises_anything_does_not_end_the_worker(
 
         job = await work.enqueue()
         async with working(app, lease=3600) as worker:
-            await asyncio.wait_for(began.wait(), 20)
+            await asyncio.wait_for(began.wait(), 60)
             await app.queue("default").pause()
             backend = app.backend()
             await backend.workers.declare_dead(worker.id)
@@ -185,7 +185,7 @@ async def test_a_log_handler_that_raises_anything_does_not_end_the_worker(
             go.set()  # its outcome comes too late, which is logged while the reply is taken
             await wait_until(lambda: broken.many and worker.busy == 0)
             await app.queue("default").resume()
-            await job.result(timeout_s=20)
+            await job.result(timeout_s=60)
             await goes_on(app)
     assert "of a log handler" in capsys.readouterr().err
 

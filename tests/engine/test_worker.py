@@ -136,8 +136,8 @@ async def test_a_job_added_to_an_idle_worker_starts_at_once(app: App) -> None:
         return a + b
 
     async with working(app):
-        assert await (await add.enqueue(1, 2)).result(timeout_s=10) == 3
-        assert await (await add.enqueue(3, 4)).result(timeout_s=10) == 7
+        assert await (await add.enqueue(1, 2)).result(timeout_s=60) == 3
+        assert await (await add.enqueue(3, 4)).result(timeout_s=60) == 7
 
 
 async def test_a_delayed_job_runs_when_its_time_has_come(app: App) -> None:
@@ -146,7 +146,7 @@ async def test_a_delayed_job_runs_when_its_time_has_come(app: App) -> None:
 
     async with working(app):
         job = await note.with_options(delay=0.05).enqueue()
-        await job.result(timeout_s=10)
+        await job.result(timeout_s=60)
     info = await job.info()
     assert info.finished_at is not None
     assert (info.finished_at - info.created_at).total_seconds() >= 0.05
@@ -297,7 +297,7 @@ async def test_a_quiet_worker_takes_nothing_new(app: App) -> None:
         worker.quiet()
         other = await wait.enqueue()
         gate.open.set()
-        await job.result(timeout_s=10)
+        await job.result(timeout_s=60)
         assert await other.state() is State.WAIT
 
 
@@ -336,7 +336,7 @@ async def test_a_worker_whose_store_is_closed_ends_with_that_error(app: App) -> 
     backend = app.backend()
     await backend.lifecycle.close()
     with pytest.raises(BackendClosedError):
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 60)
 
 
 async def test_workers_are_listed_while_they_live(app: App) -> None:

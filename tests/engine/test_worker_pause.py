@@ -51,8 +51,8 @@ async def test_a_paused_worker_takes_nothing_until_it_is_resumed(app: App) -> No
         worker.resume()
         worker.resume()
         assert not worker.paused
-        await late.result(timeout_s=20)
-        await (await note.enqueue()).result(timeout_s=20)
+        await late.result(timeout_s=60)
+        await (await note.enqueue()).result(timeout_s=60)
 
 
 async def test_a_worker_pauses_and_resumes_many_times_and_loses_nothing(app: App) -> None:
@@ -73,7 +73,7 @@ async def test_a_worker_pauses_and_resumes_many_times_and_loses_nothing(app: App
             await worker.idle()
             worker.resume()
             for job in jobs:
-                await job.result(timeout_s=20)
+                await job.result(timeout_s=60)
 
     assert runs == {number: 2 if number % 7 == 0 else 1 for number in range(200)}
 
@@ -89,7 +89,7 @@ async def test_a_worker_that_waits_for_jobs_is_paused_and_resumed(app: App) -> N
             await worker.idle()
             job = await note.enqueue()
             worker.resume()
-            await job.result(timeout_s=20)
+            await job.result(timeout_s=60)
 
 
 async def test_the_register_says_that_a_worker_is_paused(
@@ -131,7 +131,7 @@ async def test_a_worker_can_be_paused_before_it_runs(app: App) -> None:
         await worker.idle()
         assert await job.state() is State.WAIT
         worker.resume()
-        await job.result(timeout_s=20)
+        await job.result(timeout_s=60)
 
 
 async def test_quiet_and_stop_are_final(app: App) -> None:
@@ -188,7 +188,7 @@ async def test_a_worker_is_told_from_elsewhere(
         assert await job.state() is State.WAIT
 
         assert await elsewhere.tell_worker(worker.id, "resume")
-        await job.result(timeout_s=20)
+        await job.result(timeout_s=60)
 
         worker.pause()  # here; what was told before is not done again
         await wait_until(lambda: _is_paused(elsewhere))
@@ -237,7 +237,7 @@ async def test_a_word_of_a_newer_version_is_passed_over(
     async with working(app, lease=0.3) as worker:
         assert await app.backend().workers.tell(worker.id, "dance:1")
         await wait_until(lambda: "'dance', which this version does not know" in caplog.text)
-        await (await note.enqueue()).result(timeout_s=20)
+        await (await note.enqueue()).result(timeout_s=60)
 
 
 async def test_claims_by_hand_are_told_nothing(

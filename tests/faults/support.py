@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tests.support.contract import check_counts
 from tests.support.lifelines import dies_with_us
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 from toril import App, EventRecord, Job, JobOptions
 
@@ -25,7 +25,7 @@ FULL = os.environ.get("TORIL_FAULTS") == "full"
 """The long form: `make faults`."""
 ROOT = Path(__file__).parents[2]
 PROGRAMS = "tests.faults.programs"
-START_S = 30.0
+START_S = 60.0
 """How long an interpreter may take to start on a busy machine."""
 TASKS = {"loop": "mark_on_loop", "thread": "mark_in_thread", "process": "mark_in_process"}
 """The tasks that leave a mark, by queue."""
@@ -169,7 +169,7 @@ class Stage:
         """Return one of `QueueInfo`'s figures, summed over all queues."""
         return sum(getattr(queue, name) for queue in await self.app.queues())
 
-    async def until_done(self, many: int, *, deadline_s: float) -> None:
+    async def until_done(self, many: int, *, deadline_s: float = DEADLINE_S) -> None:
         """Wait until so many jobs have completed or failed."""
 
         async def done() -> bool:

@@ -28,7 +28,7 @@ async def test_task_that_blocks_the_loop_keeps_its_job_and_its_neighbours(
     gate.touch()
 
     for job in neighbours:
-        assert await job.result(timeout_s=30) == holder.process.pid
+        assert await job.result(timeout_s=60) == holder.process.pid
     assert thief.told("stalled") == []
     for job in (blocking, *neighbours):
         info = await job.info()

@@ -78,4 +78,4 @@ async def look_again(stage: Stage) -> None:
     """Have the worker ask for work now; else it does so after `MAX_SLEEP_S` at most."""
     if not FULL:
         job = await stage.add("loop", "mark_on_loop")
-        await job.result(timeout_s=30)
+        await job.result(timeout_s=60)

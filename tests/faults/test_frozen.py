@@ -27,7 +27,7 @@ async def test_frozen_worker_loses_its_jobs_to_another_and_its_late_outcomes_are
     tasks = ["hold_until", "hold_until", "hold_until_in_thread", "hold_until_in_thread"]
     held = [await stage.add("held", task, path=str(gate)) for task in tasks]
     keys = await stage.add_marking({"thread": 4}, 0.0)
-    await stage.until_done(len(keys), deadline_s=30)
+    await stage.until_done(len(keys))
     await stage.until_active(len(held))
 
     await freeze(stage, frozen)
@@ -41,11 +41,9 @@ async def test_frozen_worker_loses_its_jobs_to_another_and_its_late_outcomes_are
     frozen_s = time.monotonic() - frozen_s
 
     late = {job.id for job in held}
-    await wait_until(
-        lambda: set(frozen.told("lease_lost")) == late, deadline_s=30, what="the late outcomes"
-    )
+    await wait_until(lambda: set(frozen.told("lease_lost")) == late, what="the late outcomes")
     await stage.add("held", "hold_until", path=str(gate))
-    await stage.until_done(len(keys) + len(held) + 1, deadline_s=30)
+    await stage.until_done(len(keys) + len(held) + 1)
     completed = await stage.told("completed", ["held", "thread"])
     assert set(completed.values()) == {1}
     assert not await stage.told("failed", ["held", "thread"])

@@ -44,4 +44,4 @@ async def test_program_ends_when_the_tests_are_killed(tmp_path: Path) -> None:
     starter.wait()
     starter.stdout.close()
 
-    await wait_until(lambda: not is_there(pid), deadline_s=30, what="the end of the program")
+    await wait_until(lambda: not is_there(pid), what="the end of the program")

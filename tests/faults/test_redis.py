@@ -112,7 +112,7 @@ async def under_load(url: str, *, producers: int = 3, **how: float) -> AsyncIter
             )
         )
         tasks = [asyncio.create_task(load.produce()) for _ in range(producers)]
-        await wait_until(lambda: len(load.runs) > 20, what="work to begin", deadline_s=30)
+        await wait_until(lambda: len(load.runs) > 20, what="work to begin")
         yield load
         load.stop_producing()
         await asyncio.wait_for(asyncio.gather(*tasks), 60)
@@ -241,13 +241,13 @@ async def test_flush_of_everything_is_survived(tmp_path: Path) -> None:
                 await asyncio.sleep(0.2)
                 server.command("FLUSHALL")
                 fresh = [await run.enqueue(n=n) for n in range(10, 20)]
-                await asyncio.gather(*(job.result(timeout_s=15) for job in fresh))
+                await asyncio.gather(*(job.result(timeout_s=60) for job in fresh))
                 await wait_until(lambda: len(ran) == 15, what="the old ones to end")
 
                 async def registered() -> bool:
                     return len(await app.workers()) == 1
 
-                await wait_until(registered, what="the worker to register again", deadline_s=15)
+                await wait_until(registered, what="the worker to register again")
             assert len(old) == 5
 
 
@@ -292,7 +292,7 @@ async def test_late_outcome_after_a_network_pause_is_dropped(
                 await wait_until(lambda: ran == ["slow"], what="the slow one to take it")
                 proxy.freeze()
                 async with quick.worker(queues=[QUEUE], lease=1.0, sweep=0.2):
-                    assert await job.result(timeout_s=20) == "quick"
+                    assert await job.result(timeout_s=60) == "quick"
                     proxy.thaw()
                     await asyncio.sleep(2.0)
             info = await job.info()

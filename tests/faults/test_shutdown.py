@@ -89,7 +89,7 @@ async def test_second_signal_stops_at_once(stage: Stage, say: Say) -> None:
     async def quiet() -> bool:
         return [one.quiet for one in await stage.app.workers()] == [True]
 
-    await wait_until(quiet, deadline_s=30, what="the first signal to be heard")
+    await wait_until(quiet, what="the first signal to be heard")
     assert worker.is_alive
     assert await stage.figure("active") == 1
 

@@ -56,7 +56,7 @@ async def test_worker_on_a_damaged_file_ends_and_says_why(
     await stage.app.close()
     worker = stage.worker(queues=["loop"], concurrency=4, stale_after=STALE_S)
     await worker.ready()
-    await wait_until(lambda: len(stage.marks) > 20, deadline_s=30, what="the worker to be busy")
+    await wait_until(lambda: len(stage.marks) > 20, what="the worker to be busy")
     checkpoint(stage.store)
 
     damage(stage.store)
@@ -173,7 +173,7 @@ async def test_idle_worker_survives_a_short_loss_of_its_file(stage: Stage) -> No
     await wait_until(lambda: "does not answer" in worker.errors, what="the loss to be noticed")
     elsewhere.rename(stage.store)
     job = await stage.add("loop", "mark_on_loop")
-    await job.result(timeout_s=30)
+    await job.result(timeout_s=60)
 
     assert worker.is_alive
     assert "answers again" in worker.errors

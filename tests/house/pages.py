@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 from toril import App, Worker
 
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 """How long one block may take."""
 
 _TITLE = re.compile(r'title="([^"]+)"')

@@ -33,7 +33,7 @@ from typing import Self
 from tests.house.pages import Block, blocks
 from tests.support.waiting import wait_until_sync
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 """How long a block or a command may take."""
 _DONE = "\x01done"
 _PROMPTS = re.compile(r"(?:>>> |\.\.\. )")

@@ -29,7 +29,7 @@ GREETING = """
 ```python
 from shop import app, greet
 
-print(await (await greet.enqueue(to="Jo")).result(timeout_s=10))
+print(await (await greet.enqueue(to="Jo")).result(timeout_s=60))
 ```
 
 ```text

@@ -1,7 +1,7 @@
 """BullMQ on Node and in Python, beside us on one Redis.
 
 The first test that asks for one may have to install its packages, and Node itself: tests here carry
-a longer limit (`pytestmark = pytest.mark.timeout(300)`).
+a longer limit (`pytestmark = pytest.mark.timeout(600)`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tests.support.node import Node
 from toril import App, Context, JobOptions, RetryPolicy, State, Worker
 from toril.testing.clock import ManualClock
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 @pytest.fixture

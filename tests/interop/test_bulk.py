@@ -11,7 +11,7 @@ from tests.support.node import Node
 
 from toril import App, JobOptions, QueueInfo, RetryPolicy, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def looked_at(app: App) -> QueueInfo:

@@ -28,7 +28,7 @@ from toril import App, Context, JobOptions, RetryPolicy, State, WholePayload
 from toril.engine.contract.dispatch import Recovery
 from toril.engine.contract.lifecycle import Finding
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 NAMELESS = "__default__"
 Q = "paint"
@@ -158,7 +158,7 @@ async def test_jobs_of_ours_are_worked_by_bull(app: App, bull: Bull4) -> None:
     job = await app.queue(Q).add(NAMELESS, {"n": 1})
     late = await app.queue(Q).add(NAMELESS, {"n": 2}, JobOptions(delay_s=0.2))
 
-    assert await job.result(timeout_s=30) == {"n": 1}
+    assert await job.result(timeout_s=60) == {"n": 1}
     assert (await until_in(app, late.id, State.COMPLETED)).attempts_made in (0, 1)
 
 

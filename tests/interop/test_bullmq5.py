@@ -25,7 +25,7 @@ from tests.support.relatives import BullMQ5
 from toril import App, Context, InvalidOptionError, JobOptions, RetryPolicy, State, WholePayload
 from toril.engine.contract.lifecycle import Finding
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 Q = "main"
 FAMILIES = [

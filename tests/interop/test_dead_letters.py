@@ -13,7 +13,7 @@ from toril.engine.job import JobRecord, NewJob
 from toril.engine.letter_info import LetterInfo
 from toril.engine.letter_keeper import LetterKeeper
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 ONCE = RetryPolicy(max_attempts=1)
 

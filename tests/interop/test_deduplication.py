@@ -8,7 +8,7 @@ from tests.support.node import Node
 
 from toril import App, Deduplication, JobOptions, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 ONCE = JobOptions(deduplication=Deduplication("report"))
 

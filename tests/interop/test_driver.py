@@ -11,7 +11,7 @@ from tests.support.bullmq import INTEROP, BullMQError
 from tests.support.node import Node, node_modules
 from tests.support.redis_servers import Cluster, RedisServer
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def test_node_adds_a_job_and_node_works_it(node: Node) -> None:

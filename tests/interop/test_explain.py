@@ -10,7 +10,7 @@ from tests.support.node import Node
 
 from toril import App, Explanation, Reason, ReasonKind, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def explained(app: App, job_id: str, *, queue: str = "paint") -> Explanation:

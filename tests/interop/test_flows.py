@@ -12,7 +12,7 @@ from tests.support.node import Node as NodeProcess
 from toril import App, Context, Fail, Flow, Node, RetryPolicy, State, WrongStateError
 from toril.engine.flow import OnFailure
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ONCE = RetryPolicy(max_attempts=1)
 OPTIONS: dict[OnFailure, str | None] = {

@@ -16,7 +16,7 @@ from toril import App, RateLimit, State
 from toril.backends import open_backend
 from toril.testing.clock import ManualClock
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 WINDOW_MS = 500
 LONG_MS = 600_000

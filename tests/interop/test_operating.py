@@ -11,7 +11,7 @@ from tests.support.node import Node
 
 from toril import App, JobFailedError, JobOptions, RetryPolicy, State, WrongStateError
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 LATER = JobOptions(delay_s=600)
 

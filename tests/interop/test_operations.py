@@ -7,7 +7,7 @@ from tests.support.node import Node
 
 from toril import App
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def failures(node: Node, many: int) -> list[str]:

@@ -20,7 +20,7 @@ from toril import (
     UnknownTaskWarning,
 )
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def test_node_waits_between_attempts_as_toril_says(app: App, node: Node) -> None:

@@ -23,7 +23,7 @@ from toril import (
     State,
 )
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 VALUES: list[Any] = [
     None,

@@ -8,7 +8,7 @@ from tests.support.node import Node
 
 from toril import App, Context, JobOptions, RetryPolicy, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 AT_ONCE = RetryPolicy(max_attempts=2, base_s=0)
 

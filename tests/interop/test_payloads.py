@@ -9,7 +9,7 @@ from tests.support.node import Node
 
 from toril import App, Context, JobFailedError, RetryPolicy, WholePayload
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 ONCE = RetryPolicy(max_attempts=1)
 
 
@@ -23,7 +23,7 @@ async def test_a_text_cut_inside_an_emoji_arrives_with_a_replacement(app: App, n
     async with app.worker(queues=["paint"]):
         data = {"s": "half \ud83e", "whole": "\U0001f980 \\ud83e"}
         job = app.queue("paint").job(await node.add("paint", "cars", data))
-        assert await job.result(timeout_s=20) == ["half \ufffd", data["whole"], "half \ufffd"]
+        assert await job.result(timeout_s=60) == ["half \ufffd", data["whole"], "half \ufffd"]
 
     assert (await job.info()).data == {"s": "half \ufffd", "whole": data["whole"]}
 
@@ -40,10 +40,10 @@ async def test_nodes_null_is_no_parameters(app: App, node: Node) -> None:
 
     async with app.worker(queues=["paint"]):
         found = await node.call("paint", "add", "cars", None, {})
-        assert await app.queue("paint").job(found["id"]).result(timeout_s=20) == [3, None]
+        assert await app.queue("paint").job(found["id"]).result(timeout_s=60) == [3, None]
         found = await node.call("paint", "add", "needs", None, {})
         with pytest.raises(JobFailedError, match="field 'n': missing"):
-            await app.queue("paint").job(found["id"]).result(timeout_s=20)
+            await app.queue("paint").job(found["id"]).result(timeout_s=60)
 
 
 @pytest.mark.parametrize("data", [[1, "x", None], "text", 5, 0.5, True, {"n": 1}, None, 2**53, []])
@@ -56,4 +56,4 @@ async def test_a_parameter_takes_whatever_node_sends(app: App, node: Node, data:
 
     async with app.worker(queues=["paint"]):
         found = await node.call("paint", "add", "cars", data, {})
-        assert await app.queue("paint").job(found["id"]).result(timeout_s=20) == data
+        assert await app.queue("paint").job(found["id"]).result(timeout_s=60) == data

@@ -10,7 +10,7 @@ from tests.support.python_port import PythonPort
 
 from toril import App, Context, JobFailedError, JobOptions, RetryPolicy, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 async def test_port_adds_and_toril_works(app: App, port: PythonPort) -> None:

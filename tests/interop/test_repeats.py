@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 Q = "reports"
 

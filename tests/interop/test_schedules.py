@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 from toril import App, State
 from toril.core.clock import epoch_ms
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 Q = "paint"
 HOUR_MS = 3_600_000

@@ -18,7 +18,7 @@ from tests.support.redis_servers import SOFTWARE, Software
 
 from toril import App, Context, JobOptions, RateLimit, RetryPolicy, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 @pytest.fixture(params=SOFTWARE)

@@ -18,7 +18,7 @@ from tests.support.redis_servers import RedisServer
 
 from toril import App, JobOptions, State
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 CHECK_MS = 200
 """Between two looks of Node's workers for jobs whose lock is gone."""

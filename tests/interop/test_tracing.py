@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 from toril import App
 from toril import Node as FlowNode
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 class Spans:

@@ -14,7 +14,7 @@ from toril import App, State
 from toril.client import AsyncClient
 from toril.web.options import ServerOptions
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
+pytestmark = pytest.mark.timeout(600)  # the first one installs
 
 
 @pytest.fixture

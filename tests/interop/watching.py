@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, JobInfo, State
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long what happens between two processes may take on a busy machine."""
 
 

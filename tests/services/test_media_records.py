@@ -15,7 +15,7 @@ from toril.core.errors import InvalidOptionError, MissingExtraError
 from toril.services.media.records import MediaRecord, MediaStatus, StoredVariant
 from toril.services.media.sql_records import SqlMediaRecords
 
-pytestmark = pytest.mark.timeout(300)  # PostgreSQL may have to be installed first
+pytestmark = pytest.mark.timeout(600)  # PostgreSQL may have to be installed first
 
 VARIANT = StoredVariant(
     name="small", path="default/m-1/small.webp", width_px=320, height_px=200, size_bytes=9_000

@@ -27,7 +27,7 @@ from tests.support.ports import give_back_port, reserve_port
 from tests.support.redis_client import RedisClient, RedisReplyError
 from tests.support.waiting import wait_until_sync
 
-START_S = 20.0
+START_S = 60.0
 """How long a server may take to answer on a busy machine."""
 
 Software = Literal["redis", "valkey"]

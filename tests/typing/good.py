@@ -137,7 +137,7 @@ async def use() -> None:
     assert_type((await schedules.run("s")).id, str)
     job = await add.enqueue(1, b=3)
     assert_type(job, Job[int])
-    assert_type(await job.result(timeout_s=10), int)
+    assert_type(await job.result(timeout_s=60), int)
     assert_type(await job.info(), JobInfo)
     assert_type(add.enqueue_sync(1), Job[int])
     assert_type(await add.enqueue_many([{"a": 1}]), list[Job[int]])

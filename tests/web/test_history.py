@@ -43,7 +43,7 @@ async def work(app: App, queue: str, many: int) -> None:
     jobs = await send.enqueue_many([{"number": number} for number in range(many)])
     async with app.worker(queues=[queue]):
         for job in jobs:
-            await job.result(timeout_s=30)
+            await job.result(timeout_s=60)
 
 
 async def test_history_is_that_of_the_app(app: App, guarded: Served, access: AccessControl) -> None:
@@ -352,4 +352,4 @@ async def test_as_many_jobs_run_as_a_worker_was_told(
         await wait_until(lambda: len(running) == 4)
         release.set()
         for job in jobs:
-            await job.result(timeout_s=30)
+            await job.result(timeout_s=60)

@@ -23,7 +23,7 @@ async def until(
 ) -> list[LiveMessage]:
     """Return the messages of a stream up to the first that is wanted."""
     told: list[LiveMessage] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         stream = client.stream(**topics)
         async for message in stream:
             told.append(message)
@@ -171,7 +171,7 @@ async def test_stream_beyond_the_last_place_is_refused(app: App) -> None:
 async def test_silent_stream_is_kept_open_by_comments(app: App, served: Served) -> None:
     async with served.http.stream("GET", f"{served.url}/api/v1/stream?topics=queue:mail") as answer:
         lines = answer.aiter_lines()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await anext(lines) != ": still here":
                 pass
 

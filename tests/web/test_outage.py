@@ -33,7 +33,7 @@ async def test_requests_are_refused_within_2_s_while_redis_is_away(tmp_path: Pat
                 *(timed(served, *request) for request in REQUESTS), return_exceptions=False
             )
             redis.restart()
-            await wait_until(lambda: answers(served), deadline_s=20.0)
+            await wait_until(lambda: answers(served))
             after = [await timed(served, *request) for request in REQUESTS]
             for task in busy:
                 task.cancel()
@@ -96,16 +96,16 @@ async def test_server_lives_while_the_store_is_away_and_streams_go_on(tmp_path: 
                 await wait_until(lambda: all(one.begun for one, _ in live.sources.values()))
 
                 redis.kill()
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while "away" not in await anext(lines):
                         pass
                 health = await served.ask("GET", "/health")
                 ready = await served.ask("GET", "/ready")
                 redis.restart()
-                await wait_until(lambda: answers(served), deadline_s=20.0)
+                await wait_until(lambda: answers(served))
                 await app.queue("mail").add("send", {"n": 2})
 
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while '"added"' not in await anext(lines):
                         pass
 

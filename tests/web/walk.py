@@ -280,7 +280,7 @@ async def _ended(client: AsyncClient, operation_id: str) -> OperationInfo:
     async def over() -> bool:
         return (await client.get_operation(operation_id)).state != "running"
 
-    await wait_until(over, what="the operation to end", deadline_s=30.0)
+    await wait_until(over, what="the operation to end")
     return await client.get_operation(operation_id)
 
 

@@ -178,7 +178,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = toril.main(arguments, prog_name="toril", standalone_mode=False)
     except click.NoSuchOption as error:
-        return _complain(f"{_sentence(error)}{_in_other_case(error)} {_way_to_help(error)}", USAGE)
+        return _complain(f"{_sentence(error)}{_in_other_words(error)} {_way_to_help(error)}", USAGE)
     except click.UsageError as error:
         return _complain(f"{_sentence(error)} {_way_to_help(error)}", USAGE)
     except RefusedError as error:
@@ -230,14 +230,20 @@ def _sentence(error: click.ClickException) -> str:
     return " ".join(error.format_message().split())
 
 
-def _in_other_case(error: click.NoSuchOption) -> str:
-    """Return a hint at `-q` for who types `-Q`, as other queues have it; else nothing."""
+def _in_other_words(error: click.NoSuchOption) -> str:
+    """Return a hint for who types an option as other queues have it, `-Q` or `-A`; else nothing."""
     other = error.option_name.swapcase()
     parameters = error.ctx.command.params if error.ctx is not None else []
+    if error.ctx is not None and error.option_name in {"-A", "--app"} and _takes_an_app(parameters):
+        return f" The app comes without an option: {error.ctx.command_path} MODULE:APP."
     for parameter in parameters:
         if len(other) == 2 and other in parameter.opts:
             return f" Did you mean {', '.join(parameter.opts)}?"
     return ""
+
+
+def _takes_an_app(parameters: Sequence[click.Parameter]) -> bool:
+    return any(parameter.metavar == "MODULE:APP" for parameter in parameters)
 
 
 def _way_to_help(error: click.UsageError) -> str:

@@ -286,9 +286,9 @@ async def test_worker_takes_up_a_queue_that_was_mended(
             return "mended"
 
         async with app.worker(queues=["fine", Q]):
-            assert await (await fine.enqueue()).result(timeout_s=20) == "fine"
+            assert await (await fine.enqueue()).result(timeout_s=60) == "fine"
             await store.backend.limits.resume(Q)
-            assert await (await damaged.enqueue()).result(timeout_s=30) == "mended"
+            assert await (await damaged.enqueue()).result(timeout_s=60) == "mended"
 
 
 async def test_jobs_that_cannot_be_active_stay_in_line(store: Store) -> None:
@@ -487,7 +487,7 @@ async def test_result_arrives_where_no_event_can_be_told(
         async with app.worker():
             job = await double.enqueue(number=21)
 
-            assert await job.result(timeout_s=20) == 42
+            assert await job.result(timeout_s=60) == 42
 
 
 @pytest.mark.parametrize("nonsense", ["", "no json", "{}", "[]", "1", DEEP, '{"id":1,"queues":2}'])

@@ -100,7 +100,7 @@ async def test_history_in_a_cluster(tmp_path_factory: pytest.TempPathFactory) ->
                 async def done() -> bool:
                     return all(one.completed_total == 5 for one in await app.queues())
 
-                await wait_until(done, deadline_s=30)
+                await wait_until(done)
             await app.backend().history.roll_up(limit=100)
             for queue in queues:
                 assert (await app.history(queue)).total.completed == 5

@@ -41,7 +41,7 @@ def connections(server: RedisServer) -> list[str]:
 
 async def run(app: App, queue: str) -> None:
     job = await app.find_task("work", queue).enqueue(number=3)
-    assert await job.result(timeout_s=10) == 3
+    assert await job.result(timeout_s=60) == 3
 
 
 def shown(server: RedisServer) -> list[str]:

@@ -93,13 +93,13 @@ class Everything:
         async with app.worker(concurrency=4, sweep=0.2):
             for number in range(3):
                 job = await self.work.enqueue(number=number)
-                assert await job.result(timeout_s=20) == number
+                assert await job.result(timeout_s=60) == number
             later = await self.work.with_options(delay=3600).enqueue(number=4)
             await later.promote()
-            assert await later.result(timeout_s=20) == 4
+            assert await later.result(timeout_s=60) == 4
             for priority in (1, 5):
                 first = await self.work.with_options(priority=priority).enqueue(number=5)
-                assert await first.result(timeout_s=20) == 5
+                assert await first.result(timeout_s=60) == 5
             if flows:
                 await self._use_flows()
         await queue.set_rate(RateLimit(limit=5))
@@ -129,7 +129,7 @@ class Everything:
     async def _use_flows(self) -> None:
         app, node = self.app, self.work.node(number=7)
         flow = await app.flows.add(node.with_children([self.work.node(number=8), node]))
-        assert await flow.result(timeout_s=20) == 7
+        assert await flow.result(timeout_s=60) == 7
         assert (await flow.progress()).completed == 3
         assert await app.flows.stuck() == []
         later = self.work.with_options(delay=3600).node(number=9)

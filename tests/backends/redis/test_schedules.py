@@ -34,14 +34,12 @@ async def test_schedules_run_in_a_cluster(tmp_path_factory: pytest.TempPathFacto
                     "s", app.queue(queue), {"queue": queue}, name="tick", every=0.1, limit=3
                 )
             async with app.worker():
-                await wait_until(
-                    lambda: min(ran.values()) >= 3, deadline_s=30, what="three runs of each"
-                )
+                await wait_until(lambda: min(ran.values()) >= 3, what="three runs of each")
 
                 async def ended() -> bool:
                     return all(one.ended for one in await app.schedules.list())
 
-                await wait_until(ended, deadline_s=30)
+                await wait_until(ended)
             assert [one.queue for one in await app.schedules.list()] == queues
     assert set(ran.values()) == {3}
 
@@ -66,7 +64,7 @@ async def test_key_that_holds_something_else_costs_its_own_queue_only(
                 info = await app.queue("good").info()
                 return info is not None and info.completed >= 2
 
-            await wait_until(completed, deadline_s=30)
+            await wait_until(completed)
 
     assert "schedules of bad" in caplog.text
 

@@ -65,7 +65,7 @@ async def test_store_closes_while_its_log_is_being_moved(
         backend = opener(durability="normal")
         adding = asyncio.gather(*(add(backend) for _ in range(many)))
         await adding
-        await asyncio.wait_for(backend.lifecycle.close(), 10)
+        await asyncio.wait_for(backend.lifecycle.close(), 60)
 
 
 async def test_two_stores_on_one_file_move_the_log_without_hurting_each_other(

@@ -203,7 +203,7 @@ async def test_damaged_store_says_so_and_hangs_nobody(
         await backend.lifecycle.close()
 
     try:
-        await asyncio.wait_for(attempt(), 20)
+        await asyncio.wait_for(attempt(), 60)
     except StoreCorruptError as error:
         errors.append(error)
 

@@ -117,7 +117,7 @@ async def at_work(url: str) -> AsyncIterator[Work]:
     async with work.worker_app, work.worker_app.worker(queues=[QUEUE], concurrency=4, sweep=60):
         try:
             key = await work.add()
-            await wait_until(lambda: key in work.runs, what="the first job", deadline_s=30)
+            await wait_until(lambda: key in work.runs, what="the first job")
             yield work
         finally:
             await work.close()
@@ -132,7 +132,7 @@ async def promotion(sees: Callable[[], bool]) -> float:
         except (OSError, RedisReplyError):
             return False
 
-    await wait_until(seen, deadline_s=40, what="a promotion")
+    await wait_until(seen, what="a promotion")
     return time.monotonic()
 
 

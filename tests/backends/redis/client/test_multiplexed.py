@@ -625,7 +625,7 @@ class TestLines:
         await client.call("PING")
         proxy.hold_after_request(b"UNBLOCK")
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await client.open_blocking("list")
 
         assert await line.call("PING", timeout_s=1) == "PONG"

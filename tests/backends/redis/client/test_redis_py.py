@@ -33,7 +33,7 @@ async def one_job_runs(client: object, prefix: str = "bull") -> None:
 
         async with app.worker(queues=["{mail}"]):
             job = await greet.enqueue(name="Jo")
-            assert await job.result(timeout_s=20) == "Dear Jo"
+            assert await job.result(timeout_s=60) == "Dear Jo"
 
 
 @pytest.mark.parametrize("kind", [redis.Redis, redis.asyncio.Redis])

@@ -9,7 +9,7 @@ import pytest
 from tests.backends.redis.conftest import Connect
 from tests.backends.redis.scripting import INCREMENT
 from tests.support.redis_servers import SOFTWARE, RedisReplyError, RedisServer, Sentinels
-from tests.support.waiting import wait_until, wait_until_sync
+from tests.support.waiting import DEADLINE_S, wait_until, wait_until_sync
 
 from toril.backends.redis.client.multiplexed import MultiplexedClient
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
@@ -38,11 +38,11 @@ def group(sentinels: Sentinels) -> Sentinels:
             return False
         return True
 
-    wait_until_sync(is_empty, deadline_s=30, what="the sentinels to agree with the primary")
+    wait_until_sync(is_empty, what="the sentinels to agree with the primary")
     return sentinels
 
 
-async def eventually(client: MultiplexedClient, deadline_s: float = 15.0) -> object:
+async def eventually(client: MultiplexedClient, deadline_s: float = DEADLINE_S) -> object:
     """Increment `n` as soon as somebody takes it; what was refused or not sent is tried again."""
     answer: list[object] = []
 
@@ -101,7 +101,7 @@ async def swap(group: Sentinels) -> RedisServer:
             return False
         return True
 
-    await wait_until(is_done, deadline_s=20, what="a failover")
+    await wait_until(is_done, what="a failover")
     return after[0]
 
 
