@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from toril.core.errors import TorilError
 from toril.services.media.video_encoding import Encoding
@@ -185,7 +186,7 @@ class PyavEngine:
         container: InputContainer,
         streams: list[AudioStream | VideoStream],
         subject: str,
-    ) -> Iterator[Packet]:
+    ) -> Iterator[Packet[Any]]:
         packets = container.demux(*streams)
         while True:
             with self._blamed_on_content(subject):

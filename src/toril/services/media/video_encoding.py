@@ -6,6 +6,7 @@ one; what comes out has one size and times that grow.
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +103,7 @@ class Encoding:
             str(target), "w", format=plan.format.value, options=dict(_CONTAINER[plan.format])
         )
         # Both before the first packet: a container takes no stream after its header.
-        self._resampler = None
+        self._resampler: av.AudioResampler | None = None
         self._add_video()
         if audio is not None:
             self._add_audio(audio)
@@ -144,7 +145,8 @@ class Encoding:
             self._container.mux(self._audio_out.encode(None))
         if poster is not None and self._poster is not None:
             quality = self._plan.poster_quality
-            self._poster.to_image().save(poster, "JPEG", quality=quality, optimize=True)
+            picture = self._poster.to_image()  # type: ignore[no-untyped-call]  # as PyAV has it
+            picture.save(poster, "JPEG", quality=quality, optimize=True)
 
     def _add_video(self) -> None:
         stream = self._container.add_stream(self._codec, options=dict(self._options))
@@ -154,6 +156,7 @@ class Encoding:
     def _add_audio(self, audio: AudioStream) -> None:
         layout = "mono" if audio.codec_context.channels == 1 else "stereo"
         stream = self._container.add_stream(self._sound_codec, rate=_SOUND_HZ, layout=layout)
+        assert isinstance(stream, AudioStream)  # noqa: S101 - of an encoder of sound
         bits = self._plan.audio_bits_per_s
         stream.bit_rate = bits // 2 if layout == "mono" else bits
         stream.codec_context.time_base = Fraction(1, _SOUND_HZ)
@@ -236,7 +239,7 @@ class Encoding:
             graph.add("format", "yuv420p"),
             graph.add("buffersink"),
         ]
-        for one, next_one in zip(steps, steps[1:], strict=False):
+        for one, next_one in itertools.pairwise(steps):
             one.link_to(next_one)
         graph.configure()
         return graph
@@ -267,7 +270,8 @@ class Encoding:
 
     def _drain(self) -> None:
         """Encode what the filters have ready."""
-        assert self._graph is not None and self._video_out is not None  # noqa: S101 - see `_see`
+        assert self._graph is not None  # noqa: S101 - see `_see`
+        assert self._video_out is not None  # noqa: S101 - added when this was made
         while True:
             try:
                 frame = self._graph.pull()
