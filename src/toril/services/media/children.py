@@ -1,8 +1,8 @@
 """Does media work in child processes, which can be killed: an encoder cannot be stopped otherwise.
 
-A child that has made an image waits for the next one, as starting one costs a third of a second. One
-that has made a video is not used again, nor is one whose order was cancelled, took too long or too
-much memory: it is killed.
+A child that has made an image waits for the next one, as starting one costs a third of a second.
+One that has made a video is not used again, nor is one whose order was cancelled, took too long or
+too much memory: it is killed.
 """
 
 from __future__ import annotations

@@ -100,7 +100,9 @@ class MediaWork:
             record = await self.records.find(file_id)
             if record is None:
                 raise _no_record(file_id, field)
-        path = file_path if file_path is not None else record and record.path
+        path = file_path
+        if path is None and record is not None:
+            path = record.path
         if path is None:
             reason = f"nobody says where the file of {file_id!r} lies: give it, or add it to its"
             raise UnusableInputError("filePath", f"{reason} record")
