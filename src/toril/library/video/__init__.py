@@ -1,6 +1,7 @@
 """Stored videos become small ones that play everywhere, with a poster.
 
-`processing.py` is the work, `settings.py` its figures. Importing this package loads no video library.
+`processing.py` is the work, `settings.py` its figures. Importing this package loads no video
+library.
 """
 
 from toril.library.video.payloads import ConvertedVideo, ProcessedVideo

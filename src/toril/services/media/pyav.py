@@ -143,7 +143,11 @@ class PyavEngine:
         if size == 0:
             raise UnusableInputError(subject, "it is an empty file")
         with self._blamed_on_content(subject):
-            container = av.open(str(source), options=dict(_OPTIONS))
+            try:
+                container = av.open(str(source), options=dict(_OPTIONS))
+            except av.error.ArgumentError as error:  # not on the list
+                reason = f"this kind of file is not accepted ({self._words(error)}); accepted are"
+                raise UnusableInputError(subject, f"{reason} {CONTAINERS}") from error
         with container:
             yield container
 
