@@ -192,7 +192,10 @@ def test_processes_make_the_table_and_save_at_once(lasting_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("not an address with hunter2", "database_url cannot be read: expected sqlite:///records.db"),
+        (
+            "not an address with hunter2",
+            "database_url cannot be read: expected sqlite:///records.db",
+        ),
         ("mysql://root:hunter2@host/db", "database_url begins with 'mysql': expected sqlite:///"),
     ],
 )

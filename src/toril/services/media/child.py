@@ -14,8 +14,6 @@ import threading
 import time
 from typing import BinaryIO
 
-import msgspec
-
 from toril.core.errors import MissingExtraError
 from toril.engine.runners.memory import growth_limited, own_resident_bytes
 from toril.services.media.child_words import (
@@ -31,6 +29,8 @@ from toril.services.media.child_words import (
     Said,
     TooMuchMemory,
     VideoDone,
+    line_of,
+    order_of,
 )
 from toril.services.unusable import UnusableInputError
 
@@ -54,9 +54,8 @@ class Child:
     def run(self) -> None:
         """Do orders until there are no more."""
         threading.Thread(target=self._watch, name="toril-watch", daemon=True).start()
-        decoder = msgspec.json.Decoder(Order)
         while line := self._orders.readline():
-            order = decoder.decode(line)
+            order = order_of(line)
             os.ftruncate(self._log.fileno(), 0)
             os.lseek(self._log.fileno(), 0, os.SEEK_SET)
             self._limit_bytes = order.max_resident_bytes
@@ -66,7 +65,7 @@ class Child:
 
     def say(self, said: Said) -> None:
         """Tell the parent."""
-        text = msgspec.json.encode(said) + b"\n"
+        text = line_of(said)
         with self._saying:
             while text:
                 text = text[os.write(self._answers, text) :]

@@ -106,3 +106,22 @@ class TooMuchMemory(msgspec.Struct, tag="memory", frozen=True):
 
 Ending = ImageDone | VideoDone | Refused | Missing | Failed | TooMuchMemory
 Said = Progressed | Ending
+
+
+def line_of(words: Order | Said) -> bytes:
+    """Return what is said as a line."""
+    return msgspec.json.encode(words, enc_hook=str) + b"\n"
+
+
+def order_of(line: bytes) -> Order:
+    """Return the order that a line is."""
+    return msgspec.json.decode(line, type=Order, dec_hook=_path)
+
+
+def said_of(line: bytes) -> Said:
+    """Return what a child said in a line."""
+    return msgspec.json.decode(line, type=Said, dec_hook=_path)
+
+
+def _path(_kind: type, text: object) -> Path:
+    return Path(str(text))  # the only type here that JSON does not have

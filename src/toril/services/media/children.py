@@ -16,8 +16,6 @@ import threading
 from contextlib import suppress
 from typing import IO
 
-import msgspec
-
 from toril.core.errors import MissingExtraError, TorilError
 from toril.services.media.child_words import (
     Ending,
@@ -33,6 +31,8 @@ from toril.services.media.child_words import (
     Said,
     TooMuchMemory,
     VideoDone,
+    line_of,
+    said_of,
 )
 from toril.services.media.video_port import MIB, MadeVideo, Report
 from toril.services.unusable import UnusableInputError, named
@@ -153,7 +153,6 @@ class _Child:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._decoder: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
         self._buffer = b""
 
     @property
@@ -164,7 +163,7 @@ class _Child:
         """Give the child an order and return what came of it."""
         orders = _pipe(self._process.stdin)
         try:
-            orders.write(msgspec.json.encode(order) + b"\n")
+            orders.write(line_of(order))
             orders.flush()
         except BrokenPipeError:
             raise MediaChildError(f"the child process that was to do it {self._death()}") from None
@@ -197,7 +196,7 @@ class _Child:
                 raise MediaChildError(f"the child process that worked on it {self._death()}")
             self._buffer += more
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return self._decoder.decode(line)
+        return said_of(line)
 
     async def _read(self) -> bytes:
         """Return what the child said next, however little; nothing at its end."""

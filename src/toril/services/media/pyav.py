@@ -55,6 +55,7 @@ class PyavEngine:
         self._said = said
         # To stderr. PyAV can also hand the lines to Python, but each line then needs the GIL, which
         # the thread that waits for the encoder's own threads may hold: both wait for ever.
+        av.logging.restore_default_callback()
         av.logging.set_libav_level(av.logging.ERROR)
 
     def probe(self, source: Path, *, name: str) -> VideoFacts:
