@@ -9,6 +9,10 @@ app.provide(StoredImageSettings())
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
 from toril.library.images.stored import StoredImages
@@ -50,11 +54,11 @@ async def compress(
     *,
     work: MediaWork = provided(MediaWork),
     settings: StoredImageSettings = provided(StoredImageSettings),
-) -> Compressed | Converted:
-    """Make a smaller version and a thumbnail of the file `file_id`.
+) -> dict[str, Any]:
+    """Make a smaller version and a thumbnail of the file `file_id`, and return `Compressed`.
 
-    Or, with an `output_path`, one smaller version there, by `options`; the original is removed once
-    the job is completed.
+    Or, with an `output_path`, one smaller version there, by `options`, and return `Converted`; the
+    original is removed once the job is completed.
 
     Harmless when run again: it writes the same files again, and the original is there until the
     job is completed.
@@ -68,12 +72,12 @@ async def compress(
     if output_path is None:
         if file_id is None:
             raise UnusableInputError("fileId", "give it, or an outputPath")
-        return await images.compress(file_id, file_path)
+        return _plain(await images.compress(file_id, file_path))
     if file_path is None:
         raise UnusableInputError("filePath", "give it along with outputPath")
     converted = await images.convert(file_path, output_path, options)
     ctx.enqueue("images.remove-original", {"filePath": file_path})
-    return converted
+    return _plain(converted)
 
 
 @stored_images.task(
@@ -110,11 +114,11 @@ async def avatar(
     *,
     work: MediaWork = provided(MediaWork),
     settings: StoredImageSettings = provided(StoredImageSettings),
-) -> Avatars | Converted:
-    """Make squares of the file `file_id` in each size and format.
+) -> dict[str, Any]:
+    """Make squares of the file `file_id` in each size and format, and return `Avatars`.
 
-    Or, without a `file_id`, one square beside the original, which is removed once the job is
-    completed.
+    Or, without a `file_id`, one square beside the original, and return `Converted`; the original is
+    removed once the job is completed.
 
     Raises:
         UnusableInputError: This file will never work; it is not tried again.
@@ -123,12 +127,12 @@ async def avatar(
     """
     images = StoredImages(work, settings, ctx.progress)
     if file_id is not None:
-        return await images.avatars(file_id, file_path, user_id)
+        return _plain(await images.avatars(file_id, file_path, user_id))
     if file_path is None:
         raise UnusableInputError("filePath", "give it, or a fileId whose record has it")
     converted = await images.single_avatar(file_path, user_id)
     ctx.enqueue("images.remove-original", {"filePath": file_path})
-    return converted
+    return _plain(converted)
 
 
 @stored_images.task(name="images.remove-original", queue=QUEUE, rename="camel", timeout=60.0)
@@ -139,3 +143,9 @@ async def remove_original(file_path: str, *, work: MediaWork = provided(MediaWor
         ObjectError: The storage; it is tried again.
     """
     await work.remove(file_path)
+
+
+def _plain(result: Compressed | Converted | Avatars) -> dict[str, Any]:
+    """Return a result as it goes to the store: one task, results of several forms."""
+    plain: dict[str, Any] = msgspec.to_builtins(result)
+    return plain

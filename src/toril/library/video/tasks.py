@@ -9,6 +9,10 @@ app.provide(VideoSettings())
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
 from toril.library.video.payloads import ConvertedVideo, ProcessedVideo
@@ -43,11 +47,11 @@ async def process(
     *,
     work: MediaWork = provided(MediaWork),
     settings: VideoSettings = provided(VideoSettings),
-) -> ProcessedVideo | ConvertedVideo:
+) -> dict[str, Any]:
     """Make a smaller video and a poster of the file `file_id`, or `video_id`.
 
-    Or, with an `output_path`, one smaller video there; the original is removed once the job is
-    completed.
+    Returns `ProcessedVideo`. Or, with an `output_path`, makes one smaller video there and returns
+    `ConvertedVideo`; the original is removed once the job is completed.
 
     Harmless when run again: it writes the same files again, and the original is there until the
     job is completed.
@@ -64,11 +68,11 @@ async def process(
             raise UnusableInputError("filePath", "give it along with outputPath")
         converted = await videos.convert(file_path, output_path)
         ctx.enqueue("video.remove-original", {"filePath": file_path})
-        return converted
+        return _plain(converted)
     if file_id is not None:
-        return await videos.process(file_id, file_path, field="fileId")
+        return _plain(await videos.process(file_id, file_path, field="fileId"))
     if video_id is not None:
-        return await videos.process(video_id, file_path, field="videoId")
+        return _plain(await videos.process(video_id, file_path, field="videoId"))
     raise UnusableInputError("fileId", "give it, or a videoId, or an outputPath")
 
 
@@ -80,3 +84,9 @@ async def remove_original(file_path: str, *, work: MediaWork = provided(MediaWor
         ObjectError: The storage; it is tried again.
     """
     await work.remove(file_path)
+
+
+def _plain(result: ProcessedVideo | ConvertedVideo) -> dict[str, Any]:
+    """Return a result as it goes to the store: one task, results of several forms."""
+    plain: dict[str, Any] = msgspec.to_builtins(result)
+    return plain
