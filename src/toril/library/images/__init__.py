@@ -9,5 +9,14 @@ library.
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant
 from toril.library.images.presets import Presets
 from toril.library.images.settings import MediaSettings
+from toril.library.images.stored_settings import ImageSize, StoredImageSettings
 
-__all__ = ["MediaProcessingJobData", "MediaResult", "MediaSettings", "Presets", "Variant"]
+__all__ = [
+    "ImageSize",
+    "MediaProcessingJobData",
+    "MediaResult",
+    "MediaSettings",
+    "Presets",
+    "StoredImageSettings",
+    "Variant",
+]
