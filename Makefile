@@ -106,6 +106,10 @@ bench: $(READY) ## figures of this machine on every store, beside its peers: no 
 bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARGS="--jobs 100000"
 	$(BIN)/python -m benchmarks.web $(ARGS)
 
+.PHONY: bench-media
+bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
+	$(BIN)/python -m benchmarks.media $(ARGS)
+
 .PHONY: bench-budget
 bench-budget: $(READY) ## what one job costs, part by part, beside its floor
 	$(BIN)/python -m benchmarks.budget
