@@ -225,7 +225,7 @@ def test_video_over_a_limit_is_refused(
     source = clip(tmp_path / f"s.{container}")
 
     with pytest.raises(UnusableInputError, match=reason):
-        made(source, **limits)
+        made(source, None, **limits)
 
 
 def test_video_at_its_limits_is_taken(tmp_path: Path) -> None:

@@ -115,12 +115,14 @@ def line_of(words: Order | Said) -> bytes:
 
 def order_of(line: bytes) -> Order:
     """Return the order that a line is."""
-    return msgspec.json.decode(line, type=Order, dec_hook=_path)
+    order: Order = msgspec.json.decode(line, type=Order, dec_hook=_path)
+    return order
 
 
 def said_of(line: bytes) -> Said:
     """Return what a child said in a line."""
-    return msgspec.json.decode(line, type=Said, dec_hook=_path)
+    said: Said = msgspec.json.decode(line, type=Said, dec_hook=_path)
+    return said
 
 
 def _path(_kind: type, text: object) -> Path:
