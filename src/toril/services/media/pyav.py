@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     from toril.core.extras import missing_extra
 
-    raise missing_extra("videos need PyAV 14 or newer, and Pillow", "video") from error
+    raise missing_extra("videos need PyAV 18 or newer, and Pillow", "video") from error
 
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf"
 """What is opened, by FFmpeg's names: MP4 and QuickTime, Matroska and WebM, and older ones."""

@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     from toril.core.extras import missing_extra
 
-    raise missing_extra("videos need PyAV 14 or newer, and Pillow", "video") from error
+    raise missing_extra("videos need PyAV 18 or newer, and Pillow", "video") from error
 
 _TICKS_PER_S = 90_000  # MPEG's own clock; all usual rates are whole numbers of its ticks
 _SOUND_HZ = 48_000
