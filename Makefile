@@ -114,6 +114,10 @@ bench-exports: $(READY) ## exports of 1,000,000 rows beside a plain script; ARGS
 bench-push: $(READY) ## pushes a second against a local push service, beside pywebpush
 	$(BIN)/python -m benchmarks.push $(ARGS)
 
+.PHONY: bench-media
+bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
+	$(BIN)/python -m benchmarks.media $(ARGS)
+
 .PHONY: bench-budget
 bench-budget: $(READY) ## what one job costs, part by part, beside its floor
 	$(BIN)/python -m benchmarks.budget

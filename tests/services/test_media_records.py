@@ -55,7 +55,7 @@ def empty_postgres_url(postgres_url: str) -> Iterator[str]:
     yield postgres_url
     engine = sa.create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE toril_media, toril_media_version"))
+        connection.execute(sa.text("DROP TABLE toril_media, toril_files, toril_media_version"))
     engine.dispose()
 
 

@@ -1,11 +1,22 @@
-"""Uploaded images become clean, sized WebP variants.
+"""Uploaded images become clean, sized WebP variants; stored ones become smaller in place.
 
-`pipeline.py` is the work, step by step; `service.py` does it without a queue; `presets.py` says
-which sizes; `settings.py` says where. Importing this package loads no image library.
+`pipeline.py` is the work on uploads, step by step; `service.py` does it without a queue;
+`presets.py` says which sizes; `settings.py` says where. `stored.py` is the work on images that lie
+in a storage of objects; `stored_settings.py` has its figures. Importing this package loads no image
+library.
 """
 
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant
 from toril.library.images.presets import Presets
 from toril.library.images.settings import MediaSettings
+from toril.library.images.stored_settings import ImageSize, StoredImageSettings
 
-__all__ = ["MediaProcessingJobData", "MediaResult", "MediaSettings", "Presets", "Variant"]
+__all__ = [
+    "ImageSize",
+    "MediaProcessingJobData",
+    "MediaResult",
+    "MediaSettings",
+    "Presets",
+    "StoredImageSettings",
+    "Variant",
+]

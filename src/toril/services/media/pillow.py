@@ -10,13 +10,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import assert_never
 
 from toril.core.checks import require
 from toril.core.errors import TorilError
 from toril.services.media.colours import plain, to_srgb
 from toril.services.media.geometry import Cut, best_base, box_in_px, cut, needed_size_px
 from toril.services.media.orientation import UPRIGHT, orientation
-from toril.services.media.port import ImageFacts, ImageFormat, ImageLimits, Rendition, VariantSpec
+from toril.services.media.port import (
+    ImageFacts,
+    ImageFormat,
+    ImageLimits,
+    OutputFormat,
+    Rendition,
+    VariantSpec,
+)
 from toril.services.media.signatures import foreign, recognise
 from toril.services.media.structure import OverLimitError, Structure
 from toril.services.media.structure_avif import walk_avif
@@ -71,11 +79,11 @@ _WEBP_METHOD = 4  # libwebp's own balance of time and size, 0 to 6
 
 
 class PillowEngine:
-    """Makes WebP renditions with Pillow.
+    """Makes renditions with Pillow.
 
     Parameters:
         limits: What is refused before decoding.
-        quality: WebP quality, 1 to 100. Default: 85.
+        quality: Of WebP and JPEG where a variant says none, 1 to 100. Default: 85.
 
     Raises:
         InvalidOptionError: If `quality` is out of range.
@@ -104,24 +112,28 @@ class PillowEngine:
 
         made = [Cut(*whole.size)]
         pictures = [whole]
-        encoded: dict[Cut, bytes] = {}  # a small image is often the same in several variants
+        # A small image is often the same in several variants.
+        encoded: dict[tuple[Cut, OutputFormat, int], bytes] = {}
         for spec, each in sorted(wanted, key=lambda pair: pair[1].density, reverse=True):
-            if each not in encoded:
-                at = best_base(each, made)
-                picture = pictures[at].resize(
-                    (each.width_px, each.height_px),
-                    Image.Resampling.LANCZOS,
-                    box=box_in_px(each.region, made[at]),
-                    reducing_gap=3.0,
-                )
-                made.append(each)
-                pictures.append(picture)
-                encoded[each] = self._encoded(colours.apply(picture))
+            way = (each, spec.format, self._quality if spec.quality is None else spec.quality)
+            if way not in encoded:
+                at = made.index(each, 1) if each in made[1:] else best_base(each, made)
+                picture = pictures[at]
+                if at == 0 or made[at] != each:
+                    picture = picture.resize(
+                        (each.width_px, each.height_px),
+                        Image.Resampling.LANCZOS,
+                        box=box_in_px(each.region, made[at]),
+                        reducing_gap=3.0,
+                    )
+                    made.append(each)
+                    pictures.append(picture)
+                encoded[way] = _encoded(colours.apply(picture), spec.format, way[2])
             yield Rendition(
                 name=spec.name,
                 width_px=each.width_px,
                 height_px=each.height_px,
-                content=encoded[each],
+                content=encoded[way],
             )
 
     def _opened(
@@ -182,11 +194,28 @@ class PillowEngine:
             reason += f" {limit // _MIB:,} MiB that are allowed (max_memory_bytes)"
             raise UnusableInputError(subject, reason)
 
-    def _encoded(self, picture: Image.Image) -> bytes:
-        picture.info = {}
-        out = io.BytesIO()
-        picture.save(out, "WEBP", quality=self._quality, method=_WEBP_METHOD, exif=b"", xmp=b"")
-        return out.getvalue()
+
+def _encoded(picture: Image.Image, kind: OutputFormat, quality: int) -> bytes:
+    picture.info = {}
+    out = io.BytesIO()
+    match kind:
+        case OutputFormat.WEBP:
+            picture.save(out, "WEBP", quality=quality, method=_WEBP_METHOD, exif=b"", xmp=b"")
+        case OutputFormat.JPEG:
+            _on_white(picture).save(out, "JPEG", quality=quality, optimize=True)
+        case OutputFormat.PNG:
+            picture.save(out, "PNG")
+        case _:
+            assert_never(kind)
+    return out.getvalue()
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGBA":
+        return picture
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    return white
 
 
 def _decoded(

@@ -38,6 +38,24 @@ class ImageFormat(StrEnum):
 DEFAULT_FORMATS = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.GIF})
 
 
+class OutputFormat(StrEnum):
+    """The formats that an engine writes."""
+
+    WEBP = "webp"
+    JPEG = "jpeg"
+    PNG = "png"
+
+    @property
+    def content_type(self) -> str:
+        """Its name on the web."""
+        return f"image/{self.value}"
+
+    @property
+    def suffix(self) -> str:
+        """How its files' names end, such as `.jpg`."""
+        return ".jpg" if self is OutputFormat.JPEG else f".{self.value}"
+
+
 class Fit(StrEnum):
     """How an image meets the size of a variant."""
 
@@ -88,8 +106,14 @@ class VariantSpec:
     width_px: int
     height_px: int
     fit: Fit
+    format: OutputFormat = OutputFormat.WEBP
+    """JPEG has no transparency: it is laid on white. PNG is lossless, so `quality` is not used."""
+    quality: int | None = None
+    """1 to 100. Default: the engine's."""
 
     def __post_init__(self) -> None:
+        if self.quality is not None:
+            require(1 <= self.quality <= 100, "quality", self.quality, "1 to 100")
         for option, side_px in (("width_px", self.width_px), ("height_px", self.height_px)):
             require(1 <= side_px <= MAX_SIDE_PX, option, side_px, f"1 to {MAX_SIDE_PX} pixels")
 
@@ -108,7 +132,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendition:
-    """One finished variant: WebP, upright, sRGB, without any metadata."""
+    """One finished variant: upright, sRGB, without any metadata."""
 
     name: str
     width_px: int

@@ -1,4 +1,4 @@
-"""The tables of media."""
+"""The tables of media, and of files."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ TABLE = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
     sa.Column("deleted_at_ms", sa.BigInteger),
+)
+FILES = sa.Table(
+    "toril_files",
+    _METADATA,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("path", sa.Text),
+    sa.Column("processed", sa.Boolean, nullable=False),
+    sa.Column("urls", sa.JSON, nullable=False),
+    sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
 )
 MEDIA = TableFamily("media", _METADATA, "toril.services.media.migrations")
 """The family `media`."""
