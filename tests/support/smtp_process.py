@@ -155,7 +155,7 @@ class _Handler:
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
-        self.note(event="ehlo", tls=session.ssl is not None)
+        self.note(event="ehlo", tls=server.transport.get_extra_info("sslcontext") is not None)
         return responses
 
     async def handle_MAIL(  # noqa: N802 - as above

@@ -163,6 +163,8 @@ class SmtpMailer:
             await client.connect()
             if server.password is not None:
                 await client.login(server.user or "", server.password)
+            elif client.is_ehlo_or_helo_needed:  # with TLS from the beginning, nobody has yet
+                await _greet(client, smtp)
         except BaseException as error:
             client.close()
             if isinstance(error, smtp.SMTPException):
@@ -178,6 +180,13 @@ class SmtpMailer:
         said = getattr(error, "message", None) or str(error) or type(error).__name__
         sentence = f"{self._server.place}: {f'{code} ' if code else ''}{said}"
         return MailRefusedError(sentence) if code >= 500 else MailError(sentence)
+
+
+async def _greet(client: Any, smtp: Any) -> None:
+    try:
+        await client.ehlo()
+    except smtp.SMTPHeloError:  # a server of long ago
+        await client.helo()
 
 
 class _StaleError(Exception):

@@ -158,9 +158,13 @@ async def _answers(client: Any) -> bool:
 
 
 async def _say_goodbye(client: Any) -> None:
+    transport = client.transport
     with contextlib.suppress(Exception):  # the mail is served; the server may be gone
         await client.quit(timeout=CHECK_S)
     client.close()
+    if transport is not None:
+        transport.abort()  # TLS has a goodbye of its own, which not every server answers
+    await asyncio.sleep(0)
 
 
 def _drop(client: Any) -> None:
