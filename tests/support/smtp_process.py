@@ -161,6 +161,9 @@ class _Handler:
     async def handle_MAIL(  # noqa: N802 - as above
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
     ) -> str:
+        if getattr(session, "tired", False):  # it hangs up when the next mail begins
+            server.transport.abort()
+            await asyncio.sleep(3600)
         if address.startswith("banned"):
             return "550 5.7.1 sender banned"
         envelope.mail_from = address
@@ -200,8 +203,7 @@ class _Handler:
             await asyncio.sleep(3600)
         while "slow" in asked and not (self.folder / "go").exists():
             await asyncio.sleep(0.01)
-        if "last" in asked:  # it hangs up once it has answered
-            asyncio.get_running_loop().call_later(0.05, server.transport.abort)
+        session.tired = "last" in asked
         return "250 OK"
 
 

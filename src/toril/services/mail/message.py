@@ -20,6 +20,7 @@ from toril.services.mail.port import Mail
 _POLICY = SMTP.clone(cte_type="7bit")
 _WIDE = _POLICY.clone(utf8=True)
 """For addresses that are not ASCII, which a server has to allow (RFC 6531)."""
+_MAX_LINE = 900
 _CONTENT = "content"
 _WHOLE = frozenset({"message", "multipart"})
 """Types whose bytes are a structure of mail themselves; they go as plain bytes."""
@@ -105,6 +106,10 @@ def _named(word: str, address: str) -> str:
 @lru_cache(maxsize=256)
 def _folded(name: str, value: str) -> bytes:
     """Return a header, in several lines if it is long. The same ones come again and again."""
+    short = len(name) + len(value) <= 76 or (" " not in value and len(value) < _MAX_LINE)
+    if value.isascii() and short:
+        # As it is: some programs do not find a link that begins on the header's second line.
+        return f"{name}: {value}\r\n".encode()
     policy = _POLICY if _local_is_ascii(name, value) else _WIDE
     return policy.fold_binary(name, policy.header_factory(name, value))
 
