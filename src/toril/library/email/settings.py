@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from toril.core.checks import is_whole, require, unknown
+from toril.core.checks import is_whole, require
 from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.services.http.egress import EgressPolicy
 from toril.services.mail.port import check_address
@@ -65,8 +65,10 @@ class EmailSettings:
 
     def __post_init__(self) -> None:
         check_address("sender", self.sender)
-        if self.provider is not None and self.provider not in PROVIDERS:
-            raise InvalidOptionError(unknown("provider", str(self.provider), PROVIDERS))
+        known = self.provider is None or self.provider in PROVIDERS
+        require(
+            known, "provider", self.provider, ", ".join(PROVIDERS[:-1]) + f" or {PROVIDERS[-1]}"
+        )
         if self.smtp_url is not None:
             read_smtp_url(self.smtp_url)
         for provider, option in (("smtp", "smtp_url"), ("sendgrid", "sendgrid_key")):
