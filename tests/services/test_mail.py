@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import stat
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -94,7 +95,10 @@ async def test_refusals_are_for_good_or_for_now() -> None:
         mailer = SmtpMailer(inbox.url)
         inbox.refused = {"jo@example.com": "550 no such user"}
         receipt = await mailer.send(MAIL)
-        assert receipt.refused == {"jo@example.com": "550 no such user"}
+        assert {who: str(why) for who, why in receipt.refused.items()} == {
+            "Jo Ü <jo@example.com>": "550 no such user"
+        }
+        assert receipt.accepted == ["al@example.com"]
 
         only = Mail(to=["jo@example.com"], subject="s", text="t")
         with pytest.raises(MailRefusedError, match=r"jo@example.com: 550 no such user"):
@@ -132,8 +136,8 @@ async def test_password_is_not_sent_without_tls_to_another_machine() -> None:
     with receiving() as inbox:
         port = inbox.url.rpartition(":")[2]
         mailer = SmtpMailer(f"smtp://shop:hunter2@127.0.0.2.nip.invalid:{port}")
-        assert mailer._tls == "require"
-        mailer._host = "127.0.0.1"
+        assert mailer._server.tls == "require"
+        mailer._server = replace(mailer._server, host="127.0.0.1")
         with pytest.raises(MailError, match=r"STARTTLS|TLS"):
             await mailer.send(MAIL)
 

@@ -88,6 +88,6 @@ class AlertSetup:
 
 def _by_smtp(url: str, sender: str | None) -> SmtpMailer:
     try:
-        return SmtpMailer(url, sender=sender)
+        return SmtpMailer(url, sender=sender, keep_s=0)
     except InvalidOptionError as error:
         raise InvalidSettingError(f"TORIL_SMTP_URL or SMTP_URL: {error}") from None

@@ -121,7 +121,7 @@ class MailChannel:
 def _by_smtp(url: str) -> Mailer:
     from toril.services.mail.smtp import SmtpMailer  # every program imports this module
 
-    return SmtpMailer(url)
+    return SmtpMailer(url, keep_s=0)  # alerts are rare, and nobody closes a channel
 
 
 def text_of(message: AlertMessage) -> str:

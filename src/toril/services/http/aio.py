@@ -24,6 +24,7 @@ from toril.services.http.port import (
     EgressRefusedError,
     HttpError,
     HttpLimits,
+    HttpNotSentError,
     HttpReply,
     HttpTooLargeError,
 )
@@ -145,9 +146,11 @@ class AioHttpClient:
             if (refused := _cause(error, EgressRefusedError)) is not None:
                 raise refused from None
             if isinstance(error, TimeoutError):
-                raise HttpError(
+                raise HttpNotSentError(
                     f"{_shown(url)}: no connection within {limits.connect_s:g} s"
                 ) from None
+            if isinstance(error, aiohttp.ClientConnectorError):
+                raise HttpNotSentError(f"{_shown(url)}: {_plain(error)}") from None
             raise HttpError(f"{_shown(url)}: {_plain(error)}") from None
 
     def _check(self, url: str) -> None:

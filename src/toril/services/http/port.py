@@ -14,7 +14,11 @@ class HttpError(TorilError):
     """A request got no answer. It may be tried again, unless the error is of a kind below."""
 
 
-class EgressRefusedError(HttpError):
+class HttpNotSentError(HttpError):
+    """No connection was made, so that nothing was sent: trying again does nothing twice."""
+
+
+class EgressRefusedError(HttpNotSentError):
     """The address is in a network that requests may not reach; the message says how to allow it."""
 
 

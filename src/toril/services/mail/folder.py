@@ -37,7 +37,10 @@ class FolderMailer:
             await asyncio.to_thread(self._write, mail, text)
         except OSError as error:
             raise MailError(f"{self.folder}: {error.strerror or error}") from error
-        return MailReceipt(message_id=message_id)
+        return MailReceipt(message_id=message_id, accepted=list(mail.receivers))
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def _write(self, mail: Mail, text: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
