@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.services.scan.test_conformance import zipped
 from tests.support.clamd import MAX_FILE_BYTES, SIGNATURE, STREAM_MAX_BYTES, Clamd
 
 from toril import InvalidOptionError
@@ -179,3 +180,8 @@ async def test_the_memory_scanner_does_not_unpack_without_end() -> None:
     assert (await scanner.scan(file.getvalue())).finding is Finding.TOO_LARGE
     assert (await scanner.scan(b"xabcx")).signature == "Own"
     assert scanner.scanned == 2
+
+
+async def test_the_memory_scanner_looks_into_four_archives_within_each_other() -> None:
+    for levels, finding in ((4, Finding.INFECTED), (5, Finding.TOO_LARGE)):
+        assert (await MemoryScanner().scan(zipped(eicar(), levels))).finding is finding

@@ -60,6 +60,7 @@ async def test_it_is_found_behind_much_else(scanner: Scanner) -> None:
 async def test_content_over_the_limit_is_not_clean(scanner: Scanner) -> None:
     assert scanner.max_bytes == SMALL
     assert (await scanner.scan(b"x" * SMALL)).is_clean
+    assert (await scanner.scan(pieces(b"x" * SMALL, 10_000), size_bytes=SMALL)).is_clean
     over = b"x" * (SMALL + 1)
     for verdict in (await scanner.scan(over), await scanner.scan(pieces(over, 10_000))):
         assert verdict.finding is Finding.TOO_LARGE
