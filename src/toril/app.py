@@ -27,6 +27,7 @@ from toril.engine.schedules.options import ScheduleOptions
 from toril.engine.tracing import Tracer
 from toril.engine.unknown_tasks import PATIENCE_S, require_policy
 from toril.settings import Settings
+from toril.tasks.bindings import Binding
 from toril.tasks.bundle import TaskBundle, refuse_inclusion
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.foreign_words import APP_WORDS
@@ -60,7 +61,7 @@ class App(TaskMaker, WorkerMaker):
         redis_credentials: RedisCredentials | None = None,
         prefix: str | None = None,
         version: str | None = None,
-        unknown_tasks: Literal["wait", "fail"] = "wait",
+        unknown_tasks: Literal["wait", "fail"] | None = None,
         unknown_task_patience: float | timedelta = PATIENCE_S,
         lifespan: Callable[[Any], AbstractAsyncContextManager[object]] | None = None,
         stop_timeout: float | timedelta = STOP_TIMEOUT_S,
@@ -87,7 +88,8 @@ class App(TaskMaker, WorkerMaker):
             version: Of your code, such as a tag or a commit: for log lines and failure reasons.
             unknown_tasks: What its workers do with jobs that they have no task for. `wait`: put
                 them back, for a worker that has it, with pauses that grow from 1 s to 10 minutes.
-                `fail`: fail them at once.
+                `fail`: fail them at once. Default: `wait`; but on a queue whose jobs are all bound
+                by name (`bind`), `fail`.
             unknown_task_patience: How long such a job waits in all before it fails, in seconds or
                 as a timedelta. Default: a day.
             lifespan: A function that is given the app and returns an asynchronous context manager:
@@ -116,9 +118,11 @@ class App(TaskMaker, WorkerMaker):
         if version is not None:
             require(isinstance(version, str) and version != "", "version", version, "a text")
         self.version = version
-        self._unknown_tasks = unknown_tasks
+        self._unknown_tasks: Literal["wait", "fail"] = (
+            "wait" if unknown_tasks is None else unknown_tasks
+        )
         self._unknown_task_patience_s = seconds(unknown_task_patience, "unknown_task_patience")
-        require_policy(unknown_tasks, self._unknown_task_patience_s)
+        require_policy(self._unknown_tasks, self._unknown_task_patience_s)
         self._create = True
         self._scheduled: dict[tuple[str, str], Scheduled] = {}
         self._middleware: list[Middleware] = []
@@ -126,6 +130,7 @@ class App(TaskMaker, WorkerMaker):
         super().__init__(self.url, settings, self._open_store)
         if outbox is not None:
             self._outbox_place = outbox
+        self._registry.closes = unknown_tasks != "wait"
         self._life_cycle = self._registry.life_cycle = AppLifeCycle(
             self,
             self._registry.provisions,
@@ -177,7 +182,7 @@ class App(TaskMaker, WorkerMaker):
     @overload
     def include(self, bundle: Task[P, R]) -> Task[P, R]: ...
     def include(self, bundle: TaskBundle | Task[Any, Any]) -> Task[Any, Any] | None:
-        """Register the tasks of a bundle, with their schedules; or one task.
+        """Register the tasks of a bundle, with their bindings and schedules; or one task.
 
         Returns:
             Of one task: it as this app's, ready to enqueue. The schedules above it come with its
@@ -188,13 +193,15 @@ class App(TaskMaker, WorkerMaker):
         """
         if isinstance(bundle, Task):
             known = self._registry.find(bundle.queue, bundle.name)
-            if known is not None and known.function is bundle.function:
+            if known is not None and known.function is bundle.function and not known.binding:
                 return known
             return self._add(bundle)
         if not isinstance(bundle, TaskBundle):
             refuse_inclusion(bundle)
         for task in bundle.tasks:
             self._add(task)
+        for binding in bundle.bindings:
+            self._bind(binding)
         for scheduled in bundle.schedules:
             self._keep(scheduled)
         return None
@@ -206,7 +213,7 @@ class App(TaskMaker, WorkerMaker):
             InvalidOptionError: Its bundle was not included.
         """
         found = self._registry.find(task.queue, task.name)
-        if found is None or found.function is not task.function:
+        if found is None or found.function is not task.function or found.binding:
             raise InvalidOptionError(
                 f"task={task!r}: the app has none such; include its bundle, or it: app.include(...)"
             )
@@ -364,6 +371,11 @@ class App(TaskMaker, WorkerMaker):
         if bound.seals is not None:
             self._producer.sealing = self._seal_of
         return bound
+
+    def _bind(self, binding: Binding) -> None:
+        for task in binding.tasks():
+            self._add(task)
+        self._producer.door = self._registry.door
 
     def _seal_of(self, queue: str, name: str) -> Callable[[str], str] | None:
         task = self._registry.find(queue, name)

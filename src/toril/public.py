@@ -127,6 +127,7 @@ from toril.observability.job_log_filter import JobLogFilter as JobLogFilter
 from toril.observability.prometheus import Metric as Metric
 from toril.observability.prometheus import MetricSample as MetricSample
 from toril.settings import Settings as Settings
+from toril.tasks.adapters import StoredJob as StoredJob
 from toril.tasks.bundle import TaskBundle as TaskBundle
 from toril.tasks.inject import provided as provided
 from toril.tasks.parameters import WholePayload as WholePayload

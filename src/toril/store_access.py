@@ -142,6 +142,9 @@ class StoreAccess:
             InvalidOptionError: There can be no such job.
             InvalidPayloadError: A payload is not JSON, or does not fit its task. Nothing was added.
         """
+        requests = list(requests)
+        for request in requests:
+            self._registry.door(queue, request.name)  # refuses names that no worker would run
         find, middleware = self._registry.find, self._enqueue_middleware
         jobs = [
             job_of_request(

@@ -67,6 +67,8 @@ def worker_options(
         shutdown_s=shutdown_s,
         stale_after_s=seconds(stale_after, "stale_after"),
         rate=rate,
+        rates=registry.rates(names),
+        at_once=registry.at_once(names),
         processes=processes or ProcessOptions(),
         unknown_tasks=unknown_tasks,
         unknown_task_patience_s=unknown_task_patience_s,

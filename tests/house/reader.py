@@ -284,7 +284,7 @@ def _defines(statement: ast.stmt) -> bool:
         return False
     if isinstance(statement, ast.Expr):
         call = ast.unparse(statement)
-        return call.startswith(("app.include(", "app.provide(", '"'))
+        return call.startswith(("app.bind(", "app.include(", "app.provide(", '"'))
     return isinstance(statement, (*_NAMED, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign))
 
 

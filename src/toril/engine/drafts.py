@@ -79,7 +79,7 @@ class JobDraft:
         is not given is None, or the option's default.
         """
         if self._options is None:
-            self._options = _options_of(self._job)
+            self._options = options_of(self._job)
         return self._options
 
     @options.setter
@@ -157,7 +157,7 @@ def _changed(
     return job
 
 
-def _options_of(job: NewJob) -> JobOptions:
+def options_of(job: NewJob) -> JobOptions:
     """Return the options that make such a job."""
     wire, rule = from_wire(job.opts), job.deduplication
     return JobOptions(

@@ -197,7 +197,7 @@ class Fetcher:
             split = not self.in_flight.exchanges and self._dispatch.exchanges_at_once > 1
             batch = self._outbox.take(split=split)
             free, many = self._free, len(batch.outcomes)
-            claims = [] if self._quiet else self._plan.claims(free + many)
+            claims = [] if self._quiet else self._plan.claims(free + many, batch.outcomes)
             exchange = SentExchange(batch, claims, free if claims else 0)
             self._before()
             self.in_flight.exchanges.add(exchange)
@@ -288,6 +288,8 @@ class Fetcher:
         """Note that an exchange is not in flight any more, whatever came of it."""
         if self.in_flight.remove(sent):
             self._free += sent.reserved
+            if self._plan.counts:
+                self._plan.came(sent.claims, (), ())
         if self._quiet and not self.in_flight.may_claim:
             self._outbox.let_go()
         self._step_soon()
@@ -298,6 +300,8 @@ class Fetcher:
             self.outage.over()
         if batch.resolves:
             self._outbox.succeeded(batch)
+        if self._plan.counts:
+            self._plan.came((), reply.claimed, batch.outcomes)
         more = len(reply.claimed) - len(batch.outcomes)
         self.busy += more
         self._free -= more
@@ -324,6 +328,8 @@ class Fetcher:
             if self.busy == 0 and not self._outbox.waiting:
                 self._idle()
             if not self._will_step:
-                claimer = self._idling.wait(self._latest)
+                # A blocking claim would leave out a queue that has room again before it returns.
+                blocks = self.in_flight.blocking is not None or not self._plan.is_full
+                claimer = self._idling.wait(self._latest, blocks=blocks)
                 if claimer is not None and self.in_flight.blocking is None:
                     self._send_blocking(claimer)

@@ -119,6 +119,9 @@ class FollowUpMaker:
             InvalidOptionError, InvalidPayloadError: There can be no such job as middleware made.
         """
         handler = self._handlers.find(job.queue, job.name)
+        bound = self._handlers.door(job.queue, job.name)
+        if bound is not None:
+            job = bound.admit(job)
         if handler is None:  # of another program, or of another app: its limit is not known
             limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
             job = through(self._middleware, job, max_payload_bytes=limit)

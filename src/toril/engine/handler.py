@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from toril.engine.job import NewJob
+from toril.engine.job import Claimed, NewJob
 from toril.engine.life_cycle import InChildren
-from toril.engine.options import KeepPolicy, RetryPolicy, RunIn
+from toril.engine.options import JobOptions, KeepPolicy, RetryPolicy, RunIn
 
 
 class SealedFields(Protocol):
@@ -31,6 +31,46 @@ class SealedFields(Protocol):
 
     def scrub(self, text: str, payload: str) -> str:
         """Return a text without the values that the payload has sealed."""
+        ...
+
+
+class Bound(Protocol):
+    """What joins jobs of another payload to a task."""
+
+    def payload_of(self, claimed: Claimed) -> str:
+        """Return the task's own payload for a job, as JSON text.
+
+        Raises:
+            InvalidPayloadError: The job's payload is none that the binding takes.
+        """
+        ...
+
+    def read_payload(self, text: str) -> dict[str, Any]:
+        """Return the function's keyword arguments from what `payload_of` returned."""
+        ...
+
+    def result_of(self, result: object, claimed: Claimed) -> object:
+        """Return the result of a job from what the task returned.
+
+        Raises:
+            Fail: It cannot be made of it.
+        """
+        ...
+
+    def job_named(self, name: str, payload: str, options: JobOptions | None = None) -> NewJob:
+        """Return a new job of this name, checked, with the binding's options below the caller's.
+
+        Raises:
+            InvalidPayloadError: The payload does not fit, or has fields that it should not.
+        """
+        ...
+
+    def admit(self, job: NewJob) -> NewJob:
+        """Return a job that was made by name, checked, with the binding's options below its own.
+
+        Raises:
+            InvalidPayloadError: As `job_named`.
+        """
         ...
 
 
@@ -100,6 +140,11 @@ class Handler(Protocol):
     @property
     def seals(self) -> SealedFields | None:
         """What seals its fields. None: none is sealed."""
+        ...
+
+    @property
+    def binding(self) -> Bound | None:
+        """What adapts its jobs to the task. None: they have the task's own payload."""
         ...
 
     def arguments(self, data: str) -> dict[str, Any]:
@@ -172,6 +217,18 @@ class Handlers(Protocol):
         """Return the names of the jobs of a queue that there are tasks for.
 
         With `ANY_NAME` among them if a task of the queue takes jobs of any name.
+        """
+        ...
+
+    def is_closed(self, queue: str) -> bool:
+        """Whether jobs of other names fail at once: all of a queue's are bound by name."""
+        ...
+
+    def door(self, queue: str, name: str) -> Bound | None:
+        """Return what checks new jobs of this name, or None.
+
+        Raises:
+            InvalidOptionError: The queue is closed, and has no such name.
         """
         ...
 

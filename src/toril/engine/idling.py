@@ -55,15 +55,19 @@ class Idling:
         self._due_from: ExchangeReply | None = None
         """The reply that set the timer."""
 
-    def wait(self, reply: ExchangeReply) -> BlockingClaim | None:
+    def wait(self, reply: ExchangeReply, *, blocks: bool = True) -> BlockingClaim | None:
         """Wait for a job. Repeated calls change nothing but the time of the next poll.
 
         Parameters:
             reply: The latest of the store's.
+            blocks: Whether a blocking claim would do. Otherwise the sleeper waits.
 
         Returns:
             By what to make a blocking claim, if none is in flight. None: the sleeper waits.
         """
+        if not blocks:
+            self._sleep(reply)
+            return None
         if self._claimer is None:
             self._claimer = self._dispatch.standing(lease_ms=self._lease_ms)
         if self._claimer is None:

@@ -17,6 +17,7 @@ from toril.core.errors import InvalidPayloadError, PayloadTooLargeError
 from toril.core.ids import check_job_id, check_job_name, check_queue_name
 from toril.core.nesting import is_too_deep
 from toril.engine.deduplication import check_deduplication_id, rule
+from toril.engine.handler import Bound
 from toril.engine.job import NewJob
 from toril.engine.options import MAX_COUNT, JobOptions, RetryPolicy, check_priority
 from toril.engine.wire_options import to_wire
@@ -109,6 +110,25 @@ class Blueprint:
     def renamed(job: NewJob, name: str) -> NewJob:
         """Return a job under another name."""
         return msgspec.structs.replace(job, name=check_job_name(name))
+
+
+class BoundBlueprint:
+    """Makes jobs of a name that a task is bound to: the binding checks each payload."""
+
+    __slots__ = ("_bound", "_name", "_options")
+
+    def __init__(self, bound: Bound, name: str, options: JobOptions | None) -> None:
+        self._bound = bound
+        self._name = name
+        self._options = options
+
+    def job(self, payload: str) -> NewJob:
+        """Return a job with a payload: JSON text.
+
+        Raises:
+            InvalidPayloadError: The binding does not take it.
+        """
+        return self._bound.job_named(self._name, payload, self._options)
 
 
 def checked(job: NewJob) -> NewJob:

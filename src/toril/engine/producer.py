@@ -12,6 +12,7 @@ import msgspec
 from toril.core.errors import InvalidOptionError
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware, through
+from toril.engine.handler import Bound
 from toril.engine.hooks import Hooks
 from toril.engine.job import Added, NewJob
 from toril.engine.new_jobs import MAX_PAYLOAD_BYTES
@@ -54,6 +55,8 @@ class Producer:
         """Returns what seals payloads of a queue and name. None: no task has sealed fields."""
         self.row_writer: Callable[[], RowWriter] | None = None
         """Gives what writes jobs into transactions of the caller. None: an app has none."""
+        self.door: Callable[[str, str], Bound | None] | None = None
+        """Returns what checks new jobs of a queue and name. None: the app binds no task."""
         self.portal = Portal()
         self.after_sync: Callable[[], None] | None = None
         """Called after each call of plain code, in its thread. For tests: see `toril.testing`."""
@@ -62,7 +65,7 @@ class Producer:
     @property
     def prepares(self) -> bool:
         """Whether code of the app sees new jobs whose task is not at hand (`prepare`)."""
-        return bool(self.middleware) or self.sealing is not None
+        return bool(self.middleware) or self.sealing is not None or self.door is not None
 
     def prepare(self, job: NewJob) -> NewJob:
         """Return a new job after enqueue middleware, with its fields sealed.
@@ -70,6 +73,8 @@ class Producer:
         Raises:
             InvalidOptionError, InvalidPayloadError: There can be no such job as middleware made.
         """
+        if self.door is not None and (bound := self.door(job.queue, job.name)) is not None:
+            job = bound.admit(job)
         if self.middleware:
             limit = max(MAX_PAYLOAD_BYTES, len(job.data.encode()))
             job = through(self.middleware, job, max_payload_bytes=limit)

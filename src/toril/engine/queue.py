@@ -18,7 +18,7 @@ from toril.engine.handle import Job
 from toril.engine.handler import Handlers
 from toril.engine.info import JobInfo, QueueInfo
 from toril.engine.job import NewJob
-from toril.engine.new_jobs import Blueprint, payload_text
+from toril.engine.new_jobs import Blueprint, BoundBlueprint, payload_text
 from toril.engine.operator import Operator, parse_state
 from toril.engine.options import JobOptions, check_priority
 from toril.engine.producer import Producer
@@ -50,11 +50,14 @@ class Queue(Operator):
     ) -> Job[Any]:
         """Add a job of any name. A task is better added by its own `enqueue`, which checks it.
 
+        Where the app binds a task to the queue and this name, the payload is checked by the
+        binding, and options that are not given are the binding's; see `App.bind`.
+
         Warns (`UnknownTaskWarning`) if the app has tasks on this queue, and none of this name.
 
         Raises:
             InvalidOptionError: A job cannot have this name.
-            InvalidPayloadError: `data` is not JSON.
+            InvalidPayloadError: `data` is not JSON, or not what the binding takes.
             PayloadTooLargeError: `data` is over 256 KiB as JSON.
         """
         self._warn_of_unknown([name])
@@ -119,7 +122,7 @@ class Queue(Operator):
     async def _add_many(
         self, jobs: Iterable[NamedJob], options: JobOptions | None
     ) -> list[Job[Any]]:
-        blueprints: dict[str, Blueprint] = {}
+        blueprints: dict[str, Blueprint | BoundBlueprint] = {}
         middleware = self._producer.middleware
         prepared = []
         for each in jobs:
@@ -146,13 +149,17 @@ class Queue(Operator):
         self._warn_of_unknown(dict.fromkeys(each[0] for each in named if each))
         return self._producer.run_sync(self._add_many(named, options))
 
-    def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint:
+    def _blueprint(self, name: str, options: JobOptions | None) -> Blueprint | BoundBlueprint:
+        bound = self._handlers.door(self.name, name)
+        if bound is not None:
+            return BoundBlueprint(bound, name, options)
         return Blueprint(self.name, name, options, seal=self._producer.seal_of(self.name, name))
 
     def _warn_of_unknown(self, names: Iterable[str]) -> None:
         """Warn, at the caller's line, of names that no task has, if this queue has tasks here."""
         for name in names:
             if self._handlers.find(self.name, name) is None:
+                self._handlers.door(self.name, name)
                 known = self._handlers.names(self.name)
                 if not known:  # another program runs this queue
                     return

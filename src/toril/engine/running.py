@@ -14,7 +14,7 @@ from toril.engine.attempt import Attempt
 from toril.engine.attempt_context import give_context
 from toril.engine.attempt_messages import AttemptMessages
 from toril.engine.context import Context
-from toril.engine.handler import Handler, Handlers
+from toril.engine.handler import Bound, Handler, Handlers
 from toril.engine.hooks import Hooks
 from toril.engine.job_log import JobLog
 from toril.engine.middleware import Middleware, wrap
@@ -82,10 +82,22 @@ class Runner:
         self._threads.close()
         await self._processes.close()
 
-    def _in_its_place(self, attempt: Attempt, handler: Handler) -> Awaitable[Any]:
-        """Call the function. From a child process its result comes as JSON text, `Encoded`."""
-        data = attempt.claimed.data
-        arguments = handler.arguments(data)  # a payload that does not fit needs no process
+    def _in_its_place(
+        self, attempt: Attempt, handler: Handler, adapted: str | None = None
+    ) -> Awaitable[Any]:
+        """Call the function. From a child process its result comes as JSON text, `Encoded`.
+
+        Parameters:
+            adapted: The payload in place of the stored one, in the task's own form.
+        """
+        binding = handler.binding
+        if binding is None:
+            # A payload that does not fit needs no process.
+            arguments = handler.arguments(attempt.claimed.data)
+        elif adapted is None:
+            return self._bound(attempt, handler, binding)
+        else:
+            arguments = binding.read_payload(adapted)
         match handler.run_in:
             case "loop":
                 if handler.context_name is not None or handler.provided_names:
@@ -97,7 +109,14 @@ class Runner:
                 self._inject(attempt, handler, arguments)
                 return self._threads.run(attempt, handler.called, arguments)
             case "process":
-                return self._processes.run(attempt, handler, self._context(attempt, handler))
+                context = self._context(attempt, handler)
+                return self._processes.run(attempt, handler, context, adapted)
+
+    async def _bound(self, attempt: Attempt, handler: Handler, binding: Bound) -> Any:
+        """Call a task whose jobs have another payload than its own, and other results."""
+        claimed = attempt.claimed
+        result = await self._in_its_place(attempt, handler, binding.payload_of(claimed))
+        return binding.result_of(result, claimed)
 
     async def _within_middleware(self, attempt: Attempt, handler: Handler) -> Any:
         own: list[Any] = []

@@ -82,7 +82,8 @@ class UnknownTasks:
     def postpones(self, claimed: Claimed) -> bool:
         """Whether a job is one to be put back."""
         is_known = self._handlers.find(claimed.queue, claimed.name) is not None
-        return not is_known and self._policy == "wait"
+        waits = self._policy == "wait"
+        return not is_known and waits and not self._handlers.is_closed(claimed.queue)
 
     async def judge(self, claimed: Claimed) -> None:
         """Say what happens to a job; never returns.
@@ -91,6 +92,8 @@ class UnknownTasks:
             PostponedError: It waits.
             UnknownTaskError: It fails, now or after all this time.
         """
+        if self._handlers.is_closed(claimed.queue):
+            raise UnknownTaskError(f"Unknown job type: {cut(claimed.name)}")
         hint = self._hint(claimed)
         if self._policy == "fail":
             raise UnknownTaskError(

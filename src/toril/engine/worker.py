@@ -364,7 +364,12 @@ class Worker:
             outbox,
             worker_id=self.id,
             plan=FetchPlan(
-                options.queues, weights=options.weights, lease_ms=lease_ms, rate=options.rate
+                options.queues,
+                weights=options.weights,
+                lease_ms=lease_ms,
+                rate=options.rate,
+                rates=options.rates,
+                at_once=options.at_once,
             ),
             capacity=self.options.concurrency,
             start=intake.start,

@@ -52,6 +52,10 @@ class WorkerOptions:
     """If the store does not answer for so long, the worker ends with its error, in seconds."""
     rate: RateLimit | None = None
     """At most so many starts in a window, counted per queue over all workers that have a limit."""
+    rates: Mapping[str, RateLimit] = field(default_factory=dict)
+    """Limits of some queues in place of `rate`. Default: what bindings say, see `App.bind`."""
+    at_once: Mapping[str, int] = field(default_factory=dict)
+    """Most jobs of some queues that this worker runs at once. Default: what bindings say."""
     processes: ProcessOptions = field(default_factory=ProcessOptions)
     """How child processes are recycled."""
     unknown_tasks: Literal["wait", "fail"] = "wait"
@@ -75,6 +79,8 @@ class WorkerOptions:
                 f"an integer from 1 for each of {', '.join(self.queues)}",
             )
         require_concurrency(self.concurrency)
+        for limit in self.at_once.values():
+            require_concurrency(limit)
         require(self.lease_s >= 0.1, "lease_s", self.lease_s, "seconds, from 0.1")
         require(self.max_stalled >= 0, "max_stalled", self.max_stalled, "an integer from 0")
         require(self.sweep_s > 0, "sweep_s", self.sweep_s, "seconds, above 0")

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from toril.core.errors import InvalidOptionError
 from toril.engine.schedules.options import ScheduleOptions
+from toril.tasks.bindings import Binding
 from toril.tasks.decorator import TaskMaker
 from toril.tasks.schedules import Scheduled, template_of
 from toril.tasks.task import Task
@@ -30,10 +31,14 @@ class TaskBundle(TaskMaker):
     def __init__(self) -> None:
         self.tasks: list[Task[Any, Any]] = []
         self.schedules: list[Scheduled] = []
+        self.bindings: list[Binding] = []
 
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         self.tasks.append(task)
         return task
+
+    def _bind(self, binding: Binding) -> None:
+        self.bindings.append(binding)
 
     def _declare(
         self,

@@ -15,13 +15,17 @@ from toril.engine.context import Context
 from toril.engine.options import (
     KEEP_COMPLETED,
     KEEP_FAILED,
+    JobOptions,
     KeepPolicy,
+    RateLimit,
     RetryPolicy,
     RunIn,
 )
 from toril.engine.profiles import Profile
 from toril.engine.schedules.options import ScheduleOptions, check_schedule_id
 from toril.engine.schedules.turn import MissedPolicy
+from toril.tasks.adapters import Adapter
+from toril.tasks.bindings import Binding, binding_of
 from toril.tasks.foreign_words import refuse_function, refuse_options
 from toril.tasks.options import TaskOptions
 from toril.tasks.signature import Rename
@@ -54,6 +58,10 @@ class TaskMaker(ABC):
     @abstractmethod
     def _add(self, task: Task[Any, Any]) -> Task[Any, Any]:
         """Take a new task and return it as its owner has it."""
+
+    @abstractmethod
+    def _bind(self, binding: Binding) -> None:
+        """Take a binding."""
 
     @abstractmethod
     def _declare(
@@ -223,6 +231,65 @@ class TaskMaker(ABC):
             return self._add(Task(function, options))
 
         return decorate if function is None else decorate(function)
+
+    def bind(
+        self,
+        queue: str,
+        task: Task[Any, Any],
+        *,
+        names: str | Sequence[str] | None = None,
+        adapter: Adapter | Task[Any, Any] | Sequence[Adapter | Task[Any, Any]] | None = None,
+        result: Callable[..., Any] | None = None,
+        options: JobOptions | None = None,
+        rate: RateLimit | None = None,
+        concurrency: int | None = None,
+        rename: Rename = None,
+        sealed: Sequence[str] | None = None,
+    ) -> None:
+        """Have a task run jobs of another queue, name or payload too: `app.bind("email", send)`.
+
+        Once all jobs of a queue are bound by name, a job of another name fails at once with
+        `Unknown job type: ...`, unless the app says `unknown_tasks="wait"`.
+
+        Parameters:
+            queue: Whose jobs. A task may be bound to several, and need not be included itself.
+            task: What runs them.
+            names: The names of the jobs. None: any that no other task or binding has.
+            adapter: Makes the task's arguments of the payload: a function whose parameters are the
+                payload's fields, as those of a task are, and which returns the arguments by name
+                (`task.arguments_of(...)`). A parameter of the type `StoredJob` gets the rest of the
+                job. Several for several forms of the payload: the first that has a place for every
+                field of it, else the first that fits; the task itself stands for its own payload.
+                None: the payload is the task's own.
+            result: Makes the job's result of the task's. It takes that, and a `StoredJob` if it
+                asks for one. None: it is the task's.
+            options: For jobs that are added here by queue and name, where the call gives none of
+                its own: attempts, waits, what is kept, priority. They go before the task's. Of jobs
+                that others add, those without attempts or waits get these.
+            rate: At most so many starts of the queue's jobs in a window, over all workers with a
+                limit. Goes before the worker's own.
+            concurrency: At most so many jobs of the queue at once in each worker.
+            rename: `camel`: the adapters' parameters are camelCase in the payload.
+            sealed: Fields of the payload that are encrypted in the store. Must be given where the
+                task has some; () for none.
+
+        Raises:
+            InvalidOptionError: An option makes no sense, or the queue has a task of such a name.
+        """
+        self._bind(
+            binding_of(
+                queue,
+                task,
+                names=names,
+                sealed=sealed,
+                adapter=adapter,
+                result=result,
+                options=options,
+                rate=rate,
+                concurrency=concurrency,
+                rename=rename,
+            )
+        )
 
 
 _OPTIONS = [

@@ -46,8 +46,11 @@ def job_of_request(
     """
     name, data, options = request
     text = payload_text(name, data)
+    bound = None if task is None else task.binding
     if task is None:
         job = Blueprint(queue, name, options, seal=seal).job(text)
+    elif bound is not None:
+        job, most = bound.job_named(name, text, options), task.max_payload_bytes
     else:
         task.signature.check_text(text)
         most = task.max_payload_bytes

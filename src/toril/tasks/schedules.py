@@ -15,7 +15,7 @@ from toril.core.reading import read_object, whole
 from toril.engine.contract.schedules import Schedules as Role
 from toril.engine.handle import Job
 from toril.engine.job import NewJob
-from toril.engine.new_jobs import Blueprint, payload_text
+from toril.engine.new_jobs import Blueprint, BoundBlueprint, payload_text
 from toril.engine.operations import Operation
 from toril.engine.options import MAX_PRIORITY, JobOptions
 from toril.engine.producer import Producer
@@ -132,7 +132,12 @@ class Schedules:
             if name is None:
                 raise InvalidOptionError("name=None: expected the jobs' name, with a queue")
             seal = self._producer.seal_of(target.name, name)
-            blueprint = Blueprint(target.name, name, options, seal=seal)
+            bound = self._registry.door(target.name, name)
+            blueprint = (
+                Blueprint(target.name, name, options, seal=seal)
+                if bound is None
+                else BoundBlueprint(bound, name, options)
+            )
             template = _checked(blueprint.job(payload_text(name, payload)))
         else:
             good = isinstance(target, Task)

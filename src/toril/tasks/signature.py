@@ -98,11 +98,26 @@ class Signature:
         if arguments and names is not None and len(arguments) == len(names) and not keywords:
             keywords = dict(zip(names, arguments, strict=True))
         elif arguments:
-            try:
-                keywords = self._signature.bind(*arguments, **keywords).arguments
-            except TypeError as error:
-                raise InvalidPayloadError(self._task, "(call)", str(error)) from None
+            keywords = self.by_name(arguments, keywords)
         return self.check(keywords)
+
+    def by_name(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by the names of the parameters.
+
+        Raises:
+            InvalidPayloadError: The function has no such parameters.
+        """
+        try:
+            return self._signature.bind(*arguments, **keywords).arguments
+        except TypeError as error:
+            raise InvalidPayloadError(self._task, "(call)", str(error)) from None
+
+    def described(self) -> str:
+        """Return the fields of the payload, for messages: `to, subject, body?`."""
+        return ", ".join(
+            self._names[name] + ("" if one.default is _EMPTY else "?")
+            for name, one in self._signature.parameters.items()
+        )
 
     def check(self, keywords: Mapping[str, Any]) -> str:
         """Return the payload of named values, as JSON text; errors as `bind`."""
@@ -138,6 +153,7 @@ class Signature:
             payload = msgspec.json.decode(text)
             got = self._door.decode(text)
         except msgspec.ValidationError as error:
+            self._refuse_misspelt(payload)  # which says more than that the right one is missing
             raise self._invalid(_loose(text), error) from None
         except msgspec.DecodeError as error:
             raise self._unread(error) from None
@@ -150,6 +166,13 @@ class Signature:
         found = difference(payload, got, from_json=True)
         if found is not None:
             raise InvalidPayloadError(self._task, self._place(found.path), found.text)
+
+    def _refuse_misspelt(self, payload: object) -> None:
+        """Refuse unknown fields that are close to known ones."""
+        if self._whole is None and isinstance(payload, dict):
+            for name in payload.keys() - self._wire_names:
+                if nearest(name, self._wire_names - payload.keys()):
+                    raise self._unknown(name)
 
     def read(self, text: str) -> dict[str, Any]:
         """Return the function's arguments from a stored payload.

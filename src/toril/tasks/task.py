@@ -20,6 +20,7 @@ from toril.engine.deduplication import Deduplication
 from toril.engine.drafts import EnqueueMiddleware, through
 from toril.engine.flow import OnFailure
 from toril.engine.handle import Job
+from toril.engine.handler import Bound
 from toril.engine.job import NewJob
 from toril.engine.new_jobs import Blueprint
 from toril.engine.node import Node
@@ -48,6 +49,9 @@ R = TypeVar("R")
 @answers(TASK_WORDS)
 class Task(Generic[P, R]):
     """A function that runs as jobs. Made by `@app.task`."""
+
+    binding: Bound | None = None
+    """What adapts jobs of other payloads to a task. None: its jobs have its own."""
 
     def __init__(self, function: Callable[..., Any], options: TaskOptions) -> None:
         """Make a task of a function.
@@ -165,6 +169,16 @@ class Task(Generic[P, R]):
             InvalidPayloadError: As `enqueue`.
         """
         return self._blueprint.job(self.signature.bind(args, kwargs))
+
+    def arguments_of(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """Return the arguments of a call by name: what the adapter of a binding returns.
+
+        Type checkers check them as they check a call. See `App.bind`.
+
+        Raises:
+            InvalidPayloadError: The function has no such parameters.
+        """
+        return self.signature.by_name(args, kwargs)
 
     @overload
     def node(self, *args: P.args, **kwargs: P.kwargs) -> Node[R]: ...

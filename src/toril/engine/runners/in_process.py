@@ -38,8 +38,14 @@ class ProcessRunner:
         self._tracer = tracer
         self._slots: ProcessSlots | None = None
 
-    async def run(self, attempt: Attempt, handler: Handler, context: Context) -> Encoded:
-        """Return the task's result."""
+    async def run(
+        self, attempt: Attempt, handler: Handler, context: Context, adapted: str | None = None
+    ) -> Encoded:
+        """Return the task's result.
+
+        Parameters:
+            adapted: The payload in place of the stored one.
+        """
         if self._slots is None:
             self._slots = ProcessSlots(
                 provided=self._handlers.provided_for_children(),
@@ -47,8 +53,8 @@ class ProcessRunner:
                 is_full=lambda: self._messages.is_full,
                 life_cycle=self._handlers.life_cycle_for_children(),
             )
-        data = attempt.claimed.data
-        if handler.seals is not None:  # a child needs no key
+        data = attempt.claimed.data if adapted is None else adapted
+        if adapted is None and handler.seals is not None:  # a child needs no key
             data = handler.seals.open(data)
         carried = None if self._tracer is None else self._tracer.carried()
         call = ProcessCall(handler.target(), data.encode(), context.facts, carried)

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
@@ -58,6 +59,12 @@ class InsideFile:
             reason = f"it has {size} bytes, over the {max_bytes:,} that are allowed (max_bytes)"
             raise UnusableInputError(named("file", self.name), reason)
         return content
+
+    def reopened(self) -> BufferedReader:
+        """Return the file open for reading from its beginning, also once this is closed."""
+        file = open(os.dup(self._fd), "rb")
+        file.seek(0)
+        return file
 
     def remove(self) -> None:
         """Remove the file from its folder; nothing happens if somebody else did.
