@@ -35,6 +35,7 @@ from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
 from toril.engine.contract.operations import OperationStore
+from toril.engine.contract.repeats import CallId, Repeats
 from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
@@ -48,6 +49,7 @@ __all__ = [
     "Backend",
     "BlockingClaim",
     "Bulk",
+    "CallId",
     "Claim",
     "Counts",
     "DeadLetterRule",
@@ -75,6 +77,7 @@ __all__ = [
     "OperationStore",
     "Redrive",
     "Repair",
+    "Repeats",
     "Schedules",
     "Search",
     "SessionRecord",
@@ -114,3 +117,5 @@ class Backend:
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
     `foreign_queues` (others may make queues, which `counts.queues` lists once it has searched)."""
+    repeats: Repeats | None = None
+    """Calls that may be sent twice. None: of a file no answer is ever lost."""
