@@ -142,7 +142,7 @@ class WorkerMaker(StoreFallback):
         return Worker(
             store.local,
             self._registry,
-            replace(options, rate=None),
+            options,
             hooks=self._hooks,
             middleware=self._middleware,
             enqueue_middleware=self._enqueue_middleware,

@@ -147,13 +147,14 @@ class _Desk:
         self._loop = loop
         self._book = new_book()
         self._number = 0
-        self._old_books: dict[str, bool] = {}
-        """Books of which a call may be unanswered, and whether one of each went to the spool."""
+        self._old_books: list[str] = []
+        """Books of which a call may be unanswered."""
         self._in_flight: dict[CallId, Call] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
         self._heard_s = 0.0
         self._kept_books: set[str] = set()
+        """Books with a call that was sent twice, or will be: Redis forgets these by itself."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(
@@ -164,7 +165,7 @@ class _Desk:
     ) -> None:
         """Send jobs to the store that is live."""
         if self._number == BOOK:
-            self._old_books[self._book] = True
+            self._old_books.append(self._book)
             self._book, self._number = new_book(), 0
         self._number += 1
         call = Call(CallId(self._book, self._number), jobs, answer, fail)
@@ -220,7 +221,10 @@ class _Desk:
     async def _is_worth_another_try(self, call: Call, error: BackendError) -> bool:
         """Draw the conclusions from an error; wait a little before another try."""
         call.error = error
-        call.lost = call.lost or getattr(error, "sent", False)
+        if getattr(error, "sent", False):
+            # Its request may still be under way to Redis, and come after the one that is answered.
+            call.lost = True
+            self._kept_books.add(call.id.book)
         call.sent = False
         if isinstance(error, BackendClosedError):
             self._settle(call)
@@ -332,13 +336,11 @@ class _Desk:
 
     def _close_books(self) -> None:
         """Have Redis forget the books whose calls were all answered."""
-        open_books = {call.id.book for call in self._in_flight.values()} | self._kept_books
-        closed = [book for book in self._old_books if book not in open_books]
-        self._old_books = {}
-        for book in open_books - self._kept_books - {self._book}:
-            self._old_books[book] = True
-        for book in closed:
-            self._spawn(self._forget(book))
+        open_books = {call.id.book for call in self._in_flight.values()}
+        for book in self._old_books:
+            if book not in open_books and book not in self._kept_books:
+                self._spawn(self._forget(book))
+        self._old_books = [book for book in self._old_books if book in open_books]
 
     async def _forget(self, book: str) -> None:
         with suppress(BackendError):  # it expires by itself

@@ -198,17 +198,17 @@ class Keeper:
                 self._work = ThreadWork(work)
 
     async def _clear(self) -> bool:
-        """Move what is left in the spool while Redis is live; return whether there was any."""
+        """Move what is left in the spool while Redis is live; return whether more may come soon."""
         try:
             if not await self._spool.left():
                 return False
             self.moving = True
-            await self._mover.pass_over()
+            return bool(await self._mover.pass_over()) or await self._spool.runs()
         except BackendError as error:
             log.warning("jobs of the spool cannot move now: %s", error)
+            return False
         finally:
             self.moving = False
-        return True
 
     async def _return(self) -> bool:
         """Move all jobs to Redis, and change back; return whether that was done."""

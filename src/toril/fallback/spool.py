@@ -175,6 +175,10 @@ class Spool:
         """Return the queues of the spool, without its own."""
         return [one for one in await self.backend.counts.queues() if one.name not in _HIDDEN]
 
+    async def runs(self) -> bool:
+        """Return whether a job of the spool runs."""
+        return any(one.counts[State.ACTIVE] for one in await self.queues())
+
     async def left(self) -> int:
         """Return how many jobs of the spool have not moved yet: those that run included."""
         many = sum(sum(one.counts.values()) for one in await self.queues())
