@@ -5,6 +5,8 @@ What is needed for it is imported by who uses it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from toril.core.checks import require
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from toril.fallback.local_work import LocalWork
     from toril.fallback.options import Fallback
     from toril.fallback.store import FallbackStore
+    from toril.observability.figures import Figures
 
 
 class StoreFallback(StoreLooks):
@@ -27,6 +30,11 @@ class StoreFallback(StoreLooks):
 
     _fallback: Fallback | None
     _joined: FallbackStore | None
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether the app has a fallback store."""
+        return self._fallback is not None
 
     async def store_state(self) -> StoreState:
         """Return which store is live, since when, and what is still to move to Redis."""
@@ -50,6 +58,14 @@ class StoreFallback(StoreLooks):
             latest=list(breaker.switches),
         )
 
+    async def figures(self, queues: Sequence[str] | None = None) -> Figures:
+        found = await super().figures(queues)
+        return found if self._joined is None else replace(found, store=await self.store_state())
+
+    def _readable(self) -> Backend:
+        backend, store = self.backend(), self._joined
+        return store.spool.backend if store is not None and store.cut_off else backend
+
     def store_state_sync(self) -> StoreState:
         """`store_state` for plain code."""
         return self._producer.run_sync(self.store_state())
@@ -59,14 +75,14 @@ class StoreFallback(StoreLooks):
         self._fallback = self._joined = None
         if given is None:
             given = self.settings.fallback_url
-            if given is None or _is_file(url):
+            if given is None or is_file(url):
                 return
         from toril.fallback.options import Fallback
 
         require(
             isinstance(given, str | Fallback), "fallback", given, "a URL of a file, or `Fallback`"
         )
-        if _is_file(url):
+        if is_file(url):
             raise InvalidOptionError(
                 "fallback: this app's store is a file, which is never away; only one on Redis takes"
                 " a fallback store"
@@ -100,5 +116,6 @@ class StoreFallback(StoreLooks):
         raise NotImplementedError  # made where workers are made
 
 
-def _is_file(url: object) -> bool:
+def is_file(url: object) -> bool:
+    """Return whether a store is a file, by its URL."""
     return isinstance(url, str) and ("://" not in url or url.startswith("sqlite://"))
