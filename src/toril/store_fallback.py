@@ -59,6 +59,7 @@ class StoreFallback(StoreLooks):
         )
 
     async def figures(self, queues: Sequence[str] | None = None) -> Figures:
+        """`StoreLooks.figures`, with which store is live."""
         found = await super().figures(queues)
         return found if self._joined is None else replace(found, store=await self.store_state())
 
