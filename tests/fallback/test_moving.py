@@ -11,8 +11,9 @@ from tests.support.redis_server import RedisServer
 
 from toril import App, Context, JobOptions, State
 from toril.core.errors import StoreUnreachableError
-from toril.engine.contract import Backend, CallId
+from toril.engine.contract import Backend
 from toril.engine.job import NewJob, WholeJob
+from toril.engine.repeats import CallId
 from toril.fallback.lock import MoveLock
 from toril.fallback.mover import Mover
 from toril.fallback.spool import CALLS, Spool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from toril.engine.contract.repeats import CallId
+from toril.engine.repeats import CallId
 
 MARK = "f-"
 """With what they begin."""

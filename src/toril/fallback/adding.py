@@ -21,8 +21,8 @@ from toril.core.errors import (
     StoreReadOnlyError,
     StoreUnreachableError,
 )
-from toril.engine.contract.repeats import CallId, Repeats
 from toril.engine.job import Added, NewJob
+from toril.engine.repeats import CallId, Repeats
 from toril.engine.spool_ids import new_book
 from toril.fallback.breaker import Breaker
 from toril.fallback.options import Fallback

@@ -11,7 +11,7 @@ from typing import Any
 
 from toril.core.errors import BackendError, StoreFullError, StoreReadOnlyError, TorilError
 from toril.core.loggers import logger
-from toril.engine.contract.repeats import Repeats
+from toril.engine.repeats import Repeats
 from toril.fallback.breaker import Breaker
 from toril.fallback.local_work import LocalWork, ThreadWork
 from toril.fallback.lock import MoveLock

@@ -18,8 +18,8 @@ from toril.core.errors import BackendError, StoreUnreachableError
 from toril.core.loggers import logger
 from toril.engine.contract import JobFilter
 from toril.engine.contract.counts import QueueRecord
-from toril.engine.contract.repeats import CallId, Repeats
 from toril.engine.job import JobRecord, WholeJob
+from toril.engine.repeats import CallId, Repeats
 from toril.engine.spool_ids import new_book
 from toril.engine.states import State
 from toril.engine.sweeper import take_back

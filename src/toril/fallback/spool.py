@@ -13,8 +13,8 @@ import msgspec
 
 from toril.engine.contract import Backend, JobFilter
 from toril.engine.contract.counts import QueueRecord
-from toril.engine.contract.repeats import CallId
 from toril.engine.job import Added, JobRecord, NewJob, WholeJob
+from toril.engine.repeats import CallId
 from toril.engine.spool_ids import is_spool_id, spool_id
 from toril.engine.states import State
 

@@ -17,8 +17,8 @@ import msgspec
 from toril.core.errors import InvalidOptionError, JobNotFoundError, StoreUnreachableError
 from toril.engine.contract import Backend, Exchange, ExchangeReply
 from toril.engine.contract.jobs import JobFilter, JobPage
-from toril.engine.contract.repeats import CallId
 from toril.engine.job import Added, JobRecord, NewJob
+from toril.engine.repeats import CallId
 from toril.engine.spool_ids import is_spool_id, new_book, spool_id
 from toril.fallback.adding import Adder
 from toril.fallback.breaker import Breaker

@@ -14,8 +14,8 @@ from toril.backends.redis.queue_register import QueueRegister
 from toril.backends.redis.requests import QueueIndex, new_jobs, whole_job
 from toril.backends.redis.scripts import script
 from toril.backends.redis.slots import SlotCalls, all_at_once
-from toril.engine.contract.repeats import KEPT_MS, CallId, Done
 from toril.engine.job import Added, NewJob, WholeJob
+from toril.engine.repeats import KEPT_MS, CallId, Done
 
 PROBE_KEPT_MS = 60_000
 _Placed = list[tuple[int, Added | Exception]]

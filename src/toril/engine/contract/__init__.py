@@ -35,10 +35,10 @@ from toril.engine.contract.limits import Limits
 from toril.engine.contract.logs import Logs
 from toril.engine.contract.moving import Moving
 from toril.engine.contract.operations import OperationStore
-from toril.engine.contract.repeats import CallId, Repeats
 from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
+from toril.engine.repeats import Repeats
 
 __all__ = [
     "AccessRecords",
@@ -49,7 +49,6 @@ __all__ = [
     "Backend",
     "BlockingClaim",
     "Bulk",
-    "CallId",
     "Claim",
     "Counts",
     "DeadLetterRule",
@@ -77,7 +76,6 @@ __all__ = [
     "OperationStore",
     "Redrive",
     "Repair",
-    "Repeats",
     "Schedules",
     "Search",
     "SessionRecord",
@@ -118,4 +116,5 @@ class Backend:
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
     `foreign_queues` (others may make queues, which `counts.queues` lists once it has searched)."""
     repeats: Repeats | None = None
-    """Calls that may be sent twice. None: of a file no answer is ever lost."""
+    """Calls that may be sent twice: no role, as only a server's store has them. None: of a file no
+    answer is ever lost."""
