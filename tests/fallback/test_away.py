@@ -197,7 +197,8 @@ async def test_counts_and_lists_are_those_of_the_spool(app: App, server: RedisSe
     assert [one.id for one in (await queue.jobs(State.WAIT)).jobs] == [job.id for job in jobs]
     await jobs[0].remove()
     info = await queue.info()
-    assert info is not None and info.waiting == 2
+    assert info is not None
+    assert info.waiting == 2
 
 
 async def test_result_is_not_known_on_another_machine_before_the_move(

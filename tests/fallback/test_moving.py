@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -13,13 +15,13 @@ from toril import App, Context, JobOptions, State
 from toril.core.errors import StoreUnreachableError
 from toril.engine.contract import Backend
 from toril.engine.job import NewJob, WholeJob
-from toril.engine.repeats import CallId
+from toril.engine.repeats import CallId, Repeats
 from toril.fallback.lock import MoveLock
 from toril.fallback.mover import Mover
 from toril.fallback.spool import CALLS, Spool
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -34,7 +36,7 @@ class Dying:
         async def call(*arguments: object) -> object:
             if not self._before:
                 await getattr(self._repeats, name)(*arguments)
-            raise Killed
+            raise KilledError
 
         return call
 
@@ -46,7 +48,7 @@ async def nothing_wrong() -> None:
 def mover(spool: Backend, repeats: object) -> Mover:
     return Mover(
         Spool(spool),
-        repeats,  # type: ignore[arg-type]
+        cast("Repeats", repeats),
         MoveLock(None),
         max_stalled=1,
         probe=nothing_wrong,
@@ -54,7 +56,7 @@ def mover(spool: Backend, repeats: object) -> Mover:
 
 
 @pytest.fixture
-async def stores(server: RedisServer, spool: str):  # type: ignore[no-untyped-def]
+async def stores(server: RedisServer, spool: str) -> AsyncIterator[tuple[Backend, Backend]]:
     async with App(server.url) as redis, App(spool) as file:
         yield redis.backend(), file.backend()
 
@@ -69,7 +71,7 @@ async def test_death_around_the_adoption_doubles_nothing(
 ) -> None:
     redis, spool = stores
     await spooled(spool, "f-1", "f-2")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         await mover(spool, Dying(redis.repeats, before=before)).pass_over()
     if not before:  # a worker runs one of them, and keeps nothing of it
         assert await redis.jobs.remove("mail", "f-1") is State.WAIT
@@ -100,13 +102,15 @@ async def test_no_job_of_the_spool_starts_during_a_move(
 ) -> None:
     redis, spool = stores
     await spooled(spool, "f-1")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         await mover(spool, Dying(redis.repeats, before=True)).pass_over()
     queue = await spool.counts.queue("mail")
-    assert queue is not None and queue.paused
+    assert queue is not None
+    assert queue.paused
     await mover(spool, redis.repeats).open_again()
     queue = await spool.counts.queue("mail")
-    assert queue is not None and not queue.paused
+    assert queue is not None
+    assert not queue.paused
 
 
 async def test_job_whose_id_redis_has_is_dropped(
@@ -179,17 +183,14 @@ async def test_silence_during_a_move_ends_the_pass(
     assert ids_in_line(server, "mail") == ["f-1"]
 
 
-async def test_only_one_process_moves_at_a_time(stores: tuple[Backend, Backend], tmp_path) -> None:  # type: ignore[no-untyped-def]
+async def test_only_one_process_moves_at_a_time(
+    stores: tuple[Backend, Backend], tmp_path: Path
+) -> None:
     redis, spool = stores
     await spooled(spool, "f-1")
     path = str(tmp_path / "move")
-    two = Mover(
-        Spool(spool),
-        redis.repeats,
-        MoveLock(path),
-        max_stalled=1,
-        probe=nothing_wrong,  # type: ignore[arg-type]
-    )
+    assert redis.repeats is not None
+    two = Mover(Spool(spool), redis.repeats, MoveLock(path), max_stalled=1, probe=nothing_wrong)
     with MoveLock(path).tried() as mine:
         assert mine
         assert await two.pass_over() is None
@@ -228,8 +229,9 @@ async def test_entries_are_read_as_they_were_written(spool: str) -> None:
         )  # fmt: skip
         page = await file.queue(CALLS).jobs(State.WAIT)
         assert [one.id for one in page.jobs] == ["mail:own"]
-        data = (await backend.jobs.get(CALLS, "mail:own")).data  # type: ignore[union-attr]
-    entry = msgspec.json.decode(data)
+        record = await backend.jobs.get(CALLS, "mail:own")
+    assert record is not None
+    entry = msgspec.json.decode(record.data)
     assert entry["call"] == ["book-3", 1]
     assert entry["queue"] == "mail"
     assert entry["ids"] == ["own"]

@@ -6,16 +6,22 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fallback.support import away, back
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
+from tests.web.support import serve
 
-from toril import App, Fallback, HookEvent, InvalidOptionError, Settings, State
+from toril import App, Fallback, HookEvent, InvalidOptionError, Settings, State, Switch
+from toril.backends import open_backend
+from toril.client import AsyncClient
 from toril.core.errors import InvalidSettingError
 from toril.fallback.breaker import Breaker
 from toril.fallback.keeper import Keeper
+from toril.fallback.lock import MoveLock
+from toril.fallback.spool import Spool
 
 
 async def test_each_switch_is_told_once(
@@ -33,7 +39,8 @@ async def test_each_switch_is_told_once(
     await asyncio.gather(*(app.queue(f"q{n}").add("send", {}) for n in range(3)))
     during = await app.store_state()
     assert (during.live, during.type, during.to_move) == ("spool", "in-memory", 3)
-    assert during.since is not None and before.since is not None
+    assert during.since is not None
+    assert before.since is not None
     assert during.since > before.since
     assert during.reason
     server.restart()
@@ -128,17 +135,19 @@ async def test_out_of_memory_leaves_redis_readable(app: App, server: RedisServer
     assert (await job.info()).id == job.id, "Redis can be read"
     assert spooled.id.startswith("f-")
     info = await queue.info()
-    assert info is not None and info.waiting == 1, "Redis' own figures"
+    assert info is not None
+    assert info.waiting == 1, "Redis' own figures"
     server.command("CONFIG", "SET", "maxmemory", "0")
     await back(app)
     assert (await spooled.info()).id == spooled.id
 
 
-def test_returns_that_do_not_last_are_made_later() -> None:
+async def test_returns_that_do_not_last_are_made_later() -> None:
     breaker = Breaker("spool")
-    keeper = Keeper(
-        None, None, breaker, Fallback("spool.db", steady_s=2.0), lock=None, max_stalled=1
-    )  # type: ignore[arg-type]
+    spool = Spool(open_backend("sqlite://:memory:"))
+    options = Fallback("sqlite://:memory:", steady_s=2.0)
+    repeats: Any = None
+    keeper = Keeper(repeats, spool, breaker, options, lock=MoveLock(None), max_stalled=1)
     waits = []
     for _ in range(8):
         breaker.trip("silence")
@@ -149,11 +158,12 @@ def test_returns_that_do_not_last_are_made_later() -> None:
     breaker.returned_s -= 61.0
     keeper._begin_outage()
     assert keeper._steady_s == 2.0
+    await spool.backend.lifecycle.close()
 
 
 def test_second_trip_is_no_switch() -> None:
     breaker = Breaker("spool")
-    told = []
+    told: list[Switch] = []
     breaker.tell = told.append
     breaker.trip("first", reachable=True)
     assert breaker.reachable
@@ -239,10 +249,6 @@ async def test_plain_code_gets_the_same_handles(
 async def test_metrics_and_health_while_redis_is_away(
     make_app: Callable[..., App], server: RedisServer
 ) -> None:
-    from tests.web.support import serve
-
-    from toril.client import AsyncClient
-
     app = make_app(work=False)
     await app.queue("mail").add("send", {})
     async with serve(app) as served, AsyncClient(served.url) as client:

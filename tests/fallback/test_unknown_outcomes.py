@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from tests.fallback.support import away, back, ids_in_line
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-from toril import App, State
+from toril import App, BackendError, State
 
 
 async def test_lost_answer_is_asked_for_again(
@@ -109,10 +110,6 @@ async def test_error_of_one_queue_is_told_and_is_no_outage(
     make_app: Callable[..., App], server: RedisServer
 ) -> None:
     """A queue that Redis refuses, such as one of an old Bull, is not a server that is away."""
-    import pytest
-
-    from toril import BackendError
-
     app = make_app(work=False)
     server.command("RPUSH", "bull:old:paused", "1")
     with pytest.raises(BackendError, match="old"):

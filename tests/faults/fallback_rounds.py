@@ -1,7 +1,7 @@
 """Rounds of jobs that are added while Redis goes away and comes back, with real processes.
 
-`make faults-fallback` runs the long form and prints what it saw; `test_fallback.py` runs a short one
-of each kind.
+`make faults-fallback` runs the long form and prints what it saw; `test_fallback.py` runs a short
+one of each kind.
 """
 
 from __future__ import annotations
@@ -244,7 +244,8 @@ class Seen:
             f"acknowledged {self.acknowledged}, ran {self.ran}, effects {self.ran}, lost"
             f" {self.lost}, doubled {self.doubled}, again after kill {self.again}, refused"
             f" {self.refused}, switches {self.switches}; enqueue p50"
-            f" {took[len(took) // 2]:.1f} ms, p99 {took[int(len(took) * 0.99)]:.1f} ms, longest {took[-1]:.0f} ms"
+            f" {took[len(took) // 2]:.1f} ms, p99 {took[int(len(took) * 0.99)]:.1f} ms, longest"
+            f" {took[-1]:.0f} ms"
         )
 
 

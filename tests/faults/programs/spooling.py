@@ -64,8 +64,7 @@ async def produce(first: int, count: int, rate: float) -> None:
         one.add_done_callback(adding.discard)
     await asyncio.gather(*adding)
     print("added", flush=True)
-    while not sys.stdin.closed and await asyncio.to_thread(sys.stdin.readline):
-        pass  # the spool is worked here too, until whoever started this closes our input
+    await asyncio.to_thread(sys.stdin.read)  # the spool is worked here too, until we are ended
 
 
 async def work() -> None:
