@@ -67,6 +67,10 @@ fuzz-web: $(READY) ## the REST interface on both stores by schemathesis, the lon
 faults: $(READY) ## kill -9 storms, full disks, corrupt files: the long form
 	TORIL_FAULTS=full $(BIN)/python -m pytest tests/faults
 
+.PHONY: faults-fallback
+faults-fallback: $(READY) ## outages of Redis beside a fallback store, 20 rounds a kind; ARGS="killed paused --rounds 3"
+	$(BIN)/python -m tests.faults.fallback_rounds $(ARGS)
+
 .PHONY: fmt
 fmt: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .

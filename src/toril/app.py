@@ -38,6 +38,7 @@ from toril.worker_options import refuse_while_main_is_imported
 
 if TYPE_CHECKING:
     from toril.alerts.options import AlertOptions
+    from toril.fallback.options import Fallback
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +68,7 @@ class App(TaskMaker, WorkerMaker):
         stop_timeout: float | timedelta = STOP_TIMEOUT_S,
         alerts: AlertOptions | None = None,
         outbox: str | object | None = None,
+        fallback: str | Fallback | None = None,
     ) -> None:
         """Make an app. The store is opened when it is first needed.
 
@@ -99,6 +101,8 @@ class App(TaskMaker, WorkerMaker):
             alerts: What its workers watch for, and by which channels people are told.
             outbox: Your own database, in which `Task.enqueue_in` writes jobs: its workers relay
                 them. A URL of SQLAlchemy, or an engine. Default: `TORIL_OUTBOX`, else none.
+            fallback: Where jobs go while the Redis server is away: a file, as a URL or as
+                `Fallback`. Default: `TORIL_FALLBACK_URL`, else nowhere: adding fails meanwhile.
 
         Raises:
             InvalidOptionError: An option makes no sense, or a prefix is given for a file.
@@ -140,6 +144,7 @@ class App(TaskMaker, WorkerMaker):
 
         if alerts is not None:
             self._watch_for(alerts)
+        self._use_fallback(self.url, fallback)
 
     def __repr__(self) -> str:
         where = without_password(self.url) if isinstance(self.url, str) else self.url
@@ -147,16 +152,20 @@ class App(TaskMaker, WorkerMaker):
 
     def _open_store(self) -> Backend:
         refuse_while_main_is_imported()
-        return open_backend(
+        files = FileOptions(durability=self.settings.durability, share=self.settings.share)
+        backend = open_backend(
             self.url,
             durability=self.durability,
             clock=self._clock,
             create=self._create,
-            otherwise=FileOptions(durability=self.settings.durability, share=self.settings.share),
+            otherwise=files,
             answer_timeout_s=self.settings.answer_timeout_s,
             redis_credentials=self._redis_credentials,
             prefix=self._prefix,
         )
+        if self._fallback is None or not self._create:
+            return backend
+        return self._join(backend, self._fallback, files=files, clock=self._clock)
 
     def _watch_for(self, options: AlertOptions) -> None:
         from toril.alerts.setup import AlertSetup  # few apps have alerts

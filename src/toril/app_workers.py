@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from toril.engine.runners.processes import ProcessOptions
 from toril.engine.tracing import Tracer
 from toril.engine.worker import Worker
 from toril.engine.worker_options import WorkerOptions
-from toril.store_looks import StoreLooks
+from toril.store_fallback import StoreFallback
 from toril.tasks.any_task import task_of_any_name
 from toril.tasks.life_cycle import AppLifeCycle
 from toril.tasks.schedules import Scheduled, code_of
@@ -24,9 +25,15 @@ from toril.worker_options import refuse_while_main_is_imported, worker_options
 
 if TYPE_CHECKING:
     from toril.alerts.setup import AlertSetup
+    from toril.engine.life_cycle import LifeCycle
+    from toril.fallback.local_work import LocalWork
+    from toril.fallback.store import FallbackStore
+
+NEVER_STALE_S = 10 * 365 * 24 * 3600.0
+"""A worker with a spool beside it need not end while Redis is away."""
 
 
-class WorkerMaker(StoreLooks):
+class WorkerMaker(StoreFallback):
     """The calls of `App` that make workers and claims. What they are made of, `App` sets."""
 
     version: str | None
@@ -103,8 +110,12 @@ class WorkerMaker(StoreLooks):
         reports = not self._enqueue_middleware
         for task in self._registry:
             task.signature.reports = reports
+        backend, beside = self.backend(), None
+        if self._joined is not None:
+            backend, beside = self._joined.primary, self._work_beside(self._joined, options)
+            options = replace(options, stale_after_s=NEVER_STALE_S)
         return Worker(
-            self.backend(),
+            backend,
             self._registry,
             options,
             hooks=self._hooks,
@@ -121,6 +132,65 @@ class WorkerMaker(StoreLooks):
             operations=self._producer.operations,
             tracer=self._tracer,
             companions=self._companions(),
+            beside=beside,
+        )
+
+    def _spool_worker(
+        self, store: FallbackStore, options: WorkerOptions, *, life_cycle: LifeCycle | None
+    ) -> Worker:
+        """Return a worker of the spool."""
+        return Worker(
+            store.local,
+            self._registry,
+            options,
+            hooks=self._hooks,
+            middleware=self._middleware,
+            enqueue_middleware=self._enqueue_middleware,
+            timezone=self.settings.timezone,
+            version=self.version,
+            life_cycle=life_cycle,
+            operations=self._producer.operations,
+            tracer=self._tracer,
+        )
+
+    def _work_beside(self, store: FallbackStore, options: WorkerOptions) -> LocalWork | None:
+        """Return what works the spool beside a worker of Redis, with the options of that."""
+        from toril.fallback.local_work import LocalWork
+
+        if not store.options.work:
+            return None
+        return LocalWork(
+            store.breaker,
+            lambda: self._spool_worker(store, options, life_cycle=None),
+            counted=store.keeper,
+        )
+
+    def _work_alone(self, store: FallbackStore) -> LocalWork | None:
+        """Return what works the spool in a process that has no worker. None: no task is known."""
+        from toril.fallback.local_work import LocalWork
+
+        self._discover()
+        if not any(True for _ in self._registry):
+            return None
+        options = worker_options(
+            self._registry,
+            self.settings,
+            queues=None,
+            concurrency=store.options.concurrency,
+            profile="all",
+            lease=None,
+            max_stalled=None,
+            sweep=None,
+            shutdown=None,
+            stale_after=60.0,
+            rate=None,
+            processes=None,
+            unknown_tasks=self._unknown_tasks,
+            unknown_task_patience_s=self._unknown_task_patience_s,
+        )
+        life_cycle = None if self._life_cycle.is_empty else self._life_cycle
+        return LocalWork(
+            store.breaker, lambda: self._spool_worker(store, options, life_cycle=life_cycle)
         )
 
     def _companions(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:

@@ -122,6 +122,9 @@ from toril.engine.search.found import SearchPlan as SearchPlan
 from toril.engine.states import State as State
 from toril.engine.worker import Worker as Worker
 from toril.engine.worker_options import WorkerOptions as WorkerOptions
+from toril.fallback.breaker import Switch as Switch
+from toril.fallback.info import StoreState as StoreState
+from toril.fallback.options import Fallback as Fallback
 from toril.observability.figures import Figures as Figures
 from toril.observability.job_log_filter import JobLogFilter as JobLogFilter
 from toril.observability.prometheus import Metric as Metric

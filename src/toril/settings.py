@@ -30,6 +30,9 @@ class Settings:
 
     url: str = field(default=DEFAULT_URL, repr=False)
     """Where jobs live. `TORIL_URL`."""
+    fallback_url: str | None = field(default=None, repr=False)
+    """A file to which jobs go while the Redis server is away, such as `sqlite:///spool.db`. It is
+    not used by an app whose store is a file. `TORIL_FALLBACK_URL`, or `FALLBACK_URL`."""
     durability: Literal["full", "normal"] = "full"
     """Whether an acknowledged job survives a loss of power. `TORIL_DURABILITY`."""
     share: Literal["owner", "group"] = "owner"
@@ -113,6 +116,8 @@ class Settings:
 # Later ones win.
 VARIABLES = {
     "TORIL_URL": "url",
+    "FALLBACK_URL": "fallback_url",
+    "TORIL_FALLBACK_URL": "fallback_url",
     "TORIL_DURABILITY": "durability",
     "TORIL_SHARE": "share",
     "TORIL_CONCURRENCY": "concurrency",
@@ -256,6 +261,7 @@ def _profile(source: str, value: object) -> Profile | None:
 
 _PARSERS: dict[str, Callable[[str, object], object]] = {
     "url": _secret_text,
+    "fallback_url": _secret_text,
     "durability": _word("full", "normal"),
     "share": _word("owner", "group"),
     "concurrency": _whole,

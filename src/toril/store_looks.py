@@ -16,6 +16,7 @@ from toril.store_access import StoreAccess
 
 if TYPE_CHECKING:
     from toril.engine.bulk.actions import Bulk
+    from toril.engine.contract import Backend
     from toril.engine.history import HistorySeries
     from toril.engine.scaling import Scaling
     from toril.engine.search.found import SearchPage, SearchPlan
@@ -137,8 +138,12 @@ class StoreLooks(StoreAccess):
 
         found, workers = await asyncio.gather(self._some_queues(queues), self.workers())
         return await read_figures(
-            self.backend(), found, workers, dead_letters=self._letter_queues()
+            self._readable(), found, workers, dead_letters=self._letter_queues()
         )
+
+    def _readable(self) -> Backend:
+        """Return the store that can be read at this moment."""
+        return self.backend()
 
     def _letter_queues(self) -> set[str]:
         named = {task.dead_letter for task in self._registry if task.dead_letter is not None}

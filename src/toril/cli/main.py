@@ -46,6 +46,7 @@ COMMANDS = {
     "clean": ("queue:clean", "Remove old jobs of one state."),
     "obliterate": ("queue:obliterate", "Remove a paused queue with all that it holds."),
     "events": ("events:events", "Print what happened, and what happens."),
+    "status": ("status:status", "Say which store is live, and what waits in the spool."),
     "history": ("history:history", "Show what a queue did over time, and how long jobs took."),
     "metrics": ("metrics:metrics", "Print the figures of queues for Prometheus."),
     "alerts": ("alerts:alerts", "List and mute alerts, and try who is told."),

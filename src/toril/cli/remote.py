@@ -30,6 +30,7 @@ from toril.engine.options import JobOptions
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.search.found import SearchPage, SearchPlan
 from toril.engine.wishes import Wish, wish_text
+from toril.fallback.info import StoreState
 from toril.rest.answers import Page
 
 KEY = "TORIL_KEY"
@@ -108,6 +109,16 @@ class RemoteApp:
             after = page.next
             if after is None:
                 return found
+
+    async def store_state(self) -> StoreState:
+        """Return which store is live."""
+        health = await self._client.get_health()
+        return StoreState(
+            live=health.store or "",
+            store=self._url,
+            since=health.since,
+            to_move=health.to_move or 0,
+        )
 
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers that are alive."""

@@ -25,7 +25,7 @@ log = logger("toril.hooks")
 
 HookName = Literal[
     "active", "completed", "failed", "retried", "dead", "progress", "stalled", "lease_lost",
-    "blocked", "error", "operated", "drained", "renewed", "closed",
+    "blocked", "error", "operated", "drained", "renewed", "closed", "switched",
 ]  # fmt: skip
 HOOKS: tuple[str, ...] = get_args(HookName)
 
@@ -46,6 +46,7 @@ class HookEvent:
     progress: str | None = None
     """`progress`: JSON text."""
     reason: str | None = None
+    """Why: an attempt failed, a worker ended, or an app changed over to another store."""
     error: BaseException | None = None
     """`operated`: what cut it short, after `count` jobs."""
     verb: str | None = None
@@ -63,6 +64,10 @@ class HookEvent:
     """`dead`: the dead-letter queue."""
     letter_id: str | None = None
     """`dead`: the id of the letter there."""
+    source: str | None = None
+    """`switched`: the store that was live, `redis` or `spool`."""
+    target: str | None = None
+    """`switched`: the store that is live now."""
 
 
 Hook = Callable[[HookEvent], Awaitable[None] | None]

@@ -58,6 +58,10 @@ class Registration:
         )
         self._announcing = asyncio.create_task(self._try_to_announce())
 
+    def announce_later(self) -> None:
+        """Put the worker on the register in the background; the store may be away."""
+        self._announcing = asyncio.create_task(self._try_to_announce())
+
     async def settle(self) -> None:
         """Wait until no announcement is under way: it would come after the end."""
         if self._announcing is not None:

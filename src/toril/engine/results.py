@@ -21,6 +21,7 @@ from toril.core.errors import (
 )
 from toril.engine.contract import Backend
 from toril.engine.events import EventName, EventRecord
+from toril.engine.spool_ids import is_spool_id
 from toril.engine.states import State
 from toril.engine.stream import follow, pages
 from toril.engine.waited_in_vain import who_works
@@ -98,7 +99,8 @@ class Results:
         looks, and still the events, should it speak again.
         """
         until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        pause_s, is_silent = FIRST_LOOK_S, False
+        # A job of a fallback store may end in either store: events of one are not enough.
+        pause_s, is_silent = FIRST_LOOK_S, is_spool_id(job_id)
         while True:
             left_s = until_s - time.monotonic()
             done, _ = await asyncio.wait([future], timeout=max(0.0, min(pause_s, left_s)))

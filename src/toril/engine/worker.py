@@ -21,6 +21,7 @@ from toril.core.checks import require
 from toril.core.errors import BackendError, InvalidOptionError
 from toril.core.ids import new_worker_id
 from toril.core.loggers import logger
+from toril.engine.beside import Beside
 from toril.engine.bulk.keeper import OperationKeeper
 from toril.engine.contract import Backend
 from toril.engine.drafts import EnqueueMiddleware
@@ -84,12 +85,15 @@ class Worker:
         operations: Operations | None = None,
         tracer: Tracer | None = None,
         companions: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+        beside: Beside | None = None,
     ) -> None:
         self.id = new_worker_id()
         self._version = version
         self._life_cycle = life_cycle
         self._companions = companions
         """What runs beside the jobs, until it is cancelled."""
+        self._second = beside
+        """What works a second store beside this worker, which then may start without its own."""
         self._operations = operations or Operations(hooks or Hooks())
         self._has_run = False
         self.options = options
@@ -178,6 +182,8 @@ class Worker:
         if not self._quiet and not self._paused:
             self._paused = True
             self._take_no_more()
+            if self._second is not None:
+                self._second.pause()
 
     def resume(self) -> None:
         """Take new jobs again after `pause`. Nothing happens if it is not paused.
@@ -196,6 +202,8 @@ class Worker:
                 self._keeper.claims("open")
             if self._fetcher is not None:
                 self._fetcher.resume()
+            if self._second is not None:
+                self._second.resume()
 
     def resize(self, concurrency: int) -> None:
         """Run so many jobs at once from now on, in place of `WorkerOptions.concurrency`.
@@ -256,6 +264,8 @@ class Worker:
         """
         if not self._stopping.requested.is_set():
             self.quiet()
+        if self._second is not None:
+            self._second.stop(self.options.shutdown_s if deadline_s is None else deadline_s)
         self._stopping.request(deadline_s)
 
     async def run(self, *, until_idle: bool = False) -> None:
@@ -315,7 +325,11 @@ class Worker:
         registration = self._registration = Registration(
             self._backend, self.id, options, self._handlers
         )
-        await registration.announce()
+        if self._second is None:
+            await registration.announce()
+        else:  # its store may be away: heartbeats announce it once it is back
+            registration.announce_later()
+            self._ready.set()
         outbox = Outbox()
         told = WorkerHooks(self._hooks, self.id)
         letter_hooks = LetterHooks(self._hooks)
@@ -414,10 +428,14 @@ class Worker:
             asyncio.create_task(watching, name="toril-watchdog"),
             *(asyncio.create_task(companion()) for companion in self._companions),
         ]
+        if self._second is not None:
+            helpers.append(asyncio.create_task(self._second.run(), name="toril-beside"))
         try:
             try:
                 await self._stopping.until_requested(fetching)
                 await self._stopping.let_jobs_end(fetcher, fetching)
+                if self._second is not None:
+                    await self._second.finish()
             finally:
                 # However it came: what runs is given back before we leave.
                 await self._stopping.give_back(executor, fetcher, fetching)

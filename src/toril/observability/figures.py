@@ -13,6 +13,7 @@ from toril.engine.contract import Backend, Level
 from toril.engine.history import by_task
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.tally import Tally
+from toril.fallback.info import StoreState
 
 TOGETHER = 50
 """Queues that are asked for at the same time."""
@@ -33,6 +34,8 @@ class Figures:
     """Dead-letter queue to how many letters lie there."""
     lags_s: dict[str, float] = field(default_factory=dict)
     """Queue with schedules to how late the one is that is late the most; 0: none is."""
+    store: StoreState | None = None
+    """Which store is live, of an app with a fallback store."""
 
 
 async def read_figures(

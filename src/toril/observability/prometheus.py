@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from toril.core.errors import InvalidOptionError
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.tally import Tally, bucket_end_ms
+from toril.fallback.info import StoreState
 from toril.observability.figures import Figures
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def metrics(figures: Figures) -> list[Metric]:
         *queue_metrics(figures.queues),
         *worker_metrics(figures.queues, figures.workers),
         *history_metrics(figures.tallies),
+        *store_metrics(figures.store),
         Metric(
             "toril_dead_letters",
             "gauge",
@@ -167,6 +169,35 @@ def history_metrics(tallies: Mapping[str, Mapping[str, Tally]]) -> list[Metric]:
             "histogram",
             "How long jobs waited from when they could run until they were started",
             [_histogram(labels, tally.waits, tally.wait_ms) for labels, tally in each],
+        ),
+    ]
+
+
+def store_metrics(state: StoreState | None) -> list[Metric]:
+    """Return which store is live in this process; nothing of an app without a fallback store."""
+    if state is None:
+        return []
+    return [
+        Metric(
+            "toril_store_live",
+            "gauge",
+            "1 for the store that new jobs go to, of this process",
+            [MetricSample({"store": one}, one == state.live) for one in ("redis", "spool")],
+        ),
+        Metric(
+            "toril_store_switches_total",
+            "counter",
+            "Changes from one store to the other, of this process",
+            [
+                MetricSample({"from": source, "to": target}, many)
+                for (source, target), many in sorted(state.switches.items())
+            ],
+        ),
+        Metric(
+            "toril_spool_jobs",
+            "gauge",
+            "Jobs in the spool that have not moved to Redis yet",
+            [MetricSample({}, state.to_move)],
         ),
     ]
 

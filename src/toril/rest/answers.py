@@ -526,6 +526,13 @@ class Health(msgspec.Struct, kw_only=True, frozen=True):
 
     status: Literal["ok"]
     version: str
+    store: str | None = None
+    """Which store new jobs go to: `redis`; `spool` while Redis is away. None: not asked, or there
+    is no fallback store."""
+    since: datetime | None = None
+    """Since when it is."""
+    to_move: int | None = None
+    """Jobs in the spool that have not moved to Redis yet."""
 
 
 class Me(msgspec.Struct, kw_only=True, frozen=True):

@@ -74,7 +74,7 @@ class RedisJobs:
 
         def done(answers: Any, error: BaseException | None) -> None:
             if error is None:
-                pending.succeed_by_turns(self._added(answers, pending.jobs), together=TOGETHER)
+                pending.succeed_by_turns(self.added(answers, pending.jobs), together=TOGETHER)
             else:
                 pending.fail(error)
 
@@ -151,9 +151,10 @@ class RedisJobs:
             self._moments.frozen(),
             *arguments,
         )
-        return self._added(answers, jobs)
+        return self.added(answers, jobs)
 
-    def _added(self, answers: Sequence[Any], jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+    def added(self, answers: Sequence[Any], jobs: Sequence[NewJob]) -> list[Added | BackendError]:
+        """Return what became of each job; an error for one that the script could not add."""
         return added_or_error(answers, jobs, self._client.address.shown)
 
     async def get(self, queue: str, job_id: str) -> JobRecord | None:

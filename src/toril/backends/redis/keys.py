@@ -19,6 +19,7 @@
 | `<prefix>::toril:{audit}` | stream | the audit log: `body` (JSON) |
 | `<prefix>::toril:{operations}` | sorted set | ids of operations on many jobs, by their begin |
 | `<prefix>::toril:{operations}:<id>` | hash | what one is to do, and who does it; for a week |
+| `<prefix>::toril:probe` | string | written by apps with a fallback store, to see that they can |
 
 In a queue's own keys, fields of ours begin with `toril:`. In `meta`: `toril:events` (which events
 are told), `toril:bull` (when Bull 4 was seen there last, ms), `toril:keepCompleted`,
@@ -42,6 +43,8 @@ with `missed`, `jitterMs`, `paused`; one that is as BullMQ has it has no entry.
 `<prefix>:<queue>:toril:operation:<id>` is a hash: how far an operation has come here, for a week.
 `<prefix>:<queue>:toril:removed:<id>` lists what it has removed, and under
 `<prefix>:<queue>:toril:removed:<id>:<job>` lies each of these jobs whole, until both expire.
+
+`<prefix>:<queue>:toril:calls:<book>` is a hash: number of a call that may come twice to its answer.
 
 `<prefix>:<queue>:toril:history` is a hash of the minutes that are open, as `lua/lib/tally.lua`
 counts them. `<prefix>:<queue>:toril:history:<m, h or d>:<number>` are hashes of the minutes, hours
@@ -77,6 +80,7 @@ class Keys:
         self.lost = f"{self.workers}:lost"
         self.audit = f"{prefix}::toril:{{audit}}"
         self.operations = f"{prefix}::toril:{{operations}}"
+        self.probe = f"{prefix}::toril:probe"
 
     def alerts(self, part: str) -> str:
         """Return a key of what is kept for alerts."""
@@ -109,6 +113,10 @@ class Keys:
     def of(self, queue: str, suffix: str) -> str:
         """Return any key of a queue: one of its own, or a job's."""
         return f"{self.prefix}:{queue}:{suffix}"
+
+    def calls(self, queue: str, book: str) -> str:
+        """Return the key of the answers to calls that may come twice."""
+        return f"{self.prefix}:{queue}:toril:calls:{book}"
 
     def job_of(self, key: str) -> tuple[str, str] | None:
         """Return the queue of a job's key and what is behind it: `<id>` or `<id>:<part>`.

@@ -32,6 +32,7 @@ from toril.backends.redis.queue_scripts import QueueScripts
 from toril.backends.redis.relatives import Relatives
 from toril.backends.redis.relaying import RedisRelaying
 from toril.backends.redis.repairs import Repairs
+from toril.backends.redis.repeats import RedisRepeats
 from toril.backends.redis.rights import lacking
 from toril.backends.redis.schedules import RedisSchedules
 from toril.backends.redis.search import RedisSearch
@@ -74,6 +75,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     relatives = Relatives(client, keys, moments)
     doctor = Doctor(client, keys, moments, counts, workers, survey, relatives)
     repairs = Repairs(client, keys, moments)
+    jobs = RedisJobs(client, keys, moments, known, scripts, metrics_points=metrics_points)
 
     async def close() -> None:
         await wake_ups.close()
@@ -84,7 +86,7 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
     return Backend(
         url=address.shown,
         clock=clock,
-        jobs=RedisJobs(client, keys, moments, known, scripts, metrics_points=metrics_points),
+        jobs=jobs,
         bulk=RedisBulk(known, scripts),
         logs=RedisLogs(client, keys),
         deduplication=RedisDeduplicationIds(scripts),
@@ -106,4 +108,5 @@ def open_redis(address: Address, *, clock: Clock, metrics_points: int = METRICS_
         workers=workers,
         lifecycle=RedisLifecycle(client, keys, doctor, repairs, close),
         capabilities=frozenset({"shared_processes", "foreign_queues"}),
+        repeats=RedisRepeats(client, keys, moments, known, jobs),
     )

@@ -39,6 +39,7 @@ from toril.engine.contract.relaying import MarkedJob, Relaying
 from toril.engine.contract.schedules import Schedules
 from toril.engine.contract.search import Search
 from toril.engine.contract.workers import Workers
+from toril.engine.repeats import Repeats
 
 __all__ = [
     "AccessRecords",
@@ -118,3 +119,6 @@ class Backend:
     """What not every backend has: `shared_processes` (several processes may use it at once),
     `stopwatch` (leases and windows run by one, so that a calendar that jumps is no matter),
     `foreign_queues` (others may make queues, which `counts.queues` lists once it has searched)."""
+    repeats: Repeats | None = None
+    """Calls that may be sent twice: no role, as only a server's store has them. None: of a file no
+    answer is ever lost."""

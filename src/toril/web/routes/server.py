@@ -14,8 +14,13 @@ routes = Routes("server")
 
 @routes.get("/health", permission=None)
 async def get_health(call: Call) -> Health:
-    """Say that the server lives. The store is not asked."""
-    return Health(status="ok", version=VERSION)
+    """Say that the server lives, and which store is live. No server of a store is asked."""
+    if not call.app.has_fallback:
+        return Health(status="ok", version=VERSION)
+    state = await call.app.store_state()
+    return Health(
+        status="ok", version=VERSION, store=state.live, since=state.since, to_move=state.to_move
+    )
 
 
 @routes.get("/ready", permission=None, timeout_s=2.0)
