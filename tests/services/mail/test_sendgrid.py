@@ -88,10 +88,12 @@ async def test_lost_answer_is_unknown_and_no_connection_is_not(
     fake.server.answer = lambda request: Answer(status=500)
     with pytest.raises(MailError, match="500"):
         await nobody.send(MAIL)
-    inside = SendGridMailer(KEY, AioHttpClient(), sender="s@example.com", url="http://127.0.0.1:1")
+    strict = AioHttpClient()
+    inside = SendGridMailer(KEY, strict, sender="s@example.com", url="http://127.0.0.1:1")
     with pytest.raises(MailError) as failed:
         await inside.send(MAIL)
     assert not isinstance(failed.value, MailUnknownError)
+    await strict.close()
     away = SendGridMailer(KEY, http, sender="s@example.com", url="http://127.0.0.1:1")
     with pytest.raises(MailError) as failed:
         await away.send(MAIL)
