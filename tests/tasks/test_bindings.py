@@ -616,3 +616,17 @@ async def test_claims_by_hand_are_given_the_stored_payload() -> None:
             assert job.data == {"recipients": ["a"]}
             await job.complete({"success": True})
         assert (await added.info()).result == {"success": True}
+
+
+async def test_a_bound_task_makes_nodes_of_flows() -> None:
+    async with MemoryApp() as app:
+        app.bind("email", send, names="x", adapter=from_chat)
+        task = app.find_task("x", "email")
+        fields = {"to": "@", "subject": "parent", "body": ""}
+        child = task.node(**{**fields, "subject": "child"})
+        flow = await app.flows.add(task.node(**fields, children=[child]))
+        await app.run_until_idle()
+        assert (await flow.result(timeout_s=5))["subject"] == "parent"
+        page = await app.queue("email").jobs("completed")
+        found = [cast("dict[str, Any]", job.result)["subject"] for job in page.jobs]
+        assert sorted(found) == ["child", "parent"]
