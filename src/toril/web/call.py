@@ -11,6 +11,7 @@ from toril.core.checks import nearest
 from toril.core.errors import BackendError
 from toril.engine.info import JobInfo, QueueInfo, WorkerInfo
 from toril.engine.queue import Queue
+from toril.engine.search.found import SearchPage
 from toril.web.access.port import Permission, Principal
 from toril.web.access.sight import Sight
 from toril.web.problems import Problem
@@ -107,6 +108,12 @@ class Call:
     async def workers(self) -> list[WorkerInfo]:
         """Return all workers that are alive, also those that the caller may not see."""
         return await self.app.workers()
+
+    async def search(
+        self, query: str, *, after: str | None, limit: int, budget_s: float
+    ) -> SearchPage:
+        """Return jobs that a search finds, also those that the caller may not see as they are."""
+        return await self.app.search(query, cursor=after, limit=limit, budget=budget_s)
 
     async def served(self) -> Collection[str] | None:
         """Return the queues that a worker of whatever library serves. None: nobody can say."""

@@ -13,6 +13,8 @@ from starlette.responses import RedirectResponse, Response
 
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.engine.operations import acting
+from toril.engine.queue import Queue
+from toril.engine.search.found import SearchPage
 from toril.web.access.port import Permission, Principal
 from toril.web.call import Call
 from toril.web.dashboard import formats
@@ -128,6 +130,29 @@ class Visit(Call):
         if not self.refreshes:
             return await super().served()
         return await self.share("served", 10.0, super().served)
+
+    async def search(
+        self, query: str, *, after: str | None, limit: int, budget_s: float
+    ) -> SearchPage:
+        """Return jobs that a search finds, also those that the caller may not see as they are."""
+
+        async def read() -> SearchPage:
+            return await super(Visit, self).search(
+                query, after=after, limit=limit, budget_s=budget_s
+            )
+
+        if not self.refreshes:
+            return await read()
+        return await self.share(("search", query, after, limit), self.options.tick_s, read)
+
+    async def existing(self, name: str) -> tuple[Queue, QueueInfo]:
+        """Return a queue that the store knows; errors as `Call.existing`."""
+        if self.refreshes:
+            found = await self.share("queues", self.options.tick_s, self.app.queues)
+            for info in found:
+                if info.name == name:
+                    return self.queue(name), info
+        return await super().existing(name)
 
     async def share(self, key: Any, keep_s: float, read: Callable[[], Awaitable[T]]) -> T:
         """Return what all pages share; see `Shared.get`. It must not depend on who asks."""
