@@ -27,6 +27,20 @@ function shown(unit, value) {
   return new Intl.NumberFormat(document.documentElement.dataset.language, { notation: value >= 10000 ? "compact" : "standard" }).format(value);
 }
 
+/** Of a logarithmic scale: its tens; of a short one also what is between. */
+function tens(chart, splits) {
+  const { min, max } = chart.scales.y;
+  const wanted = Math.log10(max / min) > 2 ? [1] : [1, 2, 5];
+  return splits.map((value) => (wanted.includes(Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toFixed(3))) ? value : null));
+}
+
+/** A moment on the axis: its time, or its day where the chart is of many. */
+function stamp(at, times) {
+  const long = times.at(-1) - times[0] > 2 * 86400;
+  const utc = !document.cookie.includes("toril_zone=local");
+  return new Intl.DateTimeFormat(document.documentElement.dataset.language, { ...(long ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), timeZone: utc ? "UTC" : undefined }).format(new Date(at * 1000));
+}
+
 function draw(figure) {
   charts.get(figure)?.destroy();
   const rows = [...figure.querySelectorAll("tbody tr")];
@@ -55,8 +69,8 @@ function draw(figure) {
     legend: { live: true },
     scales: { x: { time: true }, y: log ? { distr: 3 } : { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
     axes: [
-      { ...axis, size: 26, values: [[86400, "{D} {MMM}", null, null, null, null, null, null, 0], [60, "{HH}:{mm}", "\n{D} {MMM}", null, null, null, null, null, 0]] },
-      { ...axis, values: (_, splits) => splits.map((value) => (value === null ? "" : shown(unit, value))) },
+      { ...axis, size: 26, values: (_, splits) => splits.map((at) => stamp(at, times)) },
+      { ...axis, grid: { ...axis.grid, filter: log ? tens : undefined }, filter: log ? tens : undefined, values: (_, splits) => splits.map((value) => (value === null ? "" : shown(unit, value))) },
     ],
     series: [
       { label: "", value: (_, at) => at === null || at === undefined ? "–" : new Intl.DateTimeFormat(document.documentElement.dataset.language, { dateStyle: "short", timeStyle: "short", timeZone: zone === undefined ? undefined : "UTC" }).format(new Date(at * 1000)) },
