@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect as types
 from starlette.responses import Response
 
 from toril.core.codec import decode
@@ -24,7 +25,7 @@ from toril.web.declaring import Route
 from toril.web.limits import check_depth, check_values
 from toril.web.problems import Problem, of_error
 from toril.web.reading import invalid
-from toril.web.shapes import is_list, names_of
+from toril.web.shapes import at, names_of
 
 MOST_FIELDS = 11_000
 """10,000 jobs may be chosen, and there are some other fields."""
@@ -125,7 +126,7 @@ def _values(kind: Any, form: Form, without: Sequence[str] = ()) -> dict[str, Any
     for name in names_of(kind):
         if name not in form or name in without:
             continue
-        if is_list(kind, name):
+        if any(isinstance(one, types.ListType) for one in at(kind, f"$.{name}")):
             values[name] = [value for value in form[name] if value]
             continue
         text = form[name][-1]

@@ -94,8 +94,12 @@ class Visit(Call):
         route = _by_function()[function]
         check_caller(route, self.principal, given)
         body = given.get("body")
-        with acting(self.principal.actor, getattr(body, "reason", None)):
-            answer: T = await self.interface.run(route, self, given)
+        try:
+            with acting(self.principal.actor, getattr(body, "reason", None)):
+                answer: T = await self.interface.run(route, self, given)
+        finally:
+            if route.method != "GET":  # also of one that failed: it may have been done
+                self.dashboard.shared.forget()
         return answer
 
     def may_use(self, name: str, parts: Mapping[str, Any]) -> bool:
