@@ -61,6 +61,17 @@ async def histories(
     return {name: series for name, series in found if series is not None}
 
 
+async def added_up(visit: Visit, found: Mapping[str, HistorySeries], span: str) -> list[HistoryPoint]:
+    """Return histories as one, added up once for all who may see the same queues."""
+
+    async def add() -> list[HistoryPoint]:
+        return await asyncio.to_thread(added, found.values())
+
+    if not visit.refreshes:
+        return await add()
+    return await visit.share(("added", tuple(found), span), visit.options.tick_s, add)
+
+
 def added(found: Iterable[HistorySeries]) -> list[HistoryPoint]:
     """Return histories of the same span and step as one; none of none."""
     all_points = [series.points for series in found]

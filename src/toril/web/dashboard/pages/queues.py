@@ -25,7 +25,7 @@ PAGE = Page(
 )
 
 DELIMITERS = (".", ":", "-", "_", "/")
-PAGE_ROWS = 100
+PAGE_ROWS = 50
 """Rows at once; each has a line of its last hour."""
 
 
@@ -41,6 +41,8 @@ class Line:
     workers: int = 0
     trend: Trend | None = None
     members: list[Line] = field(default_factory=list)
+    is_open: bool = False
+    """A group whose members have rows of their own."""
     figures: dict[str, float | None] = field(default_factory=dict)
 
 
@@ -76,15 +78,22 @@ async def show(visit: Visit) -> dict[str, Any]:
     lines.sort(key=lambda line: (_SORTS[sort](line), line.name.lower()))
     start = max(0, int(visit.param("from", "0"))) if visit.param("from").isdecimal() else 0
     total, lines = len(lines), lines[start : start + PAGE_ROWS]
+    opened = visit.query.get("open", [])
     for line in lines:
+        line.is_open = line.name in opened
         line.members.sort(key=lambda member: (_SORTS[sort](member), member.name.lower()))
-    flat = [one for line in lines for one in (line, *line.members)]
-    names = [line.name for line in flat if line.info is not None][: 2 * PAGE_ROWS]
+    flat = [one for line in lines for one in (line, *(line.members if line.is_open else ()))]
+    # One that nothing has ended in has no last hour.
+    names = [
+        one.name for one in flat
+        if one.info is not None and one.info.completed_total + one.info.failed_total
+    ]  # fmt: skip
     read = await trends(visit, names)
     for line in flat:
         line.trend = read.get(line.name)
     return {
         "lines": lines,
+        "opened": opened,
         "total": total,
         "all": len(found),
         "start": start,
