@@ -19,7 +19,7 @@ from starlette.responses import Response
 from toril.core.codec import decode
 from toril.rest.answers import Done
 from toril.rest.bodies import Body
-from toril.web.dashboard.page import Form, N_, pages
+from toril.web.dashboard.page import N_, Form, pages
 from toril.web.dashboard.visit import Visit, route_named
 from toril.web.declaring import Route
 from toril.web.limits import check_depth, check_values

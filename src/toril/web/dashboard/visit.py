@@ -240,7 +240,9 @@ def path_of(connection: HTTPConnection) -> str:
     scope = connection.scope
     root: str = scope.get("root_path", "").rstrip("/")
     raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("ascii", "replace")
+    path = (
+        quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("ascii", "replace")
+    )
     return path if not root or path.startswith(quote(root)) else quote(root) + path
 
 

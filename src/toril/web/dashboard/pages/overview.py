@@ -8,7 +8,14 @@ from typing import Any
 
 from toril.engine.history import HistoryPoint, HistorySeries
 from toril.rest.bodies import OperationsQuery
-from toril.web.dashboard.histories import SPANS, SPAN_WORDS, added_up, histories, merged
+from toril.web.dashboard.histories import (
+    SPAN_WORDS,
+    SPANS,
+    added_up,
+    has_ended,
+    histories,
+    merged,
+)
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.visit import Visit
 from toril.web.routes.search import list_operations
@@ -35,10 +42,7 @@ async def show(visit: Visit) -> dict[str, Any]:
     facts, operations = await asyncio.gather(
         visit.ask(get_overview), visit.ask(list_operations, query=OperationsQuery(limit=RANKED))
     )
-    names = [
-        info.name for info in facts.queues
-        if info.completed_total + info.failed_total or info.prioritized or info.waiting
-    ]  # fmt: skip
+    names = [info.name for info in facts.queues if has_ended(info)]
     series = await histories(visit, names, span)
     points = await added_up(visit, series, span)
     step_s = SPANS[span][1]

@@ -10,6 +10,7 @@ from typing import Any
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.rest.bodies import QueueQuery
 from toril.web.dashboard.health import ORDER, health
+from toril.web.dashboard.histories import has_ended
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.trends import Trend, trends
 from toril.web.dashboard.visit import Visit
@@ -46,15 +47,19 @@ class Line:
     figures: dict[str, float | None] = field(default_factory=dict)
 
 
+def _most(figure: str) -> Callable[[Line], Any]:
+    return lambda line: -(line.figures[figure] or 0)
+
+
+_FIGURES = (
+    "waiting", "prioritized", "active", "delayed", "children", "failed", "completed", "oldest_s",
+    "workers",
+)  # fmt: skip
 _SORTS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.name.lower(),
     "health": lambda line: ORDER.index(line.health),
-    **{
-        f"-{name}": (lambda name: lambda line: -(line.figures[name] or 0))(name)
-        for name in ("waiting", "prioritized", "active", "delayed", "children", "failed", "completed",
-                     "oldest_s", "workers")
-    },
-}  # fmt: skip
+    **{f"-{figure}": _most(figure) for figure in _FIGURES},
+}
 
 
 @PAGE.show
@@ -83,11 +88,7 @@ async def show(visit: Visit) -> dict[str, Any]:
         line.is_open = line.name in opened
         line.members.sort(key=lambda member: (_SORTS[sort](member), member.name.lower()))
     flat = [one for line in lines for one in (line, *(line.members if line.is_open else ()))]
-    # One that nothing has ended in has no last hour.
-    names = [
-        one.name for one in flat
-        if one.info is not None and one.info.completed_total + one.info.failed_total
-    ]  # fmt: skip
+    names = [one.name for one in flat if one.info is not None and has_ended(one.info)]
     read = await trends(visit, names)
     for line in flat:
         line.trend = read.get(line.name)
@@ -108,9 +109,7 @@ async def show(visit: Visit) -> dict[str, Any]:
     }
 
 
-def line_of(
-    info: QueueInfo, workers: Sequence[WorkerInfo], served: Collection[str] | None
-) -> Line:
+def line_of(info: QueueInfo, workers: Sequence[WorkerInfo], served: Collection[str] | None) -> Line:
     """Return the row of a queue."""
     many = sum(info.name in worker.queues for worker in workers)
     return Line(
