@@ -71,7 +71,7 @@ class AsyncClient:
         """Make a client. Nothing is asked yet.
 
         Parameters:
-            url: Where the server is, or what it is mounted in: `http://localhost:8080`.
+            url: Where the server is, or what it is mounted in: `http://localhost:3030`.
             key: Who asks. None: a server on this machine may need none.
             path: Where the interface is below `url`.
             timeout_s: How long a request may take.

@@ -139,7 +139,7 @@ def server_option(command: F) -> F:
         envvar="TORIL_SERVER",
         expose_value=False,
         callback=_remember_server,
-        help="Ask a server (toril serve) in place of the store: http://host:8080. TORIL_KEY is its"
+        help="Ask a server (toril serve) in place of the store: http://host:3030. TORIL_KEY is its"
         " key. Default: TORIL_SERVER.",
     )(command)
 
@@ -147,7 +147,7 @@ def server_option(command: F) -> F:
 def _remember_server(context: click.Context, option: click.Parameter, url: str | None) -> None:
     if url:
         if not re.match(r"https?://[^/]", url):
-            raise click.BadParameter(f"{url!r} is not a URL such as http://localhost:8080.")
+            raise click.BadParameter(f"{url!r} is not a URL such as http://localhost:3030.")
         context.meta[SERVER] = url
         source = context.get_parameter_source(option.name or "")
         context.meta[SERVER_IS_DEFAULT] = source is click.core.ParameterSource.ENVIRONMENT

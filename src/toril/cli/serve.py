@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,15 +18,18 @@ from toril.cli.harmless import write
 from toril.cli.options import duration, url_option
 from toril.cli.worker_arguments import Loop, queue_list
 from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError
 from toril.core.loggers import logger
 
 if TYPE_CHECKING:
     from toril.app import App
+    from toril.web.access.control import AccessControl
+    from toril.web.access.port import Access
     from toril.web.serving import HttpServer
 
 log = logger("toril.cli")
 
-DEFAULT_PORT = 8080
+DEFAULT_PORT = 3030
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class Listening:
     path: str
     proxies: str | None
     is_open: bool
+    environment: str | None
+    has_pages: bool
 
 
 def listening_options(command: Any) -> Any:
@@ -68,6 +74,14 @@ def listening_options(command: Any) -> Any:
             " X-Forwarded-Proto of a proxy there; a network such as 10.0.0.0/8 will do.",
         ),
         click.option(
+            "--environment", metavar="NAME", help="Shown on every page of the dashboard, such as"
+            " production.",
+        ),
+        click.option(
+            "--dashboard/--no-dashboard", "has_pages", default=True, show_default=True,
+            help="Pages for a browser beside the interface.",
+        ),
+        click.option(
             "--open", "is_open", is_flag=True, help="Ask nobody for a key; only on this machine.",
         ),
         url_option,
@@ -87,7 +101,7 @@ def serve(
     log_level: str | None,
     **listening: Any,
 ) -> int:
-    """Answer over HTTP: queues, jobs, workers, schedules, and what is done to them.
+    """Answer over HTTP: a dashboard for browsers, and an interface for programs.
 
     With MODULE:APP payloads of new jobs are checked against the app's tasks. Without it the store
     is served that --url or the settings name; it has to be there.
@@ -187,7 +201,6 @@ async def _start(app: App, listening: Listening) -> HttpServer:
         from toril.web.access.control import AccessControl
         from toril.web.access.listening import check_listener
         from toril.web.loopback import LoopbackOnly
-        from toril.web.server import api
         from toril.web.serving import HttpServer
     except ImportError as error:
         from toril.core.extras import how_to_install
@@ -203,7 +216,7 @@ async def _start(app: App, listening: Listening) -> HttpServer:
         check_listener(listening.host, None)
     app.backend()  # where there is none, say so before anybody asks
     access = LoopbackOnly() if listening.is_open else AccessControl(app)
-    application = api(app, path=path, access=access)
+    application = _application(app, listening, access)
     server = HttpServer(
         application,
         host=listening.host,
@@ -214,7 +227,46 @@ async def _start(app: App, listening: Listening) -> HttpServer:
     await server.start()
     if isinstance(access, AccessControl):
         _say_key(await access.keys.first())
+        if listening.has_pages:
+            await _say_link(access, server.url)
     return server
+
+
+def _application(app: App, listening: Listening, access: Access) -> Any:
+    """Return what is served: the interface, and the pages unless they are not wanted.
+
+    Raises:
+        RefusedError: The pages cannot be where the interface is, or their extra is not installed.
+    """
+    from toril.web.server import api
+
+    if not listening.has_pages:
+        return api(app, path=listening.path, access=access)
+    if listening.path == "/":
+        raise RefusedError(
+            "--path '/': the pages of the dashboard are there; give --no-dashboard, or another path"
+            " such as /api/v1",
+            USAGE,
+        )
+    from toril.core.errors import MissingExtraError
+
+    try:
+        from toril.web.dashboard import Dashboard
+    except MissingExtraError as error:
+        log.warning("no dashboard, the interface alone: %s", error)
+        return api(app, path=listening.path, access=access)
+    return Dashboard(app, path=listening.path, access=access, environment=listening.environment)
+
+
+async def _say_link(access: AccessControl, url: str) -> None:
+    """Print a link that signs the first administrator in once, where somebody can follow it."""
+    if not sys.stdout.isatty():  # a log that is kept is no place for it
+        return
+    try:
+        secret = await access.links.for_key("admin")
+    except InvalidOptionError:  # its key was removed: others sign in
+        return
+    write(f"Sign in once within 15 minutes: {url}/login?link={secret}")
 
 
 def _check_proxies(proxies: str | None) -> None:
@@ -248,7 +300,7 @@ async def _serve(app: App, listening: Listening) -> int:
         handle_on_loop(number, stopping.set)
     async with app:
         server = await _start(app, listening)
-        _say_serving(app, server, listening.path)
+        _say_serving(app, server, listening)
         ended = asyncio.ensure_future(server.ended())
         told = asyncio.ensure_future(stopping.wait())
         await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
@@ -274,7 +326,7 @@ async def _work_and_serve(app: App, worker: Any, listening: Listening) -> int:
             if ready.done():
                 kind = type(asyncio.get_running_loop()).__module__.partition(".")[0]
                 say_started(app, worker, loop=kind)
-                _say_serving(app, server, listening.path)
+                _say_serving(app, server, listening)
             ready.cancel()
             # While the worker ends what runs, the server still tells how far it is.
             await running
@@ -286,12 +338,14 @@ async def _work_and_serve(app: App, worker: Any, listening: Listening) -> int:
     return DONE
 
 
-def _say_serving(app: App, server: HttpServer, path: str) -> None:
+def _say_serving(app: App, server: HttpServer, listening: Listening) -> None:
     from toril.core.loggers import FACTS
 
-    url = f"{server.url}{path}"
+    url = f"{server.url}{listening.path}"
     log.info(
         "serving %s at %s, described at %s/openapi.json",
         app.backend().url, url, server.url,
         extra={FACTS: {"event": "serving", "url": url, "store": app.backend().url}},
     )  # fmt: skip
+    if listening.has_pages:
+        log.info("dashboard at %s", server.url)

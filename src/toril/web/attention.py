@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from toril.core.durations import in_words
-from toril.core.errors import BackendError
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.rest.answers import Concern
@@ -41,20 +40,13 @@ class AttentionFacts:
 
 async def read_attention(call: Call) -> AttentionFacts:
     """Read what is judged, as far as the caller may see it."""
-    queues, workers, served = await asyncio.gather(call.queues(), call.app.workers(), _served(call))
+    queues, workers, served = await asyncio.gather(call.queues(), call.workers(), call.served())
     stuck: list[StuckFlow] = []
     if any(info.waiting_children for info in queues):
         stuck = [
             one for one in await call.app.flows.stuck(limit=MOST_FLOWS) if call.sees(one.queue)
         ]
     return AttentionFacts(queues=queues, workers=workers, served=served, stuck=stuck)
-
-
-async def _served(call: Call) -> Collection[str] | None:
-    try:
-        return await call.app.backend().flows.served()
-    except BackendError:  # the user of the server may not list who is connected
-        return None
 
 
 def concerns_of(facts: AttentionFacts) -> list[Concern]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
 from toril.core.checks import nearest
-from toril.engine.info import JobInfo, QueueInfo
+from toril.core.errors import BackendError
+from toril.engine.info import JobInfo, QueueInfo, WorkerInfo
 from toril.engine.queue import Queue
+from toril.engine.search.found import SearchPage
 from toril.web.access.port import Permission, Principal
 from toril.web.access.sight import Sight
 from toril.web.problems import Problem
@@ -102,6 +104,23 @@ class Call:
     async def queues(self) -> list[QueueInfo]:
         """Return the queues that the caller may see."""
         return [info for info in await self.app.queues() if self.sees(info.name)]
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return all workers that are alive, also those that the caller may not see."""
+        return await self.app.workers()
+
+    async def search(
+        self, query: str, *, after: str | None, limit: int, budget_s: float
+    ) -> SearchPage:
+        """Return jobs that a search finds, also those that the caller may not see as they are."""
+        return await self.app.search(query, cursor=after, limit=limit, budget=budget_s)
+
+    async def served(self) -> Collection[str] | None:
+        """Return the queues that a worker of whatever library serves. None: nobody can say."""
+        try:
+            return await self.app.backend().flows.served()
+        except BackendError:  # the user of the server may not list who is connected
+            return None
 
 
 def forbidden(principal: Principal, permission: Permission, queue: str | None) -> Problem:

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -35,6 +35,8 @@ from toril.web.reading import read_json, read_query, refuse_query, segments_of
 from toril.web.routes import ROUTES
 
 log = logger("toril.web")
+
+T = TypeVar("T")
 
 PATH = "/api/v1"
 """Where the interface is, below where it is mounted."""
@@ -156,14 +158,8 @@ class Interface:
         connection = HTTPConnection(scope, receive)
         principal = NOBODY
         if route.permission is not None:
-            principal = await self._watch.run(self.access.identify(connection))
-            queue = parts.get("queue", parts.get("letters"))
-            if route.names_queues:
-                good = principal.may_somewhere(route.permission)
-            else:
-                good = principal.may(route.permission, queue)
-            if not good:
-                raise forbidden(principal, route.permission, queue)
+            principal = await self.identify(connection)
+            check_caller(route, principal, parts)
         headers = connection.headers
         given: dict[str, Any] = dict(parts)
         query: bytes = scope.get("query_string", b"")
@@ -178,16 +174,40 @@ class Interface:
             reason = getattr(body, "reason", None)
         call = Call(self, connection, principal)
         with acting(principal.actor, reason):
-            answer = await self._run(route, call, given)
+            answer = await self.run(route, call, given)
         if isinstance(answer, Response):
             return answer
         return response(route, answer, fields, headers.get("if-none-match"))
 
-    async def _run(self, route: Route, call: Call, given: dict[str, Any]) -> Any:
+    async def identify(self, connection: HTTPConnection) -> Principal:
+        """Return who calls; errors as `Access.identify`, and `StoreUnreachableError`."""
+        return await self._watch.run(self.access.identify(connection))
+
+    async def run(self, route: Route, call: Call, given: Mapping[str, Any]) -> Any:
+        """Return what a route answers, if it does so in time.
+
+        Parameters:
+            route: Which. Whether the caller may use it was checked.
+            call: Who asks.
+            given: The parts of its path, its query and its body.
+
+        Raises:
+            Problem: It is not done in time.
+            StoreUnreachableError: The store does not answer.
+        """
         timeout_s = route.timeout_s or self.options.request_timeout_s
+        return await self.within(timeout_s, route.function(call, **given))
+
+    async def within(self, timeout_s: float, work: Awaitable[T]) -> T:
+        """Return what some work returns, if it does so in time and the store answers.
+
+        Raises:
+            Problem: It is not done in time.
+            StoreUnreachableError: The store does not answer.
+        """
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await self._watch.run(route.function(call, **given))
+                return await self._watch.run(work)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -244,6 +264,28 @@ class Interface:
             media_type="application/json",
             headers={"cache-control": "no-cache"},
         )
+
+
+def check_caller(route: Route, principal: Principal, parts: Mapping[str, Any]) -> None:
+    """Refuse a caller that may not use a route.
+
+    Parameters:
+        route: Which.
+        principal: Who calls.
+        parts: Of the path, with the queue if it names one.
+
+    Raises:
+        Problem: It may not.
+    """
+    if route.permission is None:
+        return
+    queue = parts.get("queue", parts.get("letters"))
+    if route.names_queues:
+        good = principal.may_somewhere(route.permission)
+    else:
+        good = principal.may(route.permission, queue)
+    if not good:
+        raise forbidden(principal, route.permission, queue)
 
 
 def match(route: Route, segments: Sequence[str]) -> dict[str, str] | None:

@@ -14,6 +14,7 @@ from toril.core.checks import require
 from toril.core.durations import seconds
 from toril.web.access.keyring import KeyRing
 from toril.web.access.keys import Keys, digest_of
+from toril.web.access.links import Links
 from toril.web.access.origins import check_origins, refuse_cross_origin
 from toril.web.access.passwords import Passwords
 from toril.web.access.port import Principal, Unauthenticated
@@ -69,6 +70,8 @@ class AccessControl:
             trusted_origins=self._trusted,
             secure=secure_cookies,
         )
+
+        self.links = Links(app, self._ring, self.sessions)
 
     async def identify(self, connection: HTTPConnection) -> Principal:
         """Return who calls; errors as `Access.identify`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from starlette.requests import HTTPConnection
 
@@ -25,6 +26,8 @@ from toril.web.access.port import Principal, Role, Throttled, Unauthenticated
 from toril.web.access.throttle import Throttle, place_of
 
 log = logger("toril.access")
+
+T = TypeVar("T")
 
 WELL_KNOWN = 2_000
 """How many digests that were right are remembered."""
@@ -67,8 +70,8 @@ class KeyRing:
         self,
         connection: HTTPConnection,
         digest: str,
-        find: Callable[[], Awaitable[Principal | None]],
-    ) -> Principal | None:
+        find: Callable[[], Awaitable[T | None]],
+    ) -> T | None:
         """Look somebody up, unless too many from there were nobody.
 
         Parameters:

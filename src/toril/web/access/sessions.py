@@ -71,7 +71,8 @@ class Sessions:
         self._ring = ring
         self._passwords = passwords
         self._lifetime_s = lifetime_s
-        self._trusted = trusted_origins
+        self.trusted = trusted_origins
+        """Other origins whose pages may change something."""
         self._secure = secure
         clock = app.backend().clock
         # Somebody who guesses is slowed down for a name from one place, at a place for all names,
@@ -90,7 +91,7 @@ class Sessions:
             Throttled: Too many were wrong.
             CrossOrigin: A page of another site asks.
         """
-        refuse_cross_origin(connection, self._trusted)
+        refuse_cross_origin(connection, self.trusted)
         name = unicodedata.normalize("NFC", name)
         counts = self._counts(connection, name)
         waits = [throttle.wait_s(who) for throttle, who in counts]
@@ -112,13 +113,13 @@ class Sessions:
             raise Unauthenticated("there is no such user, or the password is another one")
         for throttle, who in counts:
             throttle.give_back(who)
-        return await self._begin(connection, principal, user.stamp)
+        return await self.begin(connection, principal, user.stamp)
 
     async def sign_in_with_key(self, connection: HTTPConnection, key: str) -> SignedIn:
         """Begin a session of a key; errors as `sign_in`."""
-        refuse_cross_origin(connection, self._trusted)
+        refuse_cross_origin(connection, self.trusted)
         principal = await self._ring.principal(connection, key)
-        return await self._begin(connection, principal, digest_of(key))
+        return await self.begin(connection, principal, digest_of(key))
 
     async def sign_out(self, connection: HTTPConnection) -> str:
         """End the session that a request belongs to; return the header `Set-Cookie`.
@@ -126,7 +127,7 @@ class Sessions:
         Raises:
             CrossOrigin: A page of another site asks.
         """
-        refuse_cross_origin(connection, self._trusted)
+        refuse_cross_origin(connection, self.trusted)
         await self._end(connection)
         return self._cookie(connection, "", 0)
 
@@ -143,11 +144,23 @@ class Sessions:
         session = await access.find_session(digest)
         if session is None or not same(session.digest, digest):
             return None
-        if session.kind == "key":
-            found = await self._ring.find(session.stamp)
-            return found if found is not None and found.name == session.name else None
-        user = await access.find_user(session.name)
-        if user is None or not same(user.stamp, session.stamp):
+        return await self.whose(session.kind, session.name, session.stamp)
+
+    async def whose(self, kind: str, name: str, stamp: str) -> Principal | None:
+        """Return who a session or a link is for; None if it is nobody, or nobody any more.
+
+        Parameters:
+            kind: `key` or `user`. Any other is nobody.
+            name: Of the key or the user.
+            stamp: As in `SessionRecord`.
+        """
+        if kind == "key":
+            found = await self._ring.find(stamp)
+            return found if found is not None and found.name == name else None
+        if kind != "user":
+            return None
+        user = await self._app.backend().access.find_user(name)
+        if user is None or not same(user.stamp, stamp):
             return None
         return principal_of(user)
 
@@ -164,9 +177,17 @@ class Sessions:
             )
         return user, fits
 
-    async def _begin(
-        self, connection: HTTPConnection, principal: Principal, stamp: str
-    ) -> SignedIn:
+    async def begin(self, connection: HTTPConnection, principal: Principal, stamp: str) -> SignedIn:
+        """Begin a session of somebody who has proved who it is.
+
+        Parameters:
+            connection: The request; the session that it belongs to ends.
+            principal: Who.
+            stamp: As in `SessionRecord`.
+
+        Raises:
+            Throttled: Too many sessions have begun.
+        """
         if (wait_s := self._begun.wait_s(principal.actor)) > 0:
             raise Throttled(wait_s)
         self._begun.charge(principal.actor)

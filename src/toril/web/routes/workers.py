@@ -16,7 +16,7 @@ routes = Routes("workers")
 @routes.get("/workers")
 async def list_workers(call: Call, query: PartQuery) -> Page[WorkerFacts]:
     """List the workers that are alive, oldest first."""
-    return Page(worker_list(call, await call.app.workers())[: query.limit])
+    return Page(worker_list(call, await call.workers())[: query.limit])
 
 
 @routes.get("/workers/{worker_id}")
