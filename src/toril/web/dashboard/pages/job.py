@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from toril.core.codec import encode_text
 from toril.engine.explanation import Explanation
 from toril.engine.info import AttemptInfo
 from toril.rest.answers import JobFacts, LogPage, Value
@@ -141,7 +141,8 @@ def _curl(visit: Visit, data: Value, job: JobFacts) -> str | None:
     """Return a command that adds a job like this one; None: it is too large, or text."""
     if data.text is not None or data.bytes > MOST_COPIED_BYTES:
         return None
-    body = encode_text({"name": job.name, "data": data.value}).replace("'", "'\\''")
+    # In ASCII: what turns the direction of writing would be pasted into a terminal.
+    body = json.dumps({"name": job.name, "data": data.value}).replace("'", "'\\''")
     origin = f"{visit.connection.url.scheme}://{visit.connection.url.netloc}"
     path = f"{visit.dashboard.api_path}/queues/{quote(job.queue, safe='')}/jobs"
     return (
