@@ -204,6 +204,8 @@ async def test_spool_of_a_dead_process_is_moved_by_the_next(
     async with App(spool) as file:
         backend = file.backend()
         await spooled(backend, "f-1")
+        late = NewJob(queue="mail", name="x", data="{}", delay_ms=600_000)
+        await Spool(backend).keep(CallId("book", 3), [late], unsure=False)
         await Spool(backend).keep(
             CallId("book", 1),
             [NewJob(queue="mail", name="x", data="{}", job_id="own")],
@@ -217,6 +219,7 @@ async def test_spool_of_a_dead_process_is_moved_by_the_next(
     await back(app)
 
     assert sorted(ids_in_line(server, "mail")) == ["f-1", "f-book-2-0", "own"]
+    assert server.command("ZRANGE", "bull:mail:delayed", 0, -1) == ["f-book-3-0"]
 
 
 async def test_entries_are_read_as_they_were_written(spool: str) -> None:
