@@ -235,7 +235,7 @@ async def test_entries_are_read_as_they_were_written(spool: str) -> None:
         record = await backend.jobs.get(CALLS, "mail:own")
     assert record is not None
     entry = msgspec.json.decode(record.data)
-    assert entry["call"] == ["book-3", 1]
+    assert entry["call"] == ["booku", 300_000]
     assert entry["queue"] == "mail"
     assert entry["ids"] == ["own"]
 

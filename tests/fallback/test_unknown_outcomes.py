@@ -11,7 +11,8 @@ from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-from toril import App, BackendError, State
+from toril import App, BackendError, JobOptions, State
+from toril.engine.job import NewJob
 
 
 async def test_lost_answer_is_asked_for_again(
@@ -129,3 +130,35 @@ async def test_books_of_answered_calls_are_forgotten(app: App, server: RedisServ
     await wait_until(few, what="the books of calls to be forgotten")
     for key in server.keys("bull:mail:toril:calls"):
         assert server.command("PTTL", key) > 0
+
+
+async def test_job_that_cannot_be_sent_spoils_no_other(app: App, server: RedisServer) -> None:
+    good = NewJob(queue="mail", name="x", data="{}")
+    bad = NewJob(queue="mail", name="x", data='"\ud800"')
+    jobs = app.backend().jobs
+    await jobs.add([good])
+    one, two, three = await asyncio.gather(
+        jobs.add([good]), jobs.add([bad]), jobs.add([good]), return_exceptions=True
+    )
+
+    assert isinstance(two, UnicodeEncodeError)
+    assert isinstance(one, list)
+    assert isinstance(three, list)
+    assert ids_in_line(server, "mail") == ["1", one[0].job_id, three[0].job_id]
+    with pytest.raises(UnicodeEncodeError):
+        await jobs.add([bad])
+    assert (await app.store_state()).live == "redis"
+
+
+async def test_unique_jobs_of_an_outage_share_books(app: App, server: RedisServer) -> None:
+    queue = app.queue("mail")
+    await queue.add("send", {})
+    server.kill()
+    await away(app)
+    for n in range(20):
+        await queue.add("send", {"n": n}, JobOptions(job_id=f"own-{n}"))
+    server.restart()
+    await back(app)
+
+    assert ids_in_line(server, "mail") == ["1", *(f"own-{n}" for n in range(20))]
+    assert len(server.keys("bull:mail:toril:calls")) <= 4
