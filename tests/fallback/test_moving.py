@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
@@ -114,14 +115,17 @@ async def test_no_job_of_the_spool_starts_during_a_move(
 
 
 async def test_job_whose_id_redis_has_is_dropped(
-    stores: tuple[Backend, Backend], server: RedisServer
+    stores: tuple[Backend, Backend], server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     redis, spool = stores
     await redis.jobs.add([NewJob(queue="mail", name="first", data="{}", job_id="own")])
-    await spooled(spool, "own")
+    await spooled(spool, "own", "f-1")
     await mover(spool, redis.repeats).pass_over()
 
-    assert ids_in_line(server, "mail") == ["own"]
+    assert ids_in_line(server, "mail") == ["own", "f-1"]
+    said = [line for line in caplog.messages if "was not moved" in line]
+    assert said == ["job own of queue 'mail' was not moved: Redis has a job of this id"]
     assert server.command("HGET", "bull:mail:own", "name") == "first"
     assert await Spool(spool).left() == 0
 
@@ -250,3 +254,15 @@ async def test_delays_count_from_when_the_job_was_added(app: App, server: RedisS
     server.restart()
     await back(app)
     assert (await job.info()).run_at == told
+
+
+async def test_aliases_are_forgotten_after_a_day(
+    stores: tuple[Backend, Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, spool = stores
+    await Spool(spool).remember("mail", "f-1", "7")
+    await mover(spool, redis.repeats).pass_over()
+    assert await Spool(spool).alias("mail", "f-1") == "7"
+    monkeypatch.setattr("toril.fallback.spool.ALIASES_KEPT_MS", -1000)
+    await mover(spool, redis.repeats).pass_over()
+    assert await Spool(spool).alias("mail", "f-1") == "f-1"

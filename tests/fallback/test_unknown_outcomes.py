@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -162,3 +163,16 @@ async def test_unique_jobs_of_an_outage_share_books(app: App, server: RedisServe
 
     assert ids_in_line(server, "mail") == ["1", *(f"own-{n}" for n in range(20))]
     assert len(server.keys("bull:mail:toril:calls")) <= 4
+
+
+async def test_blocked_event_loop_is_no_silence_of_redis(app: App, server: RedisServer) -> None:
+    """Redis has answered long ago; the answer lies in the socket of a loop that does not turn."""
+    queue = app.queue("mail")
+    await queue.add("send", {})
+    adding = asyncio.create_task(queue.add("send", {}))
+    for _ in range(5):
+        await asyncio.sleep(0)  # it is sent
+    time.sleep(1.0)
+
+    assert (await adding).id == "2"
+    assert (await app.store_state()).switches["redis", "spool"] == 0

@@ -197,6 +197,8 @@ class _Desk:
         self._in_flight: dict[Call, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
+        self._excused = False
+        """The last look came late, and concluded nothing; the next one does, late or not."""
         self._heard_s = 0.0
         self._kept_books: set[str] = set()
         """Books with a call that was sent twice, or will be: Redis forgets these by itself."""
@@ -346,11 +348,10 @@ class _Desk:
         """Look whether the oldest call is overdue."""
         now_s = time.monotonic()
         self._timer = None
-        if now_s - self._due_s > LATE_S:
-            self._heard_s = now_s
+        self._excused = now_s - self._due_s > LATE_S and not self._excused
         if self._breaker.away:
             self._take_all()
-        elif self._in_flight:
+        elif self._in_flight and not self._excused:
             oldest = next(iter(self._in_flight))
             silent_s = now_s - max(oldest.since_s, self._heard_s)
             if silent_s >= self._adder.options.silence_s or now_s - oldest.since_s > LONGEST_S:
