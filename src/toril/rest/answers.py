@@ -232,6 +232,16 @@ class FlowFacts(msgspec.Struct, kw_only=True, frozen=True):
     nodes: list[FlowJob]
 
 
+class LetterQueue(msgspec.Struct, kw_only=True, frozen=True):
+    """A dead-letter queue."""
+
+    name: str
+    letters: int
+    """Letters that wait. Those of jobs that were brought back are among them until removed."""
+    of_queues: list[str]
+    """The queues whose failures leave letters there, by their settings or by a task of the app."""
+
+
 class LetterLine(msgspec.Struct, kw_only=True, frozen=True):
     """A dead letter in a list."""
 
