@@ -1013,7 +1013,7 @@ class AsyncClient:
         return found
 
     async def list_letter_queues(self) -> Page[LetterQueue]:
-        """List the dead-letter queues that queues or tasks name, and how many letters wait there."""
+        """List the dead-letter queues that queues or tasks name, and how full each is."""
         found: Page[LetterQueue] = await self._ask(Page[LetterQueue], "GET", "dead")
         return found
 

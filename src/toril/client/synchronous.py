@@ -1003,7 +1003,7 @@ class Client:
         return found
 
     def list_letter_queues(self) -> Page[LetterQueue]:
-        """List the dead-letter queues that queues or tasks name, and how many letters wait there."""
+        """List the dead-letter queues that queues or tasks name, and how full each is."""
         found: Page[LetterQueue] = self._ask(Page[LetterQueue], "GET", "dead")
         return found
 

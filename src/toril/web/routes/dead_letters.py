@@ -19,7 +19,7 @@ routes = Routes("dead letters")
 
 @routes.get("/dead")
 async def list_letter_queues(call: Call, query: ListQuery) -> Page[LetterQueue]:
-    """List the dead-letter queues that queues or tasks name, and how many letters wait there."""
+    """List the dead-letter queues that queues or tasks name, and how full each is."""
     return Page(await letter_queues(call))
 
 
