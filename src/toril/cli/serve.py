@@ -22,8 +22,6 @@ from toril.core.errors import InvalidOptionError
 from toril.core.loggers import logger
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
     from toril.app import App
     from toril.web.access.control import AccessControl
     from toril.web.access.port import Access
@@ -234,7 +232,7 @@ async def _start(app: App, listening: Listening) -> HttpServer:
     return server
 
 
-def _application(app: App, listening: Listening, access: Access) -> Starlette:
+def _application(app: App, listening: Listening, access: Access) -> Any:
     """Return what is served: the interface, and the pages unless they are not wanted.
 
     Raises:

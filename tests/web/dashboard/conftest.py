@@ -11,7 +11,6 @@ from toril import App
 from toril.web.options import ServerOptions
 
 
-
 @pytest.fixture
 async def pages(app: App) -> AsyncIterator[Site]:
     """The dashboard of an app, open to this machine."""

@@ -20,7 +20,7 @@ from toril.web.access.port import Unauthenticated
 if TYPE_CHECKING:
     from toril.app import App
     from toril.web.access.keyring import KeyRing
-    from toril.web.access.sessions import SignedIn, Sessions
+    from toril.web.access.sessions import Sessions, SignedIn
 
 LASTS_S = 900
 PREFIX = "link-"

@@ -177,9 +177,7 @@ class Sessions:
             )
         return user, fits
 
-    async def begin(
-        self, connection: HTTPConnection, principal: Principal, stamp: str
-    ) -> SignedIn:
+    async def begin(self, connection: HTTPConnection, principal: Principal, stamp: str) -> SignedIn:
         """Begin a session of somebody who has proved who it is.
 
         Parameters:

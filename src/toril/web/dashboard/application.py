@@ -115,9 +115,7 @@ class Dashboard(Starlette):
         answer = await self._answer(scope, receive, segments)
         await answer(scope, receive, send)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, segments: list[str] | None
-    ) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, segments: list[str] | None) -> Response:
         connection = HTTPConnection(scope, receive)
         principal: Principal | None = None
         form: Form | None = None
@@ -162,7 +160,11 @@ class Dashboard(Starlette):
         return None
 
     async def _page(
-        self, connection: HTTPConnection, principal: Principal, segments: list[str], form: Form | None
+        self,
+        connection: HTTPConnection,
+        principal: Principal,
+        segments: list[str],
+        form: Form | None,
     ) -> Response:
         if len(segments) == 2 and segments[0] == "act" and form is not None:
             return await act(Visit(self, connection, principal, {}), segments[1], form)
@@ -219,9 +221,7 @@ class Dashboard(Starlette):
             return send_to_sign_in(connection, back, lost=form is not None)
         visit = Visit(self, connection, principal, {}) if principal is not None else None
         html = refusal(connection, visit, problem, preferences_of(connection))
-        answer = html_answer(
-            html, connection.headers.get("accept-encoding", ""), problem.status
-        )
+        answer = html_answer(html, connection.headers.get("accept-encoding", ""), problem.status)
         for name, value in problem.headers.items():
             if name != "www-authenticate":
                 answer.headers[name] = value

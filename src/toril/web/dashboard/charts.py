@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 96, 22
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
-_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_ODD = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def sparkline(values: Sequence[float], kind: str = "good", most: float | None = None) -> Markup:
@@ -37,7 +39,9 @@ def sparkline(values: Sequence[float], kind: str = "good", most: float | None = 
 
 
 def harmless(text: str) -> str:
-    """Return a text without what would move or hide others: colours of terminals, controls, and
-    marks that turn the direction of writing.
+    """Return a text without what would move or hide others.
+
+    Colours of terminals are taken out; controls and marks that turn the direction of writing are
+    replaced by a sign.
     """
     return _ODD.sub("\ufffd", _ANSI.sub("", text))

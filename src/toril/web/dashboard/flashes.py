@@ -28,7 +28,9 @@ def flash_cookie(flash: Flash, root: str) -> str:
         flash: The message; it is cut if it is very long.
         root: Where the dashboard is mounted.
     """
-    body = msgspec.json.encode([flash.kind, flash.text[:MAX_CHARS].encode("utf-8", "replace").decode()])
+    body = msgspec.json.encode(
+        [flash.kind, flash.text[:MAX_CHARS].encode("utf-8", "replace").decode()]
+    )
     value = base64.urlsafe_b64encode(body).decode().rstrip("=")
     return f"{COOKIE}={value}; Path={root or '/'}; Max-Age={LASTS_S}; HttpOnly; SameSite=Strict"
 

@@ -13,18 +13,19 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect as types
 from starlette.responses import Response
 
 from toril.core.codec import decode
 from toril.rest.answers import Done
 from toril.rest.bodies import Body
-from toril.web.dashboard.page import Form, N_, pages
+from toril.web.dashboard.page import N_, Form, pages
 from toril.web.dashboard.visit import Visit, route_named
 from toril.web.declaring import Route
 from toril.web.limits import check_depth, check_values
 from toril.web.problems import Problem, of_error
 from toril.web.reading import invalid
-from toril.web.shapes import is_list, names_of
+from toril.web.shapes import at, names_of
 
 MOST_FIELDS = 11_000
 """10,000 jobs may be chosen, and there are some other fields."""
@@ -125,7 +126,7 @@ def _values(kind: Any, form: Form, without: Sequence[str] = ()) -> dict[str, Any
     for name in names_of(kind):
         if name not in form or name in without:
             continue
-        if is_list(kind, name):
+        if any(isinstance(one, types.ListType) for one in at(kind, f"$.{name}")):
             values[name] = [value for value in form[name] if value]
             continue
         text = form[name][-1]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from toril.core.errors import TorilError
 from toril.engine.history import Durations, HistoryPoint, HistorySeries
+from toril.engine.info import QueueInfo
 from toril.web.dashboard.page import N_
 from toril.web.dashboard.visit import Visit
 
@@ -59,6 +60,24 @@ async def histories(
 
     found = await asyncio.gather(*(one(name) for name in names[:MOST_QUEUES]))
     return {name: series for name, series in found if series is not None}
+
+
+def has_ended(info: QueueInfo) -> bool:
+    """Whether any job of a queue has ended: else its history is not worth a look."""
+    return bool(info.completed_total or info.failed_total or info.completed or info.failed)
+
+
+async def added_up(
+    visit: Visit, found: Mapping[str, HistorySeries], span: str
+) -> list[HistoryPoint]:
+    """Return histories as one, added up once for all who may see the same queues."""
+
+    async def add() -> list[HistoryPoint]:
+        return await asyncio.to_thread(added, found.values())
+
+    if not visit.refreshes:
+        return await add()
+    return await visit.share(("added", tuple(found), span), visit.options.tick_s, add)
 
 
 def added(found: Iterable[HistorySeries]) -> list[HistoryPoint]:

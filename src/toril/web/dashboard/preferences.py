@@ -48,9 +48,7 @@ def preferences_of(connection: HTTPConnection) -> Preferences:
         theme=theme if theme in THEMES else "auto",
         zone=zone if zone in ("UTC", "local") else "UTC",
         local_zone=cookies.get("toril_tz", "").replace("%2F", "/")[:MAX_ZONE_CHARS],
-        language=chosen(
-            cookies.get("toril_lang"), connection.headers.get("accept-language", "en")
-        ),
+        language=chosen(cookies.get("toril_lang"), connection.headers.get("accept-language", "en")),
         quiet=cookies.get("toril_live") == "off",
     )
 

@@ -41,6 +41,10 @@ class Shared:
         answer: T = await asyncio.shield(kept[1])
         return answer
 
+    def forget(self) -> None:
+        """Read all answers anew: somebody has changed something."""
+        self._kept.clear()
+
     def _forget_failure(self, key: Hashable, done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
             kept = self._kept.get(key)

@@ -13,7 +13,7 @@ from toril.web.access.port import Throttled, Unauthenticated
 from toril.web.access.sessions import SignedIn
 from toril.web.dashboard.headers import HTML
 from toril.web.dashboard.messages import catalogue
-from toril.web.dashboard.page import Form, N_
+from toril.web.dashboard.page import N_, Form
 from toril.web.dashboard.preferences import preferences_of
 from toril.web.dashboard.rendering import render_bare
 from toril.web.dashboard.visit import local, query_of, root_of

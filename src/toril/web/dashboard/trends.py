@@ -30,8 +30,9 @@ class Trend(msgspec.Struct, frozen=True):
 
 
 async def trends(visit: Visit, names: Sequence[str]) -> dict[str, Trend]:
-    """Return the last hour of some queues, which the reader may see. One that cannot be read is
-    left out.
+    """Return the last hour of some queues, which the reader may see.
+
+    A queue that cannot be read is left out.
     """
     gate = asyncio.Semaphore(AT_ONCE)
 

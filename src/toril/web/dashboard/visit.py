@@ -94,8 +94,12 @@ class Visit(Call):
         route = _by_function()[function]
         check_caller(route, self.principal, given)
         body = given.get("body")
-        with acting(self.principal.actor, getattr(body, "reason", None)):
-            answer: T = await self.interface.run(route, self, given)
+        try:
+            with acting(self.principal.actor, getattr(body, "reason", None)):
+                answer: T = await self.interface.run(route, self, given)
+        finally:
+            if route.method != "GET":  # also of one that failed: it may have been done
+                self.dashboard.shared.forget()
         return answer
 
     def may_use(self, name: str, parts: Mapping[str, Any]) -> bool:
@@ -236,7 +240,9 @@ def path_of(connection: HTTPConnection) -> str:
     scope = connection.scope
     root: str = scope.get("root_path", "").rstrip("/")
     raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("ascii", "replace")
+    path = (
+        quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("ascii", "replace")
+    )
     return path if not root or path.startswith(quote(root)) else quote(root) + path
 
 

@@ -1,4 +1,4 @@
-"""Words of the frame for states, health and kinds of concerns: a word, an icon and a colour each."""
+"""Words for states, health and concerns: each has an icon and a colour."""
 
 from __future__ import annotations
 

@@ -34,9 +34,7 @@ async def search_jobs(call: Call, query: SearchQuery) -> FoundJobs:
     """
     need_fields(call, query.q)
     need_queues(call, query.q, Permission.READ)
-    page = await call.search(
-        query.q, after=query.after, limit=query.limit, budget_s=query.budget_s
-    )
+    page = await call.search(query.q, after=query.after, limit=query.limit, budget_s=query.budget_s)
     return FoundJobs(
         items=job_lines(call, page.jobs),
         next=page.next,

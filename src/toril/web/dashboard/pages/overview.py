@@ -8,7 +8,14 @@ from typing import Any
 
 from toril.engine.history import HistoryPoint, HistorySeries
 from toril.rest.bodies import OperationsQuery
-from toril.web.dashboard.histories import SPANS, SPAN_WORDS, added, histories, merged
+from toril.web.dashboard.histories import (
+    SPAN_WORDS,
+    SPANS,
+    added_up,
+    has_ended,
+    histories,
+    merged,
+)
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.visit import Visit
 from toril.web.routes.search import list_operations
@@ -35,8 +42,9 @@ async def show(visit: Visit) -> dict[str, Any]:
     facts, operations = await asyncio.gather(
         visit.ask(get_overview), visit.ask(list_operations, query=OperationsQuery(limit=RANKED))
     )
-    series = await histories(visit, [info.name for info in facts.queues], span)
-    points = added(series.values())
+    names = [info.name for info in facts.queues if has_ended(info)]
+    series = await histories(visit, names, span)
+    points = await added_up(visit, series, span)
     step_s = SPANS[span][1]
     total = merged(points) if points else None
     return {

@@ -13,7 +13,7 @@ from toril.rest.answers import OperationPlan
 from toril.rest.bodies import OperationBody
 from toril.web.dashboard.finding import find_jobs, row, with_state, within
 from toril.web.dashboard.forms import read_body
-from toril.web.dashboard.page import Form, N_, Page, Tab
+from toril.web.dashboard.page import N_, Form, Page, Tab
 from toril.web.dashboard.queue_head import LIFE, queue_head
 from toril.web.dashboard.visit import Visit
 from toril.web.problems import Problem, of_error
@@ -46,7 +46,9 @@ async def show(visit: Visit) -> dict[str, Any]:
     return await _facts(visit, action)
 
 
-async def _facts(visit: Visit, action: str, error: str = "", form: Form | None = None) -> dict[str, Any]:
+async def _facts(
+    visit: Visit, action: str, error: str = "", form: Form | None = None
+) -> dict[str, Any]:
     queue = visit.parts["queue"]
     head, list_of = await asyncio.gather(queue_head(visit), find_jobs(visit, queue))
     plan: OperationPlan | None = None
@@ -81,7 +83,9 @@ async def bulk(visit: Visit, form: Form) -> dict[str, Any] | Response:
         body = read_body(OperationBody, {**form, "query": [query]}, without=("queue", "ids"))
         plan = await visit.ask(preview_operation, body=body)
         if plan.count >= MUCH and (form.get("confirm") or [""])[-1] != queue:
-            return await _facts(visit, action, visit.t("Type the name of the queue: these are many jobs."), form)
+            return await _facts(
+                visit, action, visit.t("Type the name of the queue: these are many jobs."), form
+            )
         await visit.ask(begin_operation, body=body)
     except Exception as error:
         problem = of_error(error)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from toril.rest.bodies import NewJobBody
 from toril.web.access.port import Permission
 from toril.web.dashboard.forms import read_body
-from toril.web.dashboard.page import Form, N_, Page
+from toril.web.dashboard.page import N_, Form, Page
 from toril.web.dashboard.queue_head import queue_head
 from toril.web.dashboard.visit import Visit
 from toril.web.problems import of_error

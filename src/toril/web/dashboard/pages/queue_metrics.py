@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from toril.rest.bodies import HistoryQuery
-from toril.web.dashboard.histories import SPANS, SPAN_WORDS, histories
+from toril.web.dashboard.histories import SPAN_WORDS, SPANS, histories
 from toril.web.dashboard.page import N_, Page, Tab
 from toril.web.dashboard.queue_head import queue_head
 from toril.web.dashboard.visit import Visit
@@ -32,12 +32,17 @@ async def show(visit: Visit) -> dict[str, Any]:
     span = visit.choice("span", SPANS, "6h")
     since_s, step_s = SPANS[span]
     head, whole = await asyncio.gather(
-        queue_head(visit), visit.ask(get_history, queue=queue, query=HistoryQuery(since_s=since_s, step_s=step_s))
+        queue_head(visit),
+        visit.ask(get_history, queue=queue, query=HistoryQuery(since_s=since_s, step_s=step_s)),
     )
     task = visit.choice("task", whole.tasks, "")
     names = [name for name in whole.tasks if not task or name == task][:MOST_TASKS]
     read = await asyncio.gather(*(histories(visit, [queue], span, task=name) for name in names))
-    by_task = [(name, found[queue].total) for name, found in zip(names, read, strict=True) if queue in found]
+    by_task = [
+        (name, found[queue].total)
+        for name, found in zip(names, read, strict=True)
+        if queue in found
+    ]
     facts = whole
     if task:
         facts = await visit.ask(

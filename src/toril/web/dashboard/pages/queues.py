@@ -10,6 +10,7 @@ from typing import Any
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.rest.bodies import QueueQuery
 from toril.web.dashboard.health import ORDER, health
+from toril.web.dashboard.histories import has_ended
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.trends import Trend, trends
 from toril.web.dashboard.visit import Visit
@@ -25,7 +26,7 @@ PAGE = Page(
 )
 
 DELIMITERS = (".", ":", "-", "_", "/")
-PAGE_ROWS = 100
+PAGE_ROWS = 50
 """Rows at once; each has a line of its last hour."""
 
 
@@ -41,18 +42,24 @@ class Line:
     workers: int = 0
     trend: Trend | None = None
     members: list[Line] = field(default_factory=list)
+    is_open: bool = False
+    """A group whose members have rows of their own."""
     figures: dict[str, float | None] = field(default_factory=dict)
 
 
+def _most(figure: str) -> Callable[[Line], Any]:
+    return lambda line: -(line.figures[figure] or 0)
+
+
+_FIGURES = (
+    "waiting", "prioritized", "active", "delayed", "children", "failed", "completed", "oldest_s",
+    "workers",
+)  # fmt: skip
 _SORTS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.name.lower(),
     "health": lambda line: ORDER.index(line.health),
-    **{
-        f"-{name}": (lambda name: lambda line: -(line.figures[name] or 0))(name)
-        for name in ("waiting", "prioritized", "active", "delayed", "children", "failed", "completed",
-                     "oldest_s", "workers")
-    },
-}  # fmt: skip
+    **{f"-{figure}": _most(figure) for figure in _FIGURES},
+}
 
 
 @PAGE.show
@@ -76,15 +83,18 @@ async def show(visit: Visit) -> dict[str, Any]:
     lines.sort(key=lambda line: (_SORTS[sort](line), line.name.lower()))
     start = max(0, int(visit.param("from", "0"))) if visit.param("from").isdecimal() else 0
     total, lines = len(lines), lines[start : start + PAGE_ROWS]
+    opened = visit.query.get("open", [])
     for line in lines:
+        line.is_open = line.name in opened
         line.members.sort(key=lambda member: (_SORTS[sort](member), member.name.lower()))
-    flat = [one for line in lines for one in (line, *line.members)]
-    names = [line.name for line in flat if line.info is not None][: 2 * PAGE_ROWS]
+    flat = [one for line in lines for one in (line, *(line.members if line.is_open else ()))]
+    names = [one.name for one in flat if one.info is not None and has_ended(one.info)]
     read = await trends(visit, names)
     for line in flat:
         line.trend = read.get(line.name)
     return {
         "lines": lines,
+        "opened": opened,
         "total": total,
         "all": len(found),
         "start": start,
@@ -99,9 +109,7 @@ async def show(visit: Visit) -> dict[str, Any]:
     }
 
 
-def line_of(
-    info: QueueInfo, workers: Sequence[WorkerInfo], served: Collection[str] | None
-) -> Line:
+def line_of(info: QueueInfo, workers: Sequence[WorkerInfo], served: Collection[str] | None) -> Line:
     """Return the row of a queue."""
     many = sum(info.name in worker.queues for worker in workers)
     return Line(

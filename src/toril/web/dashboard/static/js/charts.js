@@ -70,7 +70,7 @@ function draw(figure) {
     scales: { x: { time: true }, y: log ? { distr: 3 } : { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
     axes: [
       { ...axis, size: 26, values: (_, splits) => splits.map((at) => stamp(at, times)) },
-      { ...axis, grid: { ...axis.grid, filter: log ? tens : undefined }, filter: log ? tens : undefined, values: (_, splits) => splits.map((value) => (value === null ? "" : shown(unit, value))) },
+      { ...axis, ...(log ? { grid: { ...axis.grid, filter: tens }, filter: tens } : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : shown(unit, value))) },
     ],
     series: [
       { label: "", value: (_, at) => at === null || at === undefined ? "–" : new Intl.DateTimeFormat(document.documentElement.dataset.language, { dateStyle: "short", timeStyle: "short", timeZone: zone === undefined ? undefined : "UTC" }).format(new Date(at * 1000)) },

@@ -6,21 +6,23 @@ const api = document.documentElement.dataset.api;
 let box = null;
 let list = null;
 let at = -1;
-let known = null;
+let learning = null;
+const known = { names: new Set(), paths: new Map() };
 
-async function learn(queue) {
-  if (known) return known;
-  known = { names: new Set(), paths: new Map() };
+/** What is known of a queue's jobs, read once; several who ask at once wait for the same. */
+function learn(queue) {
+  learning ??= read(queue);
+  return learning;
+}
+
+async function read(queue) {
   if (!queue) return known;
   const base = `${api}/queues/${encodeURIComponent(queue)}/jobs`;
   try {
     const found = await (await fetch(`${base}?limit=200&newest_first=true&fields=id,name`)).json();
     for (const job of found.items) known.names.add(job.name);
-    for (const job of found.items.slice(0, 6)) {
-      const answer = await fetch(`${base}/${encodeURIComponent(job.id)}/data`);
-      if (!answer.ok) break;
-      walk((await answer.json()).value, "data", 0);
-    }
+    const samples = await Promise.all(found.items.slice(0, 6).map((job) => fetch(`${base}/${encodeURIComponent(job.id)}/data`)));
+    for (const answer of samples) if (answer.ok) walk((await answer.json()).value, "data", 0);
   } catch {
     // Without them, the words of the grammar are offered all the same.
   }
@@ -73,7 +75,7 @@ async function offers() {
   if (begins(typed, "data.") || begins("data", typed)) await learn(queue);
   const found = fields.filter((each) => begins(each.name, typed)).map((each) => [sign + each.name + each.operators[0], each.meaning, ""]);
   const paths = typed.startsWith("data") || typed.length > 1
-    ? [...(known?.paths ?? [])].filter(([path]) => begins(path, typed) || (typed.length > 1 && path.split(".").some((step) => begins(step, typed)))).map(([path, example]) => [`${sign}${path}:`, example, ""]) : [];
+    ? [...(known.paths)].filter(([path]) => begins(path, typed) || (typed.length > 1 && path.split(".").some((step) => begins(step, typed)))).map(([path, example]) => [`${sign}${path}:`, example, ""]) : [];
   return [...(typed.startsWith("data.") ? [] : found), ...paths];
 }
 

@@ -10,7 +10,7 @@ document.addEventListener("click", (event) => {
     if (dialog && !details.open) {
       event.preventDefault();
       details.open = true;
-      dialog.close();
+      dialog.removeAttribute("open");  // not close(): that is told later, to the dialog that is open then
       reveal(dialog);
       dialog.showModal();
       dialog.addEventListener("close", () => { details.open = false; summary.focus(); dialog.setAttribute("open", ""); }, { once: true });

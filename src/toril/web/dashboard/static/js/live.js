@@ -22,6 +22,7 @@ let stream = null;
 let poll = 0;
 let silence = 0;
 let asked = 0;
+let changes = 0;
 let waiting = 0;
 let follows = page.dataset.follow === "on" && page.dataset.topics !== "" && button !== null;
 const holds = new Set();
@@ -98,6 +99,7 @@ async function refresh() {
   if (!document.querySelector("[data-live]")) return;
   asked = Date.now();
   const here = location.href;
+  const before = changes;
   let answer;
   try {
     answer = await fetch(here, { headers: { "x-toril-refresh": "1" } });
@@ -117,8 +119,10 @@ async function refresh() {
     soon(AWAY_MS);
     return;
   }
-  if (!answer.ok || location.href !== here) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const text = await answer.text();
+  // What was asked for before somebody acted may be older than what the page shows by now.
+  if (!answer.ok || location.href !== here || changes !== before) return;
+  const fresh = new DOMParser().parseFromString(text, "text/html");
   if (["away", "lost", "wait"].includes(button.dataset.state)) show(poll ? "poll" : "on");
   update(fresh);
   countAges();
@@ -143,11 +147,15 @@ function busy(part) {
 function rows(body, other) {
   if (holds.size) return;
   const fresh = new Map([...other.children].map((row) => [row.id, row]));
+  const missing = [...body.children].filter((row) => !fresh.has(row.id));
+  // As many new rows as missing ones: these are on the next page by now, and not gone.
+  const gone = missing.length > other.children.length - (body.children.length - missing.length);
   for (const row of [...body.children]) {
     const next = fresh.get(row.id);
     fresh.delete(row.id);
-    if (!next) row.classList.add("gone");
-    else if (!busy(row) && row.innerHTML !== next.innerHTML) {
+    row.classList.toggle("gone", !next && gone);
+    if (!next) continue;
+    if (!busy(row) && row.innerHTML !== next.innerHTML) {
       const focused = row.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       row.className = next.className + (row.classList.contains("at") ? " at" : "");
       row.replaceChildren(...next.childNodes);
@@ -176,6 +184,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) disconnect();
   else if (follows) connect();
 });
+for (const kind of ["htmx:before:request", "htmx:after:swap"]) document.addEventListener(kind, () => { changes += 1; });
 // A page that goes into the browser's memory keeps no connection.
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", (event) => { if (event.persisted && follows) connect(); });
