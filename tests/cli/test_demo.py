@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 from tests.cli.screen import Screen
@@ -185,6 +187,14 @@ def test_a_terminal_gets_a_bar_and_a_table_in_80_columns(terminal: Terminal) -> 
         picture(terminal.folder / "few" / f"{number}.png")
 
     with Screen(terminal, "demo", "few", "--processes", "1") as screen:
+        screen.shows("Ctrl-C ends it")
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/login\?link=([\w-]+)", screen.text)
+        assert found is not None
+        with httpx2.Client(base_url=found[1], headers={"sec-fetch-site": "same-origin"}) as browser:
+            assert browser.get("/").status_code == 303
+            assert browser.post("/login", data={"link": found[2]}).status_code == 303
+            assert "media-processing" in browser.get("/queues").text
+        screen.types("\x03")
         assert screen.ends() == DONE
 
     assert "━" in screen.text

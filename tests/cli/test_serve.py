@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import httpx2
 import pytest
 from tests.cli.support import PATIENCE_S, Running, Terminal
 from tests.support.waiting import wait_until_sync
@@ -80,6 +81,33 @@ def test_worker_and_server_in_one_process(terminal: Terminal) -> None:
     assert terminal.state("slow", held.id) == "completed"
 
 
+def test_dashboard_stands_beside_the_interface(terminal: Terminal) -> None:
+    server = terminal.start(
+        "serve", "shop:app", "--open", "--port", "0", "--environment", "staging & co"
+    )
+    url = url_of(server)
+    server.says(f"dashboard at {url}")
+    page = httpx2.get(f"{url}/", headers={"accept-language": "en"})
+    assert page.status_code == 200
+    assert "staging &amp; co" in page.text
+    server.tell(signal.SIGINT)
+    assert server.ends() == DONE
+
+
+def test_dashboard_can_be_left_out(terminal: Terminal) -> None:
+    server = terminal.start(
+        "serve", "shop:app", "--open", "--port", "0", "--no-dashboard", "--path", "/"
+    )
+    server.says("serving ")
+    found = re.search(r" at (http://[^/]+)/,", server.log)
+    assert found is not None, server.log
+    assert httpx2.get(f"{found[1]}/queues").json()["items"] == []
+    assert httpx2.get(f"{found[1]}/").status_code == 404
+    assert "dashboard at" not in server.log
+    server.tell(signal.SIGINT)
+    assert server.ends() == DONE
+
+
 def test_server_of_a_store_needs_no_app(terminal: Terminal) -> None:
     terminal.add("mail", "send", {"to": "jo"})
     server = terminal.start("serve", "--open", "--url", terminal.url, "--port", "0")
@@ -98,6 +126,7 @@ def test_server_of_a_store_needs_no_app(terminal: Terminal) -> None:
         (("serve", "shop:app", "--host", "256.1.1.1"), ERROR, "cannot listen on 256.1.1.1"),
         (("serve", "shop:app", "--behind-proxy", "ops"), USAGE, "10.0.0.0/8, not 'ops'"),
         (("serve", "shop:app", "--path", "api"), USAGE, "expected a path such as /api/v1"),
+        (("serve", "shop:app", "--path", "/"), USAGE, "give --no-dashboard, or another path"),
         (("serve", "shop:apps"), USAGE, "did you mean shop:app?"),
         (("up", "shop:app", "--queues", "none", "--port", "0"), USAGE, "none"),
         (("queues", "--server", "localhost:8080"), USAGE, "is not a URL"),

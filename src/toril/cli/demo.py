@@ -76,6 +76,8 @@ def demo(
 
     FOLDER is a folder of your own photographs, taken with all its folders; they are copied, never
     touched. Without it: six that come along, and three bad files that have to be refused.
+
+    At a terminal it ends with the dashboard, which stays until Ctrl-C.
     """
     _check_extra()
     from toril.cli.demo_folder import DemoFolder, find_photos, shipped
@@ -108,6 +110,7 @@ def demo(
         output.document(_facts(place, run, found))
     else:
         _report(output, place, run, found)
+        _show(output, place)
     return DONE if all(_as_expected(fate) for fate in run.fates) else ERROR
 
 
@@ -231,6 +234,14 @@ def _report(output: Output, place: DemoFolder, run: DemoRun, found: Found) -> No
         output.say(f"  toril jobs show media-processing {failed} --url {url}")
     output.say(f"  toril events media-processing --url {url}")
     output.say(f"  toril queues --url {url}")
+
+
+def _show(output: Output, place: DemoFolder) -> None:
+    """Show the dashboard until Ctrl-C, where somebody sits at a terminal."""
+    from toril.cli.demo_pages import can_show, show
+
+    if is_terminal(sys.stdout) and sys.stdin.isatty() and can_show():
+        asyncio.run(show(place.url, output))
 
 
 def _row(fate: Fate) -> list[str]:

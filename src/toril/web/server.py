@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -35,6 +35,8 @@ from toril.web.reading import read_json, read_query, refuse_query, segments_of
 from toril.web.routes import ROUTES
 
 log = logger("toril.web")
+
+T = TypeVar("T")
 
 PATH = "/api/v1"
 """Where the interface is, below where it is mounted."""
@@ -194,9 +196,18 @@ class Interface:
             StoreUnreachableError: The store does not answer.
         """
         timeout_s = route.timeout_s or self.options.request_timeout_s
+        return await self.within(timeout_s, route.function(call, **given))
+
+    async def within(self, timeout_s: float, work: Awaitable[T]) -> T:
+        """Return what some work returns, if it does so in time and the store answers.
+
+        Raises:
+            Problem: It is not done in time.
+            StoreUnreachableError: The store does not answer.
+        """
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await self._watch.run(route.function(call, **given))
+                return await self._watch.run(work)
         except TimeoutError:
             if not limit.expired():
                 raise

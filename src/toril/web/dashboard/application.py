@@ -46,6 +46,10 @@ except ImportError as error:  # Jinja2 or what it needs
 
 MAX_FORM_BYTES = 4 * 1024 * 1024
 """Largest form: 10,000 chosen jobs fit, or a payload as large as the interface takes."""
+SHOW_S = 20.0
+"""How long a page may take to read what it shows, in seconds; each route has its own limit."""
+ACT_S = 90.0
+"""How long an action of a page may take, in seconds."""
 SMALL_BYTES = 1_000
 """Pages that are smaller are not compressed."""
 
@@ -183,10 +187,10 @@ class Dashboard(Starlette):
             word = (form.get("do") or [""])[-1]
             if word not in page.acts:
                 raise Problem(404, "not_found", f"this page has no action {word[:100]!r}")
-            answer = await page.acts[word](visit, form)
+            answer = await self.interface.within(ACT_S, page.acts[word](visit, form))
         else:
             assert page.shows is not None, page.name  # noqa: S101 - a mistake of ours
-            answer = await page.shows(visit)
+            answer = await self.interface.within(SHOW_S, page.shows(visit))
         if isinstance(answer, Response):
             return answer
         return self._html(visit, page, answer)
