@@ -81,6 +81,7 @@ run_schedule           operate  queue
 pause_schedule         operate  queue
 resume_schedule        operate  queue
 remove_schedule        operate  queue
+list_letter_queues     read     part
 list_letters           read     queue
 get_letter             read     queue
 redrive_letter         operate  queue

@@ -216,6 +216,8 @@ async def _letters(client: AsyncClient, app: App) -> None:
     for name in ("a", "b", "c"):
         await lost.enqueue(to=name)
     await _work(app, "post", failed=3)
+    (graves,) = (one for one in (await client.list_letter_queues()).items if one.name == "graves")
+    assert (graves.letters, graves.of_queues) == (3, ["post"])
     lines = (await client.list_letters("graves", task="lost")).items
     assert [line.original_queue for line in lines] == ["post"] * 3
     first, second, _ = lines

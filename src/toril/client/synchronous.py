@@ -50,6 +50,7 @@ from toril.rest.answers import (
     JobLine,
     KeyLine,
     LetterLine,
+    LetterQueue,
     LogPage,
     Me,
     NewKey,
@@ -999,6 +1000,11 @@ class Client:
     def remove_schedule(self, queue: str, schedule_id: str) -> Done:
         """Remove a schedule. One that code declares comes back with the next worker."""
         found: Done = self._ask(Done, "DELETE", "schedules", queue, schedule_id)
+        return found
+
+    def list_letter_queues(self) -> Page[LetterQueue]:
+        """List the dead-letter queues that queues or tasks name, and how full each is."""
+        found: Page[LetterQueue] = self._ask(Page[LetterQueue], "GET", "dead")
         return found
 
     def list_letters(

@@ -232,6 +232,16 @@ class FlowFacts(msgspec.Struct, kw_only=True, frozen=True):
     nodes: list[FlowJob]
 
 
+class LetterQueue(msgspec.Struct, kw_only=True, frozen=True):
+    """A dead-letter queue."""
+
+    name: str
+    letters: int
+    """Letters that wait. Those of jobs that were brought back are among them until removed."""
+    of_queues: list[str]
+    """The queues whose failures leave letters there, by their settings or by a task of the app."""
+
+
 class LetterLine(msgspec.Struct, kw_only=True, frozen=True):
     """A dead letter in a list."""
 
@@ -371,6 +381,10 @@ class ErrorGroup(msgspec.Struct, kw_only=True, frozen=True):
     last_at: datetime
     sample_ids: list[str]
     """The newest jobs, at most 5."""
+    trend: list[int]
+    """How many of them failed in each twelfth of the span from `since` until now, oldest first."""
+    search: str
+    """A search that finds these jobs, and others of the task whose messages hold the same words."""
 
 
 class ErrorGroups(msgspec.Struct, kw_only=True, frozen=True):
@@ -381,6 +395,8 @@ class ErrorGroups(msgspec.Struct, kw_only=True, frozen=True):
     """Failed jobs that were looked at: the newest of each queue."""
     failed: int
     """Failed jobs that there are. More than `looked_at`: older ones were not looked at."""
+    since: datetime | None
+    """When the oldest of those failed that were looked at. None: there are none."""
 
 
 class Concern(msgspec.Struct, kw_only=True, frozen=True):

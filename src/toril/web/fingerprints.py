@@ -10,9 +10,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
+from toril.core.masking import MASK
 from toril.engine.info import JobInfo, QueueInfo
+from toril.engine.search.grammar import MAX_GAPS
+from toril.engine.search.query import Pattern, Query, Term
 from toril.engine.states import State
 from toril.rest.answers import ErrorGroup, ErrorGroups
 from toril.web.call import Call
@@ -21,6 +24,9 @@ from toril.web.lines import REASON_CHARS, cut
 PAGE = 100
 """Jobs in one call of the store."""
 SAMPLES = 5
+TREND_PARTS = 12
+WORD_CHARS = 60
+"""Of a word of a message, in a search."""
 
 _TYPE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Timeout))\b:?\s*")
 _LAST_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
@@ -37,6 +43,7 @@ _VARYING = (
     (re.compile(r"'[^']{1,200}'|\"[^\"]{1,200}\"|`[^`]{1,200}`"), "<text>"),
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
 )
+_GAP = re.compile(r"<(?:id|mail|url|text|n)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +69,8 @@ class Fingerprint:
 
 @dataclass(slots=True)
 class _Group:
-    first_at: datetime
-    last_at: datetime
-    count: int = 0
+    search: str
+    moments: list[datetime] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
 
@@ -117,22 +123,52 @@ def _short(file: str) -> str:
     return "/".join(file.replace("\\", "/").split("/")[-2:])
 
 
-def grouped(jobs: Iterable[JobInfo]) -> list[ErrorGroup]:
+def search_for(print_: Fingerprint, reason: str) -> str:
+    """Return a search that finds the failed jobs of a group, and others that hold the same words.
+
+    Parameters:
+        print_: What the group has in common.
+        reason: Why one of its jobs failed: the search finds that one.
+    """
+    terms = [
+        Term("state", ":", (Pattern((str(State.FAILED),)),)),
+        Term("queue", ":", (Pattern((print_.queue,)),)),
+        Term("name", ":", (Pattern((print_.name,)),)),
+    ]
+    words = _GAP.sub(" ", f"{print_.error} {print_.message}").split()
+    words = [word for word in words if word.isprintable() and MASK not in word and word[-1] != "…"]
+    # The longest say most. A type that came from a stack trace is in no message.
+    longest = sorted(range(len(words)), key=lambda place: -len(words[place]))[:MAX_GAPS]
+    parts: list[str] = []
+    for place in sorted(longest):
+        more = (*parts, words[place][:WORD_CHARS])
+        if Pattern(more).is_in(reason):
+            parts = list(more)
+    if parts:
+        terms.append(Term("error", "~", (Pattern(tuple(parts)),)))
+    return str(Query((tuple(terms),)))
+
+
+def grouped(jobs: Iterable[JobInfo], now: datetime | None = None) -> list[ErrorGroup]:
     """Return groups of failed jobs, largest first.
 
     Parameters:
         jobs: Newest first within each queue.
+        now: Where the trends end.
     """
     groups: dict[str, tuple[Fingerprint, _Group]] = {}
     for info in jobs:
         print_ = fingerprint(info)
-        at = info.finished_at or info.created_at
-        _, group = groups.setdefault(print_.text, (print_, _Group(at, at)))
-        group.count += 1
-        group.first_at, group.last_at = min(group.first_at, at), max(group.last_at, at)
+        found = groups.get(print_.text)
+        if found is None:
+            search = search_for(print_, info.failed_reason or "")
+            found = groups[print_.text] = (print_, _Group(search))
+        group = found[1]
+        group.moments.append(_failed_at(info))
         if len(group.ids) < SAMPLES:
             group.ids.append(info.id)
-    found = [
+    since = min((min(group.moments) for _, group in groups.values()), default=None)
+    items = [
         ErrorGroup(
             fingerprint=word,
             queue=print_.queue,
@@ -140,19 +176,37 @@ def grouped(jobs: Iterable[JobInfo]) -> list[ErrorGroup]:
             error=print_.error,
             message=print_.message,
             frame=print_.frame,
-            count=group.count,
-            first_at=group.first_at,
-            last_at=group.last_at,
+            count=len(group.moments),
+            first_at=min(group.moments),
+            last_at=max(group.moments),
             sample_ids=group.ids,
+            trend=_trend(group.moments, since or group.moments[0], now or datetime.now(UTC)),
+            search=group.search,
         )
         for word, (print_, group) in groups.items()
     ]
-    return sorted(found, key=lambda one: (-one.count, one.queue, one.fingerprint))
+    return sorted(items, key=lambda one: (-one.count, one.queue, one.fingerprint))
+
+
+def _failed_at(info: JobInfo) -> datetime:
+    return info.finished_at or info.created_at
+
+
+def _trend(moments: Iterable[datetime], since: datetime, until: datetime) -> list[int]:
+    """Return how many moments lie in each part of a span."""
+    counts = [0] * TREND_PARTS
+    part_s = max((until - since).total_seconds(), 1.0) / TREND_PARTS
+    for at in moments:
+        place = int((at - since).total_seconds() / part_s)
+        counts[max(0, min(place, TREND_PARTS - 1))] += 1
+    return counts
 
 
 async def group_failures(call: Call, queues: Sequence[QueueInfo], look_at: int) -> ErrorGroups:
     """Look at the newest failed jobs of some queues, and group them."""
-    failing = sorted((info for info in queues if info.failed), key=lambda info: -info.failed)
+    failing = sorted((info for info in queues if info.failed), key=lambda info: info.failed)
+    total = sum(info.failed for info in failing)
+    failing = failing[-look_at:]
     jobs: list[JobInfo] = []
     for place, info in enumerate(failing):
         # What small queues leave of their share goes to those that come after.
@@ -161,7 +215,10 @@ async def group_failures(call: Call, queues: Sequence[QueueInfo], look_at: int) 
         if len(jobs) >= look_at:
             break
     return ErrorGroups(
-        items=grouped(jobs), looked_at=len(jobs), failed=sum(info.failed for info in failing)
+        items=grouped(jobs),
+        looked_at=len(jobs),
+        failed=total,
+        since=min(map(_failed_at, jobs), default=None),
     )
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from toril.engine.letter_info import LetterInfo
-from toril.rest.answers import Done, LetterLine, Page, Redriven
-from toril.rest.bodies import LetterQuery, LettersBody, RedriveAllBody, RedriveBody
+from toril.rest.answers import Done, LetterLine, LetterQueue, Page, Redriven
+from toril.rest.bodies import LetterQuery, LettersBody, ListQuery, RedriveAllBody, RedriveBody
 from toril.web.access.port import Permission
 from toril.web.call import Call
 from toril.web.declaring import Routes
+from toril.web.letter_queues import letter_queues
 from toril.web.lines import letter_line
 from toril.web.many import for_a_while
 
 routes = Routes("dead letters")
+
+
+@routes.get("/dead")
+async def list_letter_queues(call: Call, query: ListQuery) -> Page[LetterQueue]:
+    """List the dead-letter queues that queues or tasks name, and how full each is."""
+    return Page(await letter_queues(call))
 
 
 @routes.get("/dead/{letters}")

@@ -1,0 +1,46 @@
+"""Finds the dead-letter queues, and whose failures leave letters in each."""
+
+from __future__ import annotations
+
+import asyncio
+
+from toril.engine.dead_letters import DEAD_LETTER
+from toril.rest.answers import LetterQueue
+from toril.web.call import Call
+
+AT_ONCE = 16
+"""Queues whose settings are read at the same time."""
+
+
+async def letter_queues(call: Call) -> list[LetterQueue]:
+    """Return the dead-letter queues that the caller may see, by name.
+
+    One that nothing names is known only by its usual name.
+    """
+    found = {info.name: info for info in await call.queues()}
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def target(name: str) -> str | None:
+        async with gate:
+            return await call.queue(name).dead_letter()
+
+    targets = dict(zip(found, await asyncio.gather(*map(target, found)), strict=True))
+    named = [(task.dead_letter, task.queue) for task in call.app.tasks() if task.dead_letter]
+    sources: dict[str, set[str]] = {DEAD_LETTER: set()} if call.sees(DEAD_LETTER) else {}
+    for letters, queue in [*((word, name) for name, word in targets.items() if word), *named]:
+        if call.sees(letters):
+            sources.setdefault(letters, set()).update({queue} if call.sees(queue) else ())
+    for name in sources:
+        # A store that lists what was added to does not list what only letters were written to.
+        if name not in found and (info := await call.queue(name).info()) is not None:
+            found[name] = info
+    if not sources.get(DEAD_LETTER) and DEAD_LETTER not in found:
+        sources.pop(DEAD_LETTER, None)
+    return [
+        LetterQueue(
+            name=name,
+            letters=found[name].waiting + found[name].prioritized if name in found else 0,
+            of_queues=sorted(queues),
+        )
+        for name, queues in sorted(sources.items())
+    ]
