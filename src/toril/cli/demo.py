@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, USAGE, RefusedError
-from toril.cli.options import json_option
+from toril.cli.options import duration, json_option
 from toril.cli.output import (
     BAD,
     DIM,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 EACH_LISTED = 30
 """Up to so many files each has a line; of more there are only figures, and the failures."""
 FAILURES_SHOWN = 20
+UNWATCHED_S = 3.0
+"""How long the dashboard stays where nobody sits at a terminal, to end what it is part of."""
 
 COLUMNS = (
     Column("FILE", cut=True),
@@ -63,6 +65,10 @@ COLUMNS = (
     "--processes", type=click.IntRange(min=1), help="Photographs at once. Default: one per core."
 )
 @click.option("--keep", is_flag=True, help="Keep what earlier runs left in the output folder.")
+@click.option(
+    "--stay", type=duration, metavar="TIME", help="How long the dashboard stays. Default: until"
+    " Ctrl-C in a terminal, else 3s; 0 for none.",
+)  # fmt: skip
 @json_option
 def demo(
     folder: Path | None,
@@ -70,6 +76,7 @@ def demo(
     entity_type: str,
     processes: int | None,
     keep: bool,
+    stay: float | None,
     as_json: bool,
 ) -> int:
     """Put photographs through the image queue and show what comes out.
@@ -77,7 +84,8 @@ def demo(
     FOLDER is a folder of your own photographs, taken with all its folders; they are copied, never
     touched. Without it: six that come along, and three bad files that have to be refused.
 
-    At a terminal it ends with the dashboard, which stays until Ctrl-C.
+    Then the dashboard shows them, beside the queues of a shop at work: orders, mails, films, and
+    what goes wrong there. It prints a link that signs you in, and stays until Ctrl-C.
     """
     _check_extra()
     from toril.cli.demo_folder import DemoFolder, find_photos, shipped
@@ -110,7 +118,7 @@ def demo(
         output.document(_facts(place, run, found))
     else:
         _report(output, place, run, found)
-        _show(output, place)
+        _show(output, place, stay)
     return DONE if all(_as_expected(fate) for fate in run.fates) else ERROR
 
 
@@ -236,12 +244,14 @@ def _report(output: Output, place: DemoFolder, run: DemoRun, found: Found) -> No
     output.say(f"  toril queues --url {url}")
 
 
-def _show(output: Output, place: DemoFolder) -> None:
-    """Show the dashboard until Ctrl-C, where somebody sits at a terminal."""
+def _show(output: Output, place: DemoFolder, stay_s: float | None) -> None:
+    """Show the dashboard: until Ctrl-C where somebody sits at a terminal, else for a moment."""
     from toril.cli.demo_pages import can_show, show
 
-    if is_terminal(sys.stdout) and sys.stdin.isatty() and can_show():
-        asyncio.run(show(place.url, output))
+    if stay_s is None and not (is_terminal(sys.stdout) and sys.stdin.isatty()):
+        stay_s = UNWATCHED_S
+    if stay_s != 0 and can_show():
+        asyncio.run(show(place.url, output, stay_s=stay_s))
 
 
 def _row(fate: Fate) -> list[str]:

@@ -1,9 +1,10 @@
-"""Shows what a demo has left in a browser, until Ctrl-C."""
+"""Shows the demo in a browser: the dashboard, over a shop that goes on while it is open."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 
 from toril.cli.output import GOOD, Output
 
@@ -21,14 +22,15 @@ def can_show() -> bool:
     return True
 
 
-async def show(url: str, output: Output) -> None:
-    """Serve the dashboard of a store on this machine until SIGINT or SIGTERM.
+async def show(url: str, output: Output, *, stay_s: float | None) -> None:
+    """Serve the dashboard of a store on this machine, and let a shop live in it meanwhile.
 
     Parameters:
         url: The store.
         output: Says where, with a link that signs in once.
+        stay_s: How long. None: until SIGINT or SIGTERM, which end it in any case.
     """
-    from toril.app import App
+    from toril.cli.demo_life import Shop
     from toril.cli.signals import handle_on_loop
     from toril.web.access.control import AccessControl
     from toril.web.access.keys import SETTINGS_NAME
@@ -38,7 +40,7 @@ async def show(url: str, output: Output) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         handle_on_loop(number, stopping.set)
-    async with App(url).existing() as app:
+    async with Shop(url).open() as app:
         access = AccessControl(app)
         await access.keys.first()
         name = "admin" if app.settings.admin_key is None else SETTINGS_NAME
@@ -56,7 +58,12 @@ async def show(url: str, output: Output) -> None:
             listening = server(0)
             await listening.start()
         output.say()
-        output.say(f"The dashboard: {listening.url}/login?link={secret}", GOOD)
-        output.say("The link signs you in once. Ctrl-C ends it.")
-        await stopping.wait()
+        output.say(f"The dashboard, with a shop at work: {listening.url}", GOOD)
+        output.say(f"This link signs you in once: {listening.url}/login?link={secret}", GOOD)
+        if stay_s is None:
+            output.say("Ctrl-C ends it.")
+        else:
+            output.say(f"It ends in {stay_s:g} s; in a terminal it stays until Ctrl-C.")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), stay_s)
         await listening.stop()

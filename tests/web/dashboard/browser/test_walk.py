@@ -1,0 +1,92 @@
+"""Every page, on every store: silent, accessible in both themes, and whole at every width."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.async_api import Browser
+from tests.web.dashboard.browser.look import MOST_ELEMENTS, Looked, looking
+from tests.web.dashboard.browser.scene import Scene
+
+from toril.web.dashboard.page import navigation, pages
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+
+async def test_every_page_is_silent_and_small_and_no_wider_than_its_window(
+    town: Scene, browser: Browser
+) -> None:
+    async with looking(browser) as seen:
+        wrong: dict[str, object] = {}
+        for name, address in town.addresses().items():
+            await seen.goto(town.url + address)
+            assert await seen.page.locator("h1").count() == 1, name
+            if (elements := await seen.elements()) > MOST_ELEMENTS:
+                wrong[name] = elements
+            for width in (1280, 640, 320):  # 640: 200 % on a small screen
+                if too_wide := await seen.overflow(width):
+                    wrong[f"{name} at {width}"] = too_wide
+            if seen.complaints:
+                wrong[f"{name} says"] = seen.complaints
+                seen.complaints = []
+            await seen.page.set_viewport_size({"width": 1280, "height": 900})
+        assert wrong == {}, json.dumps(wrong, indent=1)
+
+
+async def test_axe_finds_nothing_in_either_theme(town: Scene, browser: Browser) -> None:
+    async with looking(browser) as seen:
+        found = {}
+        for name, address in town.addresses().items():
+            await seen.goto(town.url + address)
+            for theme in ("light", "dark"):
+                await seen.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its words
+                if violations := await seen.axe():
+                    found[f"{name}, {theme}"] = violations
+        assert found == {}, json.dumps(found, indent=1)
+
+
+async def test_nothing_moves_for_those_who_asked_for_that(town: Scene, browser: Browser) -> None:
+    async with looking(browser, reduced_motion="reduce") as seen:
+        for name, address in town.addresses().items():
+            await seen.goto(town.url + address)
+            moving = await seen.page.evaluate(
+                "() => document.getAnimations().filter((one) => one.effect.getTiming().duration > 1)"
+                ".map((one) => one.animationName ?? one.transitionProperty)"
+            )
+            assert moving == [], name
+
+
+async def test_pages_read_the_same_without_scripts(town: Scene, browser: Browser) -> None:
+    async with (
+        looking(browser, java_script_enabled=False) as plain,
+        looking(browser) as full,
+    ):
+        for name, address in town.addresses().items():
+            await plain.goto(town.url + address)
+            await full.goto(town.url + address)
+            heads = [await each.page.locator("h1, h2").all_inner_texts() for each in (plain, full)]
+            assert [text for text in heads[1] if text not in heads[0]] == [], name
+            assert await plain.page.locator("[data-scripts]:visible").count() == 0, name
+            assert await _width(plain) <= 1280, name
+
+
+async def _width(seen: Looked) -> float:
+    box = await seen.page.locator("body").bounding_box()
+    assert box is not None
+    return box["width"]
+
+
+async def test_keys_lead_to_every_place_of_the_navigation(town: Scene, browser: Browser) -> None:
+    async with looking(browser) as seen:
+        await seen.goto(town.url + "/")
+        for place in navigation(pages()):
+            assert place.nav is not None
+            if place.nav.key is None:
+                continue
+            await seen.page.keyboard.press("g")
+            await seen.page.keyboard.press(place.nav.key)
+            await seen.page.wait_for_url(town.url + place.path)
+            current = seen.page.locator(".side a[aria-current]")
+            assert await current.get_attribute("href") == place.path
+        seen.silent()
