@@ -22,7 +22,7 @@ async def test_every_page_is_silent_and_small_and_no_wider_than_its_window(
         for name, address in town.addresses().items():
             await seen.goto(town.url + address)
             assert await seen.page.locator("h1").count() == 1, name
-            if (elements := await seen.elements()) > MOST_ELEMENTS:
+            if (elements := await seen.ask("elements")) > MOST_ELEMENTS:
                 wrong[name] = elements
             for width in (1280, 640, 320):  # 640: 200 % on a small screen
                 if too_wide := await seen.overflow(width):
@@ -50,10 +50,7 @@ async def test_nothing_moves_for_those_who_asked_for_that(town: Scene, browser: 
     async with looking(browser, reduced_motion="reduce") as seen:
         for name, address in town.addresses().items():
             await seen.goto(town.url + address)
-            moving = await seen.page.evaluate(
-                "() => document.getAnimations().filter((one) => one.effect.getTiming().duration > 1)"
-                ".map((one) => one.animationName ?? one.transitionProperty)"
-            )
+            moving = await seen.ask("moving")
             assert moving == [], name
 
 
