@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from tests.support.node import node_modules
 from tests.support.waiting import wait_until
 
 MOST_ELEMENTS = 1_500
 PATIENCE_MS = 30_000
 """The machine may be busy: nothing here is a measurement."""
+expect.set_options(timeout=PATIENCE_MS)
 
 _ASKED = (Path(__file__).parent / "look.js").read_text()
 
