@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from markupsafe import Markup
 
@@ -36,6 +37,21 @@ def sparkline(values: Sequence[float], kind: str = "good", most: float | None = 
         ' height="{height}" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
         '<polygon points="{area}"/><polyline points="{points}"/></svg>'
     ).format(kind=kind, width=WIDTH, height=HEIGHT, area=area, points=points)
+
+
+Row = tuple[datetime, *tuple[float | None, ...]]
+
+
+def points_of(rows: Sequence[Row]) -> list[list[float | None]]:
+    """Return the points of a chart as its script reads them: an epoch in seconds, then figures.
+
+    Parameters:
+        rows: A moment, then its figures; four digits of each are more than can be seen.
+    """
+    return [
+        [int(at.timestamp()), *(None if one is None else float(f"{one:.4g}") for one in figures)]
+        for at, *figures in rows
+    ]
 
 
 def harmless(text: str) -> str:

@@ -49,6 +49,7 @@ def environment(language: str) -> Environment:
     made.globals |= {
         "share": lambda part, whole: formats.share(part, whole, language),
         "sparkline": charts.sparkline,
+        "points_of": charts.points_of,
         "static": _static,
         "LANGUAGES": LANGUAGES,
         "VERSION": VERSION,

@@ -1,34 +1,23 @@
-"""What tests look at on a page: messages of the browser, its width, how many elements, what axe finds."""
+"""What tests look at on a page: what the browser complains of, its width, what axe finds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from tests.support.node import node_modules
+from tests.support.waiting import wait_until
 
 MOST_ELEMENTS = 1_500
 PATIENCE_MS = 30_000
 """The machine may be busy: nothing here is a measurement."""
+expect.set_options(timeout=PATIENCE_MS)
 
-_OVERFLOW = """() => {
-  const most = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= most) return [];
-  const scrolls = (one) => one && one !== document.body && (getComputedStyle(one).overflowX !== "visible" || scrolls(one.parentElement));
-  return [...document.querySelectorAll("body *")]
-    .filter((each) => each.getBoundingClientRect().right > most + 1 && !scrolls(each.parentElement))
-    .slice(0, 5).map((each) => `${each.tagName}.${each.className} to ${Math.round(each.getBoundingClientRect().right)}`)
-    .concat(`page ${document.documentElement.scrollWidth} > ${most}`);
-}"""
-_COUNT = "() => document.querySelectorAll('*').length"
-_AXE = """async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"],
-    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
-  return found.violations.map((one) => [one.id, one.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 200)} ${node.any.map((each) => each.message).join("; ")}`)]);
-}"""
+_ASKED = (Path(__file__).parent / "look.js").read_text()
 
 
 class Looked:
@@ -55,21 +44,28 @@ class Looked:
         assert answer is not None
         assert answer.status == 200, (address, answer.status)
 
-    async def overflow(self, width: int, height: int = 900) -> list[str]:
-        """Return what is wider than the window, at a width."""
-        await self.page.set_viewport_size({"width": width, "height": height})
-        found: list[str] = await self.page.evaluate(_OVERFLOW)
-        return found
+    async def ask(self, what: str) -> Any:
+        """Return what `look.js` says of the page as it is."""
+        return await self.page.evaluate(_ASKED, what)
 
-    async def elements(self) -> int:
-        """Return how many elements the page has."""
-        return int(await self.page.evaluate(_COUNT))
+    async def overflow(self, width: int, height: int = 900) -> list[str]:
+        """Return what is wider than the window, at a width, once charts are drawn anew."""
+        await self.page.set_viewport_size({"width": width, "height": height})
+        found: list[str] = []
+
+        async def fits() -> bool:
+            found[:] = await self.ask("overflow")
+            return not found
+
+        with suppress(AssertionError):
+            await wait_until(fits, deadline_s=3.0)
+        return found
 
     async def axe(self) -> list[Any]:
         """Return what axe finds wrong with the page as it is."""
         if not await self.page.evaluate("() => 'axe' in window"):
             await self.page.evaluate((node_modules() / "axe-core/axe.min.js").read_text())
-        found: list[Any] = await self.page.evaluate(_AXE)
+        found: list[Any] = await self.ask("axe")
         return found
 
     def silent(self) -> None:

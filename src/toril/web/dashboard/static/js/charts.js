@@ -1,4 +1,4 @@
-// Charts by uPlot, drawn from the tables beside them: what a table says, its chart shows.
+// Charts by uPlot, drawn from the points that the page gives with each.
 
 const charts = new Map();
 
@@ -43,20 +43,17 @@ function stamp(at, times) {
 
 function draw(figure) {
   charts.get(figure)?.destroy();
-  const rows = [...figure.querySelectorAll("tbody tr")];
   const plot = figure.querySelector(".plot");
-  if (!rows.length || !window.uPlot) {
+  const points = JSON.parse(figure.dataset.points);
+  if (!points.length || !window.uPlot) {
     figure.classList.add("no-plot");
     return;
   }
-  const labels = [...figure.querySelectorAll("thead th")].slice(1).map((cell) => cell.textContent);
+  const labels = JSON.parse(figure.dataset.labels);
   const kinds = figure.dataset.kinds.split(" ");
   const { unit } = figure.dataset;
-  const times = rows.map((row) => Number(row.dataset.t));
-  const values = labels.map((_, place) => rows.map((row) => {
-    const text = row.cells[place + 1].dataset.v;
-    return text === undefined ? null : Number(text);
-  }));
+  const times = points.map((point) => point[0]);
+  const values = labels.map((_, place) => points.map((point) => point[place + 1]));
   const log = "log" in figure.dataset && values.some((each) => each.some((value) => value > 0));
   if (log) for (const each of values) for (let at = 0; at < each.length; at += 1) if (!(each[at] > 0)) each[at] = null;
   const axis = { stroke: resolved("soft"), grid: { stroke: resolved("line"), width: 1 }, ticks: { show: false }, font: `11px ${colour("font")}`, size: 46, gap: 4 };
