@@ -131,6 +131,13 @@ class Spool:
                 return
             after = page.next
 
+    async def has_calls(self, queue: str) -> bool:
+        """Return whether jobs of a queue wait for Redis."""
+        async for _, entry in self.calls():
+            if queue == entry.queue or any(job.queue == queue for job in entry.jobs):
+                return True
+        return False
+
     async def drop_call(self, key: str) -> None:
         """Forget a call: Redis has carried it out."""
         await self.backend.jobs.remove(CALLS, key)
