@@ -94,6 +94,10 @@ docs: $(READY) ## build the documentation; a broken link fails
 picture: $(READY) ## draw the picture of the README anew, from a real run
 	$(BIN)/python docs/picture.py
 
+.PHONY: shots
+shots: $(READY) ## take the pictures of the dashboard anew, from stores at work; ARGS="overview queue"
+	$(BIN)/python -m docs.shots $(ARGS)
+
 .PHONY: examples
 examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py

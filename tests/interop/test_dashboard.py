@@ -37,7 +37,7 @@ async def test_every_page_reads_what_node_has_written_and_node_sees_what_is_done
     parent = flow["job"]["id"]
     options = ServerOptions(tick_s=0.1, heartbeat_s=1.0)
     async with site(app, options=options) as found, async_playwright() as playwright:
-        await app.search_queues()  # on no list of ours until somebody looks for it
+        await app.queues(search=True)  # on no list of ours until somebody looks for it
         browser = await playwright.chromium.launch(
             executable_path=chromium_binary(), args=ARGUMENTS
         )
