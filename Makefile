@@ -111,7 +111,7 @@ bench: $(READY) ## figures of this machine on every store, beside its peers: no 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-web
-bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARGS="--jobs 100000"
+bench-web: $(READY) ## the dashboard and the REST interface over 1,000,000 jobs in 300 queues, beside Bull Board; ARGS="--jobs 100000"
 	$(BIN)/python -m benchmarks.web $(ARGS)
 
 .PHONY: bench-exports
