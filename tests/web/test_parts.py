@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -65,6 +65,41 @@ def test_fingerprint_stays_when_a_line_is_added_above() -> None:
 
     assert fingerprint(job(trace=TRACE)).text == fingerprint(job(trace=moved)).text
     assert fingerprint(job(trace=TRACE)).text != fingerprint(job(trace=None)).text
+
+
+@pytest.mark.parametrize(
+    ("reason", "found"),
+    [
+        ("SmtpError: 550 mailbox\n  unavailable: jo@x.org", "SmtpError*mailbox*unavailable:"),
+        ("550 mailbox full", "mailbox*full"),
+        ("ValueError: token *** is old", "ValueError*token*is*old"),
+        ("KeyError: 'x'", "KeyError"),
+        ("A\x00B went, so", '"went,"*so'),
+    ],
+)
+def test_search_of_a_group_holds_the_words_that_its_messages_share(reason: str, found: str) -> None:
+    one = job(reason=reason, trace=TRACE if reason.startswith("550") else None)
+    (group,) = grouped([one])
+    assert group.search == f"state:failed queue:mail name:send error~{found}"
+
+
+def test_search_of_a_group_is_cut_to_its_longest_words() -> None:
+    words = [f"{'abcdefghijkl'[n]}{'x' * (n + 2)}" for n in range(12)]
+    (group,) = grouped([job(reason=" ".join([*words, "y" * 90]))])
+    _, _, found = group.search.partition("error~")
+    assert found == "*".join([*words[5:], "y" * 60])
+
+
+def test_trend_counts_failures_in_twelfths_until_now() -> None:
+    now = NOW + timedelta(hours=12)
+    jobs = [
+        replace(job(str(n)), finished_at=NOW + timedelta(hours=n, minutes=1)) for n in (0, 3, 3, 11)
+    ]
+    (group,) = grouped(jobs, now)
+    assert group.trend == [1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert (group.first_at, group.last_at) == (jobs[0].finished_at, jobs[3].finished_at)
+    (same,) = grouped([job("1")], NOW)
+    assert same.trend == [1] + [0] * 11
 
 
 def test_frame_of_node_is_the_applications() -> None:

@@ -68,7 +68,7 @@ async def test_queue_whose_jobs_all_do_well_has_no_letters(app: App, pages: Site
     await app.queue("mail", existing=True).add("send", {})
     await app.queue("mail", existing=True).set_dead_letter("graves")
     page = await pages.read("/dead")
-    assert "No dead letters Nothing has failed for good in: mail" in page.text
+    assert "No dead letters No letter waits of these queues: mail" in page.text
 
 
 async def test_letters_of_all_queues_are_listed_with_their_reasons(
