@@ -109,6 +109,11 @@ add_user               admin    store
 set_password           admin    store
 remove_user            admin    store
 list_audit             admin    store
+list_alerts            read     part
+mute_alerts            operate  store
+unmute_alerts          operate  store
+get_system             admin    store
+check_store            admin    store
 """
 """Route, the permission that it needs, and what it is about: one `queue` that its path names; the
 caller's `part` of the store; queues that are `named` in a search; the whole `store`, so that a key

@@ -308,6 +308,20 @@ async def _access(client: AsyncClient) -> None:
     assert [entry.reason for entry in entries] == ["for the deploys"]
     assert made.key not in repr(entries)
 
+    muted = await client.mute_alerts(60.0, rule="queue_size", reason="a known peak")
+    assert (muted.rule, muted.queue, muted.reason) == ("queue_size", "*", "a known peak")
+    found = await client.list_alerts()
+    assert [one.rule for one in found.mutes] == ["queue_size"]
+    assert not found.watched
+    assert (await client.unmute_alerts(rule="queue_size")).count == 1
+    assert (await client.list_alerts()).mutes == []
+
+    system = await client.get_system()
+    assert system.kind == system.store.split(":")[0]
+    assert system.answer_s >= 0
+    checked = await client.check_store()
+    assert checked.findings
+
 
 async def _work(app: App, queue: str, *, failed: int) -> None:
     """Let a worker run a queue until so many jobs of it have failed."""

@@ -120,6 +120,11 @@ class Alerts:
         self._operations = operations
         self._setup = setup
 
+    @property
+    def watched(self) -> bool:
+        """Whether the app declares alerts, so that its workers watch."""
+        return self._setup is not None
+
     async def list(self) -> list[AlertInfo]:
         """Return the alerts that are raised, pending, or have recovered within their cool-down."""
         backend = self._backend()

@@ -36,6 +36,7 @@ from toril.engine.states import State
 from toril.rest.answers import (
     AddedJob,
     AddedJobs,
+    AlertFacts,
     AuditEntries,
     Concerns,
     Done,
@@ -53,6 +54,7 @@ from toril.rest.answers import (
     LetterQueue,
     LogPage,
     Me,
+    MuteLine,
     NewKey,
     OperationPlan,
     Overview,
@@ -60,6 +62,8 @@ from toril.rest.answers import (
     QueueFacts,
     Redriven,
     Restored,
+    StoreCheck,
+    SystemFacts,
     UserLine,
     Value,
     WorkerFacts,
@@ -1500,4 +1504,59 @@ class Client:
                 "after": after,
             },
         )
+        return found
+
+    def list_alerts(self) -> AlertFacts:
+        """List alerts that are raised, pending, or have recovered lately; what is muted and unsent.
+
+        Workers of an app that declares alerts watch for them. A key for some queues is shown
+        alerts of those queues only.
+        """
+        found: AlertFacts = self._ask(AlertFacts, "GET", "alerts")
+        return found
+
+    def mute_alerts(
+        self, duration_s: float, *, reason: str | None = None, rule: str = "*", queue: str = "*"
+    ) -> MuteLine:
+        """Tell nobody of some alerts for a while. What is still raised then is told.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            rule: A rule, or a pattern with `*`.
+            queue: A queue, or a pattern with `*`.
+            duration_s: For how long. What is still raised then is told.
+        """
+        found: MuteLine = self._ask(
+            MuteLine,
+            "POST",
+            "alerts",
+            "mute",
+            body={"reason": reason, "rule": rule, "queue": queue, "duration_s": duration_s},
+        )
+        return found
+
+    def unmute_alerts(
+        self, *, reason: str | None = None, rule: str = "*", queue: str = "*"
+    ) -> Done:
+        """End a mute, given in the words in which it was made.
+
+        Parameters:
+            reason: Why, for the log of changes.
+        """
+        found: Done = self._ask(
+            Done, "POST", "alerts", "unmute", body={"reason": reason, "rule": rule, "queue": queue}
+        )
+        return found
+
+    def get_system(self) -> SystemFacts:
+        """Show the server and its store: versions, settings without secrets, its speed."""
+        found: SystemFacts = self._ask(SystemFacts, "GET", "system")
+        return found
+
+    def check_store(self) -> StoreCheck:
+        """Look the store over, as `toril doctor` does. Nothing is changed.
+
+        With millions of jobs it takes a while.
+        """
+        found: StoreCheck = self._ask(StoreCheck, "GET", "system", "check")
         return found

@@ -453,6 +453,120 @@ class Overview(msgspec.Struct, kw_only=True, frozen=True):
     workers: list[WorkerFacts]
 
 
+class AlertLine(msgspec.Struct, kw_only=True, frozen=True):
+    """An alert that is raised, or was lately."""
+
+    rule: str
+    """`dead_letter`, `queue_size`, …"""
+    queue: str
+    """What it is about; of workers, their queues with commas between."""
+    state: Literal["pending", "raised", "recovered"]
+    """`pending`: seen, but not for long enough to be raised."""
+    since: datetime
+    """When it was first seen."""
+    seen: datetime
+    """When it was last seen."""
+    value: float
+    threshold: float
+    text: str
+    """What is wrong. Who may not see payloads is not shown what repeats an error."""
+    told_at: datetime | None
+    """When somebody was last told. None: never."""
+    muted: bool
+
+
+class MuteLine(msgspec.Struct, kw_only=True, frozen=True):
+    """That nobody is told of some alerts for a while."""
+
+    rule: str
+    """A rule, or a pattern of rules."""
+    queue: str
+    """A queue, or a pattern of queues."""
+    until: datetime
+    by: str
+    reason: str
+
+
+class UnsentLine(msgspec.Struct, kw_only=True, frozen=True):
+    """A message that a channel could not send yet."""
+
+    channel: str
+    title: str
+    at: datetime
+    tries: int
+    error: str
+    """Of the last try. Empty: there was none yet."""
+
+
+class AlertFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """What is raised, and who is not told of it."""
+
+    watched: bool
+    """The app of this server declares alerts."""
+    rules: list[str]
+    """Those that there are."""
+    alerts: list[AlertLine]
+    mutes: list[MuteLine]
+    """Empty for a caller that is limited to queues."""
+    unsent: list[UnsentLine]
+    """Likewise."""
+
+
+class Setting(msgspec.Struct, kw_only=True, frozen=True):
+    """A setting of the server's app."""
+
+    name: str
+    value: str
+    """As text. Of a secret only whether there is one."""
+    is_default: bool
+
+
+class StoreFinding(msgspec.Struct, kw_only=True, frozen=True):
+    """One result of a look over the store."""
+
+    subject: str
+    grade: Literal["ok", "warning", "error"]
+    text: str
+    """What was found and, unless the grade is `ok`, what to do."""
+
+
+class StoreCheck(msgspec.Struct, kw_only=True, frozen=True):
+    """The store looked over, as `toril doctor` does it."""
+
+    ok: bool
+    """Nothing is an error."""
+    findings: list[StoreFinding]
+    repairs: list[str]
+    """What `toril doctor --repair` would do."""
+
+
+class SystemFacts(msgspec.Struct, kw_only=True, frozen=True):
+    """The server and its store."""
+
+    store: str
+    """Where it is, without secrets."""
+    kind: str
+    """`sqlite` or `redis`."""
+    answer_s: float
+    """How long the cheapest question to the store took."""
+    version: str
+    python: str
+    system: str
+    extras: list[str]
+    """Extras whose libraries are installed."""
+    host: str
+    pid: int
+    resident_bytes: int
+    started_at: datetime
+    """When this server was made."""
+    streams: int
+    """Streams of live events that are open."""
+    max_streams: int
+    settings: list[Setting]
+    limits: dict[str, float | None]
+    """What requests may cost."""
+
+
 class KeyLine(msgspec.Struct, kw_only=True, frozen=True):
     """A key without its secret."""
 

@@ -425,6 +425,24 @@ class AuditQuery(Fields, kw_only=True, frozen=True):
     """`next` of the page before."""
 
 
+class MuteBody(Act, kw_only=True, frozen=True):
+    """Alerts of which nobody is to be told for a while."""
+
+    rule: Text = "*"
+    """A rule, or a pattern with `*`."""
+    queue: Text = "*"
+    """A queue, or a pattern with `*`."""
+    duration_s: Annotated[float, Meta(gt=0, le=31_536_000)]
+    """For how long. What is still raised then is told."""
+
+
+class UnmuteBody(Act, kw_only=True, frozen=True):
+    """A mute to end: in the words in which it was made."""
+
+    rule: Text = "*"
+    queue: Text = "*"
+
+
 class SearchQuery(Fields, kw_only=True, frozen=True):
     """Which jobs, of all queues."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -96,6 +97,7 @@ class Interface:
         self.options = options
         self.submissions = Submissions(options.submissions_per_s)
         self.operations = Operations(app)
+        self.started_at = datetime.now(UTC)
         self._path = path
         self._watch = StoreWatch(app)
         self._described: dict[str, bytes] = {}

@@ -17,6 +17,7 @@ from toril.web.dashboard.flashes import Flash
 from toril.web.dashboard.messages import LANGUAGES, catalogue
 from toril.web.dashboard.page import Page, navigation, page_named, pages, tabs
 from toril.web.dashboard.static_files import address
+from toril.web.dashboard.views import views_of
 from toril.web.dashboard.visit import Visit
 from toril.web.dashboard.words import words_for
 
@@ -67,6 +68,7 @@ def render(visit: Visit, page: Page, facts: Mapping[str, Any], flash: Flash | No
         "tabs": lambda group: tabs(seen, group),
         "page_named": page_named,
         "flash": flash,
+        "views": views_of(visit.connection),
         "url": visit.url,
         "at": visit.at,
         "here": visit.here,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toril.web.routes import (
     access,
+    alerts,
     audit,
     dead_letters,
     errors,
@@ -18,6 +19,7 @@ from toril.web.routes import (
     search,
     server,
     store,
+    system,
     workers,
 )
 
@@ -38,5 +40,7 @@ ROUTES = (
     *search.routes.routes,
     *access.routes.routes,
     *audit.routes.routes,
+    *alerts.routes.routes,
+    *system.routes.routes,
 )
 """All of them, in the order of the document."""

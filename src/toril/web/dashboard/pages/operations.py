@@ -19,10 +19,6 @@ PAGE = Page(
     title=N_("Operations"),
     nav=Nav(label=N_("Operations"), order=90, key="p"),
     styles=("operations.css",),
-    said={
-        "cancel_operation": N_("The operation ends where it stands."),
-        "undo_operation": N_("The removed jobs are back, as far as their ids were free."),
-    },
 )
 MOST = 100
 STATES = ("running", "done", "cancelled", "failed", "undone")

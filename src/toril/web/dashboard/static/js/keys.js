@@ -20,7 +20,23 @@ function move(step) {
   next.scrollIntoView({ block: "nearest" });
 }
 
+async function palette() {
+  const { open } = await import("./palette.js");
+  open();
+}
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-palette]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  palette();
+});
+
 document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k" && document.querySelector("[data-palette]") && !document.querySelector("dialog:modal")) {
+    event.preventDefault();
+    palette();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog:modal")) return;
   if (waitsForPlace) {
     waitsForPlace = false;
