@@ -23,7 +23,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 from tests.web.dashboard.browser.chromium import ARGUMENTS, chromium_binary
 
-from toril import App
+from toril import App, JobOptions
 from toril.cli.demo_life import PAUSED, Shop
 from toril.engine.states import State
 from toril.web.access.control import AccessControl
@@ -203,7 +203,10 @@ async def _running(app: App) -> str:
 async def large(browser: Browser, wanted: Sequence[str], folder: Path, jobs: int) -> None:
     """Take the pictures of a store with very many jobs, very many queues, and a large payload."""
     async with App(f"sqlite:///{folder}/large.db?durability=normal") as app:
-        big = await app.queue("imports").add("import", {"rows": ["0123456789" * 10] * LARGE_ROWS})
+        rows = {"file": "customers.csv", "rows": ["0123456789" * 10] * LARGE_ROWS}
+        big = await app.queue("imports").add(
+            "import", rows, JobOptions(max_payload_bytes=4_000_000)
+        )
         for number in range(MANY_QUEUES - 2):
             kind = ("mail", "pdf", "sync")[number % 3]
             queue = app.queue(f"tenant-{number % 20:02}.{kind}-{number}")
