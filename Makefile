@@ -122,6 +122,10 @@ bench-exports: $(READY) ## exports of 1,000,000 rows beside a plain script; ARGS
 bench-push: $(READY) ## pushes a second against a local push service, beside pywebpush
 	$(BIN)/python -m benchmarks.push $(ARGS)
 
+.PHONY: bench-mail
+bench-mail: $(READY) ## mails a second against a local SMTP server, and what making one costs; ARGS="--mails 500"
+	$(BIN)/python -m benchmarks.mail $(ARGS)
+
 .PHONY: bench-media
 bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
 	$(BIN)/python -m benchmarks.media $(ARGS)

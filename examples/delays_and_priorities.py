@@ -23,7 +23,7 @@ async def deliver(name: str) -> None:
 
 
 async def main() -> None:
-    last = await deliver.with_options(delay=timedelta(milliseconds=300)).enqueue(name="later")
+    last = await deliver.with_options(delay=timedelta(seconds=2)).enqueue(name="later")
     await deliver.with_options(priority=Priority.LOW).enqueue(name="low")
     await deliver.with_options(priority=Priority.URGENT).enqueue(name="urgent")
     await deliver.enqueue(name="first")  # no priority: before all that have one

@@ -10,7 +10,7 @@ import msgspec
 from benchmarks.bullmq_python_figures.stage import Workers, add, opened
 from benchmarks.isolated import measure
 from benchmarks.order import Order, Values
-from toril.engine.runners.memory import MIB, own_resident_bytes
+from toril.core.process_memory import MIB, own_resident_bytes
 
 
 async def backlog(order: Order, where: str) -> Values:

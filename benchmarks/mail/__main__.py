@@ -1,7 +1,7 @@
 """Prints mails a second: one connection, a pool, a connection each; and what making one costs.
 
 Run:
-    python -m benchmarks.mail --mails 2000
+    make bench-mail ARGS="--mails 2000"
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from benchmarks.isolated import measure
 from benchmarks.order import Order, Values
 from benchmarks.toril_figures.noops import QUEUE
 from benchmarks.toril_figures.stage import add, completed, opened, working
-from toril.engine.runners.memory import MIB, own_resident_bytes
+from toril.core.process_memory import MIB, own_resident_bytes
 
 
 async def backlog(order: Order, where: str) -> Values:

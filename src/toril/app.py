@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from toril.app_workers import WorkerMaker
 from toril.backends import FileOptions, RedisCredentials, check_prefix, open_backend, with_prefix
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from toril.alerts.options import AlertOptions
     from toril.fallback.options import Fallback
 
-P = ParamSpec("P")
-R = TypeVar("R")
+T = TypeVar("T", bound=Task[..., Any])
+"""A task as it is: of one whose parameters mypy does not know it would make a `Task[Never, R]`."""
 H = TypeVar("H", bound=Hook)
 M = TypeVar("M", bound=Middleware)
 E = TypeVar("E", bound=EnqueueMiddleware)
@@ -189,7 +189,7 @@ class App(TaskMaker, WorkerMaker):
     @overload
     def include(self, bundle: TaskBundle) -> None: ...
     @overload
-    def include(self, bundle: Task[P, R]) -> Task[P, R]: ...
+    def include(self, bundle: T) -> T: ...
     def include(self, bundle: TaskBundle | Task[Any, Any]) -> Task[Any, Any] | None:
         """Register the tasks of a bundle, with their bindings and schedules; or one task.
 
@@ -215,7 +215,7 @@ class App(TaskMaker, WorkerMaker):
             self._keep(scheduled)
         return None
 
-    def bound(self, task: Task[P, R]) -> Task[P, R]:
+    def bound(self, task: T) -> T:
         """Return a bundle's task as this app's, ready to enqueue.
 
         Raises:
@@ -226,7 +226,7 @@ class App(TaskMaker, WorkerMaker):
             raise InvalidOptionError(
                 f"task={task!r}: the app has none such; include its bundle, or it: app.include(...)"
             )
-        return found
+        return cast("T", found)
 
     def tasks(self) -> list[Task[Any, Any]]:
         """Return the registered tasks."""

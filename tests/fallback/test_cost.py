@@ -10,7 +10,7 @@ from tests.support.redis_server import RedisServer
 from toril import App
 
 MANY = 200
-FEW_CALLS = 1.25
+FEW_CALLS = 1.15
 """Python calls of an add, with a fallback store, to those of one without."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import cast
@@ -114,14 +115,17 @@ async def test_no_job_of_the_spool_starts_during_a_move(
 
 
 async def test_job_whose_id_redis_has_is_dropped(
-    stores: tuple[Backend, Backend], server: RedisServer
+    stores: tuple[Backend, Backend], server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     redis, spool = stores
     await redis.jobs.add([NewJob(queue="mail", name="first", data="{}", job_id="own")])
-    await spooled(spool, "own")
+    await spooled(spool, "own", "f-1")
     await mover(spool, redis.repeats).pass_over()
 
-    assert ids_in_line(server, "mail") == ["own"]
+    assert ids_in_line(server, "mail") == ["own", "f-1"]
+    said = [line for line in caplog.messages if "was not moved" in line]
+    assert said == ["job own of queue 'mail' was not moved: Redis has a job of this id"]
     assert server.command("HGET", "bull:mail:own", "name") == "first"
     assert await Spool(spool).left() == 0
 
@@ -204,6 +208,8 @@ async def test_spool_of_a_dead_process_is_moved_by_the_next(
     async with App(spool) as file:
         backend = file.backend()
         await spooled(backend, "f-1")
+        late = NewJob(queue="mail", name="x", data="{}", delay_ms=600_000)
+        await Spool(backend).keep(CallId("book", 3), [late], unsure=False)
         await Spool(backend).keep(
             CallId("book", 1),
             [NewJob(queue="mail", name="x", data="{}", job_id="own")],
@@ -217,6 +223,7 @@ async def test_spool_of_a_dead_process_is_moved_by_the_next(
     await back(app)
 
     assert sorted(ids_in_line(server, "mail")) == ["f-1", "f-book-2-0", "own"]
+    assert server.command("ZRANGE", "bull:mail:delayed", 0, -1) == ["f-book-3-0"]
 
 
 async def test_entries_are_read_as_they_were_written(spool: str) -> None:
@@ -232,7 +239,7 @@ async def test_entries_are_read_as_they_were_written(spool: str) -> None:
         record = await backend.jobs.get(CALLS, "mail:own")
     assert record is not None
     entry = msgspec.json.decode(record.data)
-    assert entry["call"] == ["book-3", 1]
+    assert entry["call"] == ["booku", 300_000]
     assert entry["queue"] == "mail"
     assert entry["ids"] == ["own"]
 
@@ -247,3 +254,15 @@ async def test_delays_count_from_when_the_job_was_added(app: App, server: RedisS
     server.restart()
     await back(app)
     assert (await job.info()).run_at == told
+
+
+async def test_aliases_are_forgotten_after_a_day(
+    stores: tuple[Backend, Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, spool = stores
+    await Spool(spool).remember("mail", "f-1", "7")
+    await mover(spool, redis.repeats).pass_over()
+    assert await Spool(spool).alias("mail", "f-1") == "7"
+    monkeypatch.setattr("toril.fallback.spool.ALIASES_KEPT_MS", -1000)
+    await mover(spool, redis.repeats).pass_over()
+    assert await Spool(spool).alias("mail", "f-1") == "f-1"

@@ -265,3 +265,71 @@ async def test_metrics_and_health_while_redis_is_away(
     assert 'toril_store_live{store="spool"} 1.0' in text
     assert 'toril_store_switches_total{from="redis",to="spool"} 1.0' in text
     assert "toril_spool_jobs 1.0" in text
+
+
+async def test_process_that_cannot_work_the_spool_says_so_and_goes_on(
+    make_app: Callable[..., App], server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jobs wait then, and move."""
+    app = make_app()
+
+    def refuse() -> None:
+        raise InvalidOptionError("queues=[]: expected at least one")
+
+    app.backend()
+    assert app._joined is not None
+    app._joined.keeper.make_work = refuse
+    await app.queue("other").add("x", {})
+    server.kill()
+    await away(app)
+    job = await app.queue("other").add("x", {})
+    await wait_until(lambda: "this process cannot work the spool" in caplog.text, deadline_s=30)
+    server.restart()
+    await back(app)
+    assert (await job.info()).state is State.WAIT
+    assert caplog.text.count("this process cannot work the spool") == 1
+
+
+async def test_fault_of_the_watch_is_survived(
+    app: App, server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.backend()
+    assert app._joined is not None
+    keeper = app._joined.keeper
+    failed: list[bool] = []
+    keep_open = keeper._keep_open
+
+    async def fail_once() -> None:
+        if not failed:
+            failed.append(True)
+            raise ZeroDivisionError
+        await keep_open()
+
+    monkeypatch.setattr(keeper, "_keep_open", fail_once)
+    await app.queue("mail").add("x", {})
+    server.kill()
+    await away(app)
+    await wait_until(lambda: failed, deadline_s=30)
+    server.restart()
+    await back(app)
+    assert "beginning anew" in caplog.text
+
+
+async def test_server_that_could_be_read_goes_away_altogether(
+    app: App, server: RedisServer
+) -> None:
+    queue = app.queue("mail")
+    job = await queue.add("send", {})
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    await queue.add("send", {})
+    await away(app)
+    assert (await job.info()).id == job.id
+    server.kill()
+
+    async def refused() -> bool:
+        assert app._joined is not None
+        return app._joined.cut_off
+
+    await wait_until(refused, deadline_s=30)
+    server.restart()
+    await back(app)

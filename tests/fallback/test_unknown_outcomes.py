@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,8 @@ from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-from toril import App, BackendError, State
+from toril import App, BackendError, JobOptions, State
+from toril.engine.job import NewJob
 
 
 async def test_lost_answer_is_asked_for_again(
@@ -29,7 +31,17 @@ async def test_lost_answer_is_asked_for_again(
         assert ids_in_line(server, "mail") == [first.id, second.id]
         assert second.id.isdecimal(), "Redis was asked again, in time"
         assert (await app.store_state()).live == "redis"
+        await check_book_stays(app, server)
         await app.close()
+
+
+async def check_book_stays(app: App, server: RedisServer) -> None:
+    """Redis remembers a call that was sent twice: the first request may arrive yet."""
+    sent_twice = set(server.keys("bull:mail:toril:calls"))
+    for n in range(300):
+        await app.queue("mail").add("send", {"n": n})
+    await wait_until(lambda: len(server.keys("bull:mail:toril:calls")) <= len(sent_twice) + 1)
+    assert sent_twice <= set(server.keys("bull:mail:toril:calls"))
 
 
 async def test_job_in_doubt_waits_for_redis_and_is_one_job(
@@ -87,6 +99,7 @@ async def test_request_that_arrives_late_adds_no_second_job(app: App, server: Re
     assert len(ids_in_line(server, "mail")) == 1 + len(jobs) + len(bulk)
     for job in [*jobs, *bulk]:
         assert (await job.info()).state is State.WAIT
+    await check_book_stays(app, server)
 
 
 async def test_job_that_redis_never_got_is_added_later(
@@ -129,3 +142,48 @@ async def test_books_of_answered_calls_are_forgotten(app: App, server: RedisServ
     await wait_until(few, what="the books of calls to be forgotten")
     for key in server.keys("bull:mail:toril:calls"):
         assert server.command("PTTL", key) > 0
+
+
+async def test_job_that_cannot_be_sent_spoils_no_other(app: App, server: RedisServer) -> None:
+    good = NewJob(queue="mail", name="x", data="{}")
+    bad = NewJob(queue="mail", name="x", data='"\ud800"')
+    jobs = app.backend().jobs
+    await jobs.add([good])
+    one, two, three = await asyncio.gather(
+        jobs.add([good]), jobs.add([bad]), jobs.add([good]), return_exceptions=True
+    )
+
+    assert isinstance(two, UnicodeEncodeError)
+    assert isinstance(one, list)
+    assert isinstance(three, list)
+    assert ids_in_line(server, "mail") == ["1", one[0].job_id, three[0].job_id]
+    with pytest.raises(UnicodeEncodeError):
+        await jobs.add([bad])
+    assert (await app.store_state()).live == "redis"
+
+
+async def test_unique_jobs_of_an_outage_share_books(app: App, server: RedisServer) -> None:
+    queue = app.queue("mail")
+    await queue.add("send", {})
+    server.kill()
+    await away(app)
+    for n in range(20):
+        await queue.add("send", {"n": n}, JobOptions(job_id=f"own-{n}"))
+    server.restart()
+    await back(app)
+
+    assert ids_in_line(server, "mail") == ["1", *(f"own-{n}" for n in range(20))]
+    assert len(server.keys("bull:mail:toril:calls")) <= 4
+
+
+async def test_blocked_event_loop_is_no_silence_of_redis(app: App, server: RedisServer) -> None:
+    """Redis has answered long ago; the answer lies in the socket of a loop that does not turn."""
+    queue = app.queue("mail")
+    await queue.add("send", {})
+    adding = asyncio.create_task(queue.add("send", {}))
+    for _ in range(5):
+        await asyncio.sleep(0)  # it is sent
+    time.sleep(1.0)
+
+    assert (await adding).id == "2"
+    assert (await app.store_state()).switches["redis", "spool"] == 0

@@ -18,8 +18,8 @@ from tests.services.pictures import encode
 
 from toril import App, JobFailedError
 from toril.core.errors import AttemptTimeoutError, ProcessDiedError
+from toril.core.process_memory import MIB, growth_limited
 from toril.engine.judging import judge
-from toril.engine.runners.memory import MIB, growth_limited
 from toril.library.images.presets import Presets
 from toril.library.images.settings import MediaSettings
 from toril.library.images.tasks import images
@@ -86,7 +86,7 @@ def test_thread_does_not_limit_its_neighbours(narrow: MediaSettings) -> None:
 
 
 GROWING = """
-from toril.engine.runners.memory import MIB, growth_limited
+from toril.core.process_memory import MIB, growth_limited
 there = bytearray(96 * MIB)
 with growth_limited(64 * MIB) as limited:
     more = bytearray(32 * MIB)

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.services.bombs import BOMBS
 from tests.services.pictures import encode, exif, quadrants
 
-from toril.engine.runners.memory import growth_limited
+from toril.core.process_memory import growth_limited
 from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
 from toril.services.unusable import UnusableInputError

@@ -26,7 +26,7 @@ from tests.services.bombs import (
 )
 from tests.services.pictures import RED, decoded, encode, exif, near, quadrants
 
-from toril.engine.runners.memory import growth_limited
+from toril.core.process_memory import growth_limited
 from toril.services.media.orientation import orientation
 from toril.services.media.pillow import _WALKERS, PillowEngine
 from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec

@@ -42,6 +42,8 @@ async def use() -> None:
     add.delay(1)  # E
     add.apply_async(args=[1])  # E
     add.enqueue_sync(None)  # E
+    await app.bound(add).enqueue("1")  # E
+    await app.include(add).enqueue(1, c=3)  # E
     add.with_options(delay="soon")  # E
     add.with_options(prority=1)  # E
     text: str = await (await add.enqueue(1)).result()  # E

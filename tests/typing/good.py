@@ -98,6 +98,39 @@ async def total(numbers: WholePayload[list[int]], context: Context | None = None
 async def nothing() -> None: ...
 
 
+@mail.task(name="mail.render", rename="camel")
+async def render(
+    ctx: Context,
+    template: str,
+    variables: dict[str, Any] | None = None,
+    *,
+    app: App = provided(App),
+) -> dict[str, Any]:
+    return variables or {}
+
+
+@mail.task(name="mail.store")
+async def store(rows: list[dict[str, Any]], *, table: str = "rows") -> int:
+    return len(rows)
+
+
+@mail.task
+def write(row: dict[str, Any], path: str = "row.json") -> str:
+    return path
+
+
+async def use_bound() -> None:
+    # What mypy does not know of the first two, it leaves alone.
+    await app.bound(render).enqueue("welcome", variables={"name": "Jo"})
+    await app.bound(render).with_options(delay=60).enqueue(template="welcome")
+    await app.bound(store).enqueue([{"a": 1}], table="t")
+    await app.include(store).enqueue(rows=[])
+    app.bound(write).enqueue_sync({"a": 1}, path="a.json")
+    job = await app.bound(write).enqueue({"a": [1, None]})
+    assert_type(job, Job[str])
+    assert_type(await (await app.bound(answered).enqueue()).result(), Size)
+
+
 @app.on("failed")
 def report(event: HookEvent) -> None:
     print(event.reason)

@@ -195,9 +195,9 @@ async def test_open_streams_end_when_the_server_stops(app: App) -> None:
 @pytest.mark.parametrize(
     ("topics", "sentence"),
     [
-        ("queue:", "expected overview, workers or queue:NAME"),
-        ("everything", "expected overview, workers or queue:NAME"),
-        ("", "expected overview, workers or queue:NAME"),
+        ("queue:", "expected overview, workers, store or queue:NAME"),
+        ("everything", "expected overview, workers, store or queue:NAME"),
+        ("", "expected overview, workers, store or queue:NAME"),
         (",".join(f"queue:q{n}" for n in range(21)), "21 queues; at most 20"),
         ("queue:a:b", "without ':'"),
     ],

@@ -43,6 +43,8 @@ class FetchPlan:
         self._rate = rate
         self._rates = rates or {}
         self._at_once = dict(at_once or {})
+        self.counts = bool(self._at_once)
+        """Whether it wants to be told what came: some queue has a limit."""
         self._held = dict.fromkeys(self._at_once, 0)
         """Of these queues: jobs that are held, and those that claims in flight may bring."""
         self._strict = [self._claim(queue, 1 << 30) for queue in self.queues]
@@ -63,8 +65,11 @@ class FetchPlan:
         """
         if room <= 0:
             return []
-        claims = self._claims(room)
-        return self._limited(claims, room, ending) if self._at_once else claims
+        if self._weights is None or len(self.queues) == 1:
+            claims = self._strict
+        else:
+            claims = self._shared(room, self._weights)
+        return self._limited(claims, room, ending) if self.counts else claims
 
     def came(
         self, claims: Sequence[Claim], claimed: Sequence[Claimed], ended: Sequence[Finished]
@@ -80,11 +85,6 @@ class FetchPlan:
         for outcome in ended:
             if outcome.queue in held:
                 held[outcome.queue] -= 1
-
-    @property
-    def counts(self) -> bool:
-        """Whether it wants to be told what came: some queue has a limit."""
-        return bool(self._at_once)
 
     def _limited(
         self, claims: Sequence[Claim], room: int, ending: Sequence[Finished]
@@ -107,18 +107,17 @@ class FetchPlan:
             found.append(claim)
         return found
 
-    def _claims(self, room: int) -> list[Claim]:
-        if self._weights is None or len(self.queues) == 1:
-            return self._strict
-        total = sum(self._weights.values())
+    def _shared(self, room: int, weights: Mapping[str, int]) -> list[Claim]:
+        """Return claims that share free slots by the weights of the queues."""
+        total = sum(weights.values())
         # Weighted random order, without replacement: with one free slot, weights are chances.
         # Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006.
         draws = {
             queue: random.random() ** (1 / weight)  # noqa: S311 - a draw among queues
-            for queue, weight in self._weights.items()
+            for queue, weight in weights.items()
         }
         order = sorted(draws, key=draws.__getitem__, reverse=True)
-        shares = [self._claim(queue, -(-room * self._weights[queue] // total)) for queue in order]
+        shares = [self._claim(queue, -(-room * weights[queue] // total)) for queue in order]
         return [*shares, *(self._claim(queue, room) for queue in order)]
 
     def _claim(self, queue: str, limit: int) -> Claim:

@@ -16,10 +16,10 @@ from contextlib import suppress
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
+from toril.core.process_memory import own_resident_bytes
 from toril.engine.attempt import Attempt
 from toril.engine.contract.dispatch import Dispatch, Renewal
 from toril.engine.contract.workers import Claiming, Workers
-from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.standstill import StandstillWatch, elapsed_s
 
 log = logger("toril.worker")

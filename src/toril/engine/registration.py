@@ -10,9 +10,9 @@ from typing import Protocol
 
 from toril.core.errors import BackendError
 from toril.core.loggers import logger
+from toril.core.process_memory import own_resident_bytes
 from toril.engine.contract import Backend
 from toril.engine.contract.workers import ANY_NAME, WorkerRecord
-from toril.engine.runners.memory import own_resident_bytes
 from toril.engine.worker_options import WorkerOptions
 from toril.version import VERSION
 

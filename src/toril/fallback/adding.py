@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
 from toril.backends.pending import Gathering, Pending
 from toril.core.errors import (
@@ -50,36 +51,83 @@ REFUSALS = (StoreUnreachableError, StoreFullError, StoreReadOnlyError, StoreBusy
 """Errors that say that the whole server cannot be written."""
 
 
-class Call:
-    """One call: jobs that travel together."""
+class Waiting(Protocol):
+    """Who waits for the answers to a call. `Pending` is one."""
 
-    __slots__ = ("_answer", "error", "fail", "id", "jobs", "lost", "sent", "settled", "since_s",
-                 "task")  # fmt: skip
-
-    def __init__(
-        self,
-        call_id: CallId,
-        jobs: Sequence[NewJob],
-        answer: Callable[[Sequence[Added | Exception]], None],
-        fail: Callable[[BaseException], None],
+    def succeed_by_turns(
+        self, answers: Sequence[Added | Exception], *, together: int, first: int = 0
     ) -> None:
+        """Hand over the answers."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """Hand over an error."""
+        ...
+
+
+class Call:
+    """One call: jobs that travel together. Made for each add: nothing in it is for show."""
+
+    __slots__ = ("error", "id", "jobs", "lost", "sent", "settled", "since_s", "task", "waiting")
+
+    def __init__(self, call_id: CallId, jobs: Sequence[NewJob], waiting: Waiting) -> None:
         self.id = call_id
         self.jobs = jobs
-        self._answer = answer
-        self.fail = fail
+        self.waiting = waiting
         self.since_s = time.monotonic()
-        self.sent = False
-        """Redis was given it, and has not answered."""
-        self.lost = False
-        """An answer to it was lost."""
-        self.settled = False
-        """It was answered, or goes to the spool."""
+        self.sent = self.lost = self.settled = False
+        """Redis was given it, and has not answered. An answer to it was lost. It was answered, or
+        goes to the spool."""
         self.error: BackendError | None = None
         self.task: asyncio.Task[None] | None = None
 
     def answer(self, answers: Sequence[Added | Exception]) -> None:
         """Hand the answers to who waits."""
-        self._answer(answers)
+        self.waiting.succeed_by_turns(answers, together=TOGETHER)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand an error to who waits."""
+        self.waiting.fail(error)
+
+
+class _Several:
+    """Who waits for jobs that were added together."""
+
+    def __init__(self, future: asyncio.Future[Sequence[Added | Exception]]) -> None:
+        self._future = future
+
+    def succeed_by_turns(
+        self, answers: Sequence[Added | Exception], *, together: int, first: int = 0
+    ) -> None:
+        if not self._future.done():
+            self._future.set_result(answers)
+
+    def fail(self, error: BaseException) -> None:
+        if not self._future.done():
+            self._future.set_exception(error)
+
+
+class _Part:
+    """Who waits for one job of several that are sent one by one, as one of them cannot be sent."""
+
+    def __init__(self, index: int, answers: list[Added | Exception | None], call: Call) -> None:
+        self._index = index
+        self._answers = answers
+        self._call = call
+
+    def succeed_by_turns(
+        self, answers: Sequence[Added | Exception], *, together: int, first: int = 0
+    ) -> None:
+        self._note(answers[0])
+
+    def fail(self, error: BaseException) -> None:
+        self._note(error if isinstance(error, Exception) else BackendError(repr(error)))
+
+    def _note(self, answer: Added | Exception) -> None:
+        self._answers[self._index] = answer
+        done = [one for one in self._answers if one is not None]
+        if len(done) == len(self._answers):
+            self._call.answer(done)
 
 
 class Adder:
@@ -119,15 +167,12 @@ class Adder:
             return []
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Sequence[Added | Exception]] = loop.create_future()
-        self._desk(loop).send(jobs, partial(_resolve, future), partial(_break, future))
+        self._desk(loop).send(jobs, _Several(future))
         return _all_added(await future)
 
     def _send(self, pending: Pending) -> None:
-        self._desk(asyncio.get_running_loop()).send(
-            pending.jobs,
-            partial(pending.succeed_by_turns, together=TOGETHER),
-            pending.fail,
-        )
+        loop = asyncio.get_running_loop()
+        (self._desks.get(loop) or self._desk(loop)).send(pending.jobs, pending)
 
     def _desk(self, loop: asyncio.AbstractEventLoop) -> _Desk:
         desk = self._desks.get(loop)
@@ -149,33 +194,30 @@ class _Desk:
         self._number = 0
         self._old_books: list[str] = []
         """Books of which a call may be unanswered."""
-        self._in_flight: dict[CallId, Call] = {}
+        self._in_flight: dict[Call, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
+        self._excused = False
+        """The last look came late, and concluded nothing; the next one does, late or not."""
         self._heard_s = 0.0
         self._kept_books: set[str] = set()
         """Books with a call that was sent twice, or will be: Redis forgets these by itself."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(
-        self,
-        jobs: Sequence[NewJob],
-        answer: Callable[[Sequence[Added | Exception]], None],
-        fail: Callable[[BaseException], None],
-    ) -> None:
+    def send(self, jobs: Sequence[NewJob], waiting: Waiting) -> None:
         """Send jobs to the store that is live."""
         if self._number == BOOK:
             self._old_books.append(self._book)
             self._book, self._number = new_book(), 0
         self._number += 1
-        call = Call(CallId(self._book, self._number), jobs, answer, fail)
+        call = Call(CallId(self._book, self._number), jobs, waiting)
         if self._breaker.away:
             self._take(call)
         else:
             self._deliver(call)
 
     def _deliver(self, call: Call) -> None:
-        self._in_flight[call.id] = call
+        self._in_flight[call] = None
         if self._timer is None:
             self._arm()
         try:
@@ -194,8 +236,9 @@ class _Desk:
             return
         if answers is not None:
             self._heard_s = time.monotonic()
-            self._settle(call)
-            call.answer(answers)
+            call.settled = True
+            self._in_flight.pop(call, None)
+            call.waiting.succeed_by_turns(answers, together=TOGETHER)
         else:
             call.task = self._spawn(self._insist(call, error))
 
@@ -250,22 +293,12 @@ class _Desk:
             call.fail(error)
             return
         answers: list[Added | Exception | None] = [None] * len(call.jobs)
-
-        def note(index: int, answer: Added | Exception) -> None:
-            answers[index] = answer
-            if all(one is not None for one in answers):
-                call.answer([one for one in answers if one is not None])
-
         for index, job in enumerate(call.jobs):
-
-            def fail(caught: BaseException, index: int = index) -> None:
-                note(index, caught if isinstance(caught, Exception) else error_of(caught))
-
-            self.send([job], lambda one, index=index: note(index, one[0]), fail)  # type: ignore[misc]
+            self.send([job], _Part(index, answers, call))
 
     def _settle(self, call: Call) -> None:
         call.settled = True
-        self._in_flight.pop(call.id, None)
+        self._in_flight.pop(call, None)
 
     def _take(self, call: Call) -> None:
         """Have a call go to the spool."""
@@ -304,7 +337,7 @@ class _Desk:
         self._take_all()
 
     def _take_all(self) -> None:
-        for call in list(self._in_flight.values()):
+        for call in list(self._in_flight):
             self._take(call)
 
     def _arm(self) -> None:
@@ -315,12 +348,11 @@ class _Desk:
         """Look whether the oldest call is overdue."""
         now_s = time.monotonic()
         self._timer = None
-        if now_s - self._due_s > LATE_S:
-            self._heard_s = now_s
+        self._excused = now_s - self._due_s > LATE_S and not self._excused
         if self._breaker.away:
             self._take_all()
-        elif self._in_flight:
-            oldest = next(iter(self._in_flight.values()))
+        elif self._in_flight and not self._excused:
+            oldest = next(iter(self._in_flight))
             silent_s = now_s - max(oldest.since_s, self._heard_s)
             if silent_s >= self._adder.options.silence_s or now_s - oldest.since_s > LONGEST_S:
                 reachable = isinstance(oldest.error, StoreFullError | StoreReadOnlyError)
@@ -336,7 +368,7 @@ class _Desk:
 
     def _close_books(self) -> None:
         """Have Redis forget the books whose calls were all answered."""
-        open_books = {call.id.book for call in self._in_flight.values()}
+        open_books = {call.id.book for call in self._in_flight}
         for book in self._old_books:
             if book not in open_books and book not in self._kept_books:
                 self._spawn(self._forget(book))
@@ -353,29 +385,12 @@ class _Desk:
         return task
 
 
-def error_of(error: BaseException) -> Exception:
-    """Return what stands for an error that ended a call."""
-    return BackendError(str(error) or type(error).__name__)
-
-
 async def _run(work: Awaitable[None]) -> None:
     await work
 
 
 def _sending(call: Call) -> None:
     call.sent = True
-
-
-def _resolve(
-    future: asyncio.Future[Sequence[Added | Exception]], answers: Sequence[Added | Exception]
-) -> None:
-    if not future.done():
-        future.set_result(answers)
-
-
-def _break(future: asyncio.Future[Sequence[Added | Exception]], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
 
 
 def _all_added(answers: Sequence[Added | Exception]) -> list[Added]:

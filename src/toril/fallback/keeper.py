@@ -70,6 +70,8 @@ class Keeper:
         """Makes what works the spool in a process that has no worker. None: nothing does."""
         self.beside = 0
         """Workers of this process that work the spool themselves."""
+        self._works = options.work
+        """Whether this process works the spool if it has no worker; False once it cannot."""
         self._work: ThreadWork | None = None
         self.moving = False
         self._before_start: list[Callable[[], Any]] = []
@@ -121,16 +123,19 @@ class Keeper:
         return None
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._watch())
-        except Exception:
-            log.exception("the thread that watches Redis has ended")
+        while not self._stopping.is_set():
+            try:
+                asyncio.run(self._watch())
+            except Exception:  # a fault of ours must not leave the app on the spool for good
+                log.exception("watching Redis has failed, beginning anew")
+                self._stopping.wait(IDLE_PROBE_S)
 
     async def _watch(self) -> None:
         loop, self._nudged = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             self._loop = loop
-        for call in self._before_start:
+            waiting, self._before_start = self._before_start, []
+        for call in waiting:
             loop.call_soon(call)
         failures, look_s, begun = 0, 0.0, False
         steady_since_s: float | None = None
@@ -159,6 +164,7 @@ class Keeper:
                 self._begin_outage()
             await self._keep_open()
             if trouble is not None:
+                self._breaker.reachable = _can_be_read(trouble)
                 steady_since_s = None
             elif steady_since_s is None:
                 steady_since_s = asked_s
@@ -192,9 +198,15 @@ class Keeper:
             await self._mover.open_again()
         except TorilError as error:
             log.error("the spool cannot be opened again: %s", error)
-        if self._work is None and not self.beside and self._options.work:
-            work = self.make_work()
-            if work is not None:
+        if self._work is None and not self.beside and self._works:
+            try:
+                work = self.make_work()
+            except TorilError as error:
+                log.error("this process cannot work the spool: %s", error)
+                work = None
+            if work is None:
+                self._works = False
+            else:
                 self._work = ThreadWork(work)
 
     async def _clear(self) -> bool:

@@ -73,7 +73,12 @@ class LocalWork:
                 waiting.cancel()
             if self._stopped:
                 return
-            worker = self._worker = self._make()
+            try:
+                worker = self._worker = self._make()
+            except TorilError as error:
+                log.error("this process cannot work the spool: %s", error)
+                await self._breaker.changes(away=False)
+                continue
             if self._paused:
                 worker.pause()
             running = self._running = asyncio.create_task(worker.run(), name="toril-spool-worker")

@@ -24,6 +24,8 @@ ALIASES = "toril~aliases"
 """The queue that remembers which job of Redis has taken the place of one of the spool."""
 ALIASES_KEPT_MS = 24 * 3600 * 1000
 PAGE = 100
+MOST_JOBS = 100_000
+"""More than one call can have: jobs with ids are calls of their own, in one book for several."""
 _HIDDEN = frozenset({CALLS, ALIASES})
 
 
@@ -87,7 +89,7 @@ class Spool:
                     (
                         _unique_key(jobs[index].queue, told[index]),
                         Entry(
-                            call=CallId(f"{call.book}-{call.number}", index + 1),
+                            call=CallId(f"{call.book}u", call.number * MOST_JOBS + index),
                             queue=jobs[index].queue,
                             jobs=[dated[index]],
                             ids=[told[index]],
@@ -128,6 +130,13 @@ class Spool:
             if page.next is None:
                 return
             after = page.next
+
+    async def has_calls(self, queue: str) -> bool:
+        """Return whether jobs of a queue wait for Redis."""
+        async for _, entry in self.calls():
+            if queue == entry.queue or any(job.queue == queue for job in entry.jobs):
+                return True
+        return False
 
     async def drop_call(self, key: str) -> None:
         """Forget a call: Redis has carried it out."""

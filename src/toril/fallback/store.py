@@ -29,6 +29,12 @@ from toril.fallback.spool import Spool
 
 READABLE = ("counts", "events", "logs", "history", "search", "workers")
 """Roles that answer from the spool while Redis cannot be read."""
+SETTINGS = {
+    "choose": "which events a queue tells is set in Redis",
+    "keep": "whether a queue keeps its history is set in Redis",
+    "declare_dead": "jobs of a worker that has died are in Redis",
+}
+"""Calls of these roles that wait for Redis, and why: in the spool they would be lost."""
 ONLY_REDIS = {
     "bulk": "operations on many jobs change jobs in Redis",
     "deduplication": "de-duplication ids are settled in Redis",
@@ -146,7 +152,16 @@ class _Readable:
         self._spooled = spooled
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._spooled if self._store.cut_off else self._role, name)
+        if not self._store.cut_off:
+            return getattr(self._role, name)
+        why = SETTINGS.get(name)
+        if why is None:
+            return getattr(self._spooled, name)
+
+        async def refuse(*arguments: Any, **named: Any) -> Any:
+            raise self._store.refusal(why)
+
+        return refuse
 
 
 class _Counts(_Readable):
@@ -154,6 +169,14 @@ class _Counts(_Readable):
         if self._store.cut_off:
             return await self._store.spool.queues()
         return await self._role.queues(search=search)
+
+    async def queue(self, name: str) -> Any:
+        if not self._store.cut_off:
+            return await self._role.queue(name)
+        found = await self._spooled.queue(name)
+        if found is None and not await self._store.spool.has_calls(name):
+            raise self._store.refusal(f"queue {name!r} is not in the spool")
+        return found
 
 
 class _OnlyRedis(_Role):

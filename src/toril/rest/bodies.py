@@ -175,7 +175,7 @@ class StreamQuery(Query, kw_only=True, frozen=True):
     """What to be told, live."""
 
     topics: str = "overview"
-    """`overview`, `workers` and `queue:NAME`, with commas between."""
+    """`overview`, `workers`, `store` and `queue:NAME`, with commas between."""
 
 
 class Body(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

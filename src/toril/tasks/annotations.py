@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, abc, deque
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -111,6 +112,7 @@ class _Walk:
         if origin is Literal or origin in _PLAIN or origin in _KEYS or origin in _OTHERS:
             return False
         if origin in (Union, UnionType):
+            _refuse_pattern_beside_many(kind)
             return self._any(inner)
         if origin in _OBJECTS and inner:
             self._key(inner[0])
@@ -177,6 +179,51 @@ class _Walk:
             )
 
 
+def _refuse_pattern_beside_many(union: Any) -> None:
+    """Refuse a union for which msgspec frees memory twice, and the process dies of it.
+
+    Seen with msgspec 0.22.0: a text with a pattern in a union with an array of any length or with a
+    dict. Its decoder keeps the pattern where it looks for the type of the elements.
+    """
+    members = list(_members(union))
+    patterned = next((one for one in members if _has_pattern(one)), None)
+    many = next((one for one in members if _is_many(_bare(one))), None)
+    if patterned is not None and many is not None:
+        raise UncarriedError(
+            f"msgspec crashes on a text with a pattern beside {named(_bare(many))}; take the"
+            " pattern away and check the text in the task, or give them two fields"
+        )
+
+
+def _members(kind: Any) -> Iterator[Any]:
+    """Yield what a union consists of, unions in it taken apart."""
+    bare = _bare(kind)
+    if get_origin(bare) not in (Union, UnionType):
+        yield kind
+        return
+    for inner in get_args(bare):
+        yield from _members(inner)
+
+
+def _has_pattern(kind: Any) -> bool:
+    while True:
+        if get_origin(kind) is Annotated:
+            kind, *marks = get_args(kind)
+            if any(getattr(mark, "pattern", None) is not None for mark in marks):
+                return True
+        elif (inner := _unwrapped(kind)) is not kind:
+            kind = inner
+        else:
+            return False
+
+
+def _is_many(kind: Any) -> bool:
+    origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin is tuple:
+        return not inner or Ellipsis in inner
+    return origin in _ARRAYS or (origin in _OBJECTS and origin is not OrderedDict)
+
+
 def _compares_all(kind: Any) -> bool:
     """Whether a record's `==` looks at all of it: it was made by a library, and leaves out none."""
     if is_dataclass(kind) and not all(field.compare for field in fields(kind)):
@@ -197,15 +244,18 @@ def _said(error: Exception) -> str:
 
 def _bare(kind: Any) -> Any:
     """Return a type without what typing wraps around it."""
-    while True:
-        if get_origin(kind) is Annotated or _is_wrapped_field(kind):
-            kind = get_args(kind)[0]
-        elif (inner := getattr(kind, "__supertype__", None)) is not None:  # NewType
-            kind = inner
-        elif type(kind).__name__ == "TypeAliasType":
-            kind = kind.__value__
-        else:
-            return kind
+    while (inner := _unwrapped(kind)) is not kind:
+        kind = inner
+    return kind
+
+
+def _unwrapped(kind: Any) -> Any:
+    """Return a type without the outermost wrapping; itself, if there is none."""
+    if get_origin(kind) is Annotated or _is_wrapped_field(kind):
+        return get_args(kind)[0]
+    if (inner := getattr(kind, "__supertype__", None)) is not None:  # NewType
+        return inner
+    return kind.__value__ if type(kind).__name__ == "TypeAliasType" else kind
 
 
 def _is_wrapped_field(kind: Any) -> bool:

@@ -40,6 +40,9 @@ class TaskDecorator(Protocol):
     """Turns a function into a task whose `enqueue` has the function's own parameters.
 
     The `Context`, if the function takes one, is not among them.
+
+    Where a parameter's type holds `Any`, mypy cannot tell which of these is meant, and knows a
+    `Task[Any, Any]`, unless the function is a plain one without a `Context`. Pyright can tell.
     """
 
     @overload

@@ -1,8 +1,8 @@
 """Streams of live events, by Server-Sent Events.
 
-A stream is told `overview` (figures that have changed), `workers`, and `event` (of the queues that
-it names). Each `event` has an id; a caller that comes back with it as `Last-Event-ID` gets what it
-missed, as far as the store keeps it.
+A stream is told `overview` (figures that have changed), `workers`, `store` and `switched` (which
+store is live), and `event` (of the queues that it names). Each `event` has an id; a caller that
+comes back with it as `Last-Event-ID` gets what it missed, as far as the store keeps it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from toril.web.encoding import encode
 from toril.web.listing import event_list, worker_list
 from toril.web.options import ServerOptions
 from toril.web.problems import Problem
-from toril.web.sources import Listener, Source, figures_source, missed, queue_source
+from toril.web.sources import Listener, Source, figures_source, missed, queue_source, store_source
 
 MOST_TOPICS = 20
 """Queues of one stream: each is followed on a connection of its own."""
@@ -42,11 +42,14 @@ AGAIN_MS = 2_000
 class Topics:
     """What a stream is about."""
 
-    __slots__ = ("overview", "queues", "workers")
+    __slots__ = ("overview", "queues", "store", "workers")
 
-    def __init__(self, *, overview: bool, workers: bool, queues: Sequence[str]) -> None:
+    def __init__(
+        self, *, overview: bool, workers: bool, queues: Sequence[str], store: bool = False
+    ) -> None:
         self.overview = overview
         self.workers = workers
+        self.store = store
         self.queues = tuple(queues)
 
 
@@ -56,7 +59,7 @@ def parse_topics(text: str) -> Topics:
     Raises:
         Problem: One is none, or there are too many.
     """
-    overview = workers = False
+    overview = workers = store = False
     queues: dict[str, None] = {}
     for topic in text.split(","):
         kind, colon, name = topic.strip().partition(":")
@@ -64,22 +67,24 @@ def parse_topics(text: str) -> Topics:
             overview = True
         elif kind == "workers" and not colon:
             workers = True
+        elif kind == "store" and not colon:
+            store = True
         elif kind == "queue" and name:
             queues[check_existing_queue_name(name)] = None
         else:
             raise Problem(
                 422,
                 "unknown_topic",
-                f"topics={topic[:100]!r}: expected overview, workers or queue:NAME",
+                f"topics={topic[:100]!r}: expected overview, workers, store or queue:NAME",
                 field="topics",
-                allowed=["overview", "workers", "queue:NAME"],
+                allowed=["overview", "workers", "store", "queue:NAME"],
             )
     if len(queues) > MOST_TOPICS:
         raise Problem(
             422, "too_many_topics", f"topics: {len(queues)} queues; at most {MOST_TOPICS}",
             field="topics",
         )  # fmt: skip
-    return Topics(overview=overview, workers=workers, queues=list(queues))
+    return Topics(overview=overview, workers=workers, store=store, queues=list(queues))
 
 
 class Live:
@@ -89,6 +94,7 @@ class Live:
         self._app = app
         self._options = options
         self._figures = figures_source(app, options.tick_s)
+        self._store = store_source(app, options.tick_s)
         self._queues: dict[str, tuple[Source, int]] = {}
         self._listeners: set[Listener] = set()
         self._closing = False
@@ -114,6 +120,7 @@ class Live:
         for listener in self._listeners:
             listener.end()
         await self._figures.stop()
+        await self._store.stop()
         for source, _ in list(self._queues.values()):
             await source.stop()
 
@@ -176,6 +183,10 @@ class Live:
             if self._figures.newest is not None:
                 listener.tell("figures", self._figures.newest)
             self._figures.add(listener)
+        if topics.store:
+            if self._store.newest is not None:
+                listener.tell("store", self._store.newest)
+            self._store.add(listener)
         try:
             yield
         finally:
@@ -192,6 +203,8 @@ class Live:
             await source.remove(listener)
         if topics.overview or topics.workers:
             await self._figures.remove(listener)
+        if topics.store:
+            await self._store.remove(listener)
 
 
 class Telling:
@@ -222,6 +235,8 @@ class Telling:
             return self.events(queue, page)
         if word == "away":
             return [_message("away", {"message": subject})]
+        if word in ("store", "switched"):
+            return [_message(word, subject)]
         queues, workers = subject
         told = []
         if self._topics.overview:

@@ -7,7 +7,7 @@ much by one open page as by fifty, and not at all by none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -17,6 +17,8 @@ from toril.core.errors import TorilError
 from toril.core.loggers import logger
 from toril.engine.events import EventRecord
 from toril.engine.stream import pages
+from toril.fallback.breaker import Switch
+from toril.fallback.info import StoreState
 
 log = logger("toril.web")
 
@@ -152,6 +154,49 @@ def figures_source(app: App, tick_s: float) -> Source:
             await asyncio.sleep(pause_s(tick_s, monotonic() - began_s))
 
     return Source(follow)
+
+
+def store_source(app: App, tick_s: float) -> Source:
+    """Return a source of which store is live.
+
+    Words: `switched` for each switch, then `store` for the state if anything of it has changed.
+    """
+
+    async def follow(source: Source) -> None:
+        told: Switch | None = None
+        while True:
+            state = await app.store_state()
+            if not source.begun:
+                source.begun = True
+                told = state.latest[-1] if state.latest else None
+            for switch in _after(state.latest, told):
+                told = switch
+                source.tell("switched", _facts_of_switch(switch))
+            facts = _facts_of_store(state)
+            if facts != source.newest:
+                source.newest = facts
+                source.tell("store", facts)
+            await asyncio.sleep(tick_s)
+
+    return Source(follow)
+
+
+def _after(switches: Sequence[Switch], told: Switch | None) -> Sequence[Switch]:
+    """Return the switches after one that was told already."""
+    return switches[switches.index(told) + 1 :] if told in switches else switches
+
+
+def _facts_of_switch(switch: Switch) -> dict[str, Any]:
+    return {
+        "from": switch.source, "to": switch.target, "at": switch.at, "reason": switch.reason
+    }  # fmt: skip
+
+
+def _facts_of_store(state: StoreState) -> dict[str, Any]:
+    return {
+        "store": state.live, "type": state.type, "since": state.since, "reason": state.reason,
+        "toMove": state.to_move, "moving": state.moving,
+    }  # fmt: skip
 
 
 async def missed(app: App, queue: str, after: int, most: int) -> tuple[list[EventRecord], int]:

@@ -97,8 +97,8 @@ async def test_adopted_once(backend: Backend, repeats: Repeats) -> None:
 async def test_books_expire_and_are_forgotten(
     backend: Backend, repeats: Repeats, redis_server: RedisServer, redis_prefix: str
 ) -> None:
-    await repeats.add(CallId("one", 1), jobs("a"))
-    await repeats.add(CallId("two", 1), jobs("b", "a"))
+    await repeats.add(CallId("one", 1), jobs("a"), sending=lambda: None)
+    await repeats.add(CallId("two", 1), jobs("b", "a"), sending=lambda: None)
     books = {
         f"{redis_prefix}:a:toril:calls:one",
         f"{redis_prefix}:b:toril:calls:two",

@@ -208,7 +208,7 @@ async def test_families_know_nothing_of_each_other(
     with records.reading_plain() as connection:
         names = set(sa.inspect(connection).get_table_names())
         assert version_of(connection, media) == media.head
-    assert names == {"orders", "toril_shop_version", "toril_media", "toril_media_version"}
+    assert names == {"orders", "toril_shop_version", "toril_media_version", *media.metadata.tables}
 
 
 def prepare_in_child(url: str) -> None:
@@ -223,7 +223,8 @@ def test_processes_prepare_at_once(url: str, legacy: bool) -> None:
     if legacy:
         records = Records(url)
         with records.begin_plain() as connection:
-            family_of("media").metadata.create_all(connection)
+            # What there was before the tables had versions.
+            family_of("media").metadata.tables["toril_media"].create(connection)
         records.close_plain()
 
     with multiprocessing.get_context("spawn").Pool(3) as pool:
@@ -231,7 +232,7 @@ def test_processes_prepare_at_once(url: str, legacy: bool) -> None:
 
     records = Records(url)
     with records.reading_plain() as connection:
-        assert version_of(connection, family_of("media")) == "0001"
+        assert version_of(connection, family_of("media")) == family_of("media").head
     records.close_plain()
 
 

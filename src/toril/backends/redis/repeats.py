@@ -63,8 +63,9 @@ class RedisRepeats:
         queues = {job.queue: None for job in jobs}
         for queue in queues:
             await self._known.use(queue)
-        if sending is not None:
+        if sending is not None:  # the first try of a call: its book is this process' to forget
             sending()
+            self._kept_ms(call.book, jobs[0].queue)
         groups = self._slots.groups(enumerate(jobs), lambda one: one[1].queue)
         added = await all_at_once([self._add_group(call, group) for group in groups])
         for queue in queues:
@@ -79,7 +80,6 @@ class RedisRepeats:
         places = QueueIndex()
         jobs = [job for _, job in group]
         arguments = new_jobs(jobs, places)
-        self._kept_ms(call.book, places.names[0])
         answers = await self._client.run(
             script("add_once"),
             [self._keys.meta(queue) for queue in places.names],

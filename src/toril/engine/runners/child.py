@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError
+from toril.core.process_memory import limit_address_space, own_resident_bytes
 from toril.engine.context import Context, FollowUp, LineLogged, ProgressMade, TaskMessage
 from toril.engine.context_flows import ChildrenAdded, FlowAsked
 from toril.engine.current_job import CURRENT
@@ -38,7 +39,6 @@ from toril.engine.runners.frames import (
 )
 from toril.engine.runners.interpreter import is_frozen
 from toril.engine.runners.lifeline import end_with_worker
-from toril.engine.runners.memory import limit_address_space, own_resident_bytes
 from toril.engine.runners.references import MAIN, resolve, unpickle
 from toril.engine.surroundings import Surroundings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 
 from toril.core.errors import ProcessDiedError
+from toril.core.process_memory import MIB
 from toril.engine.context import Facts
 from toril.engine.runners.channel import EXIT_UNHEARD
-from toril.engine.runners.memory import MIB
 
 _NATIVE_CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSYS")
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, PayloadTooLargeError, ProcessDiedError
+from toril.core.process_memory import MIB
 from toril.engine.life_cycle import InChildren
 from toril.engine.runners.child_logs import levels
 from toril.engine.runners.frames import ProcessCall, Raised, Returned, Setup, frame_of, rebuilt
 from toril.engine.runners.interpreter import check_target, is_frozen
-from toril.engine.runners.memory import MIB
 from toril.engine.runners.references import MAIN, MainSource, main_source
 from toril.engine.runners.spawned import ChildProcess
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from toril.core.errors import TorilError
+from toril.core.process_memory import out_of_memory_kills, resident_bytes
 from toril.engine.context import FollowUp, LineLogged, NamedFollowUp, ProgressMade
 from toril.engine.runners.child_logs import LogRecorded, replay
 from toril.engine.runners.deaths import died, how
@@ -39,7 +40,6 @@ from toril.engine.runners.interpreter import (
     command_for,
     restarted,
 )
-from toril.engine.runners.memory import out_of_memory_kills, resident_bytes
 
 READ_BYTES = 256 * 1024
 SAMPLE_S = 0.5

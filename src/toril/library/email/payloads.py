@@ -9,7 +9,7 @@ import msgspec
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^\r\n\x00]*[^\s@]@[^\s@]+$", max_length=320)]
 """As a door checks it; `services/mail/port.check_address` has the last word.
 
-Not beside a list in a union: msgspec 0.22 frees the pattern of such a type twice, and crashes.
+Not beside a list in a union: a task refuses such a type, as msgspec crashes on it.
 """
 BULK_SIZE = 100
 """Receivers of one bulk job. A job with more is split into such jobs by its worker."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from toril.engine.runners.memory import MIB, growth_limited
+from toril.core.process_memory import MIB, growth_limited
 from toril.library.images.files import all_present, publish, remove_old_files
 from toril.library.images.naming import check_media_id, folder_name
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant

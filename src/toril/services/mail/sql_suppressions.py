@@ -1,99 +1,98 @@
-"""A list of suppressed addresses in SQLite or PostgreSQL, by SQLAlchemy.
+"""Suppressed addresses in SQLite or PostgreSQL, by SQLAlchemy.
 
-One table, made when it is first needed. The database is asked in a thread, since its drivers wait.
+One table, the family `mail` of `services/records`.
 """
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from toril.core.clock import Clock, SystemClock, epoch_ms, moment
-from toril.core.errors import InvalidOptionError, MissingExtraError
+from toril.core.errors import InvalidOptionError
 from toril.services.mail.suppressions import Reason, Suppression, new_suppression, plain
+from toril.services.mail.tables import MAIL, TABLE
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-    from sqlalchemy.schema import CreateTable
+
+    from toril.services.records.records import Records
 except ImportError as error:
     from toril.core.extras import missing_extra
 
     raise missing_extra("suppressed addresses in a database need SQLAlchemy", "mail") from error
 
-BUSY_TIMEOUT_S = 10.0
-"""How long a SQLite writer waits for another before it gives up, in seconds."""
 _AT_ONCE = 500
 """Addresses in one statement: SQLite takes only so many parameters."""
-
-_METADATA = sa.MetaData()
-_TABLE = sa.Table(
-    "toril_mail_suppressions",
-    _METADATA,
-    sa.Column("address", sa.String(320), primary_key=True),
-    sa.Column("reason", sa.String(16), nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("since_ms", sa.BigInteger, nullable=False),
-)
+_MEMORY = re.compile(r"sqlite(\+\w+)?:/{0,3}(:memory:)?")
 
 
 class SqlSuppressions:
-    """A list in a database, which several processes may share."""
+    """A list in a database, which several processes may share. It connects when it is used.
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        """Open the list.
+    Parameters:
+        database: A database that is open; it stays open when this is closed. Or the URL of one:
+            `sqlite:///email.db` or `postgresql://user:password@host/database`.
+        clock: Where `since` comes from.
+        file_mode: Who may read and write a SQLite file that is made. Default: its user only.
 
-        Parameters:
-            url: `sqlite:///email.db` or `postgresql://user:password@host/database`.
-            clock: Where `since` comes from.
+    Raises:
+        InvalidOptionError: The URL cannot be read, or the database would end with this process.
+    """
 
-        Raises:
-            InvalidOptionError: The address cannot be read, or is of another kind of database.
-            MissingExtraError: The database's driver is not installed.
-        """
+    def __init__(
+        self, database: Records | str, *, clock: Clock | None = None, file_mode: int = 0o600
+    ) -> None:
+        if isinstance(database, str) and _MEMORY.fullmatch(database):
+            raise InvalidOptionError(
+                "database_url names no file: expected sqlite:///email.db, or MemorySuppressions for"
+                " a list that ends with its process"
+            )
+        self._owns = isinstance(database, str)
+        self._records = (
+            Records(database, file_mode=file_mode) if isinstance(database, str) else database
+        )
         self._clock = clock or SystemClock()
-        self._engine = _engine(url)
-        self._made = False
 
     async def add(self, address: str, reason: Reason, *, detail: str = "") -> None:
         """See `Suppressions.add`."""
         entry = new_suppression(address, reason, detail, self._clock)
-        await asyncio.to_thread(self._add, entry)
-
-    async def find(self, addresses: Sequence[str]) -> Mapping[str, Suppression]:
-        """See `Suppressions.find`."""
-        keys = {each: plain(each) for each in addresses}
-        found = await asyncio.to_thread(self._find, sorted(set(keys.values())))
-        return {each: found[key] for each, key in keys.items() if key in found}
-
-    async def remove(self, address: str) -> bool:
-        """See `Suppressions.remove`."""
-        return await asyncio.to_thread(self._remove, plain(address))
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await asyncio.to_thread(self._engine.dispose)
-
-    def _add(self, entry: Suppression) -> None:
-        self._make_table()
-        values = {
+        row = {
             "address": entry.address,
             "reason": entry.reason,
             "detail": entry.detail,
             "since_ms": epoch_ms(entry.since),
         }
-        with suppress(IntegrityError), self._engine.begin() as connection:  # it is there already
-            connection.execute(sa.insert(_TABLE).values(values))
+        await self._records.prepare(MAIL)
+        async with self._records.begin() as connection:
+            await connection.execute(self._records.insert_missing(TABLE, row))
 
-    def _find(self, keys: Sequence[str]) -> dict[str, Suppression]:
-        self._make_table()
+    async def find(self, addresses: Sequence[str]) -> Mapping[str, Suppression]:
+        """See `Suppressions.find`."""
+        keys = {each: plain(each) for each in addresses}
+        found = await self._find(sorted(set(keys.values())))
+        return {each: found[key] for each, key in keys.items() if key in found}
+
+    async def remove(self, address: str) -> bool:
+        """See `Suppressions.remove`."""
+        await self._records.prepare(MAIL)
+        this = sa.delete(TABLE).where(TABLE.c.address == plain(address))
+        async with self._records.begin() as connection:
+            return (await connection.execute(this)).rowcount > 0
+
+    async def close(self) -> None:
+        """Close all connections, if they are its own. It may be used again."""
+        if self._owns:
+            await self._records.close()
+
+    async def _find(self, keys: Sequence[str]) -> dict[str, Suppression]:
+        await self._records.prepare(MAIL)
         found: dict[str, Suppression] = {}
-        with self._engine.connect() as connection:
+        async with self._records.reading() as connection:
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
-                for row in connection.execute(sa.select(_TABLE).where(_TABLE.c.address.in_(some))):
+                query = sa.select(TABLE).where(TABLE.c.address.in_(some))
+                for row in (await connection.execute(query)).all():
                     held = row._mapping
                     found[held["address"]] = Suppression(
                         address=held["address"],
@@ -102,55 +101,3 @@ class SqlSuppressions:
                         since=moment(held["since_ms"]),
                     )
         return found
-
-    def _remove(self, key: str) -> bool:
-        self._make_table()
-        with self._engine.begin() as connection:
-            gone = connection.execute(sa.delete(_TABLE).where(_TABLE.c.address == key))
-        return gone.rowcount > 0
-
-    def _make_table(self) -> None:
-        if self._made:
-            return
-        statement = CreateTable(_TABLE, if_not_exists=True)
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(statement)
-        except DBAPIError:
-            # In PostgreSQL two that make the same table at once collide; the second look finds it.
-            with self._engine.begin() as connection:
-                connection.execute(statement)
-        self._made = True
-
-
-def _engine(url: str) -> sa.Engine:
-    # The address may hold a password: no error repeats it, not even as a cause.
-    try:
-        address = sa.make_url(url)
-    except ArgumentError:
-        raise InvalidOptionError(
-            "database_url cannot be read: expected sqlite:///email.db or postgresql://host/database"
-        ) from None
-    kind = address.get_backend_name()
-    if kind not in ("sqlite", "postgresql"):
-        raise InvalidOptionError(
-            f"database_url begins with {kind!r}: expected sqlite:/// or postgresql://"
-        )
-    if kind == "sqlite" and address.database in (None, "", ":memory:"):
-        raise InvalidOptionError(
-            "database_url names no file: expected sqlite:///email.db, or MemorySuppressions for a"
-            " list that ends with its process"
-        )
-    if address.drivername == "postgresql":
-        address = address.set(drivername="postgresql+psycopg")
-    try:
-        if kind == "postgresql":
-            return sa.create_engine(address, hide_parameters=True, pool_pre_ping=True)
-        Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
-        return sa.create_engine(
-            address, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S}
-        )
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise MissingExtraError(
-            f"{address.drivername} needs its driver: pip install 'psycopg[binary]'"
-        ) from error

@@ -15,7 +15,7 @@ import time
 from typing import BinaryIO
 
 from toril.core.errors import MissingExtraError
-from toril.engine.runners.memory import growth_limited, own_resident_bytes
+from toril.core.process_memory import growth_limited, own_resident_bytes
 from toril.services.media.child_words import (
     Failed,
     ImageDone,

@@ -53,8 +53,8 @@ class PyavEngine:
     ) -> None:
         self._limits = limits if limits is not None else VideoLimits()
         self._said = said
-        # To stderr. PyAV can also hand the lines to Python, but each line then needs the GIL, which
-        # the thread that waits for the encoder's own threads may hold: both wait for ever.
+        # To stderr. PyAV can also hand the lines to Python, but with that a child once stood still
+        # for ever: perhaps since each line needs the GIL, which a thread that waits may have held.
         av.logging.restore_default_callback()
         av.logging.set_libav_level(av.logging.ERROR)
 

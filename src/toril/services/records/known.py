@@ -9,6 +9,7 @@ from toril.core.errors import InvalidOptionError
 from toril.services.records.families import TableFamily
 
 KNOWN = {
+    "mail": "toril.services.mail.tables:MAIL",
     "media": "toril.services.media.tables:MEDIA",
     "push": "toril.services.push.tables:PUSH",
 }

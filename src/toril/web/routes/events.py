@@ -31,9 +31,10 @@ async def list_events(call: Call, queue: str, query: EventQuery) -> Page[Event]:
 async def stream(call: Call, query: StreamQuery) -> Raw:
     """Follow what happens, as Server-Sent Events.
 
-    `overview` brings the queues whose figures have changed, `workers` the workers, `event` the
-    events of queues that are topics. A request with `Last-Event-ID` gets the events that it missed.
-    A comment comes every 15 s, so that proxies keep the connection.
+    `overview` brings the queues whose figures have changed, `workers` the workers, `store` which
+    store is live, with `switched` for each switch, and `event` the events of queues that are
+    topics. A request with `Last-Event-ID` gets the events that it missed. A comment comes every
+    15 s, so that proxies keep the connection.
     """
     topics = parse_topics(query.topics)
     for queue in topics.queues:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import asdict
 from time import monotonic
 
-from toril.engine.runners.memory import own_resident_bytes
+from toril.core.process_memory import own_resident_bytes
 from toril.rest.answers import StoreCheck, StoreFinding, SystemFacts
 from toril.version import VERSION
 from toril.web.access.port import Permission

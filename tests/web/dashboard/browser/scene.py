@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support.waiting import wait_until
 from tests.web.dashboard.support import Site, site
@@ -116,7 +117,8 @@ async def _filled(app: App, found: Site, worker_id: str, release: asyncio.Event)
         await send.enqueue(to=f"jo-{n}")
     await send.with_options(delay=3600.0).enqueue(to="later")
     running = await encode.enqueue(height=720)
-    await app.queue(BILLS).add_many([("bill", {"no": n, "to": "ann"}) for n in range(60)])
+    bills: list[Any] = [("bill", {"no": n, "to": "ann"}) for n in range(60)]
+    await app.queue(BILLS).add_many(bills)
     await app.queue(HOOKS).add("call", {"url": "https://partner.example"})
     await app.queue(HOOKS).pause()
     late = pack.with_options(delay=3600.0)

@@ -26,7 +26,7 @@ async def test_axe_finds_nothing_in_either_theme(town: Scene, browser: Browser) 
         for name, address in town.addresses().items():
             await seen.goto(town.url + address)
             for theme in ("light", "dark"):
-                await seen.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its words
+                await seen.page.emulate_media(color_scheme=theme)
                 if violations := await seen.axe():
                     found[f"{name}, {theme}"] = violations
         assert found == {}, json.dumps(found, indent=1)

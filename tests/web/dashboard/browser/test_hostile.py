@@ -49,7 +49,7 @@ async def odd(
             raise ValueError(WORST)
 
         queue = app.queue(QUEUE, existing=True)
-        data = {SCRIPT: WORST, "n": int(DIGITS), "deep": [[[[SCRIPT]]]]}
+        data: Any = {SCRIPT: WORST, "n": int(DIGITS), "deep": [[[[SCRIPT]]]]}
         for number in range(3):
             await queue.add(
                 f"{SCRIPT[:60]}{number}", data, JobOptions(job_id=f"a<b>{number}" + "i" * 60)
