@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 
+import msgspec
 import pytest
 from tests.cli.screen import Screen
 from tests.cli.support import PATIENCE_S, Terminal, command
+from tests.web.support import serve
 
+from toril import App, JobOptions
 from toril.cli.codes import DONE, USAGE
 from toril.cli.top import SPAN_S, Rates, Sample
+from toril.client import AsyncClient
 from toril.engine.info import QueueInfo
 
 
@@ -151,3 +155,27 @@ def test_live_screen_says_what_is_wrong_on_the_usual_one(terminal: Terminal) -> 
 
     assert "\x1b[?1049h" not in screen.text
     assert "there is no such file" in screen.text
+
+
+async def test_screen_and_overview_show_the_same_totals(terminal: Terminal) -> None:
+    async with App(terminal.url) as app:
+        for number in range(7):
+            await app.queue("mail").add("send", {"to": f"jo-{number}"})
+        await app.queue("slow").add("hold", {"until": "x"}, JobOptions(delay_s=3600.0))
+        answered = await get_overview_of(app)
+    document = terminal.here("top", "--once", "--json", "--url", terminal.url).json
+    shown = terminal.here("top", "--once", "--url", terminal.url).out
+
+    ages = ("oldest_waiting_s",)
+    there = {name: value for name, value in answered.items() if name not in ages}
+    here = {name: value for name, value in document["totals"].items() if name not in ages}
+    assert here == there
+    assert (here["waiting"], here["delayed"], here["queues"]) == (7, 1, 2)
+    assert "0 of 0 slots busy, 7 waiting, 1 delayed, 0 failed, oldest " in shown
+
+
+async def get_overview_of(app: App) -> dict[str, object]:
+    """Return the totals of a server's overview."""
+    async with serve(app) as served, AsyncClient(served.url) as client:
+        totals: dict[str, object] = msgspec.to_builtins((await client.get_overview()).totals)
+        return totals
