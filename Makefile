@@ -94,6 +94,10 @@ docs: $(READY) ## build the documentation; a broken link fails
 picture: $(READY) ## draw the picture of the README anew, from a real run
 	$(BIN)/python docs/picture.py
 
+.PHONY: shots
+shots: $(READY) ## take the pictures of the dashboard anew, from stores at work; ARGS="overview queue"
+	$(BIN)/python -m docs.shots $(ARGS)
+
 .PHONY: examples
 examples: $(READY) ## run every example and compare what it prints
 	$(BIN)/python -m pytest -q tests/house/test_examples.py
@@ -107,7 +111,7 @@ bench: $(READY) ## figures of this machine on every store, beside its peers: no 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-web
-bench-web: $(READY) ## the REST interface over 1,000,000 jobs in 300 queues; ARGS="--jobs 100000"
+bench-web: $(READY) ## the dashboard and the REST interface over 1,000,000 jobs in 300 queues, beside Bull Board; ARGS="--jobs 100000"
 	$(BIN)/python -m benchmarks.web $(ARGS)
 
 .PHONY: bench-exports

@@ -16,6 +16,7 @@ from statistics import median
 from benchmarks.order import Store
 from benchmarks.storage import find_storage
 from benchmarks.stores import fresh_store
+from benchmarks.web.pages import measure_pages
 from benchmarks.web.store import LONG, Calls, Counters, child, fill, letter, serving
 from benchmarks.web.wire import Answer, Wire
 from benchmarks.web.worker import BROKEN, BUSY
@@ -65,6 +66,7 @@ async def measure(url: str, options: argparse.Namespace, report: Report) -> None
         await _reads(wire, counters, report)
         wire.close()
         await _streams(server, key, counters, options.watched_s, report)
+        await measure_pages(server, key, url, counters, options.watched_s, report)
         wire = await Wire.open(server, key)  # the other would have been idle for too long
         async with child("worker", url, BUSY):
             await _retry(wire, counters, report, options.jobs // 10)

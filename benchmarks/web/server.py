@@ -20,8 +20,8 @@ from toril import App
 from toril.backends.sqlite.reader import FileReader
 from toril.backends.sqlite.writer import Writer
 from toril.web.access.control import AccessControl
+from toril.web.dashboard import Dashboard
 from toril.web.options import ServerOptions
-from toril.web.server import api
 from toril.web.serving import HttpServer
 
 
@@ -76,11 +76,11 @@ async def main(url: str) -> None:
     watch(counted)
     async with App(url) as app:
         options = ServerOptions(submissions_per_s=None)
-        interface = api(app, access=AccessControl(app), options=options)
+        dashboard = Dashboard(app, access=AccessControl(app), options=options)
         application = Starlette(
-            routes=[Route("/counted", counted.tell), Mount("/", app=interface)],
+            routes=[Route("/counted", counted.tell), Mount("/", app=dashboard)],
         )
-        application.router.lifespan_context = interface.router.lifespan_context
+        application.router.lifespan_context = dashboard.router.lifespan_context
         server = HttpServer(application, host="127.0.0.1", port=0)
         await server.start()
         print(server.url, flush=True)

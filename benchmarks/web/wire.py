@@ -38,24 +38,31 @@ class Wire:
         where = urlsplit(url)
         return cls(*await asyncio.open_connection(where.hostname, where.port), key)
 
-    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+    async def ask(
+        self, method: str, path: str, body: object = None, *, headers: str = ""
+    ) -> Answer:
         """Send a request and wait for the answer.
+
+        Parameters:
+            method: Such as GET.
+            path: With its query.
+            body: Sent as JSON. None: nothing.
+            headers: More lines, each with its end.
 
         Raises:
             RuntimeError: It is no success.
         """
         content = b"" if body is None else json.dumps(body).encode()
         kind = "" if body is None else "content-type: application/json\r\n"
-        head = (
-            f"{method} {path} HTTP/1.1\r\n{self._head}{kind}content-length: {len(content)}\r\n\r\n"
-        )
+        length = f"content-length: {len(content)}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}{headers}{kind}{length}\r\n"
         begin_s = time.perf_counter()
         self._writer.write(head.encode() + content)
         told = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(told.partition("content-length: ")[2].partition("\r\n")[0])
+        size = int(told.partition("content-length: ")[2].partition("\r\n")[0])
         answer = Answer(
             int(told.split(" ", 2)[1]),
-            await self._reader.readexactly(length),
+            await self._reader.readexactly(size),
             time.perf_counter() - begin_s,
         )
         if answer.status >= 300:

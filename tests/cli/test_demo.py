@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import signal
@@ -13,10 +14,11 @@ import pytest
 from PIL import Image
 from tests.cli.screen import Screen
 from tests.cli.support import PATIENCE_S, Terminal, alive
-from tests.support.waiting import wait_until_sync
+from tests.support.waiting import wait_until, wait_until_sync
 
 from toril.cli.codes import DONE, ERROR, INTERRUPTED, USAGE
 from toril.cli.demo_folder import DemoFolder, Photo, find_photos, media_ids
+from toril.cli.demo_life import DEAD, PAUSED, UNSERVED, Shop
 from toril.core.extras import how_to_install
 
 
@@ -52,6 +54,11 @@ def test_shipped_photographs_succeed_and_bad_files_are_refused(terminal: Termina
     assert "not an image" in result.out
     assert "The pictures are in toril-demo/public/" in result.out
     assert not (terminal.folder / "toril-demo" / "uploads").exists()
+    # It shows the dashboard for a moment, and ends by itself.
+    assert re.search(
+        r"This link signs you in once: http://127\.0\.0\.1:\d+/login\?link=", result.out
+    )
+    assert "It ends in 3 s; in a terminal it stays until Ctrl-C." in result.out
     # What it says to try next works.
     hint = next(line for line in result.out.splitlines() if "toril jobs list" in line)
     jobs = terminal.here(*hint.split()[1:], "--json").json["jobs"]
@@ -193,7 +200,9 @@ def test_a_terminal_gets_a_bar_and_a_table_in_80_columns(terminal: Terminal) -> 
         with httpx2.Client(base_url=found[1], headers={"sec-fetch-site": "same-origin"}) as browser:
             assert browser.get("/").status_code == 303
             assert browser.post("/login", data={"link": found[2]}).status_code == 303
-            assert "media-processing" in browser.get("/queues").text
+            queues = browser.get("/queues").text
+            for queue in ("media-processing", "mail", "orders", "billing.invoices", "webhooks"):
+                assert f'id="q-{queue}"' in queues
         screen.types("\x03")
         assert screen.ends() == DONE
 
@@ -201,6 +210,38 @@ def test_a_terminal_gets_a_bar_and_a_table_in_80_columns(terminal: Terminal) -> 
     assert "320x320" not in screen.text  # never enlarged
     assert "300x300, 300x300" in screen.text
     assert "4 photographs became 8 files" in screen.text
+
+
+async def test_shop_of_the_demo_has_something_for_every_page(tmp_path: Path) -> None:
+    shop = Shop(f"sqlite:///{tmp_path}/shop.db?durability=normal", seed=3, pace=20.0)
+    async with shop.open() as app:
+
+        async def lives() -> bool:
+            letters = (await app.dead_letters(DEAD).list()).letters
+            orders = await app.queue("orders", existing=True).info()
+            operations = await app.bulk.list()
+            return bool(letters and operations and orders and orders.completed > 5)
+
+        await wait_until(lives, deadline_s=PATIENCE_S, what="the shop to be busy")
+        assert len(await app.workers()) == 2
+        assert {one.id for one in await app.schedules.list()} == {
+            "newsletter", "daily-report", "stock-check",
+        }  # fmt: skip
+        queues = {info.name: info for info in await app.queues()}
+        assert queues[PAUSED].paused
+        assert queues[UNSERVED].waiting >= 40
+        assert queues["reports.daily"].concurrency == 1
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+def test_stay_of_zero_shows_no_dashboard(terminal: Terminal) -> None:
+    picture(terminal.folder / "one" / "a.png")
+
+    result = terminal.run("demo", "one", "--processes", "1", "--stay", "0")
+
+    assert result.code == DONE
+    assert "login" not in result.out
+    assert "1 photograph became" in result.out
 
 
 def test_a_photograph_that_cannot_be_read_is_one_failure(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 
+import msgspec
 import pytest
 from tests.cli.screen import Screen
 from tests.cli.support import PATIENCE_S, Terminal, command
+from tests.web.support import serve
 
+from toril import App, JobOptions
 from toril.cli.codes import DONE, USAGE
 from toril.cli.top import SPAN_S, Rates, Sample
+from toril.client import AsyncClient
 from toril.engine.info import QueueInfo
 
 
@@ -151,3 +156,26 @@ def test_live_screen_says_what_is_wrong_on_the_usual_one(terminal: Terminal) -> 
 
     assert "\x1b[?1049h" not in screen.text
     assert "there is no such file" in screen.text
+
+
+def test_screen_and_overview_show_the_same_totals(terminal: Terminal) -> None:
+    answered = asyncio.run(overview_of_some_jobs(terminal.url))
+    document = terminal.here("top", "--once", "--json", "--url", terminal.url).json
+    shown = terminal.here("top", "--once", "--url", terminal.url).out
+
+    here = document["totals"]
+    del here["oldest_waiting_s"], answered["oldest_waiting_s"]  # it grows meanwhile
+    assert here == answered
+    assert (here["waiting"], here["delayed"], here["queues"]) == (7, 1, 2)
+    assert "0 of 0 slots busy, 7 waiting, 1 delayed, 0 failed, oldest " in shown
+
+
+async def overview_of_some_jobs(url: str) -> dict[str, object]:
+    """Add some jobs to a store, and return the totals of its server's overview."""
+    async with App(url) as app:
+        for number in range(7):
+            await app.queue("mail").add("send", {"to": f"jo-{number}"})
+        await app.queue("slow").add("hold", {"until": "x"}, JobOptions(delay_s=3600.0))
+        async with serve(app) as served, AsyncClient(served.url) as client:
+            found: dict[str, object] = msgspec.to_builtins((await client.get_overview()).totals)
+            return found

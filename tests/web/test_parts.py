@@ -196,12 +196,15 @@ WORKER = WorkerInfo(
 )  # fmt: skip
 
 
-def concerns(queue: QueueInfo, *, served: bool = True, beat_age_s: float = 0.0) -> list[str]:
+def concerns(
+    queue: QueueInfo, *, served: bool = True, beat_age_s: float = 0.0, letters: tuple[str, ...] = ()
+) -> list[str]:
     facts = AttentionFacts(
         queues=[queue],
         workers=[replace(WORKER, beat_age_s=beat_age_s)],
         served=["mail"] if served else [],
         stuck=[],
+        letters=letters,
     )
     return [f"{one.grade} {one.kind}" for one in concerns_of(facts)]
 
@@ -209,6 +212,10 @@ def concerns(queue: QueueInfo, *, served: bool = True, beat_age_s: float = 0.0) 
 def test_concerns_are_those_that_need_a_person() -> None:
     assert concerns(QUEUE) == []
     assert concerns(QUEUE, served=False) == ["error no-worker"]
+    assert concerns(QUEUE, served=False, letters=("mail",)) == []
+    assert concerns(QUEUE, served=False, letters=("graves",)) == ["error no-worker"]
+    old = replace(QUEUE, oldest_waiting_s=900.0)
+    assert concerns(old, served=False, letters=("mail",)) == []
     assert concerns(replace(QUEUE, oldest_waiting_s=2.0), served=False) == []
     assert concerns(replace(QUEUE, waiting=0, oldest_waiting_s=None), served=False) == []
     assert concerns(replace(QUEUE, paused=True), served=False) == ["note paused"]

@@ -40,6 +40,7 @@ from toril.cli.output import (
 )
 from toril.cli.queue import figure
 from toril.engine.info import QueueInfo, WorkerInfo
+from toril.rest.totals import totals
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +62,7 @@ COLUMNS = (
 WORKER_COLUMNS = tuple(
     column for column in workers_module.COLUMNS if column.title not in ("PID", "TASKS", "UP")
 )
-FIXED_LINES = 6
+FIXED_LINES = 7
 """Lines of a frame that are no rows of a table."""
 
 
@@ -233,14 +234,19 @@ def frame(url: str, sample: Sample, rates: Rates, *, lines: int | None) -> Rende
         queues = queues[: len(queues) - more_queues]
     speeds = [rates.of(info.name) for info in sample.queues]
     done, failed = (sum(speed[n] for speed in speeds) for n in (0, 1))
-    running = sum(info.active for info in sample.queues)
+    whole = totals(sample.queues, sample.workers)
     head = Text("toril top", "bold")
     head.append(f"  {printable(url)}  {datetime.now():%H:%M:%S}", "not bold dim")  # noqa: DTZ005 - for a wall clock's reader
     summary = (
-        f"{_speed(done)} done/s, {_speed(failed)} failed/s, {running:,} running,"
-        f" {plural(len(sample.workers), 'worker')}"
+        f"{_speed(done)} done/s, {_speed(failed)} failed/s, {whole.active:,} running,"
+        f" {plural(whole.workers, 'worker')}"
     )
-    shown: list[RenderableType] = [head, Text(summary), Text("")]
+    line = (
+        f"{whole.running:,} of {plural(whole.slots, 'slot')} busy,"
+        f" {whole.waiting + whole.prioritized:,} waiting, {whole.delayed:,} delayed,"
+        f" {whole.failed:,} failed, oldest {short_duration(whole.oldest_waiting_s)}"
+    )
+    shown: list[RenderableType] = [head, Text(summary), Text(line), Text("")]
     if queues:
         shown.append(rich_table(COLUMNS, [_queue_row(info, rates) for info in queues]))
     else:
@@ -298,6 +304,7 @@ def _facts(sample: Sample, rates: Rates) -> dict[str, object]:
         )
     return {
         "at": datetime.now(UTC),
+        "totals": as_data(totals(sample.queues, sample.workers)),
         "queues": queues,
         "workers": [workers_module.as_facts(record) for record in sample.workers],
     }

@@ -11,6 +11,7 @@ from toril.engine.flow_stuck import StuckFlow
 from toril.engine.info import QueueInfo, WorkerInfo
 from toril.rest.answers import Concern
 from toril.web.call import Call
+from toril.web.letter_queues import declared_letter_queues
 from toril.web.lines import SILENT_S
 
 OLD_S = 300.0
@@ -36,6 +37,8 @@ class AttentionFacts:
     served: Collection[str] | None
     """Queues that a worker of whatever library serves. None: nobody can say."""
     stuck: Sequence[StuckFlow]
+    letters: Collection[str] = ()
+    """Dead-letter queues: nobody is meant to work them."""
 
 
 async def read_attention(call: Call) -> AttentionFacts:
@@ -46,31 +49,35 @@ async def read_attention(call: Call) -> AttentionFacts:
         stuck = [
             one for one in await call.app.flows.stuck(limit=MOST_FLOWS) if call.sees(one.queue)
         ]
-    return AttentionFacts(queues=queues, workers=workers, served=served, stuck=stuck)
+    letters = declared_letter_queues(call.app)
+    return AttentionFacts(
+        queues=queues, workers=workers, served=served, stuck=stuck, letters=letters
+    )
 
 
 def concerns_of(facts: AttentionFacts) -> list[Concern]:
     """Return what needs a person, the worst first."""
     found = [
-        *(concern for info in facts.queues for concern in _of_queue(info, facts.served)),
+        *(concern for info in facts.queues for concern in _of_queue(info, facts)),
         *_of_workers(facts),
         *(_of_flow(one) for one in facts.stuck),
     ]
     return sorted(found, key=lambda each: (_GRADES.index(each.grade), each.kind, each.subject))
 
 
-def _of_queue(info: QueueInfo, served: Collection[str] | None) -> Iterator[Concern]:
+def _of_queue(info: QueueInfo, facts: AttentionFacts) -> Iterator[Concern]:
     waiting = info.waiting + info.prioritized
     oldest_s = info.oldest_waiting_s or 0.0
-    lone = served is not None and info.name not in served
+    lone = facts.served is not None and info.name not in facts.served
+    worked = info.name not in facts.letters
     words = f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'}"
     words += f", the next one for {in_words(oldest_s)}"
     if info.paused:
         if waiting:
             yield _concern("note", "paused", info.name, f"the queue is paused; {words}")
-    elif waiting and lone and oldest_s >= UNSERVED_S:
+    elif waiting and lone and worked and oldest_s >= UNSERVED_S:
         yield _concern("error", "no-worker", info.name, f"no worker serves the queue; {words}")
-    elif waiting and oldest_s >= OLD_S:
+    elif waiting and worked and oldest_s >= OLD_S:
         text = f"{words}: it needs more workers, or a higher limit"
         yield _concern("warning", "old", info.name, text)
     if waiting and info.held_s >= OLD_S:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
+from toril.app import App
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.rest.answers import LetterQueue
 from toril.web.call import Call
 
 AT_ONCE = 16
 """Queues whose settings are read at the same time."""
+
+
+def declared_letter_queues(app: App) -> set[str]:
+    """Return the names of dead-letter queues that an app's tasks declare, and the usual name.
+
+    Nobody is meant to work them, so that none of them lacks a worker.
+    """
+    return {DEAD_LETTER, *(task.dead_letter for task in app.tasks() if task.dead_letter)}
 
 
 async def letter_queues(call: Call) -> list[LetterQueue]:

@@ -8,6 +8,7 @@ from typing import Any
 from toril.rest.bodies import OperationsQuery
 from toril.web.dashboard.health import health
 from toril.web.dashboard.visit import Visit
+from toril.web.letter_queues import declared_letter_queues
 from toril.web.routes.queues import get_queue
 from toril.web.routes.search import list_operations
 
@@ -40,7 +41,7 @@ async def queue_head(visit: Visit) -> dict[str, Any]:
         "queue": queue,
         "facts": facts,
         "info": info,
-        "health": health(info, {queue} if facts.served else ()),
+        "health": health(info, {queue} if facts.served else (), declared_letter_queues(visit.app)),
         "serving": sum(queue in worker.queues for worker in workers),
         "lately": lately,
         "life": {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from toril.engine.info import QueueInfo
 from toril.observability.prometheus import exposition, metrics
-from toril.rest.answers import Concerns, Overview, Totals, WorkerFacts
+from toril.rest.answers import Concerns, Overview
 from toril.rest.bodies import ListQuery, MetricsQuery
+from toril.rest.totals import totals
 from toril.version import VERSION
 from toril.web.access.port import Permission
 from toril.web.attention import concerns_of, read_attention
@@ -61,26 +60,3 @@ async def get_metrics(call: Call, query: MetricsQuery) -> Raw:
         found = metrics(replace(figures, workers=workers))
         text = await asyncio.to_thread(exposition, found)
     return Raw(text.encode("utf-8", "replace"), "text/plain; version=0.0.4")
-
-
-def totals(queues: Iterable[QueueInfo], workers: Iterable[WorkerFacts]) -> Totals:
-    """Return the figures over all queues."""
-    infos, alive = list(queues), list(workers)
-    ages = [info.oldest_waiting_s for info in infos if info.oldest_waiting_s is not None]
-    return Totals(
-        queues=len(infos),
-        paused=sum(info.paused for info in infos),
-        waiting=sum(info.waiting for info in infos),
-        prioritized=sum(info.prioritized for info in infos),
-        delayed=sum(info.delayed for info in infos),
-        waiting_children=sum(info.waiting_children for info in infos),
-        active=sum(info.active for info in infos),
-        completed=sum(info.completed for info in infos),
-        failed=sum(info.failed for info in infos),
-        completed_total=sum(info.completed_total for info in infos),
-        failed_total=sum(info.failed_total for info in infos),
-        oldest_waiting_s=max(ages, default=None),
-        workers=len(alive),
-        slots=sum(one.concurrency or 0 for one in alive),
-        running=sum(one.running or 0 for one in alive),
-    )

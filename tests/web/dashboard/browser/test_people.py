@@ -22,10 +22,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 ROLES = ("viewer", "submitter", "operator", "admin")
 MAY = {
-    "viewer": {Permission.READ},
-    "submitter": {Permission.READ, Permission.SUBMIT},
-    "operator": {Permission.READ, Permission.SUBMIT, Permission.OPERATE},
+    "viewer": {Permission.READ, Permission.PAYLOADS},
+    "submitter": {Permission.READ, Permission.PAYLOADS, Permission.SUBMIT},
+    "operator": {Permission.READ, Permission.PAYLOADS, Permission.SUBMIT, Permission.OPERATE},
 }
+"""All users here may see payloads; an admin may do everything."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -178,5 +179,6 @@ async def test_session_that_ends_changes_nothing_and_leads_back(
 
         await expect(seen.page.locator("#live")).to_have_attribute("data-state", "on")
         await control(town).users.set_password("temp", secret("temp"))
+        await town.app.queue(BILLS).add("bill", {"no": 8})  # the page asks for what is new
         await expect(seen.page.locator("#live")).to_have_attribute("data-state", "ended")
         await expect(seen.page.locator("h1")).to_contain_text(BILLS)  # it stays to be read

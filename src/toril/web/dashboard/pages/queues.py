@@ -14,6 +14,7 @@ from toril.web.dashboard.histories import has_ended
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.trends import Trend, trends
 from toril.web.dashboard.visit import Visit
+from toril.web.letter_queues import declared_letter_queues
 from toril.web.routes.queues import list_queues
 
 PAGE = Page(
@@ -71,7 +72,8 @@ async def show(visit: Visit) -> dict[str, Any]:
     found = page.items
     wanted, only = visit.param("q").strip(), visit.choice("health", ORDER, "")
     sort = visit.choice("sort", _SORTS, "health")
-    lines = [line_of(info, workers, served) for info in found]
+    letters = declared_letter_queues(visit.app)
+    lines = [line_of(info, workers, served, letters) for info in found]
     counted = {word: sum(line.health == word for line in lines) for word in ORDER}
     if wanted:
         lines = [line for line in lines if wanted.lower() in line.name.lower()]
@@ -109,14 +111,19 @@ async def show(visit: Visit) -> dict[str, Any]:
     }
 
 
-def line_of(info: QueueInfo, workers: Sequence[WorkerInfo], served: Collection[str] | None) -> Line:
+def line_of(
+    info: QueueInfo,
+    workers: Sequence[WorkerInfo],
+    served: Collection[str] | None,
+    letters: Collection[str],
+) -> Line:
     """Return the row of a queue."""
     many = sum(info.name in worker.queues for worker in workers)
     return Line(
         name=info.name,
         shown=info.name,
         info=info,
-        health=health(info, served),
+        health=health(info, served, letters),
         workers=many,
         figures={
             "waiting": info.waiting,
