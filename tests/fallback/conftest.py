@@ -11,7 +11,8 @@ from tests.support.redis_server import RedisServer
 
 from toril import App, Fallback
 
-QUICK = {"silence_s": 0.3, "steady_s": 0.3}
+QUICK = {"silence_s": 1.0, "steady_s": 0.3}
+"""Quick, and yet a busy machine is not taken for a server that is away."""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from tests.fallback.support import away, back
 from tests.support.redis_server import RedisServer
 from tests.web.access.calling import control
+from tests.web.dashboard.support import Reader, site
 from tests.web.support import serve
 
 from toril import App, Node, RateLimit, StoreUnreachableError
@@ -169,6 +170,47 @@ async def test_server_answers_503_with_the_sentence(app: App, server: RedisServe
         assert [one.name for one in (await client.list_queues()).items] == ["mail"]
         assert (await client.get_health()).to_move == 1
         assert (await client.get_job("mail", job.id)).state == "wait"
+
+
+async def test_what_needs_a_person_says_that_redis_is_away(app: App, server: RedisServer) -> None:
+    """Pages that a person opens meanwhile answer, from the spool."""
+    await app.queue("mail").add("send", {})
+    async with serve(app) as served, AsyncClient(served.url) as client:
+        assert (await client.get_attention()).items == []
+        server.kill()
+        await away(app)
+        await app.queue("mail").add("send", {})
+        [concern] = (await client.get_attention()).items
+        assert (concern.grade, concern.kind, concern.subject) == ("error", "store-away", "Redis")
+        assert concern.text.startswith("away since ")
+        assert concern.text.endswith(
+            "new jobs go to the fallback store, and 1 job is still to move"
+        )
+        for path in ("/overview", "/workers", "/queues", "/queues/mail", "/jobs", "/metrics"):
+            answer = await served.ask("GET", path)
+            assert answer.status_code == 200, (path, answer.text)
+        server.restart()
+        await back(app)
+        assert (await client.get_attention()).items == []
+
+
+async def test_dashboard_shows_the_spool_meanwhile(app: App, server: RedisServer) -> None:
+    await app.queue("mail").add("send", {})
+    async with site(app) as pages:
+        server.kill()
+        await away(app)
+        job = await app.queue("mail").add("send", {})
+        shown = await pages.get("/")
+        assert shown.status_code == 200
+        assert "new jobs go to the fallback store" in Reader(shown.text).text
+        for path in ("/queues", "/queues/mail", "/queues/mail/metrics", "/jobs",
+                     f"/queues/mail/jobs/{job.id}"):  # fmt: skip
+            answer = await pages.get(path)
+            assert answer.status_code == 200, path
+        for path in ("/queues/mail/schedules", "/queues/mail/jobs/1"):
+            answer = await pages.get(path)
+            assert answer.status_code == 503, path
+            assert "Nothing was done; try again once it is back." in Reader(answer.text).text
 
 
 async def test_keys_cannot_be_looked_up_meanwhile(app: App, server: RedisServer) -> None:

@@ -33,7 +33,7 @@ def returned(message: LiveMessage) -> bool:
     facts: dict[str, Any] = message.data
     return (
         message.kind == "store"
-        and (facts["store"], facts["toMove"]) == ("redis", 0)
+        and (facts["store"], facts["to_move"]) == ("redis", 0)
         and (facts["since"] is not None and facts["reason"] is None and facts["moving"] is False)
     )
 
@@ -63,7 +63,7 @@ async def test_stream_tells_each_switch_once(
         await queue.add("send", {})
 
         def waits() -> bool:
-            return any(one.kind == "store" and one.data["toMove"] == 1 for one in told)
+            return any(one.kind == "store" and one.data["to_move"] == 1 for one in told)
 
         await wait_until(waits, what="the job that waits in the spool")
         server.restart()
@@ -103,4 +103,4 @@ async def test_app_without_a_fallback_store_says_where_jobs_go(server: RedisServ
         async with serve(app, QUICK) as served, AsyncClient(served.url) as client:
             told: list[LiveMessage] = []
             await asyncio.wait_for(listen(client, told, lambda one: True), 60)
-    assert (told[0].kind, told[0].data["store"], told[0].data["toMove"]) == ("store", "redis", 0)
+    assert (told[0].kind, told[0].data["store"], told[0].data["to_move"]) == ("store", "redis", 0)

@@ -216,7 +216,7 @@ async def test_setting_is_for_apps_on_redis(
 
 
 async def test_spool_in_memory(server: RedisServer) -> None:
-    quick = Fallback("sqlite://:memory:", silence_s=0.3, steady_s=0.3, work=False)
+    quick = Fallback("sqlite://:memory:", silence_s=1.0, steady_s=0.3, work=False)
     async with App(server.url, fallback=quick) as app:
         queue = app.queue("mail")
         await queue.add("send", {})

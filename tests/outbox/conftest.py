@@ -95,6 +95,7 @@ def database(request: pytest.FixtureRequest, driver: str, tmp_path: Path) -> Ite
 async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     """An engine of the caller's own, for asynchronous code."""
     url = database.url.replace("sqlite:///", "sqlite+aiosqlite:///", 1)
+    url = url.replace("+psycopg2:", "+psycopg:")
     if "+aiosqlite" in database.url:
         url = database.url
     made = create_async_engine(url)

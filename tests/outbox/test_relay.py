@@ -324,7 +324,7 @@ async def test_relay_waits_for_a_store_that_is_away_and_loses_nothing(
                 await wait_until(lambda: database.waiting == 0, deadline_s=30)
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 async def test_relay_goes_on_when_its_connections_to_postgresql_were_ended(
     app: App, engine: AsyncEngine, database: Database
 ) -> None:
@@ -343,7 +343,7 @@ async def test_relay_goes_on_when_its_connections_to_postgresql_were_ended(
     assert await orders(app) == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 async def test_postgresql_tells_a_relay_of_commits_so_that_it_polls_rarely(
     app: App, engine: AsyncEngine, database: Database
 ) -> None:

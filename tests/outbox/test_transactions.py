@@ -17,7 +17,9 @@ from tests.support.waiting import wait_until
 
 from toril import App, InvalidOptionError, InvalidPayloadError, JobDraft, JobOptions
 from toril.core.errors import OutboxError
+from toril.engine.job import NewJob
 from toril.engine.states import State
+from toril.outbox.writer import OutboxWriter
 
 ORDER = text("INSERT INTO orders (id) VALUES (:id)")
 
@@ -259,3 +261,28 @@ def test_place_that_can_have_no_outbox_is_refused(place: object, sentence: str) 
 
     with pytest.raises(InvalidOptionError, match=sentence):
         app.run_sync(app.outbox.status())
+
+
+@pytest.mark.parametrize("driver", ["sqlite"])
+@pytest.mark.parametrize("store_url", ["sqlite-store"], indirect=True)
+async def test_end_of_a_transaction_wakes_the_relay_of_this_process_once(
+    app: App, engine: AsyncEngine, database: Database
+) -> None:
+    woken: list[str] = []
+    writer = OutboxWriter(app.backend().clock, lambda: woken.append("woken"), lambda: None)
+    jobs = [NewJob(queue="default", name="x", data="{}") for _ in range(3)]
+    async with AsyncSession(engine) as session:
+        async with session.begin():
+            await writer.write(session, jobs[0])
+            inner = await session.begin_nested()
+            await writer.write(session, jobs[1])
+            await inner.commit()
+            assert not woken, "nothing is committed yet"
+        assert woken == ["woken"]
+        async with session.begin():
+            await session.execute(ORDER, {"id": 1})
+        assert woken == ["woken"], "this transaction has written no row"
+        async with session.begin():
+            await writer.write(session, jobs[2])
+        assert woken == ["woken", "woken"]
+    assert database.waiting == 3

@@ -98,7 +98,8 @@ def _tell(output: Output, facts: dict[str, Any]) -> None:
     }
     sentence, colour = words[facts["live"]]
     since: datetime | None = facts["since"]
-    output.say(f"{facts['store']}: {sentence}{f' since {local(since)}' if since else ''}", colour)
+    begun = f" since {local(since):%Y-%m-%d %H:%M:%S}" if since else ""
+    output.say(f"{facts['store']}: {sentence}{begun}", colour)
     if facts["reason"]:
         output.say(facts["reason"])
     if facts["spool"] or facts["toMove"]:

@@ -177,7 +177,7 @@ class QueueFacts(msgspec.Struct, kw_only=True, frozen=True):
     waiting_by_priority: Mapping[str, int]
     """How many jobs wait with the priorities that have words, and without one (`0`)."""
     dead_letter: str | None
-    """Where its failures leave letters."""
+    """Where its failures leave letters. None: nowhere, or only Redis knows, which is away."""
     served: bool
     """Whether a worker serves it, of whatever library."""
 
@@ -404,11 +404,19 @@ class Concern(msgspec.Struct, kw_only=True, frozen=True):
 
     grade: Literal["error", "warning", "note"]
     kind: Literal[
-        "no-worker", "silent-worker", "paused", "old", "held", "stuck-flow", "schedule", "failing"
+        "no-worker",
+        "silent-worker",
+        "paused",
+        "old",
+        "held",
+        "stuck-flow",
+        "schedule",
+        "failing",
+        "store-away",
     ]
     queue: str | None
     subject: str
-    """What it is about: a queue, a worker, a flow, a schedule."""
+    """What it is about: a queue, a worker, a flow, a schedule, a store."""
     text: str
     """What is wrong and what can be done."""
 

@@ -1,4 +1,4 @@
-"""What needs a person: queues without workers, workers that are silent, flows that are stuck."""
+"""What needs a person: a store that is away, queues without workers, silent workers, and such."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from toril.core.durations import in_words
 from toril.engine.flow_stuck import StuckFlow
 from toril.engine.info import QueueInfo, WorkerInfo
+from toril.fallback.info import StoreState
 from toril.rest.answers import Concern
 from toril.web.call import Call
 from toril.web.letter_queues import declared_letter_queues
@@ -39,6 +40,8 @@ class AttentionFacts:
     stuck: Sequence[StuckFlow]
     letters: Collection[str] = ()
     """Dead-letter queues: nobody is meant to work them."""
+    store: StoreState | None = None
+    """Which store is live. None: there is no fallback store."""
 
 
 async def read_attention(call: Call) -> AttentionFacts:
@@ -49,20 +52,35 @@ async def read_attention(call: Call) -> AttentionFacts:
         stuck = [
             one for one in await call.app.flows.stuck(limit=MOST_FLOWS) if call.sees(one.queue)
         ]
-    letters = declared_letter_queues(call.app)
+    store = await call.app.store_state() if call.app.has_fallback else None
     return AttentionFacts(
-        queues=queues, workers=workers, served=served, stuck=stuck, letters=letters
+        queues=queues,
+        workers=workers,
+        served=served,
+        stuck=stuck,
+        letters=declared_letter_queues(call.app),
+        store=store,
     )
 
 
 def concerns_of(facts: AttentionFacts) -> list[Concern]:
     """Return what needs a person, the worst first."""
     found = [
+        *_of_store(facts.store),
         *(concern for info in facts.queues for concern in _of_queue(info, facts)),
         *_of_workers(facts),
         *(_of_flow(one) for one in facts.stuck),
     ]
     return sorted(found, key=lambda each: (_GRADES.index(each.grade), each.kind, each.subject))
+
+
+def _of_store(state: StoreState | None) -> Iterator[Concern]:
+    if state is None or state.live != "spool":
+        return
+    since = f" since {state.since:%H:%M:%S} UTC" if state.since else ""
+    jobs = f"{state.to_move:,} {'job is' if state.to_move == 1 else 'jobs are'} still to move"
+    text = f"away{since} ({state.reason}): new jobs go to the fallback store, and {jobs}"
+    yield _concern("error", "store-away", None, text, subject="Redis")
 
 
 def _of_queue(info: QueueInfo, facts: AttentionFacts) -> Iterator[Concern]:

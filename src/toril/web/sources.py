@@ -195,7 +195,7 @@ def _facts_of_switch(switch: Switch) -> dict[str, Any]:
 def _facts_of_store(state: StoreState) -> dict[str, Any]:
     return {
         "store": state.live, "type": state.type, "since": state.since, "reason": state.reason,
-        "toMove": state.to_move, "moving": state.moving,
+        "to_move": state.to_move, "moving": state.moving,
     }  # fmt: skip
 
 

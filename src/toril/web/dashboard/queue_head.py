@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from toril.rest.bodies import OperationsQuery
 from toril.web.dashboard.health import health
+from toril.web.dashboard.recent_operations import recent_operations
 from toril.web.dashboard.visit import Visit
 from toril.web.letter_queues import declared_letter_queues
 from toril.web.routes.queues import get_queue
-from toril.web.routes.search import list_operations
 
 SHOWN_S = 120.0
 """How long an operation that has ended is still shown."""
@@ -28,12 +27,12 @@ async def queue_head(visit: Visit) -> dict[str, Any]:
     facts, workers, operations = await asyncio.gather(
         visit.ask(get_queue, queue=queue),
         visit.workers(),
-        visit.ask(list_operations, query=OperationsQuery(limit=20)),
+        recent_operations(visit, 20),
     )
     info = facts.queue
     lately = [
         one
-        for one in operations.items
+        for one in operations
         if queue in one.queues
         and (one.ended_at is None or (visit.now - one.ended_at).total_seconds() < SHOWN_S)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from toril.core.errors import BackendError
+from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.info import QueueInfo
 from toril.engine.options import Priority
 from toril.rest.answers import Page, QueueFacts
@@ -57,9 +57,13 @@ async def get_queue(call: Call, queue: str) -> QueueFacts:
         served = queue in await call.app.backend().flows.served()
     except BackendError:  # the server's user may not list who is connected
         served = any(queue in one.queues for one in await call.app.workers())
+    try:
+        dead_letter = await found.dead_letter()
+    except StoreUnreachableError:  # Redis has the rule; the figures are the fallback store's
+        dead_letter = None
     return QueueFacts(
         queue=info,
         waiting_by_priority={str(priority): many for priority, many in by_priority.items()},
-        dead_letter=await found.dead_letter(),
+        dead_letter=dead_letter,
         served=served,
     )

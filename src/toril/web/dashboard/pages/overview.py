@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from toril.engine.history import HistoryPoint, HistorySeries
-from toril.rest.bodies import OperationsQuery
 from toril.web.dashboard.histories import (
     SPAN_WORDS,
     SPANS,
@@ -17,8 +16,8 @@ from toril.web.dashboard.histories import (
     merged,
 )
 from toril.web.dashboard.page import N_, Nav, Page
+from toril.web.dashboard.recent_operations import recent_operations
 from toril.web.dashboard.visit import Visit
-from toril.web.routes.search import list_operations
 from toril.web.routes.store import get_overview
 
 PAGE = Page(
@@ -40,7 +39,7 @@ async def show(visit: Visit) -> dict[str, Any]:
     """Read the figures of all queues, and what they did in a span."""
     span = visit.choice("span", SPANS, "1h")
     facts, operations = await asyncio.gather(
-        visit.ask(get_overview), visit.ask(list_operations, query=OperationsQuery(limit=RANKED))
+        visit.ask(get_overview), recent_operations(visit, RANKED)
     )
     names = [info.name for info in facts.queues if has_ended(info)]
     series = await histories(visit, names, span)
@@ -67,7 +66,7 @@ async def show(visit: Visit) -> dict[str, Any]:
         "busiest": _ranked(series, lambda one: one.total.completed + one.total.failed),
         "failing": _ranked(series, lambda one: one.total.failed),
         "slowest": _ranked(series, lambda one: one.total.run.p95_s or 0),
-        "operations": operations.items,
+        "operations": operations,
         "paused": {info.name for info in facts.queues if info.paused},
         "lately": _lately(points, step_s),
     }
