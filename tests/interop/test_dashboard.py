@@ -58,6 +58,7 @@ async def _read(seen: Looked, found: Site, failed: str, parent: str, *, scripts:
             continue
         job = parent if page.name == "flow" else failed
         address = page.path.replace("{queue}", "paint").replace("{job_id}", job)
+        address = address.replace("{schedule_id}", "nightly")
         await seen.goto(found.url + address)
         if scripts and (elements := await seen.ask("elements")) > MOST_ELEMENTS:
             wrong[page.name] = elements

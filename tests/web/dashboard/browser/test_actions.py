@@ -154,6 +154,7 @@ async def test_search_that_cannot_be_read_says_so(town: Scene, browser: Browser)
 async def test_new_rows_wait_behind_a_bar_and_cells_change(town: Scene, browser: Browser) -> None:
     async with looking(browser) as seen:
         page = seen.page
+        await town.app.queue(HOOKS).add("call", {"url": "https://first.example"})
         await seen.goto(f"{town.url}/queues/{HOOKS}")
         await expect(page.locator("#live")).to_have_attribute("data-state", "on")
         first = await page.locator("#jobs-rows tr").first.get_attribute("id")
@@ -177,6 +178,7 @@ async def test_new_rows_wait_behind_a_bar_and_cells_change(town: Scene, browser:
 async def test_chosen_rows_stay_as_they_are(town: Scene, browser: Browser) -> None:
     async with looking(browser) as seen:
         page = seen.page
+        await town.app.queue(HOOKS).add("call", {"url": "https://first.example"})
         await seen.goto(f"{town.url}/queues/{HOOKS}")
         await expect(page.locator("#live")).to_have_attribute("data-state", "on")
         await page.locator("[data-pick]").first.click()
@@ -254,6 +256,7 @@ async def test_charts_are_drawn_and_read_as_tables(town: Scene, browser: Browser
 async def test_single_actions_and_forms_work_without_scripts(town: Scene, browser: Browser) -> None:
     async with looking(browser, java_script_enabled=False) as seen:
         page = seen.page
+        await town.app.queue(HOOKS).add("call", {"url": "https://first.example"})
         await seen.goto(f"{town.url}/queues/{HOOKS}")
         await page.locator("#head").get_by_role("button", name="Resume").click()
         await said(page, f"{HOOKS} goes on")

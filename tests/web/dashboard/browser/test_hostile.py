@@ -93,10 +93,10 @@ async def test_nothing_runs_and_nothing_is_wider_than_its_window(
     shown: set[str] = set()
     async with looking(browser) as seen:
         for name, address in addresses.items():
+            if "{" in address:  # of things that are not here, such as one flow or schedule
+                continue
             answer = await seen.page.goto(site.url + address, wait_until="load")
             assert answer is not None
-            if "{" in address:
-                continue
             if answer.status != 200:
                 wrong[name] = answer.status
             for width in (1280, 320):
