@@ -326,7 +326,7 @@ async def test_slot_that_moves_during_work(tmp_path: Path, software: Software) -
 
 async def test_producer_is_told_while_there_is_no_server(tmp_path: Path) -> None:
     with RedisServer.start(tmp_path) as server:
-        url = f"{server.url}?connect_timeout_s=0.3"
+        url = f"{server.url}?connect_timeout_s=2"
         server.kill()
         async with App(url) as app:
             with pytest.raises(StoreUnreachableError) as away:

@@ -27,7 +27,7 @@ def name_of(path: Path) -> str:
 
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUNNABLE = [path for path in PAGES if path != README and "```python" in path.read_text("utf-8")]
-DEADLINE_S = 120
+DEADLINE_S = 280
 IN_ONE_PROCESS = {
     "docs/learn/at-least-once.md": "shows what the task's process remembers",
     "docs/learn/durability.md": "has a store in memory",
