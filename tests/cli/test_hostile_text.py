@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 from tests.cli.screen import Screen
 from tests.cli.support import Terminal
 from tests.support.redis_server import RedisServer
@@ -20,6 +23,7 @@ from tests.support.redis_server import RedisServer
 import toril.cli
 from toril.cli.harmless import harmless_json, harmless_output, printable
 from toril.cli.main import COMMANDS
+from toril.outbox.table import create_outbox
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b[8mhidden\x9b31m\x9d0;owned\x9c\x7f\b\b\r\nFAKE: all is well\n"
@@ -45,6 +49,8 @@ UNSENT = (
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 SCREEN = re.compile(r"\x1b\[(\?1049[hl]|\?25[hl]|[0-9;]*H|[012]?[JK])")
 """What `top` itself does to the terminal."""
+
+OUTBOX = ["--outbox", "sqlite:///outbox.db"]
 
 LOOKS: list[list[str]] = [
     ["queues"],
@@ -102,8 +108,19 @@ LOOKS: list[list[str]] = [
     ["schedules", "next", "@daily", "--timezone", f"no{HOSTILE}"],
     [f"no{HOSTILE}"],
     ["worker", f"no{HOSTILE}"],
+    ["status"],
+    ["status", "--spool", f"no{HOSTILE}"],
+    ["status", "--spool", f"sqlite:///no{HOSTILE}"],
+    ["relay", "status", *OUTBOX],
+    ["relay", "status", "--outbox", f"no{HOSTILE}"],
+    ["relay", "retry", f"no{HOSTILE}", *OUTBOX],
+    ["relay", "remove", f"no{HOSTILE}", "--yes", *OUTBOX],
 ]
 ACTS: list[list[str]] = [
+    ["relay", "--drain", *OUTBOX],
+    ["relay", "status", *OUTBOX],
+    ["relay", "retry", f"row{HOSTILE}", *OUTBOX],
+    ["relay", "remove", "--all", "--yes", *OUTBOX],
     ["limit", QUEUE, "--rate", "5/s"],
     ["dead", "set", QUEUE, "--letters", BAD_QUEUE],
     ["dead", "redrive", "--all", "--letters", LETTERS],
@@ -199,7 +216,25 @@ def store(terminal: Terminal) -> Terminal:
         )
         _spoil(database)
     database.close()
+    _fill_outbox(terminal.folder / "outbox.db")
     return terminal
+
+
+def _fill_outbox(file: Path) -> None:
+    """Make an outbox with a row that waits, and one that was refused."""
+    engine = create_engine(f"sqlite:///{file}", poolclass=NullPool)
+    with engine.begin() as connection:
+        create_outbox(connection)
+    now_ms = int(time.time() * 1000)  # rows that were refused long ago are removed
+    with sqlite3.connect(file) as database:
+        for place, (refused_ms, reason) in enumerate([(None, None), (now_ms, f"why{HOSTILE}")]):
+            row = (f"{'row' * place}{HOSTILE}", BAD_QUEUE, f"send{HOSTILE}", "{}", "{}", 1)
+            database.execute(
+                "INSERT INTO toril_outbox (row_id, queue, name, data, options, created_ms,"
+                " refused_ms, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, refused_ms, reason),
+            )
+    database.close()
 
 
 def _spoil(database: sqlite3.Connection) -> None:
@@ -251,7 +286,7 @@ def test_looking_at_hostile_text_is_harmless_in_a_pipe(store: Terminal) -> None:
                 assert done.json is not None
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)  # a process for each command
 def test_looking_at_hostile_text_is_harmless_on_a_terminal(store: Terminal) -> None:
     for words in LOOKS:
         with Screen(store, *words) as screen:
@@ -270,7 +305,7 @@ def test_watching_hostile_text_is_harmless(store: Terminal) -> None:
     check(screen.text, ["top"], allowed=re.compile(f"{COLOUR.pattern}|{SCREEN.pattern}|\r"))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)  # a process for each command
 @pytest.mark.parametrize("as_json", [False, True])
 def test_acting_on_hostile_text_is_harmless(store: Terminal, as_json: bool) -> None:
     for words in ACTS:
