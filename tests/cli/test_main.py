@@ -66,7 +66,10 @@ def test_help_imports_neither_rich_nor_the_commands() -> None:
         (["pause"], "Missing argument 'QUEUE'"),
         (["explain", "7"], "unknown command 'explain': did you mean 'jobs explain'?"),
         (["redrive"], "unknown command 'redrive': did you mean 'dead redrive'?"),
-        (["retry", "mail", "7"], "did you mean 'jobs retry', 'bulk retry', 'relay retry'? (see toril"),
+        (
+            ["retry", "mail", "7"],
+            "did you mean 'jobs retry', 'bulk retry', 'relay retry'? (see toril",
+        ),
         (["jobs", "retry", "7"], "Give the queue and the ids of its jobs"),
         (
             ["worker", "-A", "shop"],
