@@ -40,7 +40,8 @@ REFUSED: dict[str, tuple[str, list[Call]]] = {
         ],
     ),
     "operations": (
-        "operations on many jobs change jobs in Redis",
+        # A search names its queue first.
+        "operations on many jobs change jobs in Redis|queue 'mail' is not in the spool",
         [
             lambda app: app.queue("mail").drain(),
             lambda app: app.queue("mail").clean("completed"),

@@ -160,7 +160,6 @@ class Client:
         *,
         overview: bool = False,
         workers: bool = False,
-        store: bool = False,
         queues: Sequence[str] = (),
         after: str | None = None,
     ) -> Iterator[LiveMessage]:
@@ -169,11 +168,10 @@ class Client:
         Parameters:
             overview: Messages `overview`: the queues whose figures have changed.
             workers: Messages `workers`: all workers, when something of them changes.
-            store: Messages `store`: which store is live; `switched`: each switch to another.
             queues: Messages `event`: the events of these queues.
             after: `LiveMessage.id` of the last message seen: events since then come first.
         """
-        topics = ["overview"] * overview + ["workers"] * workers + ["store"] * store
+        topics = ["overview"] * overview + ["workers"] * workers
         topics += [f"queue:{name}" for name in queues]
         url = target(self._url, ("stream",), {"topics": ",".join(topics) or "overview"})
         headers = {} if after is None else {"last-event-id": after}
@@ -193,7 +191,7 @@ class Client:
             raise unreachable(self._url, error) from None
 
     def get_health(self) -> Health:
-        """Say that the server lives. The store is not asked."""
+        """Say that the server lives, and which store is live. No server of a store is asked."""
         found: Health = self._ask(Health, "GET", "health")
         return found
 

@@ -60,7 +60,7 @@ async def mute_alerts(call: Call, body: MuteBody) -> MuteLine:
     )
 
 
-@routes.post("/alerts/unmute")
+@routes.post("/alerts/unmute", errors=(404,))
 async def unmute_alerts(call: Call, body: UnmuteBody) -> Done:
     """End a mute, given in the words in which it was made."""
     if not await call.app.alerts.unmute(body.rule, body.queue):

@@ -32,7 +32,7 @@ PAGE = Page(
         "remove_letters": N_("%(count)s letters are removed. Their jobs stay as they are."),
     },
 )
-ROWS = 40
+ROWS = 35
 COUNTED = 200
 """Letters that are counted before all that match are brought back."""
 SHOWN = {"open": False, "back": True, "all": None}
