@@ -142,6 +142,7 @@ class AsyncClient:
         *,
         overview: bool = False,
         workers: bool = False,
+        store: bool = False,
         queues: Sequence[str] = (),
         after: str | None = None,
     ) -> AsyncIterator[LiveMessage]:
@@ -150,10 +151,11 @@ class AsyncClient:
         Parameters:
             overview: Messages `overview`: the queues whose figures have changed.
             workers: Messages `workers`: all workers, when something of them changes.
+            store: Messages `store`: which store is live; `switched`: each switch to another.
             queues: Messages `event`: the events of these queues.
             after: `LiveMessage.id` of the last message seen: events since then come first.
         """
-        topics = ["overview"] * overview + ["workers"] * workers
+        topics = ["overview"] * overview + ["workers"] * workers + ["store"] * store
         topics += [f"queue:{{name}}" for name in queues]
         url = target(self._url, ("stream",), {{"topics": ",".join(topics) or "overview"}})
         headers = {{}} if after is None else {{"last-event-id": after}}
