@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from tests.support.children import remember_children
 from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
@@ -19,6 +20,12 @@ hypothesis.settings.register_profile(
     "toril", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("toril")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let `own_children` name what one test has started, and nothing of those before it."""
+    remember_children()
 
 
 @pytest.fixture

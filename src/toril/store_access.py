@@ -17,7 +17,6 @@ from toril.backends.forks import FORKS
 from toril.backends.lazy import LazyStore
 from toril.core.clock import Clock, SystemClock
 from toril.core.errors import InvalidOptionError
-from toril.core.extras import missing_extra
 from toril.core.ids import check_existing_queue_name, check_queue_name
 from toril.core.masking import Masker
 from toril.engine.audit import AuditLog, AuditRecorder
@@ -209,6 +208,8 @@ class StoreAccess:
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] not in ("sqlalchemy", "greenlet"):
                 raise
+            from toril.core.extras import missing_extra
+
             raise missing_extra("an outbox needs SQLAlchemy", "outbox") from None
         return open_database(cast("Any", place))
 
