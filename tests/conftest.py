@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import sqlalchemy as sa
 from tests.support.children import remember_children
 from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
@@ -98,3 +99,18 @@ def postgres_url() -> Iterator[str]:
     that asks; a test leaves no table behind that another may have."""
     with running_postgres(options=("-c", "fsync=off", "-c", "max_connections=20")) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = f"t{secrets.token_hex(6)}"
+    server = sa.create_engine(
+        postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    with server.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield f"{postgres_url.rpartition('/')[0]}/{name}"
+    with server.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()

@@ -11,6 +11,7 @@ from toril.services.records.families import TableFamily
 KNOWN = {
     "mail": "toril.services.mail.tables:MAIL",
     "media": "toril.services.media.tables:MEDIA",
+    "notices": "toril.services.notices.tables:NOTICES",
     "push": "toril.services.push.tables:PUSH",
 }
 """By name: where the family is, as `module:attribute`."""

@@ -1,0 +1,1 @@
+"""Notices that an application shows to its users: rows, once each, read by user."""
