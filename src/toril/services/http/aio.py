@@ -62,6 +62,10 @@ class AioHttpClient:
         self._session: Any = None
         self._opening = asyncio.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another process opens connections of its own.
+        return _made, (self._policy, self._limits, self._resolve)
+
     async def request(
         self,
         method: str,
@@ -193,6 +197,10 @@ class AioHttpClient:
         if not found or not all(map(self._policy.allows, found)):
             raise EgressRefusedError(self._policy.refusal(host, found))
         return found
+
+
+def _made(policy: EgressPolicy, limits: HttpLimits, resolve: Resolve) -> AioHttpClient:
+    return AioHttpClient(policy, limits=limits, resolve=resolve)
 
 
 def _import() -> ModuleType:

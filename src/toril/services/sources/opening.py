@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,6 +22,7 @@ from toril.services.http.port import (
     HttpTooLargeError,
 )
 from toril.services.sources.port import (
+    MissingFileError,
     ObjectReader,
     OpenSource,
     Source,
@@ -42,7 +43,7 @@ class OpenSources:
     def __init__(
         self,
         *,
-        root: str | Path | None = None,
+        root: str | Path | Sequence[str | Path] | None = None,
         objects: ObjectReader | None = None,
         http: HttpClient | None = None,
         fetch_s: float = 60.0,
@@ -50,16 +51,35 @@ class OpenSources:
         """Say what may be opened.
 
         Parameters:
-            root: The folder of which payloads can name files. None: of none.
+            root: The folder of which payloads can name files, or several: a relative path is taken
+                from the first, an absolute one from where it lies. None: of none.
             objects: Where objects are. None: there are none.
             http: What fetches URLs, with its own rule of where requests may go. None: nothing does.
             fetch_s: Longest fetch of a URL, redirects included, in seconds.
         """
         require(fetch_s > 0, "fetch_s", fetch_s, "seconds, above 0")
-        self._root = None if root is None else Path(os.path.abspath(root))
+        roots = [root] if isinstance(root, str | Path) else list(root or ())
+        self._roots = [Path(os.path.abspath(each)) for each in roots]
         self._objects = objects
         self._http = http
         self._fetch_s = fetch_s
+
+    def beginning(self, source: Source, size_bytes: int) -> bytes | None:
+        """Return the beginning of a file below a root; None if it is not there, or is elsewhere.
+
+        For the door of an application, which may not have what the worker has. Blocks for as long
+        as the disk does.
+
+        Raises:
+            UnusableInputError: The path leads out, or is no file.
+        """
+        if source.file_path is None:
+            return None
+        try:
+            with self._open_path(source, source.file_path) as file:
+                return file.read(size_bytes)
+        except (MissingFileError, NotADirectoryError):
+            return None
 
     @asynccontextmanager
     async def open(self, source: Source, *, max_bytes: int) -> AsyncIterator[OpenSource]:
@@ -82,13 +102,22 @@ class OpenSources:
             file.close()
 
     def _open_path(self, source: Source, path: str) -> BinaryIO:
-        if self._root is None:
+        if not self._roots:
             raise _not_set_up(source, "a root of files (root)")
         try:
-            with open_inside(self._root, path, field="filePath") as inside:
+            with open_inside(self._root_of(path), path, field="filePath") as inside:
                 return cast("BinaryIO", inside.reopened())
         except FileNotFoundError:
-            raise UnusableInputError(str(source), "there is no such file") from None
+            raise MissingFileError(str(source), "there is no such file") from None
+
+    def _root_of(self, path: str) -> Path:
+        """Return the root in which a path lies by its text; the first, if it is in none."""
+        for root in self._roots:
+            if os.path.isabs(path) and any(
+                Path(path).is_relative_to(base) for base in (root, root.resolve())
+            ):
+                return root
+        return self._roots[0]
 
     async def _open_object(self, source: Source, key: str, max_bytes: int) -> BinaryIO:
         if self._objects is None:

@@ -19,6 +19,10 @@ class SourceTooLargeError(UnusableInputError):
     """The file is larger than whoever opens it takes."""
 
 
+class MissingFileError(UnusableInputError):
+    """There is no file of this path."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A file, given in one of three ways."""
