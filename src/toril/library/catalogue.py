@@ -11,7 +11,18 @@ from toril.library.promises import Promise
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.task import Task
 
-FAMILIES = ("cleanup", "email", "exports", "files", "images", "push", "scanning", "video")
+FAMILIES = (
+    "cleanup",
+    "email",
+    "exports",
+    "files",
+    "images",
+    "notify",
+    "push",
+    "scanning",
+    "video",
+    "warming",
+)
 """Packages of this folder. Each has `tasks.py` with a bundle, and `promises.py`."""
 
 _PLACES = {"loop": "on the event loop", "thread": "in threads", "process": "in child processes"}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from toril.core.checks import require
 from toril.core.errors import InvalidSettingError
+from toril.services.disk.inside import inside_parts
 from toril.services.unusable import UnusableInputError, named
 
 
@@ -62,11 +63,17 @@ class CleanupSettings:
             require(apart, "log_root", str(self.log_root), "a folder outside of temp_root")
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> CleanupSettings:
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        sessions: SessionStore | None = None,
+    ) -> CleanupSettings:
         """Return the settings that the environment asks for: `TEMP_ROOT`, `LOG_ROOT`.
 
         Parameters:
             environ: Where to read. Default: the process's own environment.
+            sessions: Where sessions are, which no variable can say.
 
         Raises:
             InvalidSettingError: With the variable's name, its value and what would do.
@@ -77,7 +84,7 @@ class CleanupSettings:
             if text := environ.get(variable, "").strip():
                 given[option] = Path(text)
         try:
-            return cls(**given)
+            return cls(**given, sessions=sessions)
         except ValueError as error:
             names = ", ".join(f"{name.upper()}={str(path)!r}" for name, path in given.items())
             raise InvalidSettingError(f"{names}: {error}") from None
@@ -94,6 +101,36 @@ class CleanupSettings:
             reason = f"no folder is set for it: CleanupSettings({option}=…), or {option.upper()}"
             raise UnusableInputError(named("targetType", target), reason)
         return root
+
+    def check(self, target: str, path: str | None = None, pattern: str | None = None) -> None:
+        """Refuse, by its text alone, what would fail: for the door of an application.
+
+        Raises:
+            UnusableInputError: The target has no root or store, the path leads out of its root, or
+                the pattern is none.
+        """
+        if target != "expired_sessions":
+            self.parts_of(target, path)
+            if pattern is not None and ("/" in pattern or "\0" in pattern or not pattern):
+                reason = "expected what a file's name has to match, such as '*.tmp', without '/'"
+                raise UnusableInputError(named("pattern", pattern), reason)
+            return
+        for name, value in (("path", path), ("pattern", pattern)):
+            if value is not None:
+                reason = "only files have one: leave it out for expired_sessions"
+                raise UnusableInputError(named(name, value), reason)
+        self.session_store()
+
+    def parts_of(self, target: str, path: str | None) -> tuple[str, ...]:
+        """Return the parts of a folder's path below the root of its kind.
+
+        Raises:
+            UnusableInputError: It leads out of it, or there is no root.
+        """
+        root = self.root_of(target)
+        if path in (None, "", ".", str(root)):
+            return ()
+        return inside_parts(root, str(path), named("path", str(path)))
 
     def session_store(self) -> SessionStore:
         """Return the store of `expired_sessions`.

@@ -13,7 +13,6 @@ from toril.engine.options import RetryPolicy
 from toril.library.cleanup.payloads import CleanedState, CleanupResult, JobsCleaned, Target
 from toril.library.cleanup.queues import CleanedQueues
 from toril.library.cleanup.settings import CleanupSettings
-from toril.services.disk.inside import inside_parts
 from toril.services.disk.sweeping import Swept, sweep
 from toril.services.unusable import UnusableInputError, named
 from toril.tasks.bundle import TaskBundle
@@ -60,11 +59,8 @@ async def run_cleanup(
         OSError: The disk; it is tried again.
     """
     age_s = max(older_than / 1000, settings.min_age_s)
+    settings.check(target_type, path, pattern)
     if target_type == "expired_sessions":
-        for name, value in (("path", path), ("pattern", pattern)):
-            if value is not None:
-                reason = "only files have one: leave it out for expired_sessions"
-                raise UnusableInputError(named(name, value), reason)
         count = await settings.session_store().remove_expired(
             before_s=time.time() - age_s, dry_run=dry_run
         )
@@ -90,12 +86,7 @@ def _sweep(
     pattern: str | None,
     dry_run: bool,
 ) -> Swept:
-    root = settings.root_of(target)
-    subject = named("path", path or "")
-    parts = () if path in (None, "", ".", str(root)) else inside_parts(root, str(path), subject)
-    if pattern is not None and ("/" in pattern or "\0" in pattern or not pattern):
-        reason = "expected what a file's name has to match, such as '*.tmp', without '/'"
-        raise UnusableInputError(named("pattern", pattern), reason)
+    root, parts = settings.root_of(target), settings.parts_of(target, path)
     try:
         return sweep(
             root,
@@ -108,12 +99,12 @@ def _sweep(
             seen=lambda files: ctx.raise_if_cancelled(),
         )
     except NotADirectoryError as error:
+        subject = named("path", path or "")
         raise UnusableInputError(subject, "it is no folder, or leads through a link") from error
     except FileNotFoundError as error:
         if parts:
-            raise UnusableInputError(
-                subject, f"there is no such folder in {str(root)!r}"
-            ) from error
+            reason = f"there is no such folder in {str(root)!r}"
+            raise UnusableInputError(named("path", path or ""), reason) from error
         raise
 
 

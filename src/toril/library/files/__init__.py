@@ -1,10 +1,11 @@
-"""Says what a file really is, and whether it may be taken: `app.include(files)` of `tasks.py`.
+"""Says what a file really is, and makes others of it: `files`, `file_work` of `tasks.py`.
 
 `kinds.py` knows the kinds of files, `sniffing.py` tells them by their bytes, `archives.py` looks at
 what ZIP archives hold, `checking.py` compares all of it with what was declared and allowed.
+`operations.py` says what can be done with a file, `processing.py` does it.
 """
 
-from toril.library.files.payloads import FileFacts, FileProblem
-from toril.library.files.settings import FileSettings
+from toril.library.files.payloads import FileFacts, FileProblem, FileProcessed
+from toril.library.files.settings import FileProcessSettings, FileSettings
 
-__all__ = ["FileFacts", "FileProblem", "FileSettings"]
+__all__ = ["FileFacts", "FileProblem", "FileProcessSettings", "FileProcessed", "FileSettings"]

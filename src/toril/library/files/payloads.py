@@ -1,4 +1,4 @@
-"""What `files.validate` gives back, under camelCase names."""
+"""What `files.validate` and `files.process` give back, under camelCase names."""
 
 from __future__ import annotations
 
@@ -44,3 +44,21 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     """Its size. Default: not known, as it was too large to be read."""
     sha256: str | None = None
     """SHA-256 of its content, in hexadecimal."""
+
+
+class FileProcessed(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What came of a file. Exactly one of `output_path`, `output_key` and `text`."""
+
+    bytes: int
+    """Size of the output, or of the text in UTF-8."""
+    output_path: str | None = None
+    """Where the output is, if outputs go to a folder."""
+    output_key: str | None = None
+    """Its key, if they go to a storage."""
+    text: str | None = None
+    """The text that was taken, unless it is too long for a result."""
+    type: str | None = None
+    """The MIME type of the output."""
+    width: int | None = None
+    """Of a picture, in pixels; so is `height`."""
+    height: int | None = None

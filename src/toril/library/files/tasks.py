@@ -1,4 +1,7 @@
-"""The check of a file as a task: `app.include(files)`, with settings and `Sources` provided."""
+"""The check of a file as a task: `app.include(files)`, with settings and `Sources` provided.
+
+`file_work` is the task that makes other files of it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from pathlib import PurePosixPath
 from toril.engine.options import KeepPolicy, RetryPolicy
 from toril.library.files.checking import Checking, Declared
 from toril.library.files.payloads import FileFacts, FileProblem
+from toril.library.files.process_task import file_work, process
 from toril.library.files.settings import FileSettings
 from toril.services.sources.port import Source, Sources, SourceTooLargeError
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
+
+__all__ = ["file_work", "files", "process", "validate"]
 
 TIMEOUT_S = 120.0
 """How long one file may take, in seconds."""

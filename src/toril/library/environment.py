@@ -1,0 +1,185 @@
+"""What an environment says of the services that the library's tasks ask for, in one place.
+
+```python
+services = Services.from_environment(os.environ, folder=Path("data"))
+services.provide(app)
+app.on_stop(services.close)
+```
+
+Nothing is connected, and hardly anything loaded, before it is used. Whoever needs one service only
+makes it by itself: each has a `from_environment` of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from toril.core.errors import InvalidSettingError
+from toril.library.cleanup.settings import CleanupSettings
+from toril.library.email.service import EmailService
+from toril.library.email.settings import EmailSettings
+from toril.library.exports.settings import ExportSettings
+from toril.library.files.settings import FileProcessSettings, FileSettings
+from toril.library.warming.settings import WarmingSettings
+from toril.services.cache.opening import cache_from_environment
+from toril.services.cache.port import Cache
+from toril.services.http.aio import AioHttpClient
+from toril.services.http.egress import EgressPolicy
+from toril.services.http.port import HttpClient
+from toril.services.notices.port import Notices
+from toril.services.notices.sql import SqlNotices
+from toril.services.notices.tables import NOTICES
+from toril.services.objects.opening import objects_from_environment
+from toril.services.objects.port import ObjectStore
+from toril.services.objects.sync import SyncObjects
+from toril.services.records.records import Records
+from toril.services.records.sessions import SessionTable
+from toril.services.sources.opening import OpenSources
+from toril.services.sources.port import Sources
+
+_PARTS = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
+
+
+class Providing(Protocol):
+    """What is needed of an app."""
+
+    def provide(self, value: object, kind: type | None = None) -> None:
+        """Give a value to tasks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Services and settings, as an environment names them."""
+
+    policy: EgressPolicy
+    http: HttpClient
+    records: Records
+    objects: ObjectStore
+    notices: Notices
+    cache: Cache
+    mail: EmailService
+    sources: OpenSources
+    file_work: FileProcessSettings
+    exports: ExportSettings
+    warming: WarmingSettings
+    cleanup: CleanupSettings
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, folder: Path, sender: str
+    ) -> Services:
+        """Return what the environment names.
+
+        Reads `FILE_ROOTS` (folders, with commas between), `TEMP_ROOT`, `LOG_ROOT`,
+        `CACHE_PREFIX`, `TORIL_EGRESS_ALLOW`, and what `Records`, `objects_from_environment`,
+        `cache_from_environment` and `EmailSettings` read. Folders that it names are made.
+
+        Parameters:
+            environ: Where to read. Default: the process's own environment.
+            folder: Where files are that no variable places: a database, objects, mails and roots.
+            sender: Of mails, if `EMAIL_FROM` is not set.
+
+        Raises:
+            InvalidSettingError: With the variable's name, its value and what would do.
+        """
+        given = os.environ if environ is None else environ
+        environ = {name: text for name, text in given.items() if text.strip()}
+        folder = folder.absolute()
+        named = environ.get("FILE_ROOTS", f"{folder}/files").split(",")
+        roots = [Path(root.strip()).absolute() for root in named if root.strip()]
+        places = {"TEMP_ROOT": str(folder / "tmp"), "LOG_ROOT": str(folder / "logs"), **environ}
+        for place in (*roots, *(Path(places[name]) for name in ("TEMP_ROOT", "LOG_ROOT"))):
+            place.mkdir(parents=True, exist_ok=True)
+        allowed = environ.get("TORIL_EGRESS_ALLOW", "").replace(",", " ").split()
+        policy = EgressPolicy(allowed)
+        http = AioHttpClient(policy)
+        records = Records.from_environment(environ, default_url=f"sqlite:///{folder}/records.db")
+        mail = {
+            "EMAIL_FROM": sender,
+            "EMAIL_FOLDER": f"{folder}/mail",
+            "EMAIL_ATTACHMENT_ROOT": str(roots[0]),
+            "EMAIL_DATABASE_URL": environ.get("DATABASE_URL", f"sqlite:///{folder}/records.db"),
+            **environ,
+        }
+        cleanup = CleanupSettings.from_environment(places, sessions=SessionTable(records))
+        return cls(
+            policy=policy,
+            http=http,
+            records=records,
+            objects=objects_from_environment(environ, folder=folder / "objects"),
+            notices=SqlNotices(records),
+            cache=cache_from_environment(environ),
+            mail=EmailService(EmailSettings.from_environment(mail)),
+            sources=OpenSources(root=roots, http=http),
+            file_work=FileProcessSettings(outputs=roots[0] / "processed"),
+            exports=ExportSettings(),
+            warming=WarmingSettings(prefix=environ.get("CACHE_PREFIX", "cache:")),
+            cleanup=cleanup,
+        )
+
+    def provide(self, app: Providing) -> None:
+        """Provide all of it to an app's tasks."""
+        for own in (self.mail, self.exports, self.file_work, self.warming, self.cleanup):
+            app.provide(own)
+        app.provide(FileSettings())
+        app.provide(SyncObjects(self.objects))
+        kinds: tuple[tuple[object, type], ...] = (
+            (self.notices, Notices),
+            (self.cache, Cache),
+            (self.sources, Sources),
+            (self.objects, ObjectStore),
+            (self.records, Records),
+            (self.http, HttpClient),
+        )
+        for value, kind in kinds:
+            app.provide(value, kind)
+
+    async def prepare(self) -> None:
+        """Make the tables of the database, or bring them up to date."""
+        await self.records.prepare(NOTICES)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        closing: tuple[Callable[[], object], ...] = (
+            self.mail.close,
+            self.cache.close,
+            self.objects.close,
+            self.http.close,
+            self.records.close,
+        )
+        for close in closing:
+            await close()  # type: ignore[misc]
+
+
+def store_url(
+    environ: Mapping[str, str], *, embedded: str, host: str = "localhost", port: int = 6379
+) -> str:
+    """Return where jobs live: `TORIL_URL`, `REDIS_URL`, the parts of Redis, or a file.
+
+    Parameters:
+        environ: Where to read.
+        embedded: The URL of the file, if no such variable is set.
+        host: For the parts, if `REDIS_HOST` is not set.
+        port: The same for `REDIS_PORT`.
+
+    Raises:
+        InvalidSettingError: A part makes no sense.
+    """
+    if url := environ.get("TORIL_URL") or environ.get("REDIS_URL"):
+        return url
+    set_parts = {name: environ[name] for name in _PARTS if environ.get(name)}
+    if not set_parts:
+        return embedded
+    parts = {"REDIS_HOST": host, "REDIS_PORT": str(port), "REDIS_DB": "0", **set_parts}
+    for name in ("REDIS_PORT", "REDIS_DB"):
+        if not parts[name].isdecimal():
+            raise InvalidSettingError(f"{name}={parts[name]!r}: expected a number")
+    password = parts.get("REDIS_PASSWORD")
+    secret = f":{quote(password, safe='')}@" if password else ""
+    return f"redis://{secret}{parts['REDIS_HOST']}:{parts['REDIS_PORT']}/{parts['REDIS_DB']}"
