@@ -90,6 +90,7 @@ class Form:
                 self._wants_job = one.name
                 parameters.fields.remove(one)
         self.signature = Signature(task.name, parameters, rename)
+        self.signature.expect(task.signature)  # what a task keeps in its payload
 
     def check_text(self, text: str) -> None:
         """Refuse a payload that does not fit, or has unknown fields, or that the adapter refuses.

@@ -73,6 +73,10 @@ class Signature:
         else:
             self._exact, self._decoder, self._door = self._decoders(taken, kinds)
 
+    def expect(self, other: Signature) -> None:
+        """Let the log not tell of the other's fields: what runs the payload knows them."""
+        self._reported.update(other._wire_names)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the parameters."""

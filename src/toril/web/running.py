@@ -1,0 +1,82 @@
+"""Runs an ASGI application as a program, with a worker in the same process if it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp
+
+from toril.app import App
+from toril.core.errors import InvalidSettingError
+from toril.web.access.control import AccessControl
+from toril.web.serving import HttpServer
+
+Show = Callable[[str], Awaitable[None]]
+
+
+async def run_site(
+    application: ASGIApp,
+    app: App,
+    *,
+    port: int,
+    access: AccessControl | None = None,
+    concurrency: int | None = None,
+    show: Show | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, on `HOST` (127.0.0.1) and `PORT` of the environment.
+
+    Parameters:
+        application: What answers. It opens and closes the app.
+        app: Whose jobs.
+        port: Unless `PORT` says another. 0: any that is free.
+        access: Its first start without a key makes one, which is printed once.
+        concurrency: Jobs at once of a worker in this process. None: no worker runs here.
+        show: Called with the server's URL once it listens. With a worker, all jobs are run that can
+            be, and where standard input is no terminal that is the end.
+
+    Raises:
+        InvalidSettingError: `PORT` is no port.
+        PortTakenError: It cannot listen there.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    server = HttpServer(application, host=os.environ.get("HOST") or "127.0.0.1", port=_port(port))
+    await server.start()
+    try:
+        key = None if access is None else await access.keys.first()
+        if key is not None:
+            write(f"The key of the administrator, shown this once: {key}")
+        write(f"Listening on {server.url}")
+        if show is not None:
+            await show(server.url)
+        if concurrency is None:
+            await stopping.wait()
+            return
+        if show is not None:
+            await app.worker(concurrency=concurrency).run(until_idle=True)
+            if not sys.stdin.isatty():
+                return
+        async with app.worker(concurrency=concurrency):
+            await stopping.wait()
+    finally:
+        await server.stop()
+
+
+def write(line: str) -> None:
+    """Print a line for whoever started the program. A key is printed here, never logged."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _port(default: int) -> int:
+    text = os.environ.get("PORT", "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise InvalidSettingError(f"PORT={text!r}: expected a number from 0 to 65535")
+    return int(text)
