@@ -39,8 +39,17 @@ $(READY): $(DEMO)
 setup: $(READY) ## virtual environment, editable install, all extras and test tools
 
 .PHONY: demo
-demo: $(DEMO) ## real photographs through the media queue: progress, summary, where to look
+demo: $(DEMO) ## real photographs through the media queue; SYSTEM=chat for an example system
+ifdef SYSTEM
+	@[ -f "examples/$(SYSTEM)/__main__.py" ] || { echo "SYSTEM=$(SYSTEM): there is no examples/$(SYSTEM)"; exit 2; }
+	@$(BIN)/python -m examples.$(SYSTEM)
+else
 	@$(BIN)/toril demo $(FOLDER)
+endif
+
+.PHONY: worker-queue
+worker-queue: $(DEMO) ## the worker of the example saas_api alone
+	@$(BIN)/toril worker examples.saas_api
 
 .PHONY: test
 test: $(READY) ## everything that has to hold before a change lands; T=tests/engine for a part
@@ -125,6 +134,10 @@ bench-push: $(READY) ## pushes a second against a local push service, beside pyw
 .PHONY: bench-mail
 bench-mail: $(READY) ## mails a second against a local SMTP server, and what making one costs; ARGS="--mails 500"
 	$(BIN)/python -m benchmarks.mail $(ARGS)
+
+.PHONY: bench-chat
+bench-chat: $(READY) ## the chat: how soon a message is answered, what an add costs, how many jobs start
+	$(BIN)/python -m benchmarks.chat $(ARGS)
 
 .PHONY: bench-media
 bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"

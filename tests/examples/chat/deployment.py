@@ -1,0 +1,289 @@
+"""The chat as it is deployed: its API, its worker, and real servers around them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+from tests.support.lifelines import dies_with_us
+from tests.support.ports import give_back_port, reserve_port
+from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
+from tests.support.s3_server import running_s3
+from tests.support.smtp_process import SmtpProcess, smtp_process
+from tests.support.waiting import wait_until, wait_until_sync
+
+from toril import App, JobInfo
+from toril.services.objects.opening import open_objects
+from toril.services.objects.port import ObjectStore
+
+ROOT = Path(__file__).parents[3]
+ADMIN_KEY = "an-administrator-of-the-tests-0123456789"
+BUCKET = "chat"
+PUSH, FILES, MAIL = "push-notifications", "file-processing", "email"
+
+
+@dataclass
+class User:
+    """Somebody who signed up."""
+
+    id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What their requests carry."""
+        return {"authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class Deployment:
+    """What runs, and what a test does with it."""
+
+    folder: Path
+    environment: dict[str, str]
+    endpoint: PushEndpoint
+    smtp: SmtpProcess
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def store_url(self) -> str:
+        """Where the jobs are."""
+        return self.environment.get("REDIS_URL") or self.environment["TORIL_URL"]
+
+    def storage(self) -> ObjectStore:
+        """Return the storage of files."""
+        return open_objects(self.environment["STORAGE_URL"])
+
+    def start_api(self) -> None:
+        """Start the API, and wait until it answers."""
+        self.port = self.port or reserve_port()
+        self._start("api", ["-m", "examples.chat", "api"], PORT=str(self.port))
+
+        def answers() -> bool:
+            self._check("api")
+            try:
+                return httpx2.get(f"{self.url}/api/toril/health", timeout=5).status_code == 200
+            except httpx2.HTTPError:
+                return False
+
+        wait_until_sync(answers, what="the chat's API")
+
+    def start_worker(self, name: str = "worker", *more: str) -> None:
+        """Start a worker, and wait until it works."""
+        command = ["-m", "toril", "worker", "examples.chat.worker", "-c", "13", *more]
+        self._start(name, command)
+
+        def works() -> bool:
+            self._check(name)
+            return re.search(r"worker \S+ started", self.log(name)) is not None
+
+        wait_until_sync(works, what=f"{name} to start")
+
+    def stop(self, name: str) -> None:
+        """End a process in order."""
+        process = self.processes.pop(name)
+        process.terminate()
+        process.wait(40)
+
+    def kill(self, name: str) -> None:
+        """Kill a process."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def log(self, name: str = "worker") -> str:
+        """Return what a process has written."""
+        path = self.folder / f"{name}.log"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def http(self, user: User | None = None) -> httpx2.AsyncClient:
+        """Return a client of the API: of a user, else of the administrator."""
+        headers = user.headers if user else {"authorization": f"Bearer {ADMIN_KEY}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+
+    async def sign_up(self, name: str = "Jo", email: str = "jo@example.com") -> User:
+        """Return a new user."""
+        async with httpx2.AsyncClient(base_url=self.url, timeout=30) as http:
+            answer = await http.post("/api/users", json={"name": name, "email": email})
+        assert answer.status_code == 201, answer.text
+        body = answer.json()
+        return User(body["user"]["id"], body["token"])
+
+    async def browser(self, user: User) -> Browser:
+        """Return a browser that a user has subscribed."""
+        made = self.endpoint.browser()
+        async with self.http(user) as http:
+            answer = await http.post("/api/push/subscriptions", json=made.json)
+        assert answer.status_code == 201, answer.text
+        return made
+
+    async def room(self, owner: User, *others: User, name: str = "Team") -> str:
+        """Return the id of a new room."""
+        async with self.http(owner) as http:
+            body = {"name": name, "members": [user.id for user in others]}
+            answer = await http.post("/api/rooms", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["room"]["id"])
+
+    async def post(
+        self, sender: User, room: str, content: str, kind: str = "text"
+    ) -> httpx2.Response:
+        """Post a message."""
+        async with self.http(sender) as http:
+            body = {"roomId": room, "content": content, "type": kind}
+            return await http.post("/api/messages", json=body)
+
+    async def upload(
+        self, user: User, content: bytes, content_type: str, path: str = "/api/upload"
+    ) -> dict[str, Any]:
+        """Upload a file, and return what the chat answered."""
+        async with self.http(user) as http:
+            headers = {"content-type": content_type}
+            answer = await http.post(path, content=content, headers=headers)
+        assert answer.status_code == 201, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
+        """Return what is known of a job, once it has ended."""
+        job = app.queue(queue).job(job_id)
+
+        async def ended() -> bool:
+            return (await job.info()).state in ("completed", "failed")
+
+        await wait_until(ended, what=f"job {job_id} of {queue} to end; {self.log()[-3000:]}")
+        return await job.info()
+
+    def _start(self, name: str, command: list[str], **more: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as output:
+            self.processes[name] = subprocess.Popen(
+                [*dies_with_us(), sys.executable, *command],
+                cwd=self.folder,
+                env={**os.environ, **self.environment, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _check(self, name: str) -> None:
+        code = self.processes[name].poll()
+        assert code is None, f"{name} ended with {code}: {self.log(name)[-3000:]}"
+
+
+@contextmanager
+def endpoint_in_thread() -> Iterator[PushEndpoint]:
+    """Run a push service on an event loop of its own, for as long as several tests need it."""
+    loop = asyncio.new_event_loop()
+    ready, over = threading.Event(), asyncio.Event()
+    made: list[PushEndpoint] = []
+    problems: list[BaseException] = []
+
+    async def run() -> None:
+        try:
+            async with push_endpoint() as endpoint:
+                made.append(endpoint)
+                ready.set()
+                await over.wait()
+        except BaseException as error:
+            problems.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    ready.wait()
+    try:
+        yield made[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+    assert problems == []
+
+
+@contextmanager
+def deployed(
+    folder: Path, store: str, *, redis_url: str = "", postgres_url: str = ""
+) -> Iterator[Deployment]:
+    """Have servers run, and the settings of a chat for them; whoever needs API or worker starts it.
+
+    Parameters:
+        folder: Where it writes.
+        store: `sqlite`: with a folder and a SQLite file. `redis`: with S3 and PostgreSQL.
+        redis_url: Of `redis`.
+        postgres_url: Of `redis`.
+    """
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(endpoint_in_thread())
+        smtp = stack.enter_context(smtp_process(folder / "smtp"))
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "TORIL_ADMIN_KEY": ADMIN_KEY,
+            "EMAIL_FROM": "Chat <chat@example.com>",
+            "SMTP_URL": smtp.url,
+            "VAPID_PUBLIC_KEY": endpoint.keys.public_key,
+            "VAPID_PRIVATE_KEY": endpoint.keys.private_key,
+            "VAPID_SUBJECT": endpoint.keys.subject,
+            "TORIL_EGRESS_ALLOW": "127.0.0.1",
+            "PUSH_TIMEOUT": "4",
+        }
+        if store == "redis":
+            s3 = stack.enter_context(running_s3(folder))
+            s3.make_bucket(BUCKET)
+            database = stack.enter_context(database_of_its_own(postgres_url))
+            environment |= {
+                "REDIS_URL": redis_url,
+                "DATABASE_URL": database,
+                "STORAGE_URL": f"s3://key:secret@{BUCKET}?endpoint={s3.url}&region=us-east-1",
+            }
+        else:
+            environment |= {
+                "TORIL_URL": f"sqlite:///{folder}/toril.db",
+                "DATABASE_URL": f"sqlite:///{folder}/chat.db",
+                "STORAGE_URL": f"file://{folder}/public",
+            }
+        made = Deployment(folder, environment, endpoint, smtp)
+        try:
+            yield made
+        finally:
+            for name in list(made.processes):
+                made.kill(name)
+            give_back_port(made.port)
+
+
+@contextmanager
+def database_of_its_own(postgres_url: str) -> Iterator[str]:
+    """Make a database on a server for a while."""
+    name = f"chat_{secrets.token_hex(4)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield f"{postgres_url.rpartition('/')[0]}/{name}"
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def lines_of(log: str, job_id: str) -> list[str]:
+    """Return the lines of a log that name a job."""
+    # Toril's own lines begin with a time.
+    ours = [line for line in log.splitlines() if not line[:1].isdigit()]
+    return [line for line in ours if re.search(rf"job {job_id}\b", line, re.IGNORECASE)]

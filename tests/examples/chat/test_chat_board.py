@@ -1,0 +1,158 @@
+"""The board of the chat, Toril's API beside it, and Bull Board on the same Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import subprocess
+import sys
+from importlib.resources import files
+
+import httpx2
+import pytest
+from tests.examples.chat.deployment import FILES, MAIL, PUSH, Deployment
+from tests.support.board import Board
+from tests.support.node import Node
+from tests.support.waiting import wait_until
+
+from toril import App, JobInfo
+from toril.core.codec import Json
+from toril.services.media.file_records import FileRecord
+from toril.services.media.sql_file_records import SqlFileRecords
+from toril.services.records.records import Records
+
+QUEUES = (PUSH, FILES, MAIL)
+
+
+async def settled(app: App) -> dict[str, dict[str, int]]:
+    """Return the counts of each queue."""
+    found = {}
+    for name in QUEUES:
+        info = await app.queue(name).info()
+        assert info is not None
+        found[name] = {
+            "active": info.active, "completed": info.completed, "failed": info.failed,
+            "delayed": info.delayed, "waiting": info.waiting, "prioritized": info.prioritized,
+        }  # fmt: skip
+    return found
+
+
+async def some_jobs(chat: Deployment, app: App) -> str:
+    """Have jobs that ended well and badly; return the id of one that failed."""
+    user = await chat.sign_up()
+    payload: Json = {"userId": user.id, "payload": {"title": "t", "body": "b"}}
+    good = await app.queue(PUSH).add("push-notification", payload)
+    name = f"board{secrets.token_hex(4)}"
+    data = {"fileId": name, "filePath": f"uploads/{name}"}
+    bad = await app.queue(FILES).add("process-image", data)
+    await chat.job(app, PUSH, good.id)
+    failed = await chat.job(app, FILES, bad.id)
+    assert failed.state == "failed"
+    return bad.id
+
+
+async def test_api_tells_the_counts_of_the_store(chat: Deployment, app: App) -> None:
+    """Step 15, CH-44, CH-46: counts, the failed ones, a job by id, and its retry."""
+    failed = await some_jobs(chat, app)
+    async with chat.http() as http:
+        expected = await settled(app)
+        for name in QUEUES:
+            told = (await http.get(f"/api/toril/queues/{name}")).json()["queue"]
+            assert {key: told[key] for key in expected[name]} == expected[name]
+        page = (
+            await http.get(f"/api/toril/queues/{FILES}/jobs", params={"state": "failed"})
+        ).json()
+        job = (await http.get(f"/api/toril/queues/{FILES}/jobs/{failed}")).json()
+        before = await app.queue(FILES).job(failed).info()
+        again = await http.post(f"/api/toril/queues/{FILES}/jobs/{failed}/retry", json={})
+
+    assert failed in [one["id"] for one in page["items"]]
+    assert job["name"] == "process-image"
+    assert again.status_code in (200, 202, 204)
+    await ran_again(app, before)
+
+
+async def ran_again(app: App, before: JobInfo) -> None:
+    """Wait until a job that had failed has run once more."""
+    job = app.queue(before.queue).job(before.id)
+
+    async def ran() -> bool:
+        info = await job.info()
+        return info.state == "failed" and info.processed_at != before.processed_at
+
+    await wait_until(ran, what=f"job {before.id} to run again")
+
+
+async def test_board_and_api_ask_for_a_credential(chat: Deployment) -> None:
+    """CH-45, CR-15."""
+    async with httpx2.AsyncClient(base_url=chat.url) as http:
+        api = await http.get("/api/toril/queues")
+        board = await http.get("/admin/queues/queues")
+
+    assert api.status_code == 401
+    assert board.status_code in (302, 303, 307, 401)
+
+
+async def test_board_shows_all_three_queues(chat: Deployment, app: App) -> None:
+    """CH-45: with the same counts."""
+    await some_jobs(chat, app)
+    async with chat.http() as http:
+        page = await http.get("/admin/queues/queues")
+
+    assert page.status_code == 200
+    for name in QUEUES:
+        assert name in page.text
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True, scope="session")
+async def test_bull_board_shows_the_same(chat: Deployment, app: App) -> None:
+    """Step 15: its counts are ours, and a job that it retries is completed."""
+    failed = await some_jobs(chat, app)
+    async with await Node.start(chat.store_url) as node:
+        board = await Board.start(node, *QUEUES)
+        expected = await settled(app)
+        for name in QUEUES:
+            counts = (await board.queue(name))["counts"]
+            for key in ("active", "completed", "failed", "delayed", "waiting", "prioritized"):
+                assert counts[key] == expected[name][key], (name, key)
+        await mend(chat, str((await app.queue(FILES).job(failed).info()).data["fileId"]))
+        assert await board.put(FILES, failed, "retry") in (200, 204)
+        done = await chat.job(app, FILES, failed)
+
+    assert done.state == "completed", done.failed_reason
+
+
+async def mend(chat: Deployment, file_id: str) -> None:
+    """Put the file there that a job has missed, and its record."""
+    photo = files("toril.library.images").joinpath("photos", "rocket.jpg").read_bytes()
+    storage = chat.storage()
+    await storage.put(f"uploads/{file_id}", photo, content_type="image/jpeg")
+    await storage.close()
+    records = Records(chat.environment["DATABASE_URL"])
+    await SqlFileRecords(records).add(FileRecord(file_id=file_id))
+    await records.close()
+
+
+async def test_commands(chat: Deployment, app: App) -> None:
+    """CH-52."""
+    failed = await some_jobs(chat, app)
+    environment = {**os.environ, **chat.environment, "TORIL_URL": chat.store_url}
+
+    async def toril(*words: str) -> str:
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", "toril", *words], env=environment,
+            cwd=chat.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    listed = await toril("jobs", "list", FILES, "--state", "failed")
+    queues = await toril("queues")
+    before = await app.queue(FILES).job(failed).info()
+    await toril("jobs", "retry", FILES, failed)
+
+    assert re.search(rf"\b{failed}\b", listed)
+    assert all(name in queues for name in QUEUES)
+    await ran_again(app, before)

@@ -1,0 +1,111 @@
+"""What the chat's pages and files of deployment say holds."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from tests.examples.chat.deployment import ROOT
+
+EXAMPLE = ROOT / "examples" / "chat"
+PAGES = ROOT / "docs" / "systems" / "chat"
+
+
+def test_six_steps_hold_for_another_name(tmp_path: Path) -> None:
+    """CH-39: the page's own code, with other names everywhere."""
+    page = (PAGES / "new-types.md").read_text("utf-8")
+    for name, other in (("send-text", "send-fax"), ("texts", "faxes"), ("texting", "faxing"),
+                        ("add_text", "add_fax"), ("SEND_TEXT", "SEND_FAX")):  # fmt: skip
+        assert name in page
+        page = page.replace(name, other)
+    copy = tmp_path / "new-types.md"
+    copy.write_text(page, "utf-8")
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.house.pages", str(copy)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_compose_file_runs_api_worker_and_board() -> None:
+    """CH-51: a structural check; `docker compose config` is not at hand everywhere."""
+    composed = yaml.safe_load((EXAMPLE / "compose.yaml").read_text("utf-8"))
+    services = composed["services"]
+
+    assert {"api", "worker", "board", "redis", "postgres", "storage"} <= set(services)
+    for name in ("api", "worker", "board"):
+        assert services[name]["build"]["dockerfile"] == "examples/chat/Dockerfile"
+        assert services[name]["stop_grace_period"] == "60s"
+        assert set(services[name]["depends_on"]) <= set(services)
+        named = [one.partition(":")[0] for one in services[name]["volumes"]]
+        assert set(named) <= set(composed["volumes"])
+        assert services[name]["environment"]["REDIS_URL"].startswith("redis://")
+
+
+def test_image_has_no_root_and_a_health_check() -> None:
+    text = (EXAMPLE / "Dockerfile").read_text("utf-8")
+
+    assert re.search(r"^USER chat$", text, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK ", text, re.MULTILINE)
+    for source in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE):
+        assert all((ROOT / one).exists() for one in source.split())
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "board"])
+def test_unit_stops_after_the_worker_does(name: str) -> None:
+    """CR-22."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string((EXAMPLE / f"chat-{name}.service").read_text("utf-8"))
+
+    service = unit["Service"]
+    assert int(service["TimeoutStopSec"]) > 25
+    assert service["User"] == "chat"
+    assert service["KillMode"] == "mixed"
+    assert "examples.chat" in service["ExecStart"]
+
+
+def test_readme_names_every_setting() -> None:
+    text = (EXAMPLE / "README.md").read_text("utf-8")
+    read = set()
+    for path in EXAMPLE.glob("*.py"):
+        read |= set(re.findall(r'env(?:iron)?\.get\("([A-Z_]+)"\)', path.read_text("utf-8")))
+
+    assert {name for name in read if name not in text} <= {"TORIL_URL"}
+
+
+def test_demo_runs_with_nothing_set_and_ends_by_itself(tmp_path: Path) -> None:
+    """CR-2, CR-28: from another folder, with standard input closed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "examples.chat"], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PORT": "0", "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stderr
+    assert "The board is at http://127.0.0.1:" in ran.stdout
+    assert "1 sent, 0 failed" in ran.stdout
+    folder = tmp_path / "chat-demo"
+    assert len(list((folder / "mail").glob("*.eml"))) == 2
+    assert len([path for path in (folder / "push").rglob("*") if path.is_file()]) == 1
+    assert len(list((folder / "public").glob("*-avatar-*"))) == 10
+
+
+def test_worker_does_not_start_without_a_sender(tmp_path: Path) -> None:
+    """CH-26."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "toril", "worker", "examples.chat.worker"], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert ran.returncode != 0
+    assert "EMAIL_FROM" in ran.stderr
+    assert "Traceback" not in ran.stderr

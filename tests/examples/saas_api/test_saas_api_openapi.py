@@ -1,0 +1,69 @@
+"""The description of the SaaS API, checked by requests that are made of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.examples.saas_api.saas import OPERATOR, ROOT, System
+
+pytestmark = pytest.mark.timeout(600)
+DOCUMENT = ROOT / "examples/saas_api/openapi.json"
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_schema_conformance"
+)
+
+
+def test_document_has_every_route(system: System) -> None:
+    program = (
+        "import json; from examples.saas_api.routes import routes; print(json.dumps(["
+        "[sorted(one.methods - {'HEAD'})[0], one.path] for one in routes.made()]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=system.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    described = {
+        (method.upper(), path)
+        for path, operations in json.loads(DOCUMENT.read_text())["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    assert described == {(method, path) for method, path in json.loads(run.stdout)}
+
+
+async def test_answers_are_as_the_document_says(system: System, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", str(DOCUMENT)),
+        *("--url", f"{system.url}/api", "--phases", "fuzzing", "--max-examples", "15"),
+        *("--header", f"Authorization: Bearer {OPERATOR}", "--checks", CHECKS, "--seed", "17"),
+        *("--suppress-health-check", "all", "--generation-database", "none", "--no-color"),
+        *("--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+
+    assert process.returncode == 0, said.decode()
+    assert "9 passed" in said.decode() or "Tested: 9" in said.decode(), said.decode()
+
+
+def test_example_stays_small() -> None:
+    lines = [
+        line
+        for path in (ROOT / "examples/saas_api").glob("*.py")
+        for line in path.read_text().splitlines()
+        if line.strip()
+    ]
+
+    assert len(lines) < 250
