@@ -58,11 +58,17 @@ async def test_forks_of_a_program_at_work_lose_nothing(stage: Stage, say: Say, l
     """
     program = stage.start("forking", "storm", str(CHILDREN), leave)
     looker = stage.start("forking", "look", str(stage.store))
-    await wait_until(
-        lambda: not program.is_alive and remarks(program)["end"] == CHILDREN,
-        deadline_s=120,
-        what="the end of all children",
-    )
+    try:
+        await wait_until(
+            lambda: (
+                (not program.is_alive and remarks(program)["end"] == CHILDREN)
+                or any(remark.startswith("!") for remark in remarks(program))
+            ),
+            deadline_s=120,
+            what="the end of all children",
+        )
+    except AssertionError as error:
+        pytest.fail(f"{error}; heard {dict(remarks(program))}, and {program.errors}")
     looker.kill()
 
     tokens = acknowledged(program)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from toril.services.objects.errors import (
     StorageFullError,
 )
 from toril.services.objects.folder import FolderObjects
+from toril.services.objects.folder_files import FolderFiles
 from toril.services.objects.opening import open_objects
 from toril.services.unusable import UnusableInputError
 
@@ -213,6 +215,30 @@ FULL = """
 
     asyncio.run(main())
 """
+
+
+async def test_upload_that_has_just_begun_is_not_taken_for_one_of_the_dead(root: Path) -> None:
+    """Who began to use the folder removed it before it had its lock: `put` said it is missing."""
+    files = FolderFiles(root)
+    ended = threading.Event()
+
+    def clear() -> None:
+        while not ended.is_set():
+            files.clear()
+
+    others = [threading.Thread(target=clear) for _ in range(3)]
+    for other in others:
+        other.start()
+    store = FolderObjects(root)
+    try:
+        for number in range(300):
+            await store.put(f"{number}", b"x")
+    finally:
+        ended.set()
+        for other in others:
+            other.join()
+
+    assert len(await keys(store)) == 300
 
 
 def test_no_room_is_told_and_leaves_what_was_there(root: Path) -> None:

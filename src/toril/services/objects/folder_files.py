@@ -165,10 +165,13 @@ class FolderFiles:
     def upload(self, key: str) -> Upload:
         """Begin to store an object."""
         with self.telling(key), self.own("new") as new:
-            name = f"{secrets.token_hex(16)}.part"
-            descriptor = new.create(name)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # so that `clear` sees that somebody is at it
-        return Upload(self, key, name, open(descriptor, "wb", buffering=0))
+            while True:
+                name = f"{secrets.token_hex(16)}.part"
+                descriptor = new.create(name)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # `clear` sees that somebody is at it
+                if os.fstat(descriptor).st_nlink:
+                    return Upload(self, key, name, open(descriptor, "wb", buffering=0))
+                os.close(descriptor)  # `clear` took it for one of the dead, just before the lock
 
     def publish(
         self,
