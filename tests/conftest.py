@@ -14,6 +14,7 @@ from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
 
+from toril.backends.sqlite import connection
 from toril.testing.clock import ManualClock
 
 # A busy machine is no failure: how long an example takes says nothing here.
@@ -21,6 +22,9 @@ hypothesis.settings.register_profile(
     "toril", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("toril")
+
+# Nor that the disk stands still for a while, with another process in the middle of its commit.
+connection.BUSY_S = 60.0
 
 
 @pytest.hookimpl(tryfirst=True)

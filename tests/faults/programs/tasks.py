@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.faults.programs.movable_clock import MovableClock
 
 from toril import App, Context, Fail, JobOptions, Node, RetryPolicy
+from toril.backends.sqlite import connection
 from toril.core.clock import Clock
 
 TIMEOUT_S = 0.5
@@ -26,6 +27,7 @@ _marks = os.environ.get("FAULTS_MARKS")
 _calendar = os.environ.get("FAULTS_CALENDAR")
 _clock: Clock | None = MovableClock(Path(_calendar)) if _calendar else None
 
+connection.BUSY_S = 60.0  # the disk may stand still for a while: not what is asked here
 app = App(clock=_clock)
 once = RetryPolicy(max_attempts=1)
 often = RetryPolicy(max_attempts=20, backoff="fixed", base_s=0.05)
