@@ -445,7 +445,7 @@ async def test_as_a_task(tmp_path: Path) -> None:
             info = await job.info()
             assert (info.state, info.attempts_made) == (State.FAILED, 1)
             reasons.append(str(info.failed_reason))
-        assert reasons[0] == "UnusableInputError: filePath 'none.png': there is no such file"
+        assert reasons[0] == "MissingFileError: filePath 'none.png': there is no such file"
         assert "without '..'" in reasons[1]
         assert (
             reasons[2]
