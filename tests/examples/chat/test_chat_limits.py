@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import secrets
+import time
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -51,6 +53,15 @@ def windows(starts: list[float], window_s: float = 1.0) -> list[int]:
     return counts
 
 
+def fullest(starts: list[float]) -> int:
+    """Return the most that began in a window.
+
+    SQLite's windows go by a clock that never jumps, starts by the time of day, both in whole
+    milliseconds. So a window of 1000 ms may seem 2 ms shorter or longer.
+    """
+    return min(max(windows(starts, window_s)) for window_s in (0.998, 1.0, 1.002))
+
+
 def sliding(starts: list[float]) -> int:
     """Return the most starts in any second."""
     return max(sum(at <= other < at + 1.0 for other in starts) for at in starts)
@@ -91,6 +102,21 @@ async def ended(app: App, queue: str, ids: list[str]) -> list[JobInfo]:
     return list(found.values())
 
 
+async def rested(app: App, queue: str) -> None:
+    """Return once nothing runs and the rate's window is over, so that the next start opens one."""
+
+    async def over() -> bool:
+        info = await app.queue(queue).info()
+        if info is None:
+            return True
+        if info.active + info.waiting + info.prioritized + info.delayed:
+            return False
+        page = await app.queue(queue).jobs(["completed", "failed"], limit=1000)
+        return all(at < time.time() - 1.1 for at in starts_of(page.jobs))
+
+    await wait_until(over, what=f"{queue} to be at rest")
+
+
 async def test_300_pushes_by_three_workers(chat: Deployment, app: App, store: str) -> None:
     """Step 8, CH-5: on Redis one of the workers is Node's."""
     user = await chat.sign_up()
@@ -106,14 +132,15 @@ async def test_300_pushes_by_three_workers(chat: Deployment, app: App, store: st
             await asyncio.to_thread(chat.start_worker, "third")
             stack.callback(chat.stop, "third")
         payload: Json = {"userId": user.id, "payload": {"title": "t", "body": "b"}}
+        await rested(app, PUSH)
         added = await app.queue(PUSH).add_many([("push-notification", payload)] * 300)
         jobs = await ended(app, PUSH, [job.id for job in added])
 
     starts = starts_of(jobs)
     assert len(starts) == 300
     assert all(job.state == "completed" for job in jobs)
-    assert max(windows(starts)) <= 100
-    assert starts[-1] - starts[0] >= 2.0
+    assert fullest(starts) <= 100
+    assert starts[-1] - starts[0] > 1.99
     assert sliding(starts) <= 200
     assert max(at_once(jobs).values()) <= 5
     node_did = [job for job in jobs if job.result is None]
@@ -123,26 +150,28 @@ async def test_300_pushes_by_three_workers(chat: Deployment, app: App, store: st
 async def test_files_start_50_a_second_and_3_at_once(chat: Deployment, app: App) -> None:
     """CH-4, R-28."""
     name, data = "images.remove-original", {"filePath": "uploads/none"}
+    await rested(app, FILES)
 
     added = await app.queue(FILES).add_many([(name, data)] * 110)
     jobs = await ended(app, FILES, [job.id for job in added])
 
     starts = starts_of(jobs)
-    assert max(windows(starts)) <= 50
-    assert starts[-1] - starts[0] >= 2.0
+    assert fullest(starts) <= 50
+    assert starts[-1] - starts[0] > 1.99
     assert max(at_once(jobs).values()) <= 3
 
 
 async def test_mails_start_100_a_second_and_5_at_once(chat: Deployment, app: App) -> None:
     """R-28."""
     data = {"to": "many@example.com", "subject": "s", "body": "<p>b</p>"}
+    await rested(app, MAIL)
 
     added = await app.queue(MAIL).add_many([("send-email", data)] * 110)
     jobs = await ended(app, MAIL, [job.id for job in added])
 
     starts = starts_of(jobs)
-    assert max(windows(starts)) <= 100
-    assert starts[-1] - starts[0] >= 1.0
+    assert fullest(starts) <= 100
+    assert starts[-1] - starts[0] > 0.99
     assert max(at_once(jobs).values()) <= 5
 
 
@@ -155,7 +184,7 @@ async def clocked(
     for name, value in servers.environment.items():
         monkeypatch.setenv(name, value)
     if store == "redis":
-        monkeypatch.setenv("REDIS_URL", f"{servers.store_url}-clocked")
+        monkeypatch.setenv("REDIS_URL", f"{servers.store_url}-{secrets.token_hex(4)}")
     else:
         monkeypatch.setenv("TORIL_URL", f"sqlite:///{tmp_path}/toril.db")
     monkeypatch.chdir(tmp_path)
