@@ -22,6 +22,7 @@ from toril.core.errors import AttemptError as AttemptError
 from toril.core.errors import AttemptTimeoutError as AttemptTimeoutError
 from toril.core.errors import BackendClosedError as BackendClosedError
 from toril.core.errors import BackendError as BackendError
+from toril.core.errors import HabitWarning as HabitWarning
 from toril.core.errors import InvalidOptionError as InvalidOptionError
 from toril.core.errors import InvalidPayloadError as InvalidPayloadError
 from toril.core.errors import InvalidSettingError as InvalidSettingError

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from toril.engine.habits import warn_of_single_adds
 from toril.engine.job import Added, NewJob
 
 
@@ -42,6 +43,8 @@ class Gathering:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         pending = self._pending.pop(loop, None)
         if pending is not None:
+            if len(pending.jobs) > 1:
+                warn_of_single_adds(len(pending.jobs), pending.jobs[0].queue)
             self._send(pending)
 
 

@@ -34,7 +34,7 @@ TorilError
     ├── StoreDeniedError        the server's user lacks a right
     └── StoreForeignError       the file is not ours, or was written by a newer Toril
 
-One is a warning, for `warnings.filterwarnings`: `UnknownTaskWarning`.
+Two are warnings, for `warnings.filterwarnings`: `UnknownTaskWarning` and `HabitWarning`.
 
 Outcomes (`Retry`, `Snooze`, `Cancel`, `Fail`) are not errors: see `engine/outcomes.py`.
 """
@@ -103,6 +103,10 @@ class UnknownTaskError(TorilError, LookupError):
 
 class UnknownTaskWarning(UserWarning):
     """A job was added by a name that no task of the app has, on a queue where it has others."""
+
+
+class HabitWarning(UserWarning):
+    """Jobs are added or waited for in a way that slows a service. Only in `python -X dev`."""
 
 
 class ScheduleNotFoundError(TorilError, LookupError):

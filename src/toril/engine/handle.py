@@ -12,6 +12,7 @@ from toril.core.checks import is_whole, require
 from toril.core.codec import Json, decode
 from toril.core.foreign_words import answers
 from toril.engine.foreign_words import JOB_WORDS
+from toril.engine.habits import warn_of_waiting_in_request
 from toril.engine.info import JobInfo
 from toril.engine.job_operator import JobOperator
 from toril.engine.states import State
@@ -69,7 +70,10 @@ class Job(JobOperator, Generic[R]):
             JobFailedError: It failed for good; the message is the reason.
             JobNotFoundError: It is gone: removed, or finished and not kept.
             ResultTimeoutError: It has not finished in time. It goes on.
+
+        Warns (`HabitWarning`) in code that answers a request of `toril.web.site`, in development.
         """
+        warn_of_waiting_in_request(self.id)
         results = self._producer.results()
         text = await results.wait(self.queue, self.id, timeout_s=timeout_s)
         return cast("R", self._decode(text))

@@ -61,6 +61,7 @@ async def run_site(
             await app.worker(concurrency=concurrency).run(until_idle=True)
             if not sys.stdin.isatty():
                 return
+            write(f"That was all. {server.url} stays open until you press Ctrl-C.")
         async with app.worker(concurrency=concurrency):
             await stopping.wait()
     finally:

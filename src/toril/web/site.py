@@ -10,9 +10,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toril.app import App
 from toril.core.errors import TorilError
+from toril.engine.habits import IN_REQUEST, watching
 from toril.web.access.port import Access
 from toril.web.problems import Problem, of_error
 from toril.web.server import api
@@ -66,7 +68,27 @@ def site(
     for kind, (status, code) in errors.items():
         handlers[kind] = _telling(status, code)
     mounted = [Mount(interface, rest), Mount(board, pages)]
-    return Starlette(routes=[*routes, *mounted], exception_handlers=handlers, lifespan=life)
+    own = Starlette(routes=[*routes, *mounted], exception_handlers=handlers, lifespan=life)
+    if watching():
+        own.add_middleware(_Named)
+    return own
+
+
+class _Named:
+    """Lets `Job.result` see that it is waited for by code that answers a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        token = IN_REQUEST.set(f"{scope['method']} {scope['path']}")
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            IN_REQUEST.reset(token)
 
 
 def _told(_request: Request, error: Exception) -> Response:

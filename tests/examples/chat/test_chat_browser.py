@@ -63,3 +63,30 @@ async def test_board_shows_retries_and_cleans(chat: Deployment, app: App, browse
             return added.id not in [job.id for job in found]
 
         await wait_until(gone, what="the job to be removed")
+
+
+async def test_board_cleans_a_queue(chat: Deployment, app: App, browser: Browser) -> None:
+    """CH-45: all failed jobs of a queue go at once, and no other."""
+    await some_jobs(chat, app)
+    before = await app.queue(FILES).info()
+    assert before is not None
+    assert before.failed > 0
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+    async with looking(browser, extra_http_headers=headers) as seen:
+        page = seen.page
+        await seen.goto(f"{chat.url}/admin/queues/queues/{FILES}/settings")
+        await page.locator("summary.button", has_text="Clean").click()
+        dialog = page.locator("dialog:modal")
+        await dialog.locator("select[name=state]").select_option("failed")
+        await dialog.locator("input[name=older_than_s]").fill("0")
+        await dialog.get_by_role("button", name="Remove them").click()
+
+        async def none_left() -> bool:
+            info = await app.queue(FILES).info()
+            return info is not None and info.failed == 0
+
+        await wait_until(none_left, what="the failed jobs to be removed")
+
+    after = await app.queue(FILES).info()
+    assert after is not None
+    assert after.completed == before.completed

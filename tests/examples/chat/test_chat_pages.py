@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import configparser
+import fcntl
+import os
+import pty
 import re
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
+import httpx2
 import pytest
 import yaml  # type: ignore[import-untyped]
 from tests.examples.chat.deployment import ROOT
+from tests.support.lifelines import dies_with_us
 
 EXAMPLE = ROOT / "examples" / "chat"
 PAGES = ROOT / "docs" / "systems" / "chat"
@@ -96,6 +102,36 @@ def test_demo_runs_with_nothing_set_and_ends_by_itself(tmp_path: Path) -> None:
     assert len(list((folder / "mail").glob("*.eml"))) == 2
     assert len([path for path in (folder / "push").rglob("*") if path.is_file()]) == 1
     assert len(list((folder / "public").glob("*-avatar-*"))) == 10
+
+
+def test_demo_at_a_terminal_stays_until_ctrl_c(tmp_path: Path) -> None:
+    """It says so once the round is over, answers meanwhile, and ends in order."""
+    ours, theirs = pty.openpty()
+    ran = subprocess.Popen(
+        [*dies_with_us(), sys.executable, "-m", "examples.chat"], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PORT": "0", "PYTHONUTF8": "1"},
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(theirs)
+    told = ""
+    try:
+        while "until you press Ctrl-C" not in told:
+            told += os.read(ours, 4096).decode()
+        (url,) = re.findall(r"Listening on (http://\S+)", told)
+        (key,) = re.findall(r"shown this once: (\S+)", told)
+        headers = {"authorization": f"Bearer {key}"}
+        page = httpx2.get(f"{url}/admin/queues/queues", headers=headers, timeout=60)
+        os.write(ours, b"\x03")
+        code = ran.wait(60)
+    finally:
+        ran.kill()
+        ran.wait()
+        os.close(ours)
+
+    assert page.status_code == 200
+    assert code == 0
+    assert "Traceback" not in told
 
 
 def test_worker_does_not_start_without_a_sender(tmp_path: Path) -> None:
