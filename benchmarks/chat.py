@@ -58,7 +58,7 @@ async def adds(chat: Deployment, many: int) -> list[float]:
     os.environ.update(chat.environment)
     os.chdir(chat.folder)
     services: Any = importlib.import_module("examples.chat.services")
-    services.queues.log.handlers.clear()
+    services.lines.log.handlers.clear()
     add = services.get_service("queueService").add_push_notification
     times = []
     for _ in range(many + 5):

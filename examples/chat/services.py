@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from examples.chat.worker import about, records, say
+from examples.chat.worker import lines, records
 
 from examples.chat import worker as queues
 from toril import App, Job, JobOptions, TorilError
 from toril.library.push import PushPayload, PushService
 from toril.library.push.payloads import batches
+from toril.observability.job_lines import JobLines
 from toril.services.media.file_records import FileRecord
 
 Options = JobOptions | None
@@ -53,7 +54,7 @@ class QueueService:
     """The only door to the queues. Options that are given go before those of the queue."""
 
     app: App
-    logger: logging.Logger
+    logger: JobLines
 
     def add_push_notification(self, user_id: str, payload: Any, options: Options = None) -> Adding:
         """Tell the browsers of a user."""
@@ -73,44 +74,33 @@ class QueueService:
     add_video_processing = partialmethod(_file, queues.PROCESS_VIDEO)
     add_avatar_optimization = partialmethod(_file, queues.OPTIMIZE_AVATAR)
 
-    async def add_push_notifications(
+    def add_push_notifications(
         self, users: Sequence[str], payload: PushPayload, event_id: str
-    ) -> list[Job[Any]]:
+    ) -> Awaitable[list[Job[Any]]]:
         """Tell many users of an event by one call; each once, however often it is called."""
-        name, jobs = (
-            queues.PUSH_NOTIFICATION,
-            [{"userId": one, "payload": payload} for one in users],
-        )
-        ids = [JobOptions(job_id=f"{event_id}-{user}", priority=1) for user in users]
-        named = [(name, data, options) for data, options in zip(jobs, ids, strict=True)]
-        return await self._add(queues.PUSH_NOTIFICATIONS, named)
+        jobs = {user: {"userId": user, "payload": payload} for user in users}
+        return self._event(queues.PUSH_NOTIFICATION, event_id, jobs)
 
-    async def add_batch_push_notification(
+    def add_batch_push_notification(
         self, users: Sequence[str], payload: PushPayload, event_id: str = ""
-    ) -> list[Job[Any]]:
+    ) -> Awaitable[list[Job[Any]]]:
         """Tell many users by jobs of 500."""
-        event, jobs = event_id or secrets.token_hex(8), batches(users, payload)
-        ids = [JobOptions(job_id=f"{event}-batch-{n}", priority=1) for n in range(len(jobs))]
-        name = queues.PUSH_NOTIFICATION_BATCH
-        named = [(name, data, options) for data, options in zip(jobs, ids, strict=True)]
+        jobs = {f"batch-{n}": data for n, data in enumerate(batches(users, payload))}
+        return self._event(queues.PUSH_NOTIFICATION_BATCH, event_id or secrets.token_hex(8), jobs)
+
+    async def _event(self, name: str, event: str, jobs: dict[str, Any]) -> list[Job[Any]]:
+        named = [
+            (name, data, JobOptions(job_id=f"{event}-{key}", priority=1))
+            for key, data in jobs.items()
+        ]
         return await self._add(queues.PUSH_NOTIFICATIONS, named)
 
     async def _one(self, queue: str, name: str, data: Any, options: Options) -> Job[Any]:
         return (await self._add(queue, [(name, data, options)]))[0]
 
     async def _add(self, queue: str, jobs: list[Any]) -> list[Job[Any]]:
-        facts = [{"component": "QueueService", **about(data)} for _, data, _ in jobs]
-        try:
-            added = await self.app.queue(queue).add_many(jobs)
-        except Exception as error:
-            for fact in facts:
-                text = f"Job not added to {queue}: {error} {fact}"
-                self.logger.error(text, extra={"fields": fact})
-            raise
-        for job, fact in zip(added, facts, strict=True):
-            text = f"Job {job.id} added to {queue} {fact}"
-            self.logger.info(text, extra={"fields": {"jobId": job.id, **fact}})
-        return added
+        adding, payloads = self.app.queue(queue).add_many(jobs), [data for _, data, _ in jobs]
+        return await self.logger.added(adding, queue, payloads, component="QueueService")
 
 
 class RoomRepository:
@@ -138,7 +128,7 @@ class MessageNotificationService:
 
     rooms: RoomRepository
     queue_service: QueueService
-    logger: logging.Logger
+    logger: JobLines
     push_service: PushService
 
     async def send_push_notifications(
@@ -187,7 +177,7 @@ class MessageService:
             notify = self.notifications.send_push_notifications
             await notify(room_id, sender_id, content, type, message["id"])
         except TorilError as error:
-            say("❌", f"Nobody was told of message {message['id']}: {error}", logging.ERROR)
+            lines.say("❌", f"Nobody was told of message {message['id']}: {error}", logging.ERROR)
         return message
 
 
@@ -211,11 +201,11 @@ class UserService:
         for user in await sql("SELECT name, email FROM chat_users WHERE id = :id", id=user_id):
             body = f"<h1>Welcome, {html.escape(user['name'])}!</h1><p>Thank you for joining.</p>"
             await self.queue_service.add_email(user["email"], "Welcome to Synapse!", body)
-            say("📧", f"Welcome mail for user {user_id} added", userId=user_id)
+            lines.say("📧", f"Welcome mail for user {user_id} added", userId=user_id)
 
 
-rooms, queue_service = RoomRepository(), QueueService(queues.app, queues.log)
-told = MessageNotificationService(rooms, queue_service, queues.log, queues.push)
+rooms, queue_service = RoomRepository(), QueueService(queues.app, lines)
+told = MessageNotificationService(rooms, queue_service, lines, queues.push)
 SERVICES: dict[str, Any] = {"queueService": queue_service}
 SERVICES["messageService"] = MessageService(rooms, told)
 SERVICES["userService"] = UserService(queue_service)

@@ -4,10 +4,7 @@ Run:
     toril worker examples.chat.worker -c 13
 """
 
-import json
-import logging
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,12 +17,13 @@ import toril.library.email.tasks as mails
 import toril.library.images.stored_tasks as images
 import toril.library.push.tasks as pushes
 import toril.library.video.tasks as videos
-from toril import App, Call, Context, Fallback, HookEvent, JobOptions, KeepPolicy, RateLimit
+from toril import App, Fallback, JobOptions, KeepPolicy, RateLimit
 from toril.backends.redis_variables import redis_url_from_environment
 from toril.library.email import EmailService, EmailSettings
 from toril.library.images import StoredImageSettings
 from toril.library.push import PushPayload, PushService, PushSettings
 from toril.library.video import VideoSettings
+from toril.observability.job_lines import JobLines, Kind
 from toril.services.media.opening import media_work_from_environment
 from toril.services.media.sql_file_records import SqlFileRecords
 from toril.services.records.records import Records
@@ -34,12 +32,16 @@ PUSH_NOTIFICATIONS, FILE_PROCESSING, EMAIL = "push-notifications", "file-process
 PUSH_NOTIFICATION, PUSH_NOTIFICATION_BATCH = "push-notification", "push-notification-batch"
 PROCESS_IMAGE, PROCESS_VIDEO, OPTIMIZE_AVATAR = "process-image", "process-video", "optimize-avatar"
 SEND_EMAIL = "send-email"
-KINDS = {
-    "push": ("📤", "push notification"), "image": ("🖼️", "image"), "video": ("🎬", "video"),
-    "avatar": ("👤", "avatar"), "email": ("📧", "email"), "": ("🧹", "clean-up"),
-}  # fmt: skip
-WHOM = {"to": "to", "fileId": "for file", "filePath": "for file", "userId": "for user"}
-DAY_S, env, log = 86_400.0, os.environ, logging.getLogger("chat")
+lines = JobLines(
+    "chat",
+    {
+        "push": Kind("📤", "push notification", ": {0.sent} sent, {0.failed} failed"),
+        "image": Kind("🖼️", "image"), "video": Kind("🎬", "video"), "avatar": Kind("👤", "avatar"),
+        "email": Kind("📧", "email"),
+    },
+    about={"to": "to", "fileId": "for file", "filePath": "for file", "userId": "for user"},
+)  # fmt: skip
+DAY_S, env = 86_400.0, os.environ
 WEEK = KeepPolicy(age_s=7 * DAY_S)
 MAIL = JobOptions(
     max_attempts=3, backoff="exponential", backoff_s=2.0, keep_failed=WEEK,
@@ -102,63 +104,4 @@ for task in (images.remove_original, videos.remove_original):
     app.bind(FILE_PROCESSING, task, names=task.name, **slow)
 sent: dict[str, Any] = {"adapter": mailed, "result": lambda _: {"success": True}, "options": MAIL}
 app.bind(EMAIL, mails.send, names=SEND_EMAIL, **sent, **fast)
-
-
-class Lines(logging.Formatter):
-    """Writes a line by LOG_STYLE: with its sign, `plain` without it, `json` with fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        text, style = record.getMessage(), env.get("LOG_STYLE")
-        if style == "json":
-            return json.dumps(
-                {"message": text, **vars(record).get("fields", {})}, ensure_ascii=False
-            )
-        return text if style == "plain" else f"{vars(record).get('sign', '')} {text}".strip()
-
-
-handler = logging.StreamHandler(sys.stdout)
-handler.setFormatter(Lines())
-log.addHandler(handler)
-log.setLevel(logging.INFO)
-log.propagate = False
-
-
-def say(sign: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
-    """Write a line of the log."""
-    log.log(level, text, extra={"sign": sign, "fields": fields})
-
-
-def about(data: dict[str, Any]) -> dict[str, Any]:
-    """Return whom and what a job is about, as a log may say it."""
-    said = {one: str(data[one]) for one in WHOM if one in data}
-    if "to" in said:
-        said["to"] = f"{said['to'][:1]}***@{said['to'].rpartition('@')[2]}"
-    return said
-
-
-@app.middleware
-async def tell(context: Context, call: Call) -> Any:
-    """Say what begins and what was done; the hooks below say how it ended."""
-    job, name, facts = context.job_id, context.task, about(context.data)
-    sign, kind = next(said for word, said in KINDS.items() if word in name)
-    whom = next((f"{WHOM[one]} {facts[one]}" for one in WHOM if one in facts), "for many users")
-    say("🔄", f"Worker: Processing job {job} of type {name}", jobId=job, name=name)
-    say(sign, f"Processing {kind} job {job} {whom}", jobId=job, **facts)
-    result = await call()
-    counts = f": {result.sent} sent, {result.failed} failed" if "push" in name else ""
-    say("✅", f"{kind.capitalize()} job {job} completed{counts}", jobId=job)
-    return result
-
-
-@app.on("completed")
-def completed(event: HookEvent) -> None:
-    """Say that the store knows it."""
-    say("✅", f"Job {event.job_id} completed", jobId=event.job_id)
-
-
-@app.on("retried")
-@app.on("failed")
-def failed(event: HookEvent) -> None:
-    """Say why an attempt failed."""
-    say("❌", f"Job {event.job_id} failed: {event.reason}", logging.ERROR, jobId=event.job_id)
+lines.attach(app)

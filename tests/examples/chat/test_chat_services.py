@@ -12,6 +12,7 @@ import pytest
 from tests.examples.chat.deployment import PUSH, ROOT
 
 from toril import App, InvalidPayloadError
+from toril.observability.job_lines import LineFormatter
 
 EXAMPLE = ROOT / "examples" / "chat"
 DOOR = {"add", "add_many", "add_sync", "add_many_sync", "enqueue", "enqueue_many", "add_in"}
@@ -32,7 +33,7 @@ class Lines(logging.Handler):
 def lines(services: Any) -> Lines:
     """What the chat logs."""
     handler = Lines()
-    handler.setFormatter(services.queues.Lines())
+    handler.setFormatter(LineFormatter())
     logging.getLogger("chat").addHandler(handler)
     return handler
 
@@ -211,7 +212,7 @@ def test_styles_of_the_log(services: Any, lines: Lines, monkeypatch: pytest.Monk
     """CH-42."""
     for style in ("", "plain", "json"):
         monkeypatch.setenv("LOG_STYLE", style)
-        services.say("✅", "Job 7 completed", jobId="7")
+        services.lines.say("✅", "Job 7 completed", jobId="7")
 
     signs, plain, fields = [text for _, text in lines.lines]
     assert signs == "✅ Job 7 completed"
@@ -240,4 +241,4 @@ def test_example_stays_small_and_uses_public_modules_only() -> None:
         for number, line in enumerate(text.splitlines(), 1):
             bare = line.strip()
             total += bool(bare) and not bare.startswith("#") and number not in docs
-    assert total < 400
+    assert total < 350
