@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.examples.saas_api.conftest import Start
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 NOTE = {"title": "T", "body": "B"}
@@ -78,7 +79,7 @@ async def test_every_job_that_was_taken_is_done_once_across_a_restart(
         while len(taken) < 300:
             await asyncio.sleep(0.01)
         server.kill()
-        await asyncio.sleep(1.0)
+        await wait_until(lambda: refused > 0, deadline_s=60, what="a client to be refused")
         server.restart()
 
     ways = [client(range(each, 1000, 8)) for each in range(8)]
