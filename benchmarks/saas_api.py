@@ -114,8 +114,8 @@ async def cleaning(url: str, jobs: int) -> None:
         over.set()
         await beats
     print(
-        f"  cleaned {removed:,} jobs in {took_s:.1f} s, 1,000 a call: median {at(calls, 0.5):.1f} ms,"
-        f" longest {max(calls) * 1000:.1f} ms"
+        f"  cleaned {removed:,} jobs in {took_s:.1f} s, 1,000 a call:"
+        f" median {at(calls, 0.5):.1f} ms, longest {max(calls) * 1000:.1f} ms"
     )
     print(
         f"  meanwhile {len(gaps):,} jobs, one after another: median {at(gaps, 0.5):.1f} ms,"
