@@ -139,6 +139,10 @@ bench-mail: $(READY) ## mails a second against a local SMTP server, and what mak
 bench-chat: $(READY) ## the chat: how soon a message is answered, what an add costs, how many jobs start
 	$(BIN)/python -m benchmarks.chat $(ARGS)
 
+.PHONY: bench-saas
+bench-saas: $(READY) ## the SaaS API: submissions a second, what the queue adds to a route, a large cleaning
+	$(BIN)/python -m benchmarks.saas_api $(ARGS)
+
 .PHONY: bench-media
 bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
 	$(BIN)/python -m benchmarks.media $(ARGS)

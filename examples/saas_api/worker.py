@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from examples.saas_api import types as t
-from toril import App, JobOptions, KeepPolicy, Settings, WholePayload
+from toril import AlertOptions, App, JobOptions, KeepPolicy, MailChannel, Settings, WholePayload
 from toril.library.cleanup import CleanedQueues
 from toril.library.cleanup.tasks import clean_jobs, cleanup, run_cleanup
 from toril.library.email.tasks import send
@@ -19,8 +19,10 @@ from toril.library.exports.filters import read as check_export
 from toril.library.exports.tasks import export_table
 from toril.library.files.process_task import check_request, process
 from toril.library.notify.tasks import in_app
+from toril.library.type_limits import TypeLimits
 from toril.library.warming import Loaders
 from toril.library.warming.tasks import warm
+from toril.services.mail.folder import FolderMailer
 from toril.tasks.struct_adapter import struct_adapter
 
 FOLDER = Path(os.environ.get("DATA_DIR") or "saas-data").absolute()
@@ -34,7 +36,12 @@ ENV |= {"TORIL_CONCURRENCY": ENV["QUEUE_CONCURRENCY"], "TORIL_SHUTDOWN": ENV["SH
 FOLDER.mkdir(parents=True, exist_ok=True)
 URL = store_url(ENV, embedded=f"sqlite:///{FOLDER}/jobs.db", host="redis")
 services = Services.from_environment(ENV, folder=FOLDER, sender="SaaS <saas@example.com>")
-app = App(URL, settings=Settings.load(ENV), unknown_tasks="fail")
+mailer = None if "SMTP_URL" in ENV else FolderMailer(FOLDER / "mail")  # None: by SMTP_URL
+told = [MailChannel(to, mailer=mailer) for to in ENV.get("ALERT_MAIL", "").split(",") if to]
+alerts = AlertOptions(channels=told) if told else None  # of failure rates, backlogs, lost workers
+app = App(URL, settings=Settings.load(ENV), unknown_tasks="fail", alerts=alerts)
+if limits := ENV.get("QUEUE_TYPE_LIMITS"):
+    app.middleware(TypeLimits.of(limits))
 queue = app.queue(ENV["QUEUE_NAME"])
 table, _, columns = ENV["EXPORT_TABLE"].partition(":")
 sources = Sources({"default": TableSource(services.records, table, columns.split(","))})

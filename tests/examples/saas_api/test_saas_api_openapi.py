@@ -63,7 +63,7 @@ def test_example_stays_small() -> None:
         line
         for path in (ROOT / "examples/saas_api").glob("*.py")
         for line in path.read_text().splitlines()
-        if line.strip()
+        if line.strip() and not line.lstrip().startswith(('"""', "#"))
     ]
 
     assert len(lines) < 250
