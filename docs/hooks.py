@@ -296,6 +296,33 @@ def _promises(subject: str | None) -> str:
     return "\n\n".join(parts)
 
 
+def _typed_options(_: str | None) -> str:
+    """Make a table of the options of typed queues, by their names on the wire."""
+    from toril.typed.job_settings import SHARED, JobSettings
+    from toril.typed.spec import WorkerFigures
+
+    rows = []
+    for kind, defaults in ((WorkerFigures, WorkerFigures()), (JobSettings, SHARED)):
+        texts = attribute_docs(kind)
+        for field in fields(kind):
+            first, *others = field.name.split("_")
+            wire = first + "".join(word.capitalize() for word in others)
+            value = getattr(defaults, field.name)
+            unit = "ms" if "milliseconds" in texts[field.name] else ""
+            default = "none" if value is None else _typed_default(value)
+            whose = "worker" if kind is WorkerFigures else "job"
+            rows.append([f"`{wire}`", f"`{field.name}`", whose, unit, default, texts[field.name]])
+    return _table(["On the wire", "In Python", "Of", "Unit", "Default", "Meaning"], rows)
+
+
+def _typed_default(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    return f"{getattr(value, 'type', value)}, {getattr(value, 'delay', '')} ms"
+
+
 def _prose(help_text: str) -> str:
     """Return a command's help as Markdown."""
     paragraphs = inspect.cleandoc(help_text).split("\f")[0].rstrip().split("\n\n")
@@ -318,6 +345,7 @@ def _resolve(subject: str | None) -> Any:
 
 _MAKERS: dict[str, Callable[[str | None], str]] = {
     "states": _states,
+    "typed options": _typed_options,
     "transitions": _transitions,
     "words": _words,
     "options": _options,

@@ -228,6 +228,13 @@ class App(TaskMaker, WorkerMaker):
             )
         return cast("T", found)
 
+    def adding(self, task: T) -> T:
+        """Return a task as this app's, ready to enqueue, without registering it.
+
+        The workers of this app do not run its jobs: for a process that only adds them.
+        """
+        return cast("T", task.bind(self._producer))
+
     def tasks(self) -> list[Task[Any, Any]]:
         """Return the registered tasks."""
         self._discover()

@@ -10,7 +10,7 @@ import re
 import pytest
 from tests.house.tree import PACKAGE, ROOT
 
-FACES = ("toril", "toril.testing", "toril.contrib.django")
+FACES = ("toril", "toril.testing", "toril.typed", "toril.contrib.django")
 
 
 @pytest.mark.parametrize("face", FACES)

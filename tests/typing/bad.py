@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from toril import App, Context, Job, JobDraft, JobOptions, Node, RetryPolicy
+from toril import App, Context, HookEvent, Job, JobDraft, JobOptions, Node, RetryPolicy
+from toril.typed import (
+    Backoff,
+    JobSettings,
+    Processor,
+    ProcessorJob,
+    Processors,
+    Producer,
+    QueueRegistry,
+    QueueSpec,
+)
 
 app = App()
 
@@ -81,3 +91,55 @@ RetryPolicy(backoff="linear")  # E
 RetryPolicy(wait=lambda made: 1.0)  # E
 JobOptions(delay=3)  # E
 App("redis://", durability="some")  # E
+
+
+MAIL = QueueSpec("mail", concurrency="5")  # E
+QueueSpec("mail", lockDuration=5)  # E
+JobSettings(attempts="3")  # E
+Backoff(type="linear")  # E
+
+
+class MailProducer(Producer[str, int], spec=MAIL):
+    pass
+
+
+class NoQueue(Producer[str, int], spec="mail"):  # E
+    pass
+
+
+class Mailer(Processor[str, int], spec=MAIL):
+    async def process(self, job: ProcessorJob[str]) -> int:
+        job.update_progress(object())  # E
+        return job.data  # E
+
+
+class WrongPayload(Processor[str, int], spec=MAIL):
+    async def process(self, job: ProcessorJob[int]) -> int:  # E
+        return 1
+
+
+class WrongResult(Processor[str, int], spec=MAIL):
+    async def process(self, job: ProcessorJob[str]) -> str:  # E
+        return ""
+
+
+class WrongHook(Processor[str, int], spec=MAIL):
+    async def process(self, job: ProcessorJob[str]) -> int:
+        return 1
+
+    def on_failed(self, job: HookEvent, error: int) -> None:  # E
+        pass
+
+
+async def use_typed(queues: QueueRegistry) -> None:
+    mail = queues.producers(app).get(MailProducer)
+    await mail.enqueue(3)  # E
+    await mail.enqueue("a", delay="soon")  # E
+    await mail.enqueue("a", prority=1)  # E
+    mail.enqueue_sync(None)  # E
+    mail.node(3)  # E
+    await mail.enqueue_many([1])  # E
+    text: str = await (await mail.enqueue("a")).result()  # E
+    print(text)
+    queues.producers(app).get(Mailer)  # E
+    Processors(queues, [MailProducer(app)])  # E

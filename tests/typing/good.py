@@ -39,6 +39,16 @@ from toril import (
     provided,
 )
 from toril.testing import MemoryApp, Ran, in_memory
+from toril.typed import (
+    Backoff,
+    JobSettings,
+    Processor,
+    ProcessorJob,
+    Processors,
+    Producer,
+    QueueRegistry,
+    QueueSpec,
+)
 
 app = App()
 mail = TaskBundle()
@@ -288,3 +298,39 @@ async def test() -> None:
 
 def takes(task: Task[[int, int], int]) -> None:
     task.enqueue_sync(1, 2)
+
+
+RESIZE = QueueSpec("resize", profile="heavy", defaults=JobSettings(attempts=2))
+
+
+class ResizeProducer(Producer[Size, str], spec=RESIZE):
+    pass
+
+
+class ResizeProcessor(Processor[Size, str], spec=RESIZE):
+    async def process(self, job: ProcessorJob[Size]) -> str:
+        assert_type(job.data, Size)
+        job.update_progress(job.data.width)
+        return "done"
+
+    def on_failed(self, job: HookEvent, error: str) -> None:
+        assert_type(error, str)
+
+
+class PlainProcessor(Processor[Size, str], spec=RESIZE):
+    def process(self, job: ProcessorJob[Size]) -> str:
+        return str(job.data.height)
+
+    async def on_completed(self, job: HookEvent, result: str | None) -> None:
+        assert_type(job.job_id, str | None)
+
+
+async def typed_queues() -> None:
+    queues = QueueRegistry([RESIZE], producers=[ResizeProducer])
+    producer = queues.producers(app).get(ResizeProducer)
+    assert_type(producer, ResizeProducer)
+    job = await producer.enqueue(Size(1, 2), delay=5, backoff=Backoff(delay=2))
+    assert_type(await job.result(), str)
+    assert_type(await producer.enqueue_many([Size(1, 2)]), list[Job[str]])
+    assert_type(producer.node(Size(1, 2), on_failure="ignore"), Node[str])
+    Processors(queues, [ResizeProcessor()]).register(app)

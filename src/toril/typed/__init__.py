@@ -1,0 +1,26 @@
+"""Typed queues: what producers and processors of a queue share is declared once, in BullMQ's words.
+
+```python
+MAIL = QueueSpec("mail", profile=Profile.LIGHT)
+
+class MailProducer(Producer[Mail, Sent], spec=MAIL): ...
+class MailProcessor(Processor[Mail, Sent], spec=MAIL):
+    async def process(self, job: ProcessorJob[Mail]) -> Sent: ...
+```
+"""
+
+from toril.typed.job_settings import Backoff as Backoff
+from toril.typed.job_settings import JobSettings as JobSettings
+from toril.typed.job_settings import Kept as Kept
+from toril.typed.processor import Processor as Processor
+from toril.typed.processor_job import ProcessorJob as ProcessorJob
+from toril.typed.processors import Processors as Processors
+from toril.typed.producer import Producer as Producer
+from toril.typed.registry import Producers as Producers
+from toril.typed.registry import QueueRegistry as QueueRegistry
+from toril.typed.spec import QueueSpec as QueueSpec
+
+__all__ = [
+    "Backoff", "JobSettings", "Kept", "Processor", "ProcessorJob", "Processors", "Producer",
+    "Producers", "QueueRegistry", "QueueSpec",
+]  # fmt: skip
