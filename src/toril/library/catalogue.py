@@ -19,6 +19,7 @@ FAMILIES = (
     "images",
     "notify",
     "push",
+    "referrals",
     "scanning",
     "video",
     "warming",

@@ -13,6 +13,7 @@ KNOWN = {
     "media": "toril.services.media.tables:MEDIA",
     "notices": "toril.services.notices.tables:NOTICES",
     "push": "toril.services.push.tables:PUSH",
+    "referrals": "toril.services.referrals.tables:REFERRALS",
 }
 """By name: where the family is, as `module:attribute`."""
 
