@@ -18,6 +18,7 @@ FAMILIES = (
     "files",
     "images",
     "notify",
+    "payments",
     "push",
     "referrals",
     "scanning",
