@@ -126,6 +126,8 @@ async def test_decline_is_tried_again_on_another_day(
     follower = await the_delayed(app)
     info = await follower.info()
     assert (info.data["retryCount"], info.data["paymentId"]) == (1, "pay1")
+    assert info.data["reason"] == result.code
+    assert "torilBegan" not in {one for one, value in info.data.items() if value is not None}
     assert abs(info.run_at - result.next_retry_at) < timedelta(seconds=2)
 
     await follower.promote()

@@ -12,6 +12,7 @@ from toril.tasks.bundle import TaskBundle
 from toril.tasks.task import Task
 
 FAMILIES = (
+    "analytics",
     "cleanup",
     "email",
     "exports",

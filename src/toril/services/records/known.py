@@ -9,6 +9,7 @@ from toril.core.errors import InvalidOptionError
 from toril.services.records.families import TableFamily
 
 KNOWN = {
+    "analytics": "toril.services.analytics.tables:ANALYTICS",
     "mail": "toril.services.mail.tables:MAIL",
     "media": "toril.services.media.tables:MEDIA",
     "notices": "toril.services.notices.tables:NOTICES",
