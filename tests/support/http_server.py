@@ -27,6 +27,8 @@ class Answer:
     body: bytes = b""
     hangs: bool = False
     """Never answers."""
+    drops: bool = False
+    """Closes the connection in place of an answer."""
     delay_s: float = 0.0
     """Before it answers."""
 
@@ -63,6 +65,8 @@ async def serving(
                 reply = made.answer(request)
                 if reply.hangs:
                     await asyncio.Event().wait()
+                if reply.drops:
+                    return
                 if reply.delay_s:
                     await asyncio.sleep(reply.delay_s)
                 headers = {"content-length": str(len(reply.body)), **reply.headers}

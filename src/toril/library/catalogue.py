@@ -12,13 +12,16 @@ from toril.tasks.bundle import TaskBundle
 from toril.tasks.task import Task
 
 FAMILIES = (
+    "analytics",
     "cleanup",
     "email",
     "exports",
     "files",
     "images",
     "notify",
+    "payments",
     "push",
+    "referrals",
     "scanning",
     "video",
     "warming",

@@ -9,10 +9,12 @@ from toril.core.errors import InvalidOptionError
 from toril.services.records.families import TableFamily
 
 KNOWN = {
+    "analytics": "toril.services.analytics.tables:ANALYTICS",
     "mail": "toril.services.mail.tables:MAIL",
     "media": "toril.services.media.tables:MEDIA",
     "notices": "toril.services.notices.tables:NOTICES",
     "push": "toril.services.push.tables:PUSH",
+    "referrals": "toril.services.referrals.tables:REFERRALS",
 }
 """By name: where the family is, as `module:attribute`."""
 

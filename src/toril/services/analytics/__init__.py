@@ -1,0 +1,1 @@
+"""Figures of events: what happened, and a row for each metric and stretch of time."""
