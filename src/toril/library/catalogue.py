@@ -20,6 +20,7 @@ FAMILIES = (
     "notify",
     "push",
     "scanning",
+    "sync",
     "video",
     "warming",
 )
