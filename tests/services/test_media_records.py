@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from toril.core.errors import InvalidOptionError, MissingExtraError
-from toril.services.media.records import MediaRecord, MediaStatus, StoredVariant
+from toril.services.media.records import MediaPlace, MediaRecord, MediaStatus, StoredVariant
 from toril.services.media.sql_records import SqlMediaRecords
 
 pytestmark = pytest.mark.timeout(600)  # PostgreSQL may have to be installed first
@@ -117,6 +118,59 @@ def test_soft_deleted_record_is_still_found(records: SqlMediaRecords) -> None:
     found = records.find("m-1")
     assert found is not None
     assert (found.status, found.deleted_at) == (MediaStatus.SOFT_DELETED, at)
+
+
+def test_records_are_listed_by_kind_status_and_age(
+    records: SqlMediaRecords, clock: MovedClock
+) -> None:
+    for number, kind in enumerate(("default", "default", "user_avatar", "default")):
+        records.save(replace(RECORD, media_id=f"m-{number}", entity_type=kind))
+    records.soft_delete("m-1")
+    clock.at_ms += 1
+    records.soft_delete("m-3")
+
+    def ids(**which: Any) -> list[str]:
+        return [record.media_id for record in records.list(**which)]
+
+    assert ids() == ["m-0", "m-1", "m-2", "m-3"]
+    assert ids(limit=2) == ["m-0", "m-1"]
+    assert ids(after="m-1") == ["m-2", "m-3"]
+    assert ids(entity_type="default") == ["m-0", "m-1", "m-3"]
+    assert ids(status=MediaStatus.READY) == ["m-0", "m-2"]
+    before = datetime.fromtimestamp(clock.at_ms / 1000, UTC)
+    assert ids(status=MediaStatus.SOFT_DELETED, deleted_before=before) == ["m-1"]
+    for limit in (0, 1001):
+        with pytest.raises(InvalidOptionError, match="limit"):
+            records.list(limit=limit)
+
+
+def test_record_that_changed_meanwhile_is_neither_moved_nor_removed(
+    records: SqlMediaRecords,
+) -> None:
+    first = records.save(RECORD)
+    moved = records.move(first, MediaPlace.BOTH)
+    assert moved == replace(first, place=MediaPlace.BOTH)
+
+    assert records.move(first, MediaPlace.REMOTE) is None
+    assert not records.remove(first)
+    assert records.find("m-1") == moved
+    assert moved is not None
+    assert records.remove(moved)
+    assert records.find("m-1") is None
+    assert not records.remove(moved)
+    assert records.move(moved, MediaPlace.LOCAL) is None
+
+
+def test_soft_delete_keeps_the_first_moment(records: SqlMediaRecords, clock: MovedClock) -> None:
+    records.save(RECORD)
+    first = records.soft_delete("m-1")
+    clock.at_ms += 1
+
+    assert first is not None
+    assert first.status is MediaStatus.SOFT_DELETED
+    assert first.deleted_at == first.updated_at == datetime.fromtimestamp(1_800_000_000, UTC)
+    assert records.soft_delete("m-1") == first
+    assert records.soft_delete("m-2") is None
 
 
 def test_records_do_not_touch_each_other(records: SqlMediaRecords) -> None:

@@ -23,6 +23,7 @@ FAMILIES = (
     "push",
     "referrals",
     "scanning",
+    "sync",
     "video",
     "warming",
 )

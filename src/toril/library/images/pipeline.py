@@ -20,7 +20,13 @@ from toril.services.disk.inside import InsideFile, inside_parts, open_inside
 from toril.services.disk.locks import held
 from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import ImageEngine, Rendition
-from toril.services.media.records import MediaRecord, MediaRecords, MediaStatus, StoredVariant
+from toril.services.media.records import (
+    MediaPlace,
+    MediaRecord,
+    MediaRecords,
+    MediaStatus,
+    StoredVariant,
+)
 from toril.services.media.sql_records import SqlMediaRecords
 from toril.services.unusable import UnusableInputError, named
 
@@ -190,7 +196,8 @@ def _made_before(
         return None
     if existing.source_path != _source_path(data, settings):
         return None
-    if not all_present(settings.media_root, existing.variants):
+    elsewhere = existing.place is MediaPlace.REMOTE
+    if not elsewhere and not all_present(settings.media_root, existing.variants):
         return None
     return existing
 

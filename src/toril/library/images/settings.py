@@ -56,6 +56,9 @@ class MediaSettings:
     shared_with_group: bool = False
     """Whether the group of this process may use what is made in quarantine and locks, and the
     records' SQLite file; for processes of several users. Default: only the user itself."""
+    sync_objects: bool = False
+    """Whether each media that was made or changed goes to the storage of objects: its job adds one
+    of `sync.object` in the step that completes it."""
     max_bytes: int = DEFAULT_MAX_BYTES
     """Largest upload, in bytes. Default: 20 MiB."""
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -147,10 +150,11 @@ class MediaSettings:
         """Return the settings that the environment asks for; defaults for the rest.
 
         Reads `MEDIA_ROOT`, `MEDIA_TEMP_DIR`, `MEDIA_QUARANTINE_DIR`, `MEDIA_LOCK_DIR`,
-        `MEDIA_OWNED_UPLOADS` and `MEDIA_SHARED_WITH_GROUP` (`yes` or `no`), `MEDIA_MAX_BYTES`,
-        `MEDIA_MAX_PIXELS`, `MEDIA_MAX_MEMORY_BYTES`, `MEDIA_MAX_SCANS`, `MEDIA_MAX_FRAMES`,
-        `MEDIA_MAX_PARTS`, `MEDIA_FORMATS` (`jpeg,png,…`), `MEDIA_QUALITY`, `MEDIA_DATABASE_URL` and
-        `MEDIA_PRESETS` (a TOML file, laid over the shipped presets). Empty means unset.
+        `MEDIA_OWNED_UPLOADS`, `MEDIA_SHARED_WITH_GROUP` and `S3_ENABLED` (`yes` or `no`),
+        `MEDIA_MAX_BYTES`, `MEDIA_MAX_PIXELS`, `MEDIA_MAX_MEMORY_BYTES`, `MEDIA_MAX_SCANS`,
+        `MEDIA_MAX_FRAMES`, `MEDIA_MAX_PARTS`, `MEDIA_FORMATS` (`jpeg,png,…`), `MEDIA_QUALITY`,
+        `MEDIA_DATABASE_URL` and `MEDIA_PRESETS` (a TOML file, laid over the shipped presets). Empty
+        means unset.
 
         Parameters:
             environ: Where to read. Default: the process's own environment.
@@ -227,6 +231,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "MEDIA_LOCK_DIR": ("lock_dir", Path),
     "MEDIA_OWNED_UPLOADS": ("owned_uploads", _yes_or_no),
     "MEDIA_SHARED_WITH_GROUP": ("shared_with_group", _yes_or_no),
+    "S3_ENABLED": ("sync_objects", _yes_or_no),
     "MEDIA_MAX_BYTES": ("max_bytes", int),
     "MEDIA_MAX_PIXELS": ("max_pixels", int),
     "MEDIA_MAX_MEMORY_BYTES": ("max_memory_bytes", int),

@@ -77,4 +77,15 @@ def process_upload(
         metadata=metadata,
     )
     chosen = media_id if media_id is not None else media_id_for(ctx.idempotency_key)
-    return pipeline.process_upload(data, settings, media_id=chosen, report=report)
+    result = pipeline.process_upload(data, settings, media_id=chosen, report=report)
+    if settings.sync_objects:
+        follow_up(ctx, chosen)
+    return result
+
+
+def follow_up(ctx: Context, media_id: str) -> None:
+    """Have a media sent to the storage of objects, in the step that completes this job."""
+    from toril.library.sync.tasks import sync_object, wire_priority  # only where it is asked for
+
+    task = sync_object.with_options(priority=wire_priority(None))
+    ctx.enqueue(task, media_id=media_id, operation="upload")

@@ -27,6 +27,8 @@ TABLE = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
     sa.Column("deleted_at_ms", sa.BigInteger),
+    sa.Column("place", sa.String(8), nullable=False, server_default="local"),
+    sa.Index("toril_media_by_status", "status", "id"),
 )
 FILES = sa.Table(
     "toril_files",
