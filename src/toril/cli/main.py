@@ -57,6 +57,7 @@ COMMANDS = {
     "migrate": ("migrate:migrate", "Move queues with their jobs to another store."),
     "records": ("records:records", "Look at and migrate the tables in a database of yours."),
     "encryption-key": ("encryption_key:encryption_key", "Make a key for sealed fields."),
+    "new": ("new:new", "Start an application with typed queues; add a queue to it."),
     "vapid": ("vapid:vapid", "Make a key pair for Web Push."),
     "doctor": ("doctor:doctor", "Look the installation and the store over; mend the store."),
 }

@@ -1,0 +1,56 @@
+"""`toril new`: writes the files of a new application, or of a new queue in one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from toril.cli.main import SuggestingGroup
+from toril.cli.output import Output
+
+
+@click.group(cls=SuggestingGroup)
+def new() -> None:
+    """Start an application with typed queues, or add a queue to it."""
+
+
+@new.command("app")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def new_app(name: str, as_json: bool) -> None:
+    """Start an application in a new folder: queues, API, worker, tests, Dockerfile, units."""
+    from toril.cli.new_project import write_app
+
+    made = write_app(Path.cwd(), name)
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document({"folder": name, "written": made, "changed": []})
+        return
+    output.say(f"{len(made)} files are in {name}. Go on with:")
+    output.say(f"  cd {name} && python -m pytest")
+
+
+@new.command("queue")
+@click.argument("name")
+@click.option(
+    "--profile",
+    type=click.Choice(["light", "medium", "heavy"]),
+    default="light",
+    show_default=True,
+    help="Which workers serve it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def new_queue(name: str, profile: str, as_json: bool) -> None:
+    """Add a queue to the application in this folder: its files, and a line in both registries."""
+    from toril.cli.new_project import write_queue
+
+    made, changed = write_queue(Path.cwd(), name, profile)
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document({"folder": ".", "written": made, "changed": changed})
+        return
+    for path in made:
+        output.say(f"written  {path}")
+    for path in changed:
+        output.say(f"changed  {path}")
