@@ -41,6 +41,9 @@ async def test_delayed_job_of_an_outage_outlives_all_processes(tmp_path: Path) -
         await wait_until(lambda: scene.runs().keys() >= {7, 57}, deadline_s=90)
         runs = scene.runs()
         assert [len(runs[key]) for key in (7, 57)] == [1, 1]
-        assert scene.server.command("ZCARD", "bull:marks:completed") == 2, "both are in Redis"
+        await wait_until(
+            lambda: scene.server.command("ZCARD", "bull:marks:completed") == 2,
+            what="both to be in Redis, completed",
+        )
     finally:
         await asyncio.to_thread(scene.close)

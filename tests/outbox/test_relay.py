@@ -187,6 +187,30 @@ async def test_row_that_commits_late_is_not_passed_over(
     assert await orders(app) == [2, 1]
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_relay_that_is_told_of_a_commit_and_cancelled_at_once_ends(
+    app: App, turns: int
+) -> None:
+    """It lost the cancellation, and whoever waited for its end waited for ever."""
+    task = asyncio.create_task(app.outbox.relay())
+    (relay,) = await _made(app)
+    await wait_until(lambda: relay._woken._waiters, what="the relay to sleep")
+    relay.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+
+    done, _ = await asyncio.wait([task], timeout=60)
+
+    assert done == {task}
+    assert task.cancelled()
+
+
+async def _made(app: App) -> list[Relay]:
+    await wait_until(lambda: app.outbox._relays, what="the relay to begin")
+    return list(app.outbox._relays)
+
+
 async def _has(app: App, many: int) -> bool:
     return len(await orders(app)) == many
 

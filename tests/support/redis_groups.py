@@ -15,7 +15,7 @@ from tests.support.redis_server import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
 
 SLOTS = 16_384
-SETTLE_S = 60.0
+SETTLE_S = 120.0
 """How long several servers may take to agree."""
 
 

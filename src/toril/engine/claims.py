@@ -181,5 +181,7 @@ class Claims:
 
 
 async def _until(event: asyncio.Event, timeout_s: float) -> None:
+    # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the event.
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -173,7 +173,9 @@ class Relay:
             next_s = min(until_s for until_s, _ in self._held.values()) - now_s
             poll_s = min(poll_s, max(next_s, POLL_S))
         try:
-            await asyncio.wait_for(self._woken.wait(), poll_s)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with the wake.
+            async with asyncio.timeout(poll_s):
+                await self._woken.wait()
         except TimeoutError:
             return True
         return False
