@@ -25,6 +25,9 @@ NEEDED: dict[str, dict[str, Json]] = {
     },
     "payment_succeeded": {"order_id": "1042", "amount": "19.99", "currency": "EUR"},
     "payment_failed": {"order_id": "1042", "amount": "19.99", "currency": "EUR"},
+    "commission_earned": {"commission_amount": "5.00", "currency": "EUR"},
+    "file_rejected": {"file_name": "a.zip", "reason": "It contains a virus"},
+    "report_ready": {"title": "Daily report", "links": {"PDF": "https://shop.example.com/1.pdf"}},
 }
 
 
