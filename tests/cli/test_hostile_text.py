@@ -156,7 +156,7 @@ ACTS: list[list[str]] = [
     ["drain", QUEUE, "--delayed", "--yes"],
     ["obliterate", QUEUE, "--force", "--yes"],
 ]
-NOT_HERE = {"demo", "encryption-key", "records", "serve", "up", "vapid"}
+NOT_HERE = {"demo", "encryption-key", "new", "records", "serve", "up", "vapid"}
 """They have a store of their own, or show nothing of it."""
 
 

@@ -189,7 +189,10 @@ async def test_calendar_that_jumps_runs_no_slot_twice(tmp_path: Path) -> None:
         assert set((await stage.told("completed", [QUEUE])).values()) == {1}
         assert set(stage.marks.values()) == {1}
         events = [one for one in await stage.events(QUEUE) if one.name == "missed"]
-        assert int(events[0].fields["count"]) > HOUR_S / EVERY_S - 100
+        counts = [
+            int(one.fields["count"]) for one in events
+        ]  # a slow worker misses one or two, too
+        assert max(counts) > HOUR_S / EVERY_S - 100
         found = await stage.app.schedules.get("s")
         assert found is not None
         assert found.next_at is not None

@@ -16,9 +16,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 
 from toril.core.errors import InvalidOptionError
+from toril.services.media.migrations import v0001_media
 from toril.services.records.errors import RecordsOutdatedError
 from toril.services.records.families import TableFamily
 from toril.services.records.known import KNOWN, family_of
@@ -224,7 +226,8 @@ def test_processes_prepare_at_once(url: str, legacy: bool) -> None:
         records = Records(url)
         with records.begin_plain() as connection:
             # What there was before the tables had versions.
-            family_of("media").metadata.tables["toril_media"].create(connection)
+            with Operations.context(MigrationContext.configure(connection)):
+                v0001_media.upgrade()
         records.close_plain()
 
     with multiprocessing.get_context("spawn").Pool(3) as pool:

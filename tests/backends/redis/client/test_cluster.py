@@ -393,7 +393,7 @@ async def eventually(client: MultiplexedClient, key: str) -> object:
             return False
         return True
 
-    await wait_until(was_taken, what="a primary")
+    await wait_until(was_taken, deadline_s=120, what="a primary")
     return answer[0]
 
 

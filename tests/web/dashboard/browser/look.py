@@ -13,7 +13,7 @@ from tests.support.node import node_modules
 from tests.support.waiting import wait_until
 
 MOST_ELEMENTS = 1_500
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000
 """The machine may be busy: nothing here is a measurement."""
 expect.set_options(timeout=PATIENCE_MS)
 
