@@ -58,6 +58,28 @@ async def test_dialog_asks_and_a_form_acts_in_place(town: Scene, browser: Browse
         seen.silent()
 
 
+async def test_refresh_between_press_and_release_loses_no_click(
+    town: Scene, browser: Browser
+) -> None:
+    """The button was replaced under the pointer, and nothing happened."""
+    async with looking(browser) as seen:
+        page = seen.page
+        await seen.goto(f"{town.url}/queues/{BILLS}")
+        await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+        await page.locator("#head summary", has_text="Pause").hover()
+        await page.mouse.down()
+        await page.evaluate(
+            "void (window.refreshed = new Promise((done) =>"
+            " document.addEventListener('toril:refreshed', () => done(true), { once: true })))"
+        )
+        await town.app.queue(BILLS).add("bill", {"no": 9})
+        await page.evaluate("window.refreshed")
+        await page.mouse.up()
+
+        await expect(page.locator("dialog:modal")).to_be_visible()
+        seen.silent()
+
+
 async def test_job_is_added_changed_and_removed(town: Scene, browser: Browser) -> None:
     async with looking(browser) as seen:
         page = seen.page

@@ -138,9 +138,15 @@ function update(fresh) {
   }
 }
 
-/** Whether somebody is in a part: it has the focus, or something in it is open or chosen. */
+let pressed = null;
+document.addEventListener("pointerdown", (event) => { pressed = event.target; }, true);
+for (const kind of ["pointerup", "pointercancel"]) {
+  document.addEventListener(kind, () => setTimeout(() => { pressed = null; }), true);  // after its click
+}
+
+/** Whether somebody is in a part: it is pressed, has the focus, or something in it is open or chosen. */
 function busy(part) {
-  return part.contains(document.activeElement) && document.activeElement !== part && document.activeElement.matches("input, select, textarea, [aria-expanded=true]")
+  return part.contains(pressed) || part.contains(document.activeElement) && document.activeElement !== part && document.activeElement.matches("input, select, textarea, [aria-expanded=true]")
     || part.querySelector("details[open], dialog:modal, input:checked") !== null;
 }
 
