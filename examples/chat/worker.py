@@ -18,7 +18,7 @@ import toril.library.images.stored_tasks as images
 import toril.library.push.tasks as pushes
 import toril.library.video.tasks as videos
 from toril import App, Fallback, JobOptions, KeepPolicy, RateLimit
-from toril.backends.redis_variables import redis_url_from_environment
+from toril.core.redis_variables import redis_url_from_environment
 from toril.library.email import EmailService, EmailSettings
 from toril.library.images import StoredImageSettings
 from toril.library.push import PushPayload, PushService, PushSettings

@@ -17,9 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
-from toril.core.errors import InvalidSettingError
+from toril.core.redis_variables import redis_url_from_environment
 from toril.library.cleanup.settings import CleanupSettings
 from toril.library.email.service import EmailService
 from toril.library.email.settings import EmailSettings
@@ -41,8 +40,6 @@ from toril.services.records.records import Records
 from toril.services.records.sessions import SessionTable
 from toril.services.sources.opening import OpenSources
 from toril.services.sources.port import Sources
-
-_PARTS = ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD")
 
 
 class Providing(Protocol):
@@ -171,15 +168,5 @@ def store_url(
     Raises:
         InvalidSettingError: A part makes no sense.
     """
-    if url := environ.get("TORIL_URL") or environ.get("REDIS_URL"):
-        return url
-    set_parts = {name: environ[name] for name in _PARTS if environ.get(name)}
-    if not set_parts:
-        return embedded
-    parts = {"REDIS_HOST": host, "REDIS_PORT": str(port), "REDIS_DB": "0", **set_parts}
-    for name in ("REDIS_PORT", "REDIS_DB"):
-        if not parts[name].isdecimal():
-            raise InvalidSettingError(f"{name}={parts[name]!r}: expected a number")
-    password = parts.get("REDIS_PASSWORD")
-    secret = f":{quote(password, safe='')}@" if password else ""
-    return f"redis://{secret}{parts['REDIS_HOST']}:{parts['REDIS_PORT']}/{parts['REDIS_DB']}"
+    url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
+    return url or embedded

@@ -14,15 +14,18 @@ from toril.core.errors import InvalidSettingError
 _PARTS = ("REDIS_HOST", "REDIS_PORT", "REDIS_USERNAME", "REDIS_PASSWORD", "REDIS_DB")
 
 
-def redis_url_from_environment(environ: Mapping[str, str] | None = None) -> str | None:
+def redis_url_from_environment(
+    environ: Mapping[str, str] | None = None, *, host: str = "localhost", port: int = 6379
+) -> str | None:
     """Return the URL of the Redis server that the environment names; None if it names none.
 
-    `REDIS_URL` goes first. Otherwise any of `REDIS_HOST` (`localhost`), `REDIS_PORT` (6379),
-    `REDIS_USERNAME`, `REDIS_PASSWORD` and `REDIS_DB` (0) makes one, with these defaults for the
-    rest. Empty means unset.
+    `REDIS_URL` goes first. Otherwise any of `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`,
+    `REDIS_PASSWORD` and `REDIS_DB` (0) makes one, with defaults for the rest. Empty means unset.
 
     Parameters:
         environ: Where to read. Default: the process's own environment.
+        host: For the parts, if `REDIS_HOST` is not set.
+        port: The same for `REDIS_PORT`.
 
     Raises:
         InvalidSettingError: A value makes no sense; the message names the variable.
@@ -36,9 +39,9 @@ def redis_url_from_environment(environ: Mapping[str, str] | None = None) -> str 
         return url
     if not given:
         return None
-    port = _number(given, "REDIS_PORT", 6379, most=65535)
+    port = _number(given, "REDIS_PORT", port, most=65535)
     database = _number(given, "REDIS_DB", 0, most=1_000_000)
-    host = given.get("REDIS_HOST", "localhost")
+    host = given.get("REDIS_HOST", host)
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     user = quote(given.get("REDIS_USERNAME", ""), safe="")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toril import InvalidSettingError
-from toril.backends.redis_variables import redis_url_from_environment
+from toril.core.redis_variables import redis_url_from_environment
 
 
 @pytest.mark.parametrize(
