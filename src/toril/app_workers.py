@@ -166,7 +166,6 @@ class WorkerMaker(StoreFallback):
         )
 
     def _work_alone(self, store: FallbackStore) -> LocalWork | None:
-        """Return what works the spool in a process that has no worker. None: no task is known."""
         from toril.fallback.local_work import LocalWork
 
         self._discover()

@@ -5,6 +5,7 @@ What is needed for it is imported by who uses it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -113,8 +114,9 @@ class StoreFallback(StoreLooks):
             )
         )
 
+    @abstractmethod
     def _work_alone(self, store: FallbackStore) -> LocalWork | None:
-        raise NotImplementedError  # made where workers are made
+        """Return what works the spool in a process that has no worker. None: no task is known."""
 
 
 def is_file(url: object) -> bool:

@@ -42,9 +42,10 @@ class OutboxDatabase(Protocol):
     async def listen(self, heard: Callable[[], None]) -> None:
         """Call `heard`, in any thread, whenever somebody has committed rows. Until cancelled.
 
+        Returns only if this database or driver cannot tell.
+
         Raises:
             OutboxError: The connection for it was lost or refused.
-            NotImplementedError: This database or driver cannot tell.
         """
         ...
 

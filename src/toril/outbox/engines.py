@@ -142,7 +142,7 @@ class AsyncEngineDatabase:
     async def listen(self, heard: Callable[[], None]) -> None:
         """Listen."""
         if self.dialect != "postgresql":
-            raise NotImplementedError
+            return
         try:
             opened = await self._engine.connect()
         except Exception as error:
@@ -151,8 +151,6 @@ class AsyncEngineDatabase:
             connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
             driver: Any = (await connection.get_raw_connection()).driver_connection
             await _hear(connection, driver, heard)
-        except (NotImplementedError, asyncio.CancelledError):
-            raise
         except Exception as error:
             raise translated(error, self.shown) from error
         finally:
@@ -183,7 +181,10 @@ async def _drop(connection: AsyncConnection) -> None:
 
 
 async def _hear(connection: AsyncConnection, driver: Any, heard: Callable[[], None]) -> None:
-    """Wait for notifications, until cancelled or the connection is lost."""
+    """Wait for notifications, until cancelled or the connection is lost.
+
+    Returns if the driver cannot listen.
+    """
     module = type(driver).__module__.partition(".")[0]
     if module == "psycopg":
         await connection.exec_driver_sql(LISTEN)
@@ -196,7 +197,6 @@ async def _hear(connection: AsyncConnection, driver: Any, heard: Callable[[], No
         await driver.add_listener(CHANNEL, lambda *_: heard())
         await lost.wait()
         raise ConnectionError("the server has closed the connection")
-    raise NotImplementedError(f"{module} cannot listen")
 
 
 def _engine(place: str) -> Engine | AsyncEngine:

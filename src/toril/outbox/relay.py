@@ -190,8 +190,7 @@ class Relay:
         while True:
             try:
                 await self._database.listen(heard)
-            except NotImplementedError:
-                return
+                return  # it cannot tell
             except OutboxError as error:
                 log.debug("%s", error)  # the next pass says it, if it is not only this
             finally:

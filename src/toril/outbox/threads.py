@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 
 from toril.core.errors import OutboxError
 from toril.outbox.database import require_file, translated
-from toril.outbox.rows import CHANNEL
 
 T = TypeVar("T")
 
@@ -93,7 +92,7 @@ class ThreadedDatabase:
     async def listen(self, heard: Callable[[], None]) -> None:
         """Listen in a thread of its own."""
         if self.dialect != "postgresql":
-            raise NotImplementedError
+            return
         ending = threading.Event()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -114,8 +113,6 @@ class ThreadedDatabase:
                 finally:
                     with suppress(Exception):
                         connection.close()
-            except NotImplementedError as missing:
-                error = missing
             except Exception as problem:
                 error = translated(problem, self.shown)
             with suppress(RuntimeError):  # the loop has ended
@@ -177,7 +174,7 @@ class ThreadedDatabase:
 
 
 def _hear(driver: Any, heard: Callable[[], None], ending: threading.Event) -> None:
-    """Wait for notifications until told to end."""
+    """Wait for notifications until told to end. Returns at once if the driver cannot listen."""
     module = type(driver).__module__.partition(".")[0]
     if module == "psycopg":
         while not ending.is_set():
@@ -190,5 +187,3 @@ def _hear(driver: Any, heard: Callable[[], None], ending: threading.Event) -> No
                 if driver.notifies:
                     driver.notifies.clear()
                     heard()
-    else:
-        raise NotImplementedError(f"{module} cannot listen to {CHANNEL}")
