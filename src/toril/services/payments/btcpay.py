@@ -25,12 +25,12 @@ from toril.services.payments.port import (
     ChargeReply,
     ChargeState,
     PaymentError,
-    PaymentSetupError,
     PaymentUnclearError,
     WebhookEvent,
     WebhookRefusedError,
     header,
 )
+from toril.services.payments.replies import decoded, said
 
 MAX_CONFIRMATIONS = 6
 _SPEEDS = ((0, "HighSpeed"), (1, "MediumSpeed"), (2, "LowMediumSpeed"), (6, "LowSpeed"))
@@ -106,13 +106,13 @@ class BtcPayInvoices:
         if reply.status == 429:
             raise PaymentError("BTCPay: 429, too many requests")
         if reply.status >= 500:
-            raise PaymentUnclearError(f"BTCPay: {reply.status} {_said(reply)}")
-        return _reply(_read(reply, _Invoice))
+            raise PaymentUnclearError(f"BTCPay: {reply.status} {said(reply)}")
+        return _reply(decoded(reply, _Invoice, "BTCPay"))
 
     async def find(self, charge: Charge) -> ChargeReply | None:
         """Return what became of an invoice: see `PaymentProvider.find`."""
         url = f"{self._url}?{urlencode({'orderId': charge.key, 'take': '2'})}"
-        found: list[_Invoice] = _read(await self._get(url), list[_Invoice])
+        found: list[_Invoice] = decoded(await self._get(url), list[_Invoice], "BTCPay")
         return _reply(found[0]) if found else None
 
     async def webhook(
@@ -133,7 +133,7 @@ class BtcPayInvoices:
         reply = await self._get(f"{self._url}/{quote(told.invoice_id, safe='')}")
         if reply.status == 404:
             raise WebhookRefusedError(f"BTCPay: it knows no invoice {told.invoice_id[:50]!r}")
-        found: _Invoice = _read(reply, _Invoice)
+        found: _Invoice = decoded(reply, _Invoice, "BTCPay")
         key = found.metadata.get("orderId")
         payment_id = found.metadata.get("paymentId")
         return WebhookEvent(
@@ -151,7 +151,7 @@ class BtcPayInvoices:
         except HttpError as error:
             raise PaymentError(f"BTCPay: {error}") from None
         if reply.status == 429 or reply.status >= 500:
-            raise PaymentError(f"BTCPay: {reply.status} {_said(reply)}")
+            raise PaymentError(f"BTCPay: {reply.status} {said(reply)}")
         return reply
 
     async def _ask(self, method: str, url: str, body: bytes | None) -> HttpReply:
@@ -179,16 +179,3 @@ def _reply(invoice: _Invoice) -> ChargeReply:
         return ChargeReply(state=state, reference=invoice.id, url=url)
     # Expired, or never confirmed: the customer may pay another invoice.
     return ChargeReply(state="declined", reference=invoice.id, code=invoice.status.lower())
-
-
-def _read(reply: HttpReply, kind: Any) -> Any:
-    if reply.status >= 400:
-        raise PaymentSetupError(f"BTCPay refuses the request: {reply.status} {_said(reply)}")
-    try:
-        return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PaymentUnclearError(f"BTCPay: the answer cannot be read: {error}") from None
-
-
-def _said(reply: HttpReply) -> str:
-    return reply.body[:300].decode("utf-8", "replace").strip() or "(no reason)"

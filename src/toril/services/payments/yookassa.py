@@ -26,11 +26,11 @@ from toril.services.payments.port import (
     ChargeReply,
     ChargeState,
     PaymentError,
-    PaymentSetupError,
     PaymentUnclearError,
     WebhookEvent,
     WebhookRefusedError,
 )
+from toril.services.payments.replies import decoded, said
 
 URL = "https://api.yookassa.ru"
 SENDERS = (
@@ -112,15 +112,15 @@ class YooKassaPayments:
         if reply.status == 429:
             raise PaymentError("YooKassa: 429, too many requests")
         if reply.status >= 500 or reply.status == 202:  # 202: not done yet, ask again
-            raise PaymentUnclearError(f"YooKassa: {reply.status} {_said(reply)}")
-        return _reply(_read(reply, _Payment))
+            raise PaymentUnclearError(f"YooKassa: {reply.status} {said(reply)}")
+        return _reply(decoded(reply, _Payment, "YooKassa"))
 
     async def find(self, charge: Charge) -> ChargeReply | None:
         """Return what became of a charge: see `PaymentProvider.find`."""
         since = (charge.since.astimezone(UTC) - _SKEW).isoformat(timespec="milliseconds")
         asked = {"created_at.gte": since.replace("+00:00", "Z"), "limit": "100"}
         for _ in range(MAX_PAGES):
-            page = _read(await self._get(f"{self._url}?{urlencode(asked)}"), _Page)
+            page = decoded(await self._get(f"{self._url}?{urlencode(asked)}"), _Page, "YooKassa")
             for one in page.items:
                 if one.metadata.get("toril_key") == charge.key:
                     return _reply(one)
@@ -154,7 +154,7 @@ class YooKassaPayments:
         reply = await self._get(f"{self._url}/{quote(told.object.id, safe='')}")
         if reply.status == 404:
             raise WebhookRefusedError(f"YooKassa: it knows no payment {told.object.id[:50]!r}")
-        found = _read(reply, _Payment)
+        found = decoded(reply, _Payment, "YooKassa")
         return WebhookEvent(
             key=found.metadata.get("toril_key"),
             payment_id=found.metadata.get("payment_id"),
@@ -170,7 +170,7 @@ class YooKassaPayments:
         except HttpError as error:
             raise PaymentError(f"YooKassa: {error}") from None
         if reply.status == 429 or reply.status >= 500:
-            raise PaymentError(f"YooKassa: {reply.status} {_said(reply)}")
+            raise PaymentError(f"YooKassa: {reply.status} {said(reply)}")
         return reply
 
     async def _ask(
@@ -219,16 +219,3 @@ def _reply(payment: _Payment) -> ChargeReply:
         state = "refused" if code in FOR_GOOD else "declined"
     url = None if payment.confirmation is None else payment.confirmation.confirmation_url
     return ChargeReply(state=state, reference=payment.id, code=code, url=url)
-
-
-def _read(reply: HttpReply, kind: Any) -> Any:
-    if reply.status >= 400:
-        raise PaymentSetupError(f"YooKassa refuses the request: {reply.status} {_said(reply)}")
-    try:
-        return msgspec.json.decode(reply.body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PaymentUnclearError(f"YooKassa: the answer cannot be read: {error}") from None
-
-
-def _said(reply: HttpReply) -> str:
-    return reply.body[:300].decode("utf-8", "replace").strip() or "(no reason)"
