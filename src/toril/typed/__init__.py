@@ -9,6 +9,7 @@ class MailProcessor(Processor[Mail, Sent], spec=MAIL):
 ```
 """
 
+from toril.typed.job_settings import AddOptions as AddOptions
 from toril.typed.job_settings import Backoff as Backoff
 from toril.typed.job_settings import JobSettings as JobSettings
 from toril.typed.job_settings import Kept as Kept
@@ -21,6 +22,6 @@ from toril.typed.registry import QueueRegistry as QueueRegistry
 from toril.typed.spec import QueueSpec as QueueSpec
 
 __all__ = [
-    "Backoff", "JobSettings", "Kept", "Processor", "ProcessorJob", "Processors", "Producer",
-    "Producers", "QueueRegistry", "QueueSpec",
+    "AddOptions", "Backoff", "JobSettings", "Kept", "Processor", "ProcessorJob", "Processors",
+    "Producer", "Producers", "QueueRegistry", "QueueSpec",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ The options of a call win over the queue's, those over the shared ones (`merged`
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 from toril.core.checks import is_whole, require
 from toril.engine.options import JobOptions, KeepPolicy, check_priority
@@ -100,6 +100,20 @@ class JobSettings:
             keep_completed=_policy(self.remove_on_complete),
             keep_failed=_policy(self.remove_on_fail),
         )
+
+
+class AddOptions(TypedDict, total=False):
+    """Options of one job as it is added: those of `JobSettings`, and its id."""
+
+    job_id: str | None
+    """An id of the caller's own; a second job with it is not added."""
+    priority: int | None
+    """As `JobSettings.priority`; the others likewise."""
+    delay: int | None
+    attempts: int | None
+    backoff: Backoff | None
+    remove_on_complete: Keep | None
+    remove_on_fail: Keep | None
 
 
 def _policy(keep: Keep | None) -> KeepPolicy | None:

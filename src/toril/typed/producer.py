@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
 
+from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError
 from toril.engine.flow import OnFailure
 from toril.engine.handle import Job
 from toril.engine.node import Node
 from toril.tasks.task import Task
-from toril.typed.job_settings import SHARED, Backoff, JobSettings, Keep
+from toril.typed.job_settings import SHARED, AddOptions, JobSettings
 from toril.typed.payloads import typed_task, types_of
 from toril.typed.spec import QueueSpec, spec_of
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 R = TypeVar("R")
 NONE = JobSettings()
+KNOWN = frozenset(one.name for one in fields(JobSettings))
 
 
 class Producer(Generic[P, R]):
@@ -61,29 +65,12 @@ class Producer(Generic[P, R]):
     def __repr__(self) -> str:
         return f"{type(self).__name__} of queue {self.spec.name!r}"
 
-    async def enqueue(
-        self,
-        payload: P,
-        *,
-        job_id: str | None = None,
-        priority: int | None = None,
-        delay: int | None = None,
-        attempts: int | None = None,
-        backoff: Backoff | None = None,
-        remove_on_complete: Keep | None = None,
-        remove_on_fail: Keep | None = None,
-    ) -> Job[R]:
-        """Add a job; return it once it is stored. What is not given is the queue's.
+    async def enqueue(self, payload: P, **options: Unpack[AddOptions]) -> Job[R]:
+        """Add a job; return it once it is stored.
 
         Parameters:
             payload: What it carries.
-            job_id: An id of the caller's own; a second job with it is not added.
-            priority: 1 to 2,097,151; lower runs sooner.
-            delay: Milliseconds until it may run.
-            attempts: In all, the first included.
-            backoff: The wait between two attempts.
-            remove_on_complete: Whether it is removed once completed, or how many stay.
-            remove_on_fail: Whether it is removed once failed for good, or how many stay.
+            options: See `AddOptions`. What is not given is the queue's.
 
         Raises:
             InvalidPayloadError: The payload is not of its type; the message names the field.
@@ -91,26 +78,11 @@ class Producer(Generic[P, R]):
             PayloadTooLargeError: It is over 256 KiB as JSON.
             InvalidOptionError: An option makes no sense.
         """
-        return await self._of(
-            job_id, priority, delay, attempts, backoff, remove_on_complete, remove_on_fail
-        ).enqueue(payload)
+        return await self._of(options).enqueue(payload)
 
-    def enqueue_sync(
-        self,
-        payload: P,
-        *,
-        job_id: str | None = None,
-        priority: int | None = None,
-        delay: int | None = None,
-        attempts: int | None = None,
-        backoff: Backoff | None = None,
-        remove_on_complete: Keep | None = None,
-        remove_on_fail: Keep | None = None,
-    ) -> Job[R]:
+    def enqueue_sync(self, payload: P, **options: Unpack[AddOptions]) -> Job[R]:
         """The same for plain code. Blocks until the job is stored."""
-        return self._of(
-            job_id, priority, delay, attempts, backoff, remove_on_complete, remove_on_fail
-        ).enqueue_sync(payload)
+        return self._of(options).enqueue_sync(payload)
 
     async def enqueue_many(self, payloads: Iterable[P]) -> list[Job[R]]:
         """Add a job for each payload: up to 2,000 all or none, then in chunks.
@@ -130,13 +102,7 @@ class Producer(Generic[P, R]):
         *,
         children: Sequence[Node[Any]] = (),
         on_failure: OnFailure = "wait",
-        job_id: str | None = None,
-        priority: int | None = None,
-        delay: int | None = None,
-        attempts: int | None = None,
-        backoff: Backoff | None = None,
-        remove_on_complete: Keep | None = None,
-        remove_on_fail: Keep | None = None,
+        **options: Unpack[AddOptions],
     ) -> Node[R]:
         """Return a job as a node of a flow; nothing is added. See `app.flows.add`.
 
@@ -144,43 +110,23 @@ class Producer(Generic[P, R]):
             payload: What it carries.
             children: The nodes that it waits for.
             on_failure: What its parent does once this job has failed for good; see `Task.node`.
-            job_id: As `enqueue`; the others likewise.
-            priority: Likewise.
-            delay: Likewise.
-            attempts: Likewise.
-            backoff: Likewise.
-            remove_on_complete: Likewise.
-            remove_on_fail: Likewise.
+            options: As of `enqueue`.
 
         Raises:
             InvalidPayloadError, InvalidOptionError: As `enqueue`.
         """
-        task = self._of(
-            job_id, priority, delay, attempts, backoff, remove_on_complete, remove_on_fail
-        )
-        return task.node(payload, children=children, on_failure=on_failure)
+        return self._of(options).node(payload, children=children, on_failure=on_failure)
 
-    def _of(
-        self,
-        job_id: str | None,
-        priority: int | None,
-        delay: int | None,
-        attempts: int | None,
-        backoff: Backoff | None,
-        remove_on_complete: Keep | None,
-        remove_on_fail: Keep | None,
-    ) -> Task[[P], R]:
-        settings = JobSettings(
-            priority=priority,
-            delay=delay,
-            attempts=attempts,
-            backoff=backoff,
-            remove_on_complete=remove_on_complete,
-            remove_on_fail=remove_on_fail,
-        )
-        if job_id is None and settings == NONE:  # as most: made once
+    def _of(self, options: AddOptions) -> Task[[P], R]:
+        if not options:  # as most: made once
             return self._plain
-        return self._optioned(settings, job_id)
+        rest: dict[str, Any] = {**options}
+        job_id = rest.pop("job_id", None)
+        if unknown_ones := rest.keys() - KNOWN:
+            raise InvalidOptionError(
+                unknown("option", min(unknown_ones), sorted({*KNOWN, "job_id"}))
+            )
+        return self._optioned(JobSettings(**rest), job_id)
 
     def _optioned(self, settings: JobSettings, job_id: str | None) -> Task[[P], R]:
         options = settings.merged(self._defaults).options(job_id)
@@ -198,4 +144,4 @@ class Producer(Generic[P, R]):
 
 async def _run(payload: Any) -> Any:
     """Stands for the processor, which this process need not know."""
-    raise NotImplementedError("a producer adds jobs; a processor runs them")
+    raise InvalidOptionError("a producer adds jobs; a processor runs them")
