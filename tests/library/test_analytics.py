@@ -75,13 +75,8 @@ async def values(store: Analytics, metric: str, type_: str = "daily") -> list[fl
     return [one.value for one in found]
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(
-    request: pytest.FixtureRequest, tmp_path: Path, store: Analytics
-) -> AsyncIterator[App]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, store: Analytics) -> AsyncIterator[App]:
     made = App(url)
     made.include(analytics)
     made.provide(store)

@@ -32,11 +32,8 @@ class Visits:
         return gone
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[App]:
-    url = "sqlite://:memory:"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, tmp_path: Path) -> AsyncIterator[App]:
     made = App(url)
     made.include(cleanup)
     made.provide(settings_of(tmp_path))

@@ -26,13 +26,6 @@ def smtp(tmp_path: Path) -> Iterator[SmtpProcess]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return f"sqlite:///{tmp_path}/toril.db"
-
-
 @pytest.fixture
 def wanted(smtp: SmtpProcess, tmp_path: Path) -> EmailSettings:
     (tmp_path / "files").mkdir()

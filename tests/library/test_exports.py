@@ -98,11 +98,8 @@ class FullSource(RowsSource):
         yield Rows(2, parts())
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[App]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, tmp_path: Path) -> AsyncIterator[App]:
     made = App(url)
     made.include(exports)
     made.provide(ExportSettings(work_dir=tmp_path / "work"))

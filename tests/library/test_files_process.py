@@ -39,11 +39,8 @@ def picture(kind: str, size: tuple[int, int] = (400, 300), **options: Any) -> by
     return out.getvalue()
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[App]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, tmp_path: Path) -> AsyncIterator[App]:
     made = App(url)
     made.include(file_work)
     (tmp_path / "in").mkdir()

@@ -26,11 +26,8 @@ class Shaky(SqlNotices):
         return new
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[App]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str) -> AsyncIterator[App]:
     made = App(url)
     made.include(notify)
     yield made

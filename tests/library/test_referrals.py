@@ -49,11 +49,8 @@ class Shaky(MemoryReferrals):
         return booking
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[App]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str) -> AsyncIterator[App]:
     made = App(url)
     made.include(referrals)
     yield made

@@ -302,11 +302,8 @@ def test_media_that_never_rests_is_left_for_later(near: Place) -> None:
     assert len(near.local(record)) == 3, "no source goes before the record says so"
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest, near: Place) -> AsyncIterator[App]:
-    url = "sqlite://:memory:"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, near: Place) -> AsyncIterator[App]:
     made = App(url)
     made.include(sync)
     made.provide(near.media)

@@ -12,11 +12,8 @@ from toril import App, InvalidOptionError, RetryPolicy
 from toril.library.type_limits import TypeLimits
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    url = "sqlite://:memory:"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str) -> AsyncIterator[App]:
     async with App(url) as made:
         yield made
 

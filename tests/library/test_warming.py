@@ -50,13 +50,8 @@ def prefix() -> str:
     return f"c{secrets.token_hex(4)}:"
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-async def app(
-    request: pytest.FixtureRequest, redis_server: RedisServer, prefix: str
-) -> AsyncIterator[App]:
-    url = "sqlite://:memory:"
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
+@pytest.fixture
+async def app(url: str, redis_server: RedisServer, prefix: str) -> AsyncIterator[App]:
     made = App(url)
     made.include(warming)
     cache = RedisCache(redis_server.url, prefix=prefix)

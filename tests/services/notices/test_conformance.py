@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -20,17 +19,10 @@ def notice(number: int, user_id: str = "jo", tenant_id: str | None = None) -> No
     )
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def notices(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[Notices]:
+@pytest.fixture
+async def notices(database: str | None, clock: ManualClock) -> AsyncIterator[Notices]:
     made: Notices
-    if request.param == "memory":
-        made = MemoryNotices(clock=clock)
-    elif request.param == "sqlite":
-        made = SqlNotices(f"sqlite:///{tmp_path}/notices.db", clock=clock)
-    else:
-        made = SqlNotices(request.getfixturevalue("postgres_database"), clock=clock)
+    made = MemoryNotices(clock=clock) if database is None else SqlNotices(database, clock=clock)
     yield made
     await made.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -29,17 +28,10 @@ def due(user_id: str, amount: int, level: int = 1) -> Due:
     return Due(level=level, user_id=user_id, amount_minor=amount, rate_basis_points=1000)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[Referrals]:
+@pytest.fixture
+async def store(database: str | None, clock: ManualClock) -> AsyncIterator[Referrals]:
     made: Referrals
-    if request.param == "memory":
-        made = MemoryReferrals(clock=clock)
-    elif request.param == "sqlite":
-        made = SqlReferrals(f"sqlite:///{tmp_path}/referrals.db", clock=clock)
-    else:
-        made = SqlReferrals(request.getfixturevalue("postgres_database"), clock=clock)
+    made = MemoryReferrals(clock=clock) if database is None else SqlReferrals(database, clock=clock)
     yield made
     await made.close()
 
