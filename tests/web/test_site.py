@@ -23,6 +23,7 @@ from toril import App, InvalidOptionError, InvalidSettingError
 from toril.library.push import PushService, PushSettings
 from toril.services.push.memory_subscriptions import MemorySubscriptions
 from toril.services.push.vapid import VapidKeys
+from toril.web import running
 from toril.web.access.control import AccessControl
 from toril.web.push_routes import push_routes
 from toril.web.running import run_site
@@ -55,7 +56,9 @@ async def served(application: object) -> AsyncIterator[httpx2.AsyncClient]:
     await server.stop()
 
 
-async def test_site_has_all_three_and_opens_what_it_is_given(tmp_path: Path) -> None:
+async def test_site_has_all_three_and_opens_what_it_is_given(
+    tmp_path: Path, no_thread_left: None
+) -> None:
     steps: list[str] = []
 
     @asynccontextmanager
@@ -144,6 +147,12 @@ async def test_port_that_is_none_is_named(
 
     with pytest.raises(InvalidSettingError, match="PORT"):
         await run_site(site(app, []), app, port=3001)
+
+
+def test_highest_port_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", " 65535 ")
+
+    assert running._port(3001) == 65_535
 
 
 async def test_program_shows_its_round_runs_its_jobs_and_ends(
