@@ -69,8 +69,8 @@ class Forks:
         self._of_parents: list[object] = []
         self.pid = os.getpid()
         """The process for which all stores are fit: another one has been forked from it."""
-        self.begun = 0
-        """How many forks have begun. If this changed during a failed call, try the call again."""
+        self._begun = 0
+        """How many forks have begun."""
 
     def enter(self, one: Resting) -> None:
         """Put a store to rest before each fork from now on."""
@@ -87,6 +87,15 @@ class Forks:
     def pending(self) -> bool:
         """Whether a thread waits for transactions to end so that it can fork: wait for no lock."""
         return bool(self._under_way)
+
+    def mark(self) -> int:
+        """Return what to ask `disturbed` with, before a call that gives way to forks."""
+        # One that is under way may disturb the call as well: it waits for it to end.
+        return self._begun - bool(self._under_way)
+
+    def disturbed(self, mark: int) -> bool:
+        """Whether a fork was under way since the mark: if the call failed, try it again."""
+        return self._begun != mark
 
     def let_by(self) -> None:
         """Wait until no fork is in progress."""
@@ -116,7 +125,7 @@ class Forks:
         until_s = time.monotonic() + WAIT_S
         # Noted before it is taken: Ctrl-C may cut this short, and the fork comes all the same.
         fork = self._under_way[threading.get_ident()] = _Fork()
-        self.begun += 1
+        self._begun += 1
         # A module that is half imported in one thread stays so in the child, for ever.
         fork.importing = self.importing.acquire(timeout=WAIT_S)
         asked: set[Resting] = set()

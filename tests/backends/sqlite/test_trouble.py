@@ -26,6 +26,7 @@ from tests.support.contract import (
 )
 from tests.support.mounts import small_disk
 
+from toril.backends.forks import FORKS, _Fork
 from toril.backends.sqlite import connection
 from toril.core.errors import (
     BackendError,
@@ -95,6 +96,23 @@ async def test_all_who_wait_for_a_locked_store_learn_it_at_the_same_time(
     assert {type(answer) for answer in answers} == {StoreBusyError}
     assert took_s < 100 * 0.3 / 4
     assert await counts(backend) == {State.WAIT: 1}
+
+
+async def test_add_that_begins_while_a_fork_waits_is_done_after_it(
+    opener: Opener, path: Path
+) -> None:
+    """It gave way to the fork and then said that the file was locked, as if it had waited."""
+    backend = opener()
+    fork = FORKS._under_way[-1] = _Fork()
+    try:
+        with locked(path):
+            adding = asyncio.create_task(add(backend))
+            done, _ = await asyncio.wait([adding], timeout=0.5)
+            assert not done
+    finally:
+        assert FORKS._under_way.pop(-1) is fork
+
+    assert await adding == ["1"]
 
 
 async def test_store_that_is_locked_for_a_moment_only_makes_one_wait(

@@ -23,9 +23,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from toril import App
-from toril.backends import forks
-from toril.backends.sqlite import connection
+# Before what Toril does after a fork: a child that hangs or crashes, even in there, says where.
+faulthandler.enable()
+os.register_at_fork(after_in_child=lambda: faulthandler.dump_traceback_later(60))
+
+from toril import App  # noqa: E402
+from toril.backends import forks  # noqa: E402
+from toril.backends.sqlite import connection  # noqa: E402
 
 connection.BUSY_S = 60.0  # the disk may stand still for a while: not what is asked here
 app = App()
@@ -59,7 +63,6 @@ async def add_on_a_loop(token: str) -> None:
 
 def child(number: int) -> None:
     """Use the store in each of the ways, as one that was opened before the fork."""
-    faulthandler.dump_traceback_later(60)  # a child that hangs says where
     for i in range(JOBS):
         add(f"child-{number}-{i}")
     asyncio.run(add_on_a_loop(f"child-{number}-loop"))

@@ -85,13 +85,13 @@ class FileReader:
 
     def _answer(self, question: Callable[[View], T]) -> T:
         while True:
-            forks = FORKS.begun
+            mark = FORKS.mark()
             try:
                 with self._kept:
                     self._place.check()
                     return self._ask(question, self._kept.connection())
             except (apsw.InterruptError, apsw.BusyError) as error:
-                if FORKS.begun == forks:
+                if not FORKS.disturbed(mark):
                     raise translate(error, self._path) from error
                 FORKS.let_by()  # it was made to end for a fork
             except apsw.Error as error:

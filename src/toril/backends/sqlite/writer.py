@@ -119,13 +119,13 @@ class Writer:
     def _open(self) -> None:
         """Open the connection, again if it gave way to a fork."""
         while True:
-            forks = FORKS.begun
+            mark = FORKS.mark()
             try:
                 with self._turn:
                     self._turn.connection()
                 return
             except apsw.BusyError:
-                if FORKS.begun == forks:
+                if not FORKS.disturbed(mark):
                     raise
                 FORKS.let_by()
 
@@ -301,13 +301,13 @@ class Writer:
 
         At least one, or none if it gave way to a fork: then the group is to be run again.
         """
-        forks = FORKS.begun
+        mark = FORKS.mark()
         try:
             return self._attempt(group)
         except Exception:
             self._roll_back()
         error = group[0].error
-        if isinstance(error, StoreBusyError) and FORKS.begun != forks:
+        if isinstance(error, StoreBusyError) and FORKS.disturbed(mark):
             return 0
         if isinstance(error, StoreFullError):
             self._empty_log()
@@ -320,7 +320,7 @@ class Writer:
                 self._attempt([work])
             except Exception:
                 self._roll_back()
-                if isinstance(work.error, StoreBusyError) and FORKS.begun != forks:
+                if isinstance(work.error, StoreBusyError) and FORKS.disturbed(mark):
                     return done
         return len(group)
 
