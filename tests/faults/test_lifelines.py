@@ -45,3 +45,17 @@ async def test_program_ends_when_the_tests_are_killed(tmp_path: Path) -> None:
     starter.stdout.close()
 
     await wait_until(lambda: not is_there(pid), what="the end of the program")
+
+
+@pytest.mark.skipif(dies_with_us() == [], reason="the kernel has no such thing")
+def test_program_does_not_begin_for_tests_that_are_gone(tmp_path: Path) -> None:
+    """Killed between the start and the word to the kernel, they left it behind all the same."""
+    begun = tmp_path / "begun"
+    command = [*dies_with_us(), "/bin/sh", "-c", 'touch "$0"', str(begun)]
+    subprocess.run(command, check=True)  # for us it begins
+    begun.unlink()
+
+    between = ["/bin/sh", "-c", '"$@"; true', "sh", *command]  # its parent is another one
+    subprocess.run(between, check=True)
+
+    assert not begun.exists()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
 import threading
+
+STILL_OURS = '[ "$PPID" = "$0" ] && exec "$@"'
+"""A shell script: run the command unless who started it died before the kernel was told."""
 
 
 def dies_with_us(how: signal.Signals = signal.SIGKILL) -> list[str]:
@@ -22,4 +26,7 @@ def dies_with_us(how: signal.Signals = signal.SIGKILL) -> list[str]:
     if not sys.platform.startswith("linux") or not is_main:
         return []
     setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", how.name.removeprefix("SIG"), "--"]
+    if setpriv is None:
+        return []
+    watched = [setpriv, "--pdeathsig", how.name.removeprefix("SIG"), "--"]
+    return [*watched, "/bin/sh", "-c", STILL_OURS, str(os.getpid())]
