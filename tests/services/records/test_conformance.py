@@ -331,9 +331,7 @@ async def test_statement_that_selects_writes_nothing(ready: Records) -> None:
             assert await ready.run("SELECT name FROM counters") == []
 
 
-async def test_script_runs_as_it_stands_and_may_run_again(
-    records: Records, tmp_path: Path
-) -> None:
+async def test_script_runs_as_it_stands_and_may_run_again(records: Records, tmp_path: Path) -> None:
     script = tmp_path / "schema.sql"
     script.write_text(
         "-- Rooms; not more.\nCREATE TABLE IF NOT EXISTS rooms (\n  name TEXT PRIMARY KEY,\n"

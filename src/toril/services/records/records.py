@@ -211,7 +211,7 @@ class Records:
             OSError: The file cannot be read.
             SQLAlchemyError: The database refuses a statement, or is away.
         """
-        statements = statements_of(Path(path).read_text("utf-8"))
+        statements = statements_of(await asyncio.to_thread(Path(path).read_text, "utf-8"))
         async with self.begin() as connection:
             await connection.run_sync(lock_tables)
             await connection.execution_options(no_parameters=True)  # a `%` is one
