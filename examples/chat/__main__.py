@@ -2,7 +2,7 @@
 
 Run:
     python -m examples.chat
-    python -m examples.chat api      # beside it: toril worker examples.chat.worker -c 13
+    python -m examples.chat api      # beside it: toril worker examples.chat -c 13
 """
 
 from importlib.resources import files

@@ -1,7 +1,7 @@
 """The worker: three queues, the tasks behind them, and the lines that it writes of each job.
 
 Run:
-    toril worker examples.chat.worker -c 13
+    toril worker examples.chat -c 13
 """
 
 import os

@@ -137,7 +137,7 @@ def test_demo_at_a_terminal_stays_until_ctrl_c(tmp_path: Path) -> None:
 def test_worker_does_not_start_without_a_sender(tmp_path: Path) -> None:
     """CH-26."""
     ran = subprocess.run(
-        [sys.executable, "-m", "toril", "worker", "examples.chat.worker"], cwd=tmp_path,
+        [sys.executable, "-m", "toril", "worker", "examples.chat"], cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
