@@ -10,9 +10,8 @@ from importlib.resources import files
 from toril.services.push.samples import SAMPLE_SUBSCRIPTION
 from toril.web.running import run_program, run_site, write
 
-HERE = """The chat, in this process alone: API, worker and board. What takes time is done by jobs:
-it tells people of messages, makes pictures smaller, and sends mails. Pushes are in push, mails in
-mail, pictures in public. The board is at {0}/admin/queues."""
+HERE = """The chat, alone in this process. What takes time is done by jobs: telling people (see the
+folder push), pictures (public), mails (mail). The board is at {0}/admin/queues."""
 
 
 async def play(url: str) -> None:

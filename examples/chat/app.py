@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from examples.chat.services import get_service, rooms
-from examples.chat.worker import app, env, services
+from examples.chat.worker import EMAIL, FILE_PROCESSING, PUSH_NOTIFICATIONS, app, env, services
 
 from toril.rest.bodies import Body
 from toril.web.access.control import AccessControl
 from toril.web.push_routes import push_routes
 from toril.web.site import site
+from toril.web.totals_route import totals_route
 from toril.web.upload_routes import Uploaded, file_route, processing, upload_route
 from toril.web.user_routes import UserRoutes, user_of
 
 access = AccessControl(app)
-user = user_of(access, get_service("userService").find_by_token, queue="push-notifications")
+user = user_of(access, get_service("userService").find_by_token, queue=PUSH_NOTIFICATIONS)
 posts = UserRoutes(user)
 
 
@@ -77,5 +78,6 @@ stored, files, schema = services.uploads, services.files, Path(__file__).parent 
 routes = [*posts.made, *push_routes(services.push, user_of=user), file_route(files, user_of=user)]
 routes.append(upload_route("/api/upload", stored, work_on, user_of=user, max_bytes=10_000_000))
 routes.append(upload_route("/api/users/avatar", stored, avatar, user_of=user, max_bytes=5_000_000))
-board = env.get("BOARD_PATH") or "/admin/queues"
-chat = site(app, routes, access=access, board=board, lifespan=services.open(schema))
+names = {"pushNotifications": PUSH_NOTIFICATIONS, "fileProcessing": FILE_PROCESSING, "email": EMAIL}
+routes.append(totals_route("/api/queues/stats", app, names, access=access))
+chat = site(app, routes, access=access, board=env.get("BOARD_PATH"), lifespan=services.open(schema))

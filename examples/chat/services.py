@@ -15,7 +15,7 @@ from toril import App, Job, JobOptions, TorilError
 from toril.library.push import PushPayload, PushService, batches
 from toril.observability.job_lines import JobLines
 
-sql = services.records.run
+sql, value = services.records.run, services.records.value
 Options = JobOptions | None
 Adding = Awaitable[Job[Any]]
 Many = Awaitable[list[Job[Any]]]
@@ -151,10 +151,9 @@ class UserService:
 
     queue_service: QueueService
 
-    async def find_by_token(self, token: str) -> str | None:
-        """Return the id of the user whose session it is."""
-        found = await sql("SELECT id FROM chat_users WHERE token = :token", token=token)
-        return found[0]["id"] if found else None
+    async def find_by_token(self, token: str) -> Any:
+        """Return the id of the user whose session it is; None: nobody's."""
+        return await value("SELECT id FROM chat_users WHERE token = :token", token=token)
 
     async def sign_up(self, name: str, email: str) -> Row:
         """Return a new user, with the token of a session."""

@@ -323,6 +323,18 @@ async def test_statement_gives_its_rows_and_is_kept(ready: Records) -> None:
     assert await rows(ready) == [("it's", 3, None, 0)]
 
 
+async def test_first_value_of_the_first_row_is_given(ready: Records) -> None:
+    text = "SELECT value, name FROM counters ORDER BY value"
+
+    nothing = await ready.value(text)
+    for number in (3, 2):
+        await ready.run(
+            "INSERT INTO counters (name, value) VALUES (:n, :v)", n="a" * number, v=number
+        )
+
+    assert (nothing, await ready.value(text)) == (None, 2)
+
+
 async def test_statement_that_selects_writes_nothing(ready: Records) -> None:
     """It needs no turn among those who write."""
     async with ready.begin() as connection:

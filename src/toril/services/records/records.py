@@ -199,6 +199,14 @@ class Records:
             done = await connection.execute(sa.text(text), values)
             return [dict(row) for row in done.mappings()] if done.returns_rows else []
 
+    async def value(self, text: str, **values: Any) -> Any:
+        """Run a statement, and return the first value of its first row; None: it gives no row.
+
+        Parameters and errors as of `run`.
+        """
+        rows = await self.run(text, **values)
+        return next(iter(rows[0].values())) if rows else None
+
     async def run_script(self, path: Path | str) -> None:
         """Run the statements of a file, all or none, such as `CREATE TABLE IF NOT EXISTS`.
 
