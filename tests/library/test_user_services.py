@@ -10,11 +10,12 @@ from toril import App, InvalidSettingError, provided
 from toril.library.email import EmailService
 from toril.library.images import StoredImageSettings
 from toril.library.push import PushPayload, PushService
-from toril.library.user_services import UserServices
+from toril.library.user_services import PLACES, UserServices
 from toril.library.video import VideoSettings
 from toril.services.media.work import MediaWork
 from toril.services.push.folder import FolderPusher
 from toril.services.push.samples import SAMPLE_SUBSCRIPTION
+from toril.services.push.vapid import VapidKeys
 
 USERS = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, avatar TEXT);\n"
 
@@ -120,3 +121,31 @@ def test_other_databases_are_as_their_variables_say(tmp_path: Path) -> None:
 def test_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="DATABASE_URL"):
         services_at(tmp_path, DATABASE_URL="mysql://localhost/shop")
+
+
+async def test_start_says_what_goes_to_folders_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", PLACES)
+    services = services_at(tmp_path, EMAIL_FROM="Shop <shop@example.com>")
+
+    async with services.open()(), services.mailing(None):
+        pass
+
+    said = [record.getMessage() for record in caplog.records if record.name == PLACES]
+    assert said == [
+        f"Files are in the folder {tmp_path}/public (STORAGE_URL)",
+        f"Pushes go to the folder {tmp_path}/push (VAPID_PUBLIC_KEY, …)",
+        f"Mails go to the folder {tmp_path}/mail (SMTP_URL)",
+    ]
+
+
+def test_nothing_is_said_of_what_is_no_folder(tmp_path: Path) -> None:
+    keys = VapidKeys.generate("mailto:ops@example.com")
+    services = services_at(
+        tmp_path, STORAGE_URL="s3://key:secret@files?endpoint=http://127.0.0.1:1&region=us-east-1",
+        VAPID_PUBLIC_KEY=keys.public_key, VAPID_PRIVATE_KEY=keys.private_key,
+        VAPID_SUBJECT=keys.subject, SMTP_URL="smtp://127.0.0.1:1",
+    )  # fmt: skip
+
+    assert services.folders() == []

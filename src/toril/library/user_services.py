@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from toril.core.loggers import logger
 from toril.library.email.service import EmailService
 from toril.library.email.settings import EmailSettings
 from toril.library.images.stored_settings import StoredImageSettings
@@ -28,6 +29,8 @@ from toril.services.media.opening import media_work_from_environment
 from toril.services.media.sql_file_records import SqlFileRecords
 from toril.services.media.uploads import Uploads
 from toril.services.media.work import MediaWork, SaveAvatar
+from toril.services.objects.folder import FolderObjects
+from toril.services.push.folder import FolderPusher
 from toril.services.records.records import Records
 
 
@@ -39,7 +42,11 @@ class Providing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+PLACES = "toril.places"
+"""The logger that is told where things go for want of a setting. `run_program` shows its lines."""
+
+
+@dataclass(slots=True, kw_only=True)
 class UserServices:
     """Services and settings, as an environment names them."""
 
@@ -49,6 +56,7 @@ class UserServices:
     uploads: Uploads
     push: PushService
     media: MediaWork
+    _told: bool = False
 
     @classmethod
     def from_environment(
@@ -104,6 +112,7 @@ class UserServices:
             InvalidSettingError: `EMAIL_FROM` is not set, or another setting makes no sense.
         """
         mail = EmailService(EmailSettings.from_environment(self.environ))
+        self._tell()
         try:
             yield mail
         finally:
@@ -119,6 +128,7 @@ class UserServices:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[None]:
+            self._tell()
             try:
                 for script in scripts:
                     await self.records.run_script(script)
@@ -127,6 +137,25 @@ class UserServices:
                 await self.close()
 
         return opened
+
+    def folders(self) -> list[str]:
+        """Return a line for each service that is a folder of this machine, with where it is."""
+        lines = []
+        if isinstance(self.media.objects, FolderObjects):
+            lines.append(f"Files are in the folder {self.media.objects.root} (STORAGE_URL)")
+        if isinstance(self.push.pusher, FolderPusher):
+            lines.append(f"Pushes go to the folder {self.push.pusher.folder} (VAPID_PUBLIC_KEY, …)")
+        mail = EmailSettings.from_environment({"EMAIL_FROM": "nobody@localhost", **self.environ})
+        if mail.chosen_provider == "folder":
+            lines.append(f"Mails go to the folder {Path(mail.folder).absolute()} (SMTP_URL)")
+        return lines
+
+    def _tell(self) -> None:
+        """Log them, once: API and worker may be one process."""
+        if not self._told:
+            self._told = True
+            for line in self.folders():
+                logger(PLACES).info("%s", line)
 
     async def close(self) -> None:
         """Let go of all connections. They open again when they are used again."""

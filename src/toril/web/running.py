@@ -14,6 +14,7 @@ if __name__ == "__main__":
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -56,11 +57,19 @@ def run_program(
             os.environ.setdefault(name, value)
         Path(folder).mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
-        write(f"What this leaves is in {Path.cwd()}.")
+    _show("toril.places")
     try:
         asyncio.run(main(not words))
     except TorilError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _show(name: str) -> None:
+    """Write what a logger is told to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    log = logging.getLogger(name)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
 
 
 async def run_site(
