@@ -47,6 +47,11 @@ else
 	@$(BIN)/toril demo $(FOLDER)
 endif
 
+.PHONY: worker
+worker: $(DEMO) ## the worker of an example system alone: SYSTEM=chat
+	@[ -f "examples/$(SYSTEM)/__main__.py" ] || { echo "SYSTEM=$(SYSTEM): there is no examples/$(SYSTEM)"; exit 2; }
+	@$(BIN)/toril worker examples.$(SYSTEM) $(ARGS)
+
 .PHONY: worker-queue
 worker-queue: $(DEMO) ## the worker of the example saas_api alone
 	@$(BIN)/toril worker examples.saas_api

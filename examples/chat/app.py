@@ -1,24 +1,22 @@
 """The chat's own HTTP API, with the board and Toril's API beside it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from examples.chat.services import add_file, get_service, prepare, rooms, sql
-from examples.chat.worker import app, env, files, push, records
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from examples.chat.services import get_service, rooms
+from examples.chat.worker import EMAIL, FILE_PROCESSING, PUSH_NOTIFICATIONS, app, env, services
 
 from toril.rest.bodies import Body
 from toril.web.access.control import AccessControl
-from toril.web.access.port import Permission
-from toril.web.limits import read_body
-from toril.web.problems import Problem
 from toril.web.push_routes import push_routes
-from toril.web.reading import read_json
 from toril.web.site import site
+from toril.web.totals_route import totals_route
+from toril.web.upload_routes import Uploaded, file_route, processing, upload_route
+from toril.web.user_routes import UserRoutes, user_of
 
 access = AccessControl(app)
+user = user_of(access, get_service("userService").find_by_token, queue=PUSH_NOTIFICATIONS)
+posts = UserRoutes(user)
 
 
 class NewUser(Body, kw_only=True, frozen=True):
@@ -43,73 +41,43 @@ class NewMessage(Body, kw_only=True, frozen=True, rename="camel"):
     type: str = "text"
 
 
-async def user_of(request: Request) -> str:
-    """Return who asks: by the token of a session, or by a submitter's key and X-User-Id."""
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if token and (found := await sql("SELECT id FROM chat_users WHERE token = :t", t=token)):
-        return str(found[0]["id"])
-    caller, user = await access.identify(request), request.headers.get("x-user-id", "")
-    if not user or not caller.may(Permission.SUBMIT, "push-notifications"):
-        raise Problem(
-            403, "forbidden", "a session's token is needed, or a submitter's and X-User-Id"
-        )
-    return user
-
-
-async def add_user(request: Request) -> Response:
+@posts.post("/api/users", NewUser, status=201, anybody=True)
+async def add_user(_: str, new: NewUser) -> dict[str, Any]:
     """Sign somebody up."""
-    new = read_json(NewUser, await request.body())
-    return JSONResponse(await get_service("userService").sign_up(new.name, new.email), 201)
+    return dict(await get_service("userService").sign_up(new.name, new.email))
 
 
-async def add_room(request: Request) -> Response:
+@posts.post("/api/rooms", NewRoom, status=201)
+async def add_room(user_id: str, new: NewRoom) -> dict[str, Any]:
     """Make a room."""
-    user, new = await user_of(request), read_json(NewRoom, await request.body())
-    return JSONResponse({"room": await rooms.create(new.name, [user, *new.members])}, 201)
+    return {"room": await rooms.create(new.name, [user_id, *new.members])}
 
 
-async def add_message(request: Request) -> Response:
+@posts.post("/api/messages", NewMessage, pace=env.get("MESSAGE_RATE"))
+async def add_message(user_id: str, new: NewMessage) -> dict[str, Any]:
     """Post a message. That others are told of it is the service's business."""
-    user, new = await user_of(request), read_json(NewMessage, await request.body())
     create = get_service("messageService").create
-    return JSONResponse({"message": await create(new.room_id, user, new.content, new.type)})
+    return {"message": await create(new.room_id, user_id, new.content, new.type)}
 
 
-async def upload(request: Request) -> Response:
-    """Store a file, and have it worked on: a picture, a video or an avatar."""
-    user, kind = await user_of(request), request.headers.get("content-type", "")
-    is_avatar, queues = request.url.path.endswith("avatar"), get_service("queueService")
-    most = 5_000_000 if is_avatar else 10_000_000
-    content = await read_body(request.receive, max_bytes=most, timeout_s=60)
-    add = queues.add_video_processing if kind.startswith("video/") else queues.add_image_processing
-    add = queues.add_avatar_optimization if is_avatar else add
-    file_id = await add_file(content, kind or None)
-    url, job = f"/uploads/{file_id}", await add(file_id, f"/uploads/{file_id}", user)
-    stored = {"fileId": file_id, "url": url, "fileSize": len(content), "fileType": kind}
-    return JSONResponse({**stored, "processing": {"jobId": job.id, "status": "queued"}}, 201)
+async def work_on(file: Uploaded) -> dict[str, Any]:
+    """Have a picture or a video worked on."""
+    queues, is_video = get_service("queueService"), file.content_type.startswith("video/")
+    add = queues.add_video_processing if is_video else queues.add_image_processing
+    return processing(await add(file.file_id, file.path, file.user))
 
 
-async def get_file(request: Request) -> Response:
-    """Return what became of a file."""
-    await user_of(request)
-    record = await files.find(request.path_params["file_id"])
-    if record is None:
-        raise LookupError("there is no such file")
-    return JSONResponse({"fileId": record.file_id, "processed": record.processed, **record.urls})
+async def avatar(file: Uploaded) -> dict[str, Any]:
+    """Have an avatar made in its sizes."""
+    add = get_service("queueService").add_avatar_optimization
+    job = await add(file.file_id, file.path, file.user)
+    return {"avatar": file.path, "message": "Your avatar is being made.", **processing(job)}
 
 
-@asynccontextmanager
-async def lifespan() -> AsyncIterator[None]:
-    """Have the tables there, and let go of the databases."""
-    await prepare()
-    yield
-    await push.close()
-    await records.close()
-
-
-posted = {"users": add_user, "rooms": add_room, "messages": add_message}
-posted |= {"upload": upload, "users/avatar": upload}
-routes = [Route(f"/api/{path}", answer, methods=["POST"]) for path, answer in posted.items()]
-routes += [Route("/api/files/{file_id}", get_file), *push_routes(push, user_of=user_of)]
-board = env.get("BOARD_PATH") or "/admin/queues"
-chat = site(app, routes, access=access, board=board, lifespan=lifespan)
+stored, files, schema = services.uploads, services.files, Path(__file__).parent / "schema.sql"
+routes = [*posts.made, *push_routes(services.push, user_of=user), file_route(files, user_of=user)]
+routes.append(upload_route("/api/upload", stored, work_on, user_of=user, max_bytes=10_000_000))
+routes.append(upload_route("/api/users/avatar", stored, avatar, user_of=user, max_bytes=5_000_000))
+names = {"pushNotifications": PUSH_NOTIFICATIONS, "fileProcessing": FILE_PROCESSING, "email": EMAIL}
+routes.append(totals_route("/api/queues/stats", app, names, access=access))
+chat = site(app, routes, access=access, board=env.get("BOARD_PATH"), lifespan=services.open(schema))

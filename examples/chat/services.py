@@ -1,52 +1,28 @@
 """The chat's services, by name in a small container: `get_service("queueService")`."""
 
 import html
-import logging
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partialmethod
-from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-from examples.chat.worker import lines, records
+from examples.chat.worker import lines, services
 
 from examples.chat import worker as queues
 from toril import App, Job, JobOptions, TorilError
-from toril.library.push import PushPayload, PushService
-from toril.library.push.payloads import batches
+from toril.library.push import PushPayload, PushService, batches
 from toril.observability.job_lines import JobLines
-from toril.services.media.file_records import FileRecord
 
+sql, value = services.records.run, services.records.value
 Options = JobOptions | None
 Adding = Awaitable[Job[Any]]
+Many = Awaitable[list[Job[Any]]]
+Row = dict[str, Any]
 BATCH_OVER = 100
 """Rooms of more recipients are told by batch jobs."""
 SHOWN = {"image": "sent a picture", "video": "sent a video", "audio": "sent a voice message"}
-
-
-async def sql(text: str, **values: Any) -> list[dict[str, Any]]:
-    """Run a statement, and return the rows that it reads."""
-    open_it = records.reading if text.startswith("SELECT") else records.begin
-    async with open_it() as connection:
-        done = await connection.execute(sa.text(text), values)
-        return [dict(row) for row in done.mappings()] if done.returns_rows else []
-
-
-async def prepare() -> None:
-    """Make the tables that are not there."""
-    for statement in (Path(__file__).parent / "schema.sql").read_text().split(";\n"):
-        await sql(statement)
-
-
-async def add_file(content: bytes, content_type: str | None) -> str:
-    """Store a file and its record, and return its id; its path is `/uploads/{id}`."""
-    file_id = secrets.token_hex(8)
-    await queues.media.objects.put(f"uploads/{file_id}", content, content_type=content_type)
-    await queues.files.add(FileRecord(file_id=file_id, path=f"uploads/{file_id}"))
-    return file_id
 
 
 @dataclass
@@ -74,46 +50,38 @@ class QueueService:
     add_video_processing = partialmethod(_file, queues.PROCESS_VIDEO)
     add_avatar_optimization = partialmethod(_file, queues.OPTIMIZE_AVATAR)
 
-    def add_push_notifications(
-        self, users: Sequence[str], payload: PushPayload, event_id: str
-    ) -> Awaitable[list[Job[Any]]]:
+    def add_push_notifications(self, users: list[str], payload: Any, event: str) -> Many:
         """Tell many users of an event by one call; each once, however often it is called."""
         jobs = {user: {"userId": user, "payload": payload} for user in users}
-        return self._event(queues.PUSH_NOTIFICATION, event_id, jobs)
+        return self._event(queues.PUSH_NOTIFICATION, event, jobs)
 
-    def add_batch_push_notification(
-        self, users: Sequence[str], payload: PushPayload, event_id: str = ""
-    ) -> Awaitable[list[Job[Any]]]:
+    def add_batch_push_notification(self, users: list[str], payload: Any, event: str = "") -> Many:
         """Tell many users by jobs of 500."""
         jobs = {f"batch-{n}": data for n, data in enumerate(batches(users, payload))}
-        return self._event(queues.PUSH_NOTIFICATION_BATCH, event_id or secrets.token_hex(8), jobs)
+        return self._event(queues.PUSH_NOTIFICATION_BATCH, event or secrets.token_hex(8), jobs)
 
-    async def _event(self, name: str, event: str, jobs: dict[str, Any]) -> list[Job[Any]]:
-        named = [
-            (name, data, JobOptions(job_id=f"{event}-{key}", priority=1))
-            for key, data in jobs.items()
-        ]
-        return await self._add(queues.PUSH_NOTIFICATIONS, named)
+    def _event(self, name: str, event: str, jobs: Row) -> Many:
+        ids = {key: JobOptions(job_id=f"{event}-{key}", priority=1) for key in jobs}
+        queue, named = queues.PUSH_NOTIFICATIONS, [(name, jobs[key], ids[key]) for key in jobs]
+        adding = self.app.queue(queue).add_many(named)
+        return self.logger.added(adding, queue, [*jobs.values()], component="QueueService")
 
-    async def _one(self, queue: str, name: str, data: Any, options: Options) -> Job[Any]:
-        return (await self._add(queue, [(name, data, options)]))[0]
-
-    async def _add(self, queue: str, jobs: list[Any]) -> list[Job[Any]]:
-        adding, payloads = self.app.queue(queue).add_many(jobs), [data for _, data, _ in jobs]
-        return await self.logger.added(adding, queue, payloads, component="QueueService")
+    def _one(self, queue: str, name: str, data: Row, options: Options) -> Adding:
+        adding = self.app.queue(queue).add(name, data, options)
+        return self.logger.added_one(adding, queue, data, component="QueueService")
 
 
 class RoomRepository:
     """Rooms and their members."""
 
-    async def find(self, room_id: str) -> dict[str, Any] | None:
+    async def find(self, room_id: str) -> Row | None:
         """Return a room with the ids of its members."""
         join = "SELECT * FROM chat_rooms JOIN chat_members ON room_id = id WHERE id = :id"
         rows = await sql(join, id=room_id)
         members = sorted(row["user_id"] for row in rows)
         return {"id": room_id, "name": rows[0]["name"], "members": members} if rows else None
 
-    async def create(self, name: str, members: Sequence[str]) -> dict[str, Any]:
+    async def create(self, name: str, members: list[str]) -> Row:
         """Make a room."""
         room = {"id": secrets.token_hex(8), "name": name}
         await sql("INSERT INTO chat_rooms VALUES (:id, :name)", **room)
@@ -137,8 +105,8 @@ class MessageNotificationService:
         """Tell all members but the sender; nobody if there is no such room."""
         room = await self.rooms.find(room_id) or {"members": [], "name": ""}
         others = [user for user in room["members"] if user != sender_id]
-        body = content if type == "text" else SHOWN.get(type, "sent a file")
         title = f"New message in {room['name']}"
+        body = content if type == "text" else SHOWN.get(type, "sent a file")
         payload = PushPayload(title=title, body=body, url=f"/chat/{room_id}")
         add = self.queue_service.add_push_notifications
         if len(others) > BATCH_OVER:
@@ -154,9 +122,7 @@ class MessageService:
     rooms: RoomRepository
     notifications: MessageNotificationService
 
-    async def create(
-        self, room_id: str, sender_id: str, content: str, type: str = "text"
-    ) -> dict[str, Any]:
+    async def create(self, room_id: str, sender_id: str, content: str, type: str = "text") -> Row:
         """Store a message. It stays even if nobody could be told of it.
 
         Raises:
@@ -168,16 +134,14 @@ class MessageService:
             raise LookupError(f"roomId={room_id!r}: there is no such room")
         if sender_id not in room["members"]:
             raise PermissionError(f"roomId={room_id!r}: only members write there")
-        names = ("id", "roomId", "senderId", "content", "type", "createdAt")
-        now = datetime.now(UTC).isoformat()
-        values = (secrets.token_hex(8), room_id, sender_id, content, type, now)
-        message = dict(zip(names, values, strict=True))
-        await sql(f"INSERT INTO chat_messages VALUES (:{', :'.join(names)})", **message)
+        message = {"id": secrets.token_hex(8), "roomId": room_id, "senderId": sender_id}
+        message |= {"content": content, "type": type, "createdAt": datetime.now(UTC).isoformat()}
+        await sql(f"INSERT INTO chat_messages VALUES (:{', :'.join(message)})", **message)
         try:
             notify = self.notifications.send_push_notifications
             await notify(room_id, sender_id, content, type, message["id"])
         except TorilError as error:
-            lines.say("❌", f"Nobody was told of message {message['id']}: {error}", logging.ERROR)
+            lines.fail(f"Nobody was told of message {message['id']}: {error}")
         return message
 
 
@@ -187,7 +151,11 @@ class UserService:
 
     queue_service: QueueService
 
-    async def sign_up(self, name: str, email: str) -> dict[str, Any]:
+    async def find_by_token(self, token: str) -> Any:
+        """Return the id of the user whose session it is; None: nobody's."""
+        return await value("SELECT id FROM chat_users WHERE token = :token", token=token)
+
+    async def sign_up(self, name: str, email: str) -> Row:
         """Return a new user, with the token of a session."""
         user = {"id": secrets.token_hex(8), "name": name, "email": email}
         token = secrets.token_urlsafe(24)
@@ -204,11 +172,10 @@ class UserService:
             lines.say("📧", f"Welcome mail for user {user_id} added", userId=user_id)
 
 
-rooms, queue_service = RoomRepository(), QueueService(queues.app, lines)
-told = MessageNotificationService(rooms, queue_service, lines, queues.push)
-SERVICES: dict[str, Any] = {"queueService": queue_service}
+rooms, door = RoomRepository(), QueueService(queues.app, lines)
+told = MessageNotificationService(rooms, door, lines, services.push)
+SERVICES: dict[str, Any] = {"queueService": door, "userService": UserService(door)}
 SERVICES["messageService"] = MessageService(rooms, told)
-SERVICES["userService"] = UserService(queue_service)
 
 
 def get_service(name: str) -> Any:

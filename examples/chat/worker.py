@@ -1,47 +1,30 @@
 """The worker: three queues, the tasks behind them, and the lines that it writes of each job.
 
 Run:
-    toril worker examples.chat.worker -c 13
+    toril worker examples.chat -c 13
 """
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 import toril.library.email.tasks as mails
 import toril.library.images.stored_tasks as images
 import toril.library.push.tasks as pushes
 import toril.library.video.tasks as videos
 from toril import App, Fallback, JobOptions, KeepPolicy, RateLimit
-from toril.core.redis_variables import redis_url_from_environment
-from toril.library.email import EmailService, EmailSettings
-from toril.library.images import StoredImageSettings
-from toril.library.push import PushPayload, PushService, PushSettings
-from toril.library.video import VideoSettings
-from toril.observability.job_lines import JobLines, Kind
-from toril.services.media.opening import media_work_from_environment
-from toril.services.media.sql_file_records import SqlFileRecords
-from toril.services.records.records import Records
+from toril.library.environment import store_url
+from toril.library.push import PushPayload
+from toril.library.user_services import UserServices
+from toril.observability.job_lines import JobLines
 
 PUSH_NOTIFICATIONS, FILE_PROCESSING, EMAIL = "push-notifications", "file-processing", "email"
 PUSH_NOTIFICATION, PUSH_NOTIFICATION_BATCH = "push-notification", "push-notification-batch"
 PROCESS_IMAGE, PROCESS_VIDEO, OPTIMIZE_AVATAR = "process-image", "process-video", "optimize-avatar"
 SEND_EMAIL = "send-email"
-lines = JobLines(
-    "chat",
-    {
-        "push": Kind("📤", "push notification", ": {0.sent} sent, {0.failed} failed"),
-        "image": Kind("🖼️", "image"), "video": Kind("🎬", "video"), "avatar": Kind("👤", "avatar"),
-        "email": Kind("📧", "email"),
-    },
-    about={"to": "to", "fileId": "for file", "filePath": "for file", "userId": "for user"},
-)  # fmt: skip
-DAY_S, env = 86_400.0, os.environ
+DAY_S, env, lines = 86_400.0, os.environ, JobLines("chat")
 WEEK = KeepPolicy(age_s=7 * DAY_S)
 MAIL = JobOptions(
     max_attempts=3, backoff="exponential", backoff_s=2.0, keep_failed=WEEK,
@@ -49,29 +32,8 @@ MAIL = JobOptions(
 )  # fmt: skip
 PUSH = replace(MAIL, priority=1)
 FILES = replace(MAIL, max_attempts=2, backoff_s=5.0, keep_completed=replace(WEEK, count=500))
-database_url = env.get("DATABASE_URL") or "sqlite:///chat.db"
-records = Records(database_url)
-files = SqlFileRecords(records)
-push = PushService(replace(PushSettings.from_environment(), database_url=database_url))
-
-
-async def save_avatar(user_id: str, url: str) -> bool:
-    """Give a user an avatar; False: there is no such user."""
-    change = sa.text("UPDATE chat_users SET avatar = :url WHERE id = :id")
-    async with records.begin() as connection:
-        return (await connection.execute(change, {"url": url, "id": user_id})).rowcount > 0
-
-
-media = media_work_from_environment(files, save_avatar=save_avatar)
-
-
-@asynccontextmanager
-async def lifespan(app: App) -> AsyncIterator[EmailService]:
-    """Open what a worker needs. It does not start without EMAIL_FROM."""
-    mail = EmailService(EmailSettings.from_environment())
-    yield mail
-    await media.close()
-    await mail.close()
+AVATAR = "UPDATE chat_users SET avatar = :url WHERE id = :user_id RETURNING id"
+services = UserServices.from_environment(database_url="sqlite:///chat.db", save_avatar=AVATAR)
 
 
 def pushed(user_id: str, payload: PushPayload) -> dict[str, Any]:
@@ -86,12 +48,12 @@ def mailed(to: str, subject: str, body: str) -> dict[str, Any]:
     return mails.send.arguments_of(to=to, subject=subject, html=body)
 
 
-url = env.get("TORIL_URL") or redis_url_from_environment()
+url = store_url(env, embedded="")
 spool = Fallback(env.get("FALLBACK_URL") or "sqlite:///chat-spool.db", work=False)
-fallback = spool if "redis" in (url or "") else None
-app = App(url, fallback=fallback, lifespan=lifespan, unknown_tasks="fail")
-for value in (push, media, StoredImageSettings(), VideoSettings()):
-    app.provide(value)
+fallback = spool if "redis" in url else None
+# A worker does not start without EMAIL_FROM.
+app = App(url, fallback=fallback, lifespan=services.mailing, unknown_tasks="fail")
+services.provide(app)
 fast: dict[str, Any] = {"rate": RateLimit(limit=100), "concurrency": 5, "rename": "camel"}
 slow: dict[str, Any] = {"rate": RateLimit(limit=50), "concurrency": 3, "options": FILES}
 names = [PUSH_NOTIFICATION, "send-push-notification"]

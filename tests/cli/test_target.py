@@ -33,6 +33,25 @@ def test_module_alone_means_its_only_app(terminal: Terminal) -> None:
     assert load_app("single").url == "a.db"
 
 
+def test_package_without_an_app_means_its_worker(terminal: Terminal) -> None:
+    for name, url in (("chat", "w.db"), ("both", "w.db")):
+        (terminal.folder / name).mkdir()
+        (terminal.folder / name / "worker.py").write_text(
+            f"from toril import App\napp = App('{url}')\n"
+        )
+    (terminal.folder / "chat" / "__init__.py").write_text("")
+    (terminal.folder / "both" / "__init__.py").write_text(
+        "from toril import App\napp = App('p.db')\n"
+    )
+    (terminal.folder / "bare").mkdir()
+    (terminal.folder / "bare" / "__init__.py").write_text("")
+
+    assert load_app("chat").url == "w.db"
+    assert load_app("both").url == "p.db"
+    with pytest.raises(RefusedError, match="which App of module 'bare'"):
+        load_app("bare")
+
+
 def test_dotted_names_are_followed(terminal: Terminal) -> None:
     (terminal.folder / "holder.py").write_text(
         "from toril import App\nclass Box:\n    app = App('b.db')\n"

@@ -116,14 +116,6 @@ class HeavyProcessor(Processor[Course, dict[str, Any]], spec=HEAVY):
 QUEUES = QueueRegistry([MAIL, HEAVY, PLAIN], producers=[MailProducer, HeavyProducer])
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store of each kind."""
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return f"sqlite:///{tmp_path}/toril.db?durability=normal"
-
-
 def ended(processor: MailProcessor, word: str) -> Callable[[], bool]:
     return lambda: any(one[0] == word for one in processor.seen)
 

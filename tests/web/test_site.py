@@ -6,6 +6,8 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -208,3 +210,45 @@ async def test_program_ends_when_it_is_told_to(
     os.kill(os.getpid(), signal.SIGTERM)
     await running
     give_back_port(port)
+
+
+PROGRAM = """
+import logging, os
+from toril import InvalidSettingError
+from toril.web.running import run_program
+
+async def main(alone):
+    print(alone, os.environ.get("SHOP_FROM"), os.path.basename(os.getcwd()), flush=True)
+    logging.getLogger("toril.places").info("Mails go to the folder mail")
+    if os.environ.get("SHOP_FROM") == "bad":
+        raise InvalidSettingError("SHOP_FROM='bad': expected an address")
+
+run_program(main, folder="shop-demo", settings={"SHOP_FROM": "shop@example.com"})
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "sender", "code", "told", "error"),
+    [
+        ([], None, 0, "True shop@example.com shop-demo", ""),
+        ([], "own@example.com", 0, "True own@example.com shop-demo", ""),
+        (["api"], None, 0, "False None {folder}", ""),
+        (["ap"], None, 1, "", "'ap': expected nothing, or the word api"),
+        (["api", "now"], None, 1, "", "'api now': expected nothing, or the word api"),
+        ([], "bad", 1, "True bad shop-demo",
+         "InvalidSettingError: SHOP_FROM='bad': expected an address"),
+    ],
+)  # fmt: skip
+def test_program_runs_by_its_words(
+    tmp_path: Path, words: list[str], sender: str | None, code: int, told: str, error: str
+) -> None:
+    environ = {**os.environ} if sender is None else {**os.environ, "SHOP_FROM": sender}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, env=environ,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    lines = [told.format(folder=tmp_path.name), "Mails go to the folder mail"] if told else []
+    assert (ran.returncode, ran.stdout.splitlines()) == (code, lines)
+    assert ran.stderr.strip() == error

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, TracebackType
 
@@ -26,7 +27,8 @@ def load_app(target: str) -> App:
 
     Parameters:
         target: `module:name`, `module:holder.name`, or `module` alone: then its `app`, or the only
-            App in it. The working directory is looked in first.
+            App in it; of a package without one, that of its module `worker`. The working directory
+            is looked in first.
 
     Raises:
         RefusedError: There is no such module or App.
@@ -44,6 +46,9 @@ def load_app(target: str) -> App:
         raise RefusedError(f"{target!r}: expected MODULE:APP, such as shop.tasks:app", USAGE)
     module = _import(name, target)
     if not path:
+        if not _apps(module) and _has_worker(module):
+            name = f"{name}.worker"
+            module = _import(name, target)
         return _only_app(module, name)
     found: object = module
     for part in path.split("."):
@@ -77,6 +82,11 @@ def _import(name: str, target: str) -> ModuleType:
             ' under if __name__ == "__main__":',
             ERROR,
         ) from None
+
+
+def _has_worker(module: ModuleType) -> bool:
+    """Whether a package has a module `worker`."""
+    return hasattr(module, "__path__") and find_spec(f"{module.__name__}.worker") is not None
 
 
 def _shown(error: BaseException) -> click.exceptions.Exit:

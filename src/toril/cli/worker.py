@@ -85,7 +85,8 @@ def worker(
     """Run the jobs of an app.
 
     MODULE:APP is where it is: shop.tasks:app is the App called app in shop/tasks.py, looked for in
-    the working directory first. Log lines go to stderr.
+    the working directory first. A module alone means its only App, a package that of its module
+    worker. Log lines go to stderr.
 
     \b
     SIGTERM, SIGINT  take no new jobs, let running ones end until --shutdown is

@@ -1,7 +1,7 @@
 """Lines of an application's log about its jobs: with signs, plain, or as JSON with fields.
 
 ```python
-lines = JobLines("chat", {"push": Kind("📤", "push notification")}, about={"userId": "for user"})
+lines = JobLines("chat")
 lines.attach(app)
 ```
 """
@@ -45,6 +45,24 @@ class Kind:
     """Follows "completed"; a format of the task's result, such as `: {0.sent} sent`."""
 
 
+KINDS: Mapping[str, Kind] = {
+    "push": Kind("📤", "push notification", ": {0.sent} sent, {0.failed} failed"),
+    "image": Kind("🖼️", "image"),
+    "video": Kind("🎬", "video"),
+    "avatar": Kind("👤", "avatar"),
+    "email": Kind("📧", "email"),
+}
+"""What users meet, by a part of the jobs' names."""
+
+ABOUT: Mapping[str, str] = {
+    "to": "to",
+    "fileId": "for file",
+    "filePath": "for file",
+    "userId": "for user",
+}
+"""Fields of payloads that tell whom or what a job is for, and the word that goes before each."""
+
+
 class LineFormatter(logging.Formatter):
     """Writes a line by `LOG_STYLE`: with its sign; `plain`: without; `json`: with its fields."""
 
@@ -63,9 +81,9 @@ class JobLines:
     def __init__(
         self,
         name: str,
-        kinds: Mapping[str, Kind],
+        kinds: Mapping[str, Kind] = KINDS,
         *,
-        about: Mapping[str, str],
+        about: Mapping[str, str] = ABOUT,
         others: Kind = Kind("⚙️", "other"),
     ) -> None:
         """Take over the logger of this name.
@@ -90,6 +108,10 @@ class JobLines:
     def say(self, sign: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
         """Write a line."""
         self.log.log(level, text, extra={"sign": sign, "fields": fields})
+
+    def fail(self, text: str, **fields: Any) -> None:
+        """Write a line of something that went wrong."""
+        self.say("❌", text, logging.ERROR, **fields)
 
     def facts(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return whom and what a payload is about, as a log may say it."""
@@ -118,11 +140,21 @@ class JobLines:
             jobs = await adding
         except Exception as error:
             for fact in facts:
-                self.say("❌", f"Job not added to {queue}: {error} {fact}", logging.ERROR, **fact)
+                self.fail(f"Job not added to {queue}: {error} {fact}", **fact)
             raise
         for job, fact in zip(jobs, facts, strict=True):
             self.say("", f"Job {job.id} added to {queue} {fact}", jobId=job.id, **fact)
         return jobs
+
+    async def added_one(
+        self, adding: Awaitable[Job[Any]], queue: str, payload: Mapping[str, Any], **context: Any
+    ) -> Job[Any]:
+        """Wait until a job is added, and write its line: see `added`."""
+
+        async def listed() -> list[Job[Any]]:
+            return [await adding]
+
+        return (await self.added(listed(), queue, [payload], **context))[0]
 
     def attach(self, app: Watched) -> None:
         """Write lines of all jobs that workers of this app run."""
@@ -146,5 +178,4 @@ class JobLines:
         self.say("✅", f"Job {event.job_id} completed", jobId=event.job_id)
 
     def _failed(self, event: HookEvent) -> None:
-        text = f"Job {event.job_id} failed: {event.reason}"
-        self.say("❌", text, logging.ERROR, jobId=event.job_id)
+        self.fail(f"Job {event.job_id} failed: {event.reason}", jobId=event.job_id)

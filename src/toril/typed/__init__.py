@@ -9,6 +9,8 @@ class MailProcessor(Processor[Mail, Sent], spec=MAIL):
 ```
 """
 
+from toril.typed.bull_job import BullJob as BullJob
+from toril.typed.bull_queue import BullQueue as BullQueue
 from toril.typed.job_settings import AddOptions as AddOptions
 from toril.typed.job_settings import Backoff as Backoff
 from toril.typed.job_settings import JobSettings as JobSettings
@@ -22,6 +24,6 @@ from toril.typed.registry import QueueRegistry as QueueRegistry
 from toril.typed.spec import QueueSpec as QueueSpec
 
 __all__ = [
-    "AddOptions", "Backoff", "JobSettings", "Kept", "Processor", "ProcessorJob", "Processors",
-    "Producer", "Producers", "QueueRegistry", "QueueSpec",
+    "AddOptions", "Backoff", "BullJob", "BullQueue", "JobSettings", "Kept", "Processor",
+    "ProcessorJob", "Processors", "Producer", "Producers", "QueueRegistry", "QueueSpec",
 ]  # fmt: skip

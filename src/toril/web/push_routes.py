@@ -8,25 +8,22 @@ web = Starlette(routes=push_routes(service, user_of=session_user))
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from toril.core.errors import TorilError
 from toril.library.push.service import PushService
 from toril.web.limits import read_body
-from toril.web.problems import Problem, of_error
+from toril.web.problems import Problem
+from toril.web.user_routes import UserOf, told
 
 MAX_BYTES = 16 * 1024
 """Largest body: a subscription has a few hundred bytes."""
 
 READ_S = 10.0
 """How long a caller may take to send it, in seconds."""
-
-UserOf = Callable[[Request], Awaitable[str]]
 
 
 def push_routes(service: PushService, *, user_of: UserOf, path: str = "/api/push") -> list[Route]:
@@ -72,26 +69,12 @@ def push_routes(service: PushService, *, user_of: UserOf, path: str = "/api/push
         return Response(status_code=204)
 
     return [
-        Route(f"{path}/public-key", _told(public_key)),
-        Route(f"{path}/vapid-public-key", _told(public_key)),
-        Route(f"{path}/subscriptions", _told(add), methods=["POST"]),
-        Route(f"{path}/subscriptions", _told(remove), methods=["DELETE"]),
-        Route(f"{path}/subscribe", _told(add_in_older_form), methods=["POST"]),
+        Route(f"{path}/public-key", told(public_key)),
+        Route(f"{path}/vapid-public-key", told(public_key)),
+        Route(f"{path}/subscriptions", told(add), methods=["POST"]),
+        Route(f"{path}/subscriptions", told(remove), methods=["DELETE"]),
+        Route(f"{path}/subscribe", told(add_in_older_form), methods=["POST"]),
     ]
-
-
-def _told(
-    answer: Callable[[Request], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """Return a function that answers errors of Toril's with their status."""
-
-    async def told(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except TorilError as error:
-            return of_error(error).response()
-
-    return told
 
 
 async def _json(request: Request) -> Any:

@@ -1,21 +1,75 @@
-"""Runs an ASGI application as a program, with a worker in the same process if it is wanted."""
+"""Runs an ASGI application as a program, with a worker in the same process if it is wanted.
+
+```python
+async def main(alone: bool) -> None:
+    from shop.web import app, web  # reads its settings now, not before
+
+    await run_site(web, app, port=8000, concurrency=10 if alone else None)
+
+if __name__ == "__main__":
+    run_program(main, folder="shop-demo", settings={"EMAIL_FROM": "shop@example.com"})
+```
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
 
 from starlette.types import ASGIApp
 
 from toril.app import App
-from toril.core.errors import InvalidSettingError
+from toril.core.errors import InvalidSettingError, TorilError
 from toril.web.access.control import AccessControl
 from toril.web.serving import HttpServer
 
 Show = Callable[[str], Awaitable[None]]
+
+
+def run_program(
+    main: Callable[[bool], Coroutine[Any, Any, None]], *, folder: str, settings: Mapping[str, str]
+) -> None:
+    """Run `main`, by the words of the command line: none, or `api`.
+
+    Without a word all is in one process, to look at: `main(True)` runs in a folder of its own, with
+    settings that make it work with nothing set up. With `api`, `main(False)` serves only.
+
+    Parameters:
+        main: What runs.
+        folder: Made in the working directory, if it is not there.
+        settings: Variables of the environment, where they are not set.
+
+    Raises:
+        SystemExit: Other words, or an error of Toril's, such as a setting that makes no sense: its
+            sentence goes to standard error.
+    """
+    words = sys.argv[1:]
+    if words not in ([], ["api"]):
+        sys.exit(f"{' '.join(words)!r}: expected nothing, or the word api")
+    if not words:
+        for name, value in settings.items():
+            os.environ.setdefault(name, value)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        os.chdir(folder)
+    _show("toril.places")
+    try:
+        asyncio.run(main(not words))
+    except TorilError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _show(name: str) -> None:
+    """Write what a logger is told to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    log = logging.getLogger(name)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
 
 
 async def run_site(

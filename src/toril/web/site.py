@@ -19,6 +19,8 @@ from toril.web.access.port import Access
 from toril.web.problems import Problem, of_error
 from toril.web.server import api
 
+BOARD = "/admin/queues"
+"""Where the dashboard is, unless it is said."""
 ERRORS: Mapping[type[Exception], tuple[int, str]] = {
     LookupError: (404, "not_found"),
     PermissionError: (403, "forbidden"),
@@ -31,7 +33,7 @@ def site(
     routes: Sequence[BaseRoute],
     *,
     access: Access | None = None,
-    board: str = "/admin/queues",
+    board: str | None = None,
     interface: str = "/api/toril",
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     errors: Mapping[type[Exception], tuple[int, str]] = ERRORS,
@@ -45,7 +47,7 @@ def site(
         app: Whose jobs.
         routes: Your own; they go before the others.
         access: Who may use the dashboard and the interface. None: callers on this machine.
-        board: Where the dashboard is.
+        board: Where the dashboard is. Default, or empty: `/admin/queues`.
         interface: Where the HTTP interface is.
         lifespan: Entered once the app is open, left before it is closed.
         errors: Status and code of other errors.
@@ -67,7 +69,7 @@ def site(
     handlers: dict[Any, Any] = {TorilError: _told}
     for kind, (status, code) in errors.items():
         handlers[kind] = _telling(status, code)
-    mounted = [Mount(interface, rest), Mount(board, pages)]
+    mounted = [Mount(interface, rest), Mount(board or BOARD, pages)]
     own = Starlette(routes=[*routes, *mounted], exception_handlers=handlers, lifespan=life)
     if watching():
         own.add_middleware(_Named)

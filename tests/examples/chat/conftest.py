@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.examples.chat.deployment import Deployment, deployed
+from tests.examples.chat.deployment import ROOT, Deployment, deployed
 
 from toril import App
+
+SCHEMA = ROOT / "examples" / "chat" / "schema.sql"
 
 
 @pytest.fixture(scope="session", params=["sqlite", "redis"])
@@ -64,12 +66,9 @@ async def services(servers: Deployment, monkeypatch: pytest.MonkeyPatch) -> Asyn
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(servers.folder)
     module: Any = importlib.import_module("examples.chat.services")
-    await module.prepare()
-    yield module
-    worker = module.queues
-    await worker.app.close()
-    await worker.push.close()
-    await worker.records.close()
+    async with module.services.open(SCHEMA)():
+        yield module
+    await module.queues.app.close()
     forget_chat()
 
 

@@ -88,7 +88,7 @@ class Deployment:
 
     def start_worker(self, name: str = "worker", *more: str) -> None:
         """Start a worker, and wait until it works."""
-        command = ["-m", "toril", "worker", "examples.chat.worker", "-c", "13", *more]
+        command = ["-m", "toril", "worker", "examples.chat", "-c", "13", *more]
         self._start(name, command)
 
         def works() -> bool:

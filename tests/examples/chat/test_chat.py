@@ -249,7 +249,7 @@ async def test_batch_of_1200_users_is_three_jobs(chat: Deployment, app: App, ser
         browser = chat.endpoint.browser()
         browsers.append(browser)
         held: Subscription = browser.subscription
-        await services.queues.push.subscriptions.add(user, held)
+        await services.services.push.subscriptions.add(user, held)
 
     payload = services.PushPayload(title="News", body="for all")
     jobs = await services.get_service("queueService").add_batch_push_notification(users, payload)

@@ -48,7 +48,7 @@ async def test_subscription_with_a_malformed_key_goes_and_others_are_served(
     user = await chat.sign_up()
     good = await chat.browser(user)
     bad = Subscription(endpoint=chat.endpoint.browser().endpoint, p256dh="AAAA", auth="AAAA")
-    store = services.queues.push.subscriptions
+    store = services.services.push.subscriptions
     await store.add(user.id, bad)
 
     done = await tell(chat, app, user, "hello")
@@ -254,7 +254,7 @@ async def tell(chat: Deployment, app: App, user: User, body: str) -> JobInfo:
 
 async def remember(services: Any, file_id: str, path: str) -> None:
     """Add a file's record."""
-    await services.queues.files.add(FileRecord(file_id=file_id, path=path))
+    await services.services.files.add(FileRecord(file_id=file_id, path=path))
 
 
 async def test_options_of_a_call_go_before_those_of_the_queue(app: App, services: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -17,11 +18,12 @@ from tests.support.board import Board
 from tests.support.node import Node
 from tests.support.waiting import wait_until
 
-from toril import App, JobInfo
+from toril import App, JobFailedError, JobInfo
 from toril.core.codec import Json
 from toril.services.media.file_records import FileRecord
 from toril.services.media.sql_file_records import SqlFileRecords
 from toril.services.records.records import Records
+from toril.typed import BullQueue
 
 QUEUES = (PUSH, FILES, MAIL)
 
@@ -72,6 +74,46 @@ async def test_api_tells_the_counts_of_the_store(chat: Deployment, app: App) -> 
     assert job["name"] == "process-image"
     assert again.status_code in (200, 202, 204)
     await ran_again(app, before)
+
+
+async def test_counts_under_published_names(chat: Deployment, app: App) -> None:
+    """R-45: and who may not read the queues is refused."""
+    await some_jobs(chat, app)
+    user = await chat.sign_up()
+    async with chat.http() as http, chat.http(user) as theirs:
+        expected = await settled(app)
+        told = (await http.get("/api/queues/stats")).json()
+        refused = await theirs.get("/api/queues/stats")
+
+    names = {"pushNotifications": PUSH, "fileProcessing": FILES, "email": MAIL}
+    for name, queue in names.items():
+        mine = dict(expected[queue])
+        mine["waiting"] += mine.pop("prioritized")
+        assert told[name] == {**mine, "total": sum(mine.values())}, name
+    assert set(told) == set(names)
+    assert refused.status_code == 401
+
+
+async def test_ported_code_finds_the_words_of_bullmq(chat: Deployment, app: App) -> None:
+    """CH-43, CH-44."""
+    failed = await some_jobs(chat, app)
+    files = BullQueue(app, FILES)
+
+    job = await files.get_job(failed)
+    counts = await files.get_job_counts("failed")
+    listed = await files.get_failed()
+    before = await app.queue(FILES).job(failed).info()
+    assert job is not None
+    state = await job.get_state()
+    with pytest.raises(JobFailedError, match="there is no record"):
+        await job.wait_until_finished(ttl=60_000)
+    await job.retry()
+    await ran_again(app, before)
+
+    assert state == "failed"
+    assert counts["failed"] == len(listed) >= 1
+    assert failed in [one.id for one in listed]
+    assert "there is no record" in str(job.failed_reason)
 
 
 async def ran_again(app: App, before: JobInfo) -> None:
@@ -150,9 +192,12 @@ async def test_commands(chat: Deployment, app: App) -> None:
 
     listed = await toril("jobs", "list", FILES, "--state", "failed")
     queues = await toril("queues")
+    events = await toril("events", FILES, "--json")
     before = await app.queue(FILES).job(failed).info()
     await toril("jobs", "retry", FILES, failed)
 
     assert re.search(rf"\b{failed}\b", listed)
     assert all(name in queues for name in QUEUES)
+    told = [json.loads(line) for line in events.splitlines()]
+    assert {"added", "failed"} <= {one["name"] for one in told}
     await ran_again(app, before)

@@ -193,8 +193,7 @@ async def clocked(
     monkeypatch.setattr(worker, "clock", clock, raising=False)
     yield worker
     await worker.app.close()
-    await worker.push.close()
-    await worker.records.close()
+    await worker.services.close()
     forget_chat()
 
 

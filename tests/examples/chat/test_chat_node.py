@@ -54,7 +54,7 @@ async def test_producer_of_node(
 ) -> None:
     """Step 13: its `process-image` is done; its `process-nothing` fails once, and is kept."""
     await put(chat, "uploads/n1", await asyncio.to_thread(picture, tmp_path), "image/png")
-    await services.queues.files.add(FileRecord(file_id="n1"))
+    await services.services.files.add(FileRecord(file_id="n1"))
     data = {"fileId": "n1", "filePath": "/uploads/n1", "userId": "u1"}
 
     image = await node.add(FILES, "process-image", data, attempts=2)

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import yaml  # type: ignore[import-untyped]
 from tests.examples.chat.deployment import ROOT
+from tests.support.ffmpeg import program
 from tests.support.lifelines import dies_with_us
 
 EXAMPLE = ROOT / "examples" / "chat"
@@ -41,7 +42,7 @@ def test_six_steps_hold_for_another_name(tmp_path: Path) -> None:
 
 
 def test_compose_file_runs_api_worker_and_board() -> None:
-    """CH-51: a structural check; `docker compose config` is not at hand everywhere."""
+    """CH-51: what the services are, and what each has."""
     composed = yaml.safe_load((EXAMPLE / "compose.yaml").read_text("utf-8"))
     services = composed["services"]
 
@@ -53,6 +54,46 @@ def test_compose_file_runs_api_worker_and_board() -> None:
         named = [one.partition(":")[0] for one in services[name]["volumes"]]
         assert set(named) <= set(composed["volumes"])
         assert services[name]["environment"]["REDIS_URL"].startswith("redis://")
+
+
+@pytest.mark.timeout(300)  # the program may have to be installed first
+def test_compose_file_is_one_and_asks_for_a_key(tmp_path: Path) -> None:
+    """CR-22: `config` reads it as it would be run, without a container engine."""
+    compose = [program("docker-compose", "docker-compose"), "-f", str(EXAMPLE / "compose.yaml")]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+
+    def config(**more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*compose, "config"], env={**environ, **more}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    good, without = config(TORIL_ADMIN_KEY="k" * 32), config()
+
+    assert good.returncode == 0, good.stderr
+    read = yaml.safe_load(good.stdout)["services"]
+    assert read["worker"]["environment"]["TORIL_ADMIN_KEY"] == "k" * 32
+    assert read["worker"]["command"] == ["toril", "worker", "examples.chat", "-c", "13"]
+    assert without.returncode != 0
+    assert "openssl rand -hex 32" in without.stderr
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["api", "worker", "board"])
+def test_unit_is_one(name: str, tmp_path: Path) -> None:
+    """CR-22: systemd reads it without a complaint, but for programs that are not installed here."""
+    text = (EXAMPLE / f"chat-{name}.service").read_text("utf-8")
+    here = Path(sys.executable).parent
+    assert "/srv/chat/.venv/bin/" in text
+    unit = tmp_path / f"chat-{name}.service"
+    unit.write_text(text.replace("/srv/chat/.venv/bin", str(here)), "utf-8")
+
+    done = subprocess.run(
+        [program("systemd-analyze", "systemd"), "verify", str(unit)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_image_has_no_root_and_a_health_check() -> None:
@@ -137,7 +178,7 @@ def test_demo_at_a_terminal_stays_until_ctrl_c(tmp_path: Path) -> None:
 def test_worker_does_not_start_without_a_sender(tmp_path: Path) -> None:
     """CH-26."""
     ran = subprocess.run(
-        [sys.executable, "-m", "toril", "worker", "examples.chat.worker"], cwd=tmp_path,
+        [sys.executable, "-m", "toril", "worker", "examples.chat"], cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

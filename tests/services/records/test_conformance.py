@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -307,3 +308,63 @@ def test_threads_share_one_pool(url: str) -> None:
     assert len(engines) == 8
     assert len(set(map(id, engines))) == 1
     records.close_plain()
+
+
+async def test_statement_gives_its_rows_and_is_kept(ready: Records) -> None:
+    insert = "INSERT INTO counters (name, value) VALUES (:name, :value)"
+
+    nothing = await ready.run(insert, name="it's", value=2)
+    found = await ready.run("\n select name, value FROM counters WHERE name = :name", name="it's")
+    changed = await ready.run("UPDATE counters SET value = 3 RETURNING value")
+
+    assert nothing == []
+    assert found == [{"name": "it's", "value": 2}]
+    assert changed == [{"value": 3}]
+    assert await rows(ready) == [("it's", 3, None, 0)]
+
+
+async def test_first_value_of_the_first_row_is_given(ready: Records) -> None:
+    text = "SELECT value, name FROM counters ORDER BY value"
+
+    nothing = await ready.value(text)
+    for number in (3, 2):
+        await ready.run(
+            "INSERT INTO counters (name, value) VALUES (:n, :v)", n="a" * number, v=number
+        )
+
+    assert (nothing, await ready.value(text)) == (None, 2)
+
+
+async def test_statement_that_selects_writes_nothing(ready: Records) -> None:
+    """It needs no turn among those who write."""
+    async with ready.begin() as connection:
+        await connection.execute(sa.insert(COUNTERS).values(name="a", value=1))
+        async with asyncio.timeout(30):
+            assert await ready.run("SELECT name FROM counters") == []
+
+
+async def test_script_runs_as_it_stands_and_may_run_again(records: Records, tmp_path: Path) -> None:
+    script = tmp_path / "schema.sql"
+    script.write_text(
+        "-- Rooms; not more.\nCREATE TABLE IF NOT EXISTS rooms (\n  name TEXT PRIMARY KEY,\n"
+        "  hours TEXT DEFAULT '12:00;a:b 100%' -- a comment\n); -- the end\n"
+        "INSERT INTO rooms (name) VALUES ('one;two') ON CONFLICT DO NOTHING", "utf-8",
+    )  # fmt: skip
+
+    await records.run_script(script)
+    await asyncio.gather(*(records.run_script(script) for _ in range(4)))
+
+    found = await records.run("SELECT * FROM rooms")
+    assert found == [{"name": "one;two", "hours": "12:00;a:b 100%"}]
+
+
+async def test_script_that_fails_leaves_nothing(records: Records, tmp_path: Path) -> None:
+    script = tmp_path / "schema.sql"
+    script.write_text("CREATE TABLE halves (id TEXT);\nINSERT INTO nowhere VALUES (1);\n", "utf-8")
+
+    with pytest.raises(SQLAlchemyError):
+        await records.run_script(script)
+
+    async with records.reading() as connection:
+        tables = await connection.run_sync(lambda plain: sa.inspect(plain).get_table_names())
+    assert "halves" not in tables

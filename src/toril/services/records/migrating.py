@@ -38,8 +38,7 @@ def migrate(connection: sa.Connection, family: TableFamily) -> bool:
         connection: In a transaction that writes.
         family: The tables.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    lock_tables(connection)
     if is_current(connection, family):
         return False
     there = set(sa.inspect(connection).get_table_names())
@@ -51,6 +50,15 @@ def migrate(connection: sa.Connection, family: TableFamily) -> bool:
         version.create(connection)
         connection.execute(sa.insert(version).values(version_num=family.head))
     return True
+
+
+def lock_tables(connection: sa.Connection) -> None:
+    """Let only one process at a time make tables, until the transaction ends.
+
+    On SQLite only one writes anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def script(family: TableFamily, dialect: str) -> str:

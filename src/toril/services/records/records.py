@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from toril.core.checks import require
@@ -27,10 +29,12 @@ from toril.services.records.addresses import DatabaseKind, parse_address
 from toril.services.records.engines import WRITES, PoolOptions, async_engine, plain_engine
 from toril.services.records.errors import RecordsOutdatedError, RecordsUnavailableError
 from toril.services.records.families import TableFamily
-from toril.services.records.migrating import is_current, migrate
+from toril.services.records.migrating import is_current, lock_tables, migrate
+from toril.services.records.statements import statements_of
 
 Migrate = Literal["auto", "check"]
 DEFAULT_URL = "sqlite:///records.db"
+_READS = re.compile(r"\s*select\b", re.IGNORECASE)
 
 
 class Records:
@@ -173,6 +177,55 @@ class Records:
         """`reading` for plain code."""
         with self.plain_engine.connect() as connection:
             yield connection
+
+    async def run(self, text: str, **values: Any) -> list[dict[str, Any]]:
+        """Run a statement of your own, and return the rows that it gives.
+
+        `SELECT` only reads; any other statement is a transaction of its own.
+
+        ```python
+        rows = await records.run("SELECT name FROM users WHERE id = :id", id="u1")
+        ```
+
+        Parameters:
+            text: SQL, with `:name` where a value goes.
+            **values: The values, by name.
+
+        Raises:
+            SQLAlchemyError: The database refuses it, or is away.
+        """
+        opened = self.reading if _READS.match(text) else self.begin
+        async with opened() as connection:
+            done = await connection.execute(sa.text(text), values)
+            return [dict(row) for row in done.mappings()] if done.returns_rows else []
+
+    async def value(self, text: str, **values: Any) -> Any:
+        """Run a statement, and return the first value of its first row; None: it gives no row.
+
+        Parameters and errors as of `run`.
+        """
+        rows = await self.run(text, **values)
+        return next(iter(rows[0].values())) if rows else None
+
+    async def run_script(self, path: Path | str) -> None:
+        """Run the statements of a file, all or none, such as `CREATE TABLE IF NOT EXISTS`.
+
+        Of several processes that begin at once, one runs it after another.
+
+        Parameters:
+            path: SQL in UTF-8. Each statement ends with a `;` at the end of a line.
+
+        Raises:
+            OSError: The file cannot be read.
+            SQLAlchemyError: The database refuses a statement, or is away.
+        """
+        statements = statements_of(await asyncio.to_thread(Path(path).read_text, "utf-8"))
+        async with self.begin() as connection:
+            await connection.run_sync(lock_tables)
+            await connection.execution_options(no_parameters=True)  # a `%` is one
+            for statement in statements:
+                # Not `sa.text`, which takes the `:b` of 'a:b' for the name of a value.
+                await connection.exec_driver_sql(statement)
 
     async def prepare(self, *families: TableFamily) -> None:
         """Have the tables of families there. Call it before each use: the second call does nothing.
