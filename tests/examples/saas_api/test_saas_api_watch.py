@@ -124,15 +124,15 @@ async def test_doctor_says_that_nothing_is_processed(start: Start) -> None:
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_doctor_warns_where_the_server_may_drop_jobs(start: Start, tmp_path: Path) -> None:
+async def test_doctor_fails_where_the_server_may_drop_jobs(start: Start, tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
     options = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
     with RedisServer.start(tmp_path / "redis", options=options) as server:
         system = System(tmp_path, server.url, {})
-        _, said = await toril(system, "doctor", "--json")
+        code, said = await toril(system, "doctor", "--json")
 
     (found,) = [one for one in json.loads(said)["findings"] if one["subject"] == "eviction"]
-    assert found["grade"] == "warning"
+    assert (code, found["grade"]) == (1, "error")
     assert "noeviction" in found["text"]
 
 
