@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from examples.saas_api import types as t
-from toril import AlertOptions, App, JobOptions, KeepPolicy, MailChannel, Settings, WholePayload
+from toril import App, JobOptions, KeepPolicy, Settings, WholePayload
+from toril.alerts.environment import alerts_from_environment
 from toril.library.cleanup import CleanedQueues
 from toril.library.cleanup.tasks import clean_jobs, cleanup, run_cleanup
 from toril.library.email.tasks import send
@@ -22,7 +23,6 @@ from toril.library.notify.tasks import in_app
 from toril.library.type_limits import TypeLimits
 from toril.library.warming import Loaders
 from toril.library.warming.tasks import warm
-from toril.services.mail.folder import FolderMailer
 from toril.tasks.struct_adapter import struct_adapter
 
 FOLDER = Path(os.environ.get("DATA_DIR") or "saas-data").absolute()
@@ -35,10 +35,10 @@ ENV = {
 ENV |= {"TORIL_CONCURRENCY": ENV["QUEUE_CONCURRENCY"], "TORIL_SHUTDOWN": ENV["SHUTDOWN_TIMEOUT_S"]}
 FOLDER.mkdir(parents=True, exist_ok=True)
 URL = store_url(ENV, embedded=f"sqlite:///{FOLDER}/jobs.db", host="redis")
-services = Services.from_environment(ENV, folder=FOLDER, sender="SaaS <saas@example.com>")
-mailer = None if "SMTP_URL" in ENV else FolderMailer(FOLDER / "mail")  # None: by SMTP_URL
-told = [MailChannel(to, mailer=mailer) for to in ENV.get("ALERT_MAIL", "").split(",") if to]
-alerts = AlertOptions(channels=told) if told else None  # of failure rates, backlogs, lost workers
+services = Services.from_environment(
+    ENV, folder=FOLDER, sender="SaaS <saas@example.com>", redis_host="redis"
+)
+alerts = alerts_from_environment(ENV, folder=FOLDER / "mail")  # by mail, or a webhook
 app = App(URL, settings=Settings.load(ENV), unknown_tasks="fail", alerts=alerts)
 if limits := ENV.get("QUEUE_TYPE_LIMITS"):
     app.middleware(TypeLimits.of(limits))
@@ -60,6 +60,7 @@ async def stats() -> dict[str, int]:
 
 loaders = Loaders({"stats": stats}, http=services.http, policy=services.policy)
 services.provide(app)
+services.totals.watch(app)
 for given in (sources, loaders, CleanedQueues(app, [queue.name])):
     app.provide(given)
 app.on_start(services.prepare)
@@ -110,9 +111,9 @@ def registered(data: WholePayload[dict[str, Any]]) -> dict[str, Any]:
 
 
 def success(result: Any) -> dict[str, Any]:
-    """Return a result with the keys that older producers read beside ours."""
+    """Return a result with the keys that older producers read beside ours; a text only once."""
     made = msgspec.to_builtins(result)
-    return {**made, "success": True, "data": made}
+    return {**made, "success": True, "data": {key: made[key] for key in made if key != "text"}}
 
 
 for name, (kind, task, check) in KINDS.items():
