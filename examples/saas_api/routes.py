@@ -1,5 +1,6 @@
 """The routes of the API: jobs for submitters, each tenant its own; the queue for operators."""
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from examples.saas_api.manager import get_default_queue_manager
@@ -19,9 +20,9 @@ from toril.web.site import site
 keys = TenantKeys.from_environment("API_KEYS", ENV)
 everybody = AccessControl(app, host_users=keys)
 operators = AccessControl(app, host_users=keys.operators)  # Toril's own pages know no tenants
-enveloped = ENV.get("API_ENVELOPE") == "1"
-routes = OwnRoutes(everybody, queue=queue.name, timeout_s=1.8, enveloped=enveloped)
-pace = CallerPace.of(ENV.get("SUBMIT_RATE", "60/min"))
+is_old = ENV.get("API_ENVELOPE") == "1"
+routes = OwnRoutes(everybody, queue=queue.name, timeout_s=1.8, enveloped=is_old)
+pace = CallerPace.from_environment("SUBMIT_RATE", ENV, default="60/min")
 options = JobApiOptions(pace=pace, priority=wire, attempts=3)
 serve_jobs(routes, get_default_queue_manager(), options, path="/queue")
 serve_totals(routes, services.totals, queue=queue.name, path="/queue")
@@ -35,7 +36,7 @@ def mount_queue(*prefixes: str) -> list[BaseRoute]:
 
 
 @asynccontextmanager
-async def life():
+async def life() -> AsyncIterator[None]:
     await services.prepare()
     await get_default_queue_manager().initialize()
     yield

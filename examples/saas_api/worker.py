@@ -14,7 +14,7 @@ from toril.alerts.environment import alerts_from_environment
 from toril.library.cleanup import CleanedQueues
 from toril.library.cleanup.tasks import clean_jobs, cleanup, run_cleanup
 from toril.library.email.tasks import send
-from toril.library.environment import Services, store_url
+from toril.library.environment import Services, store_url, whole_number
 from toril.library.exports import Sources, TableSource
 from toril.library.exports.filters import read as check_export
 from toril.library.exports.tasks import export_table
@@ -32,16 +32,18 @@ ENV = {
     "EXPORT_TABLE": "toril_notices:id,user_id,tenant_id,type,title,body,created_at_ms",
     **{name: value for name, value in os.environ.items() if value},
 }  # fmt: skip
-ENV |= {"TORIL_CONCURRENCY": ENV["QUEUE_CONCURRENCY"], "TORIL_SHUTDOWN": ENV["SHUTDOWN_TIMEOUT_S"]}
+AT_ONCE = whole_number(ENV, "QUEUE_CONCURRENCY", least=1)
+stop_s = whole_number(ENV, "SHUTDOWN_TIMEOUT_S")
+settings = Settings.load({**ENV, "TORIL_CONCURRENCY": str(AT_ONCE), "TORIL_SHUTDOWN": str(stop_s)})
 FOLDER.mkdir(parents=True, exist_ok=True)
 URL = store_url(ENV, embedded=f"sqlite:///{FOLDER}/jobs.db", host="redis")
 services = Services.from_environment(
     ENV, folder=FOLDER, sender="SaaS <saas@example.com>", redis_host="redis"
 )
 alerts = alerts_from_environment(ENV, folder=FOLDER / "mail")  # by mail, or a webhook
-app = App(URL, settings=Settings.load(ENV), unknown_tasks="fail", alerts=alerts)
-if limits := ENV.get("QUEUE_TYPE_LIMITS"):
-    app.middleware(TypeLimits.of(limits))
+app = App(URL, settings=settings, unknown_tasks="fail", alerts=alerts)
+if limits := TypeLimits.from_environment("QUEUE_TYPE_LIMITS", ENV):
+    app.middleware(limits)
 queue = app.queue(ENV["QUEUE_NAME"])
 table, _, columns = ENV["EXPORT_TABLE"].partition(":")
 sources = Sources({"default": TableSource(services.records, table, columns.split(","))})
@@ -78,7 +80,7 @@ KINDS: dict[str, tuple[Any, ...]] = {  # the payload of a type, its task, what t
     "CLEANUP": (t.CleanupJobData, run_cleanup,
                 lambda data: services.cleanup.check(data.target_type, data.path, data.pattern)),
 }  # fmt: skip
-kept, failed = (int(ENV[f"QUEUE_REMOVE_ON_{name}"]) for name in ("COMPLETE", "FAIL"))
+kept, failed = (whole_number(ENV, f"QUEUE_REMOVE_ON_{how}") for how in ("COMPLETE", "FAIL"))
 KEPT = JobOptions(
     max_attempts=3, backoff="exponential", backoff_s=2.0,
     keep_completed=KeepPolicy(count=kept), keep_failed=KeepPolicy(count=failed),
@@ -88,7 +90,7 @@ KEPT = JobOptions(
 def older(data: dict[str, Any]) -> dict[str, Any]:
     """Return what older producers send under the documented names; they count in days."""
     if "target" in data:
-        data["olderThan"] = round(data.get("olderThan", 0) * 86_400_000)
+        data["olderThan"] = round(data.get("olderThan", 1) * 86_400_000)
     if options := data.get("options"):
         given = {"format" if name == "targetFormat" else name: options[name] for name in options}
         takes = {"resize": ("width", "height", "quality"), "compress": ("quality",)}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from toril.core.errors import InvalidSettingError
 from toril.core.redis_variables import redis_url_from_environment
 from toril.library.cleanup.settings import CleanupSettings
 from toril.library.email.service import EmailService
@@ -185,3 +186,15 @@ def store_url(
     """
     url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
     return url or embedded
+
+
+def whole_number(environ: Mapping[str, str], name: str, *, least: int = 0) -> int:
+    """Return the number that a variable says.
+
+    Raises:
+        InvalidSettingError: It is missing, no whole number, or below `least`.
+    """
+    text = environ.get(name, "").strip()
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise InvalidSettingError(f"{name}={text!r}: expected a whole number from {least}")
+    return int(text)
