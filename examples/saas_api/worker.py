@@ -70,13 +70,14 @@ app.on_stop(services.close)
 app.include(cleanup)
 app.schedule("@hourly", payload={})(app.bound(clean_jobs))
 KINDS: dict[str, tuple[Any, ...]] = {  # the payload of a type, its task, what the door checks
-    "EMAIL_SEND": (t.EmailJobData, send, None),
+    "EMAIL_SEND": (t.EmailJobData, send,
+                   lambda data: services.mail.check_attachments(data.attachments)),
     "USER_NOTIFICATION": (t.UserNotificationJobData, in_app, None),
     "DATA_EXPORT": (t.DataExportJobData, export_table, check_rows),
     "FILE_PROCESS": (t.FileProcessJobData, process, lambda data: check_request(
         data.operation, data.options, data.file_path, services.sources)),
-    "CACHE_WARM": (t.CacheWarmJobData, warm,
-                   lambda data: services.warming.check(data.cache_key, data.data_source, loaders)),
+    "CACHE_WARM": (t.CacheWarmJobData, warm, lambda data: services.warming.check(
+        data.cache_key, data.data_source, loaders, ttl=data.ttl)),
     "CLEANUP": (t.CleanupJobData, run_cleanup,
                 lambda data: services.cleanup.check(data.target_type, data.path, data.pattern)),
 }  # fmt: skip

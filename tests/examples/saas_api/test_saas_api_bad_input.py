@@ -21,6 +21,33 @@ WARM = {"cacheKey": "PREFIX", "dataSource": "stats"}
 BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "no to": ("EMAIL_SEND", {"subject": "S", "template": "test"}, "data.to", "to"),
     "to is none": ("EMAIL_SEND", {**MAIL, "to": "x"}, "data.to", "to"),
+    "attachment outside": (
+        "EMAIL_SEND",
+        {**MAIL, "attachments": [{"filename": "a", "path": "../a"}]},
+        "data.attachments",
+        "..",
+    ),
+    "attachment by a link": (
+        "EMAIL_SEND",
+        {**MAIL, "attachments": [{"filename": "a", "path": "link.png"}]},
+        "data.attachments",
+        "link",
+    ),
+    "attachment without a name": (
+        "EMAIL_SEND", {**MAIL, "attachments": [{"path": "a.txt"}]}, "data.attachments[0].filename", "filename"
+    ),
+    "no seconds": ("CACHE_WARM", {**WARM, "ttl": 0}, "data.ttl", ">= 1"),
+    "too many seconds": ("CACHE_WARM", {**WARM, "ttl": 1e9}, "data.ttl", "max_ttl_s"),
+    "quality": ("FILE_PROCESS", {**FILE, "options": {"quality": 101}}, "data.options", "<= 1"),
+    "fit": (
+        "FILE_PROCESS",
+        {"filePath": "a.png", "operation": "resize", "options": {"width": 1, "fit": "squeeze"}},
+        "data.options",
+        "squeeze",
+    ),
+    "export type": ("DATA_EXPORT", {**EXPORT, "exportType": "pdf"}, "data.exportType", "pdf"),
+    "pattern": ("CLEANUP", {**CLEAN, "pattern": "../*"}, "data.pattern", "name"),
+    "target": ("CLEANUP", {**CLEAN, "targetType": "disk"}, "data.targetType", "disk"),
     "above the root": ("FILE_PROCESS", {**FILE, "filePath": "../../secret"}, "data.filePath", ".."),
     "absolute": ("FILE_PROCESS", {**FILE, "filePath": "/etc/hosts"}, "data.filePath", "inside"),
     "link": ("FILE_PROCESS", {**FILE, "filePath": "link.png"}, "data.filePath", "link"),
