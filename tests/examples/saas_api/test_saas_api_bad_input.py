@@ -34,7 +34,10 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "link",
     ),
     "attachment without a name": (
-        "EMAIL_SEND", {**MAIL, "attachments": [{"path": "a.txt"}]}, "data.attachments[0].filename", "filename"
+        "EMAIL_SEND",
+        {**MAIL, "attachments": [{"path": "a.txt"}]},
+        "data.attachments[0].filename",
+        "filename",
     ),
     "no seconds": ("CACHE_WARM", {**WARM, "ttl": 0}, "data.ttl", ">= 1"),
     "too many seconds": ("CACHE_WARM", {**WARM, "ttl": 1e9}, "data.ttl", "max_ttl_s"),
