@@ -1,3 +1,9 @@
 """A SaaS API: six types of jobs over REST, for many tenants. See README.md."""
 
-from examples.saas_api.worker import app as app
+
+def __getattr__(name: str) -> object:  # `toril worker examples.saas_api`: settings are read now
+    if name != "app":
+        raise AttributeError(name)
+    from examples.saas_api.worker import app
+
+    return app

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from toril.core.priority_scale import PriorityScale
 from toril.library.email import AttachmentSource
 
 
@@ -21,15 +22,12 @@ class JobType(StrEnum):
 
 
 class JobPriority(IntEnum):
-    """Higher is more urgent here. On the wire lower is, so this door converts: see `wire`."""
+    """Higher is more urgent here. On the wire lower is, so this door converts: by `wire`."""
 
     LOW, NORMAL, HIGH, URGENT = 1, 5, 10, 20
 
 
-def wire(priority: int) -> int:
-    """Return a priority of this API as one of the wire, or back. 0: the job has none."""
-    unchanged = os.environ.get("QUEUE_PRIORITY_WIRE") == "raw" or not 1 <= priority <= 20
-    return priority if unchanged else 21 - priority
+wire = PriorityScale.from_environment(JobPriority.URGENT, os.environ)
 
 
 def older(name: str) -> str:  # what older producers call a type: `email:send`

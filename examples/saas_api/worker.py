@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from examples.saas_api import types as t
-from toril import AlertOptions, App, JobOptions, KeepPolicy, MailChannel, Settings, WholePayload
+from toril import App, JobOptions, KeepPolicy, Settings, WholePayload
+from toril.alerts.environment import alerts_from_environment
 from toril.library.cleanup import CleanedQueues
 from toril.library.cleanup.tasks import clean_jobs, cleanup, run_cleanup
 from toril.library.email.tasks import send
-from toril.library.environment import Services, store_url
+from toril.library.environment import Services, store_url, whole_number
 from toril.library.exports import Sources, TableSource
 from toril.library.exports.filters import read as check_export
 from toril.library.exports.tasks import export_table
@@ -22,7 +23,6 @@ from toril.library.notify.tasks import in_app
 from toril.library.type_limits import TypeLimits
 from toril.library.warming import Loaders
 from toril.library.warming.tasks import warm
-from toril.services.mail.folder import FolderMailer
 from toril.tasks.struct_adapter import struct_adapter
 
 FOLDER = Path(os.environ.get("DATA_DIR") or "saas-data").absolute()
@@ -32,16 +32,18 @@ ENV = {
     "EXPORT_TABLE": "toril_notices:id,user_id,tenant_id,type,title,body,created_at_ms",
     **{name: value for name, value in os.environ.items() if value},
 }  # fmt: skip
-ENV |= {"TORIL_CONCURRENCY": ENV["QUEUE_CONCURRENCY"], "TORIL_SHUTDOWN": ENV["SHUTDOWN_TIMEOUT_S"]}
+AT_ONCE = whole_number(ENV, "QUEUE_CONCURRENCY", least=1)
+stop_s = whole_number(ENV, "SHUTDOWN_TIMEOUT_S")
+settings = Settings.load({**ENV, "TORIL_CONCURRENCY": str(AT_ONCE), "TORIL_SHUTDOWN": str(stop_s)})
 FOLDER.mkdir(parents=True, exist_ok=True)
 URL = store_url(ENV, embedded=f"sqlite:///{FOLDER}/jobs.db", host="redis")
-services = Services.from_environment(ENV, folder=FOLDER, sender="SaaS <saas@example.com>")
-mailer = None if "SMTP_URL" in ENV else FolderMailer(FOLDER / "mail")  # None: by SMTP_URL
-told = [MailChannel(to, mailer=mailer) for to in ENV.get("ALERT_MAIL", "").split(",") if to]
-alerts = AlertOptions(channels=told) if told else None  # of failure rates, backlogs, lost workers
-app = App(URL, settings=Settings.load(ENV), unknown_tasks="fail", alerts=alerts)
-if limits := ENV.get("QUEUE_TYPE_LIMITS"):
-    app.middleware(TypeLimits.of(limits))
+services = Services.from_environment(
+    ENV, folder=FOLDER, sender="SaaS <saas@example.com>", redis_host="redis"
+)
+alerts = alerts_from_environment(ENV, folder=FOLDER / "mail")  # by mail, or a webhook
+app = App(URL, settings=settings, unknown_tasks="fail", alerts=alerts)
+if limits := TypeLimits.from_environment("QUEUE_TYPE_LIMITS", ENV):
+    app.middleware(limits)
 queue = app.queue(ENV["QUEUE_NAME"])
 table, _, columns = ENV["EXPORT_TABLE"].partition(":")
 sources = Sources({"default": TableSource(services.records, table, columns.split(","))})
@@ -60,6 +62,7 @@ async def stats() -> dict[str, int]:
 
 loaders = Loaders({"stats": stats}, http=services.http, policy=services.policy)
 services.provide(app)
+services.totals.watch(app)
 for given in (sources, loaders, CleanedQueues(app, [queue.name])):
     app.provide(given)
 app.on_start(services.prepare)
@@ -67,17 +70,18 @@ app.on_stop(services.close)
 app.include(cleanup)
 app.schedule("@hourly", payload={})(app.bound(clean_jobs))
 KINDS: dict[str, tuple[Any, ...]] = {  # the payload of a type, its task, what the door checks
-    "EMAIL_SEND": (t.EmailJobData, send, None),
+    "EMAIL_SEND": (t.EmailJobData, send,
+                   lambda data: services.mail.check_attachments(data.attachments)),
     "USER_NOTIFICATION": (t.UserNotificationJobData, in_app, None),
     "DATA_EXPORT": (t.DataExportJobData, export_table, check_rows),
     "FILE_PROCESS": (t.FileProcessJobData, process, lambda data: check_request(
         data.operation, data.options, data.file_path, services.sources)),
-    "CACHE_WARM": (t.CacheWarmJobData, warm,
-                   lambda data: services.warming.check(data.cache_key, data.data_source, loaders)),
+    "CACHE_WARM": (t.CacheWarmJobData, warm, lambda data: services.warming.check(
+        data.cache_key, data.data_source, loaders, ttl=data.ttl)),
     "CLEANUP": (t.CleanupJobData, run_cleanup,
                 lambda data: services.cleanup.check(data.target_type, data.path, data.pattern)),
 }  # fmt: skip
-kept, failed = (int(ENV[f"QUEUE_REMOVE_ON_{name}"]) for name in ("COMPLETE", "FAIL"))
+kept, failed = (whole_number(ENV, f"QUEUE_REMOVE_ON_{how}") for how in ("COMPLETE", "FAIL"))
 KEPT = JobOptions(
     max_attempts=3, backoff="exponential", backoff_s=2.0,
     keep_completed=KeepPolicy(count=kept), keep_failed=KeepPolicy(count=failed),
@@ -87,7 +91,7 @@ KEPT = JobOptions(
 def older(data: dict[str, Any]) -> dict[str, Any]:
     """Return what older producers send under the documented names; they count in days."""
     if "target" in data:
-        data["olderThan"] = round(data.get("olderThan", 0) * 86_400_000)
+        data["olderThan"] = round(data.get("olderThan", 1) * 86_400_000)
     if options := data.get("options"):
         given = {"format" if name == "targetFormat" else name: options[name] for name in options}
         takes = {"resize": ("width", "height", "quality"), "compress": ("quality",)}
@@ -110,9 +114,9 @@ def registered(data: WholePayload[dict[str, Any]]) -> dict[str, Any]:
 
 
 def success(result: Any) -> dict[str, Any]:
-    """Return a result with the keys that older producers read beside ours."""
+    """Return a result with the keys that older producers read beside ours; a text only once."""
     made = msgspec.to_builtins(result)
-    return {**made, "success": True, "data": made}
+    return {**made, "success": True, "data": {key: made[key] for key in made if key != "text"}}
 
 
 for name, (kind, task, check) in KINDS.items():

@@ -350,6 +350,7 @@ class StoreAccess:
         Raises:
             BackendError: It cannot be looked at; the message says why and what to do.
         """
+        from toril.alerts.checkup import busy_findings
         from toril.engine.flow_stuck import flow_findings
         from toril.engine.letter_rules import check_rules
         from toril.engine.schedules.checking import findings as schedule_findings
@@ -357,7 +358,7 @@ class StoreAccess:
 
         backend = self.backend()
         health = await backend.lifecycle.check()
-        if not health.ok:  # what is damaged may not be looked at
+        if not health.is_whole:  # what is damaged may not be looked at
             return health
         knows = any(True for _ in self._registry)
         schedules = await schedule_findings(
@@ -365,6 +366,7 @@ class StoreAccess:
             (lambda one: unfit(one, self._registry)) if knows else unreadable,
         )
         found = [*schedules, *await flow_findings(backend), *await check_rules(backend)]
+        found += await busy_findings(backend)
         if self._outbox_place is not None:
             found += await self.outbox.findings()
         return Health([*health.findings, *found], health.repairs)

@@ -213,3 +213,17 @@ def test_workers_are_listed_while_they_are_alive(terminal: Terminal) -> None:
     worker.tell(signal.SIGTERM)
     assert worker.ends() == DONE
     assert "No worker is alive" in terminal.here("workers").out
+
+
+def test_doctor_warns_of_priorities_that_run_the_wrong_way_round(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.ask(lambda app: app.queues())
+    assert "priorities" not in terminal.here("doctor").out
+    monkeypatch.setenv("QUEUE_PRIORITY_WIRE", "raw")
+
+    result = terminal.here("doctor")
+
+    assert result.code == DONE
+    assert "! priorities: QUEUE_PRIORITY_WIRE=raw" in result.out
+    assert "the most urgent jobs run last" in result.out

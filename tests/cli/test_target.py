@@ -116,3 +116,38 @@ def test_a_module_that_exits_is_named(terminal: Terminal) -> None:
 
     with pytest.raises(RefusedError, match="leaver left with 'bye'"):
         load_app("leaver")
+
+
+def test_setting_that_makes_no_sense_is_a_sentence(terminal: Terminal) -> None:
+    (terminal.folder / "unset.py").write_text(
+        "from toril import InvalidSettingError\n"
+        "raise InvalidSettingError('RATE=0: expected more')\n"
+    )
+
+    result = terminal.run("worker", "unset")
+
+    assert result.code == USAGE
+    assert "RATE=0: expected more" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_app_that_a_module_makes_when_asked_is_found(terminal: Terminal) -> None:
+    (terminal.folder / "later.py").write_text(
+        "def __getattr__(name):\n"
+        "    if name != 'app':\n"
+        "        raise AttributeError(name)\n"
+        "    from toril import App\n"
+        "    return globals().setdefault('app', App('late.db'))\n"
+    )
+    (terminal.folder / "broken.py").write_text(
+        "from toril import InvalidSettingError\n"
+        "def __getattr__(name):\n"
+        "    if name == 'app':\n"
+        "        raise InvalidSettingError('RATE=0: expected more')\n"
+        "    raise AttributeError(name)\n"
+    )
+
+    assert load_app("later").url == "late.db"
+    assert load_app("later:app").url == "late.db"
+    with pytest.raises(RefusedError, match="RATE=0: expected more"):
+        load_app("broken")

@@ -19,12 +19,14 @@ from toril import (
     Context,
     Fail,
     HookEvent,
+    InvalidOptionError,
     JobFailedError,
     RetryPolicy,
     State,
 )
 from toril.engine import deadlines
 from toril.engine.runners import in_thread
+from toril.services.unusable import UnusableInputError
 from toril.testing import MemoryApp
 
 
@@ -93,6 +95,30 @@ async def test_whatever_is_raised_ends_the_attempt_and_no_more(
     assert info.state is State.FAILED
     assert words in (info.failed_reason or "")
     assert await other.result() == "well"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kept"),
+    [
+        (UnusableInputError("image 'a'", "it is none"), True),  # of a service: which, and where
+        (InvalidOptionError("size=0: expected more"), False),
+        (Fail("no"), False),
+    ],
+)
+async def test_a_traceback_is_kept_unless_the_words_say_all(
+    app: App, error: Exception, is_kept: bool
+) -> None:
+    @app.task(queue="q", retry=ONCE)
+    async def broken() -> None:
+        raise error
+
+    job = await broken.enqueue()
+    async with working(app):
+        with pytest.raises(JobFailedError):
+            await job.result(timeout_s=60)
+
+    (attempt,) = (await job.info()).attempts
+    assert (attempt.traceback is not None) is is_kept
 
 
 async def test_a_failure_keeps_a_traceback_that_begins_in_the_task(app: App) -> None:

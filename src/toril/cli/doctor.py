@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from toril.cli.access import ask
 from toril.cli.codes import DONE, ERROR
 from toril.cli.options import confirm, store_options, yes_option
 from toril.cli.output import BAD, GOOD, WARN, Cell, Output, as_data, plural, printable, write
+from toril.core.priority_scale import RAW_TEXT, is_raw
 from toril.engine.contract.lifecycle import Finding, Health, Repair
 from toril.version import VERSION
 
@@ -136,7 +138,10 @@ def _installation() -> list[Finding]:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     there = [extra for extra, name in EXTRAS.items() if importlib.util.find_spec(name)]
     extras = ", ".join(there) or "none"
-    return [
+    found = [
         Finding("toril", "ok", f"{VERSION} on {python}, {platform.system()}"),
         Finding("extras", "ok", f"installed: {extras}"),
     ]
+    if is_raw(os.environ):
+        found.append(Finding("priorities", "warning", RAW_TEXT))
+    return found

@@ -10,9 +10,11 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import cast
 
 import click
 
@@ -20,6 +22,7 @@ from toril.app import App
 from toril.cli.codes import ERROR, USAGE, RefusedError
 from toril.cli.harmless import write
 from toril.core.checks import nearest
+from toril.core.errors import InvalidSettingError
 
 
 def load_app(target: str) -> App:
@@ -45,6 +48,8 @@ def load_app(target: str) -> App:
     if not all(part.isidentifier() for part in name.split(".")):
         raise RefusedError(f"{target!r}: expected MODULE:APP, such as shop.tasks:app", USAGE)
     module = _import(name, target)
+    if "app" not in vars(module) and "__getattr__" in vars(module):
+        _own_code(name, lambda: getattr(module, "app", None))  # it may make its app only now
     if not path:
         if not _apps(module) and _has_worker(module):
             name = f"{name}.worker"
@@ -68,12 +73,28 @@ def _import(name: str, target: str) -> ModuleType:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        return cast("ModuleType", _own_code(name, lambda: importlib.import_module(name)))
+    except ModuleNotFoundError as error:
+        raise RefusedError(_no_module(name, target, str(error.name)), USAGE) from None
+
+
+def _own_code(name: str, call: Callable[[], object]) -> object:
+    """Run code of the user's module and tell of its errors.
+
+    Raises:
+        ModuleNotFoundError: The module itself, or a package above it, is missing.
+        RefusedError: A setting makes no sense, or the module has left.
+        Exit: It raised; its traceback is on stderr.
+    """
+    try:
+        return call()
     except ModuleNotFoundError as error:
         # Only if the target itself is missing: what it imports in turn is its own affair.
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise RefusedError(_no_module(name, target, error.name), USAGE) from None
+            raise
         raise _shown(error) from None
+    except InvalidSettingError as error:
+        raise RefusedError(str(error), USAGE) from None
     except Exception as error:
         raise _shown(error) from None
     except SystemExit as error:
@@ -142,7 +163,10 @@ def _apps_instead(module: ModuleType, name: str) -> str:
 
 
 def _apps(module: ModuleType) -> dict[str, App]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, App)}
+    found = {name: value for name, value in vars(module).items() if isinstance(value, App)}
+    if "app" not in found and isinstance(made := getattr(module, "app", None), App):
+        found["app"] = made  # by the module's `__getattr__`
+    return found
 
 
 def _a(noun: str) -> str:

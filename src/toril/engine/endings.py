@@ -9,13 +9,21 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 
-from toril.core.errors import AttemptTimeoutError, SealedFieldError, TorilError
+from toril.core.errors import (
+    AttemptError,
+    AttemptTimeoutError,
+    InvalidOptionError,
+    InvalidPayloadError,
+    SealedFieldError,
+    TorilError,
+    UnknownTaskError,
+)
 from toril.core.loggers import logger
 from toril.engine.attempt import Attempt
 from toril.engine.job import Finished, OutcomeKind
 from toril.engine.judging import Verdict, describe, judge
 from toril.engine.options import KEEP_FAILED, KeepPolicy
-from toril.engine.outcomes import Cancel, Fail
+from toril.engine.outcomes import Cancel, Outcome
 from toril.engine.retried_job import RetriedJob
 from toril.engine.task_results import Encoded, refused_result
 from toril.engine.texts import beginning
@@ -24,6 +32,10 @@ from toril.engine.unknown_tasks import PostponedError
 from toril.engine.wire_options import from_wire
 
 log = logger("toril.worker")
+
+_PLAIN = (Outcome, InvalidOptionError, InvalidPayloadError, UnknownTaskError, AttemptError)
+"""What says all by its words. Of other errors, those of services too, the traceback is kept: which
+mail, which file, and on what way it came to that."""
 
 
 class Endings:
@@ -85,8 +97,7 @@ class Endings:
             return self._postponed(attempt, error)
         try:
             verdict = _verdict(attempt, error)
-            expected = isinstance(error, TorilError | Cancel | Fail)
-            traceback = None if expected else traceback_text(error)
+            traceback = None if isinstance(error, _PLAIN) else traceback_text(error)
         except BaseException as broken:  # its own code raises: the job must end all the same
             verdict, traceback = Verdict("failed", f"{describe(error)} ({describe(broken)})"), None
         return self._ended(attempt, verdict, traceback, error=error)
@@ -200,7 +211,7 @@ def _verdict(attempt: Attempt, error: BaseException) -> Verdict:
 
 
 def _bare(error: BaseException) -> str:
-    return str(error) if isinstance(error, TorilError | Cancel | Fail) else describe(error)
+    return str(error) if isinstance(error, TorilError | Outcome) else describe(error)
 
 
 def _ms(duration_s: float | None) -> int | None:

@@ -41,6 +41,8 @@ class HookEvent:
     attempt: int | None = None
     duration_s: float | None = None
     """`completed`, `failed`, `retried`: how long the attempt took. `blocked`: the loop's lag."""
+    data: str | None = None
+    """`completed`, `failed`, `retried`: the job's payload as it is stored, JSON text."""
     result: str | None = None
     """`completed`: JSON text."""
     progress: str | None = None

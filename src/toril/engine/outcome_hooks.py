@@ -53,6 +53,7 @@ class OutcomeHooks:
             facts = attempt.names()
             facts["duration_s"] = time.monotonic() - attempt.started_s
             facts["error"] = attempt.error
+            facts["data"] = attempt.claimed.data
             if self._traces:
                 facts["trace"] = attempt.trace()
         if outcome.kind == "failed":

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from toril.core.errors import InvalidSettingError
 from toril.core.redis_variables import redis_url_from_environment
 from toril.library.cleanup.settings import CleanupSettings
 from toril.library.email.service import EmailService
 from toril.library.email.settings import EmailSettings
 from toril.library.exports.settings import ExportSettings
 from toril.library.files.settings import FileProcessSettings, FileSettings
+from toril.library.job_totals import JobTotals
 from toril.library.warming.settings import WarmingSettings
 from toril.services.cache.opening import cache_from_environment
 from toril.services.cache.port import Cache
@@ -40,6 +42,8 @@ from toril.services.records.records import Records
 from toril.services.records.sessions import SessionTable
 from toril.services.sources.opening import OpenSources
 from toril.services.sources.port import Sources
+from toril.services.totals.sql import SqlTotals
+from toril.services.totals.tables import TOTALS
 
 
 class Providing(Protocol):
@@ -59,6 +63,8 @@ class Services:
     records: Records
     objects: ObjectStore
     notices: Notices
+    totals: JobTotals
+    """Counted where `watch` is called."""
     cache: Cache
     mail: EmailService
     sources: OpenSources
@@ -69,18 +75,25 @@ class Services:
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str] | None = None, *, folder: Path, sender: str
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        folder: Path,
+        sender: str,
+        redis_host: str = "localhost",
     ) -> Services:
         """Return what the environment names.
 
         Reads `FILE_ROOTS` (folders, with commas between), `TEMP_ROOT`, `LOG_ROOT`,
         `CACHE_PREFIX`, `TORIL_EGRESS_ALLOW`, and what `Records`, `objects_from_environment`,
-        `cache_from_environment` and `EmailSettings` read. Folders that it names are made.
+        `cache_from_environment` and `EmailSettings` read. Folders that it names are made. Without
+        `CACHE_URL` the cache is in the server that `REDIS_URL` or the parts of Redis name.
 
         Parameters:
             environ: Where to read. Default: the process's own environment.
             folder: Where files are that no variable places: a database, objects, mails and roots.
             sender: Of mails, if `EMAIL_FROM` is not set.
+            redis_host: Where Redis is, if another part of its address is set, but not `REDIS_HOST`.
 
         Raises:
             InvalidSettingError: With the variable's name, its value and what would do.
@@ -104,6 +117,8 @@ class Services:
             "EMAIL_DATABASE_URL": environ.get("DATABASE_URL", f"sqlite:///{folder}/records.db"),
             **environ,
         }
+        shared = redis_url_from_environment(environ, host=redis_host)
+        cache = {} if shared is None else {"CACHE_URL": shared}
         cleanup = CleanupSettings.from_environment(places, sessions=SessionTable(records))
         return cls(
             policy=policy,
@@ -111,7 +126,8 @@ class Services:
             records=records,
             objects=objects_from_environment(environ, folder=folder / "objects"),
             notices=SqlNotices(records),
-            cache=cache_from_environment(environ),
+            totals=JobTotals(SqlTotals(records)),
+            cache=cache_from_environment({**cache, **environ}),
             mail=EmailService(EmailSettings.from_environment(mail)),
             sources=OpenSources(root=roots, http=http),
             file_work=FileProcessSettings(outputs=roots[0] / "processed"),
@@ -139,7 +155,7 @@ class Services:
 
     async def prepare(self) -> None:
         """Make the tables of the database, or bring them up to date."""
-        await self.records.prepare(NOTICES)
+        await self.records.prepare(NOTICES, TOTALS)
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -170,3 +186,15 @@ def store_url(
     """
     url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
     return url or embedded
+
+
+def whole_number(environ: Mapping[str, str], name: str, *, least: int = 0) -> int:
+    """Return the number that a variable says.
+
+    Raises:
+        InvalidSettingError: It is missing, no whole number, or below `least`.
+    """
+    text = environ.get(name, "").strip()
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise InvalidSettingError(f"{name}={text!r}: expected a whole number from {least}")
+    return int(text)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toril.core.checks import require
+from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.engine.context import Context
 from toril.engine.middleware import Call
 from toril.engine.outcomes import Snooze
@@ -58,6 +59,19 @@ class TypeLimits:
             require(good, "type limits", entry, "NAME:COUNT, such as DATA_EXPORT:1")
             limits[name] = int(count)
         return cls(limits)
+
+    @classmethod
+    def from_environment(cls, variable: str, environ: Mapping[str, str]) -> TypeLimits | None:
+        """Return the limits that a variable says, as `of` reads it; None if it says none.
+
+        Raises:
+            InvalidSettingError: They make no sense.
+        """
+        text = environ.get(variable, "").strip()
+        try:
+            return cls.of(text) if text else None
+        except InvalidOptionError as error:
+            raise InvalidSettingError(f"{variable}: {error}") from None
 
     async def __call__(self, context: Context, call: Call) -> Any:
         """Run an attempt, or put it off."""

@@ -139,6 +139,10 @@ class Form:
         try:
             return task.signature.check(made)
         except InvalidPayloadError as error:
+            payload = getattr(function, "copies", None)
+            if payload is not None:  # the fields are the payload's own: it is they that are wrong
+                field = f"{payload}.{error.field}"
+                raise type(error)(error.task, field, error.problem) from error
             problem = f"{error.problem} (made by the adapter {self.name!r})"
             raise type(error)(error.task, error.field, problem) from error
 

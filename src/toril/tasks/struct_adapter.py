@@ -46,6 +46,7 @@ def struct_adapter(
         def whole(data: Any) -> dict[str, Any]:
             return arguments(data)
 
+        whole.copies = "data"  # type: ignore[attr-defined]  # see `adapters`
         whole.__annotations__["data"] = WholePayload[kind]  # type: ignore[misc, valid-type, unused-ignore]
         return whole
 

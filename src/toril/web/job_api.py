@@ -19,8 +19,17 @@ from typing import Any, Protocol
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
 from toril.web.access.port import Permission
+from toril.web.own_envelope import (
+    of_added,
+    of_cleaned,
+    of_job,
+    of_pause,
+    of_removed,
+    of_stats,
+    with_more,
+)
 from toril.web.own_pace import CallerPace
-from toril.web.own_routes import Answer, OwnCall, OwnRoutes, Refusal
+from toril.web.own_routes import Answer, OwnCall, OwnHandler, OwnRoutes, Refusal
 
 _SHOWN = {"prioritized": "waiting", "waiting-children": "waiting"}
 """States that clients know by another word."""
@@ -94,16 +103,19 @@ def serve_jobs(
         path: Where they are, such as `/queue`.
     """
     api = _JobApi(manager, options or JobApiOptions())
-    for method, place, permission, handler in (
-        ("POST", "/jobs", Permission.SUBMIT, api.submit),
-        ("GET", "/jobs/{job_id}", Permission.READ, api.get),
-        ("DELETE", "/jobs/{job_id}", Permission.OPERATE, api.remove),
-        ("GET", "/stats", Permission.READ, api.stats),
-        ("POST", "/pause", Permission.OPERATE, api.pause),
-        ("POST", "/resume", Permission.OPERATE, api.resume),
-        ("POST", "/clean/completed", Permission.OPERATE, api.clean_completed),
-        ("POST", "/clean/failed", Permission.OPERATE, api.clean_failed),
+    handler: OwnHandler
+    for method, place, permission, handler, more in (
+        ("POST", "/jobs", Permission.SUBMIT, api.submit, of_added),
+        ("GET", "/jobs/{job_id}", Permission.READ, api.get, of_job),
+        ("DELETE", "/jobs/{job_id}", Permission.OPERATE, api.remove, of_removed),
+        ("GET", "/stats", Permission.READ, api.stats, of_stats),
+        ("POST", "/pause", Permission.OPERATE, api.pause, of_pause),
+        ("POST", "/resume", Permission.OPERATE, api.resume, of_pause),
+        ("POST", "/clean/completed", Permission.OPERATE, api.clean_completed, of_cleaned),
+        ("POST", "/clean/failed", Permission.OPERATE, api.clean_failed, of_cleaned),
     ):
+        if routes.enveloped:
+            handler = with_more(handler, more, routes.queue)
         routes.on(method, f"{path}{place}", permission)(handler)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 
 from toril.core.checks import require
+from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.web.own_routes import Refusal
 
 MAX_CALLERS = 10_000
@@ -44,6 +46,21 @@ class CallerPace:
         good = count.strip().isdecimal() and int(count) >= 1 and window_s is not None
         require(good, "pace", text, "a count and a unit, such as 60/min, 5/s or 1000/h")
         return cls(int(count), window_s or 1.0)
+
+    @classmethod
+    def from_environment(
+        cls, variable: str, environ: Mapping[str, str], *, default: str
+    ) -> CallerPace:
+        """Return the pace that a variable says, as `of` reads it.
+
+        Raises:
+            InvalidSettingError: It says none.
+        """
+        text = environ.get(variable, "").strip() or default
+        try:
+            return cls.of(text)
+        except InvalidOptionError as error:
+            raise InvalidSettingError(f"{variable}: {error}") from None
 
     def take(self, caller: str) -> None:
         """Count an act.

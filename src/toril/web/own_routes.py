@@ -46,6 +46,7 @@ from toril.engine.operations import acting
 from toril.services.unusable import UnusableInputError
 from toril.web.access.port import Access, Permission, Principal, Throttled, Unauthenticated
 from toril.web.access.tenants import TenantPrincipal
+from toril.web.own_envelope import in_envelope
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 64
@@ -157,8 +158,8 @@ class OwnRoutes:
         queue: Which queue a caller has to be allowed.
         timeout_s: After so long the answer is 503: the store is away. What was under way may have
             been done.
-        enveloped: Answer `{"success": true, "data": …}`, and `{"success": false, "error": "…"}`,
-            as some clients expect.
+        enveloped: Answer `{"success": true, "message": "…", "data": …}`, and `{"success": false,
+            "error": "…"}`, as some clients expect: see `own_envelope`.
     """
 
     def __init__(
@@ -170,9 +171,9 @@ class OwnRoutes:
         enveloped: bool = False,
     ) -> None:
         self._access = access
-        self._queue = queue
+        self.queue = queue
         self._timeout_s = timeout_s
-        self._enveloped = enveloped
+        self.enveloped = enveloped
         self._handlers: list[tuple[str, str, Permission, OwnHandler]] = []
 
     def on(
@@ -219,7 +220,7 @@ class OwnRoutes:
                 status, body = answered if isinstance(answered, tuple) else (200, answered)
             if status == 201 and isinstance(body.get("jobId"), str):
                 headers["Location"] = f"{request.url.path}/{quote(body['jobId'], safe='')}"
-            shown = _envelope(status, body) if self._enveloped else body
+            shown = in_envelope(status, body) if self.enveloped else body
             return Response(_ENCODER.encode(shown), status, headers, "application/json")
 
         return answer
@@ -228,17 +229,11 @@ class OwnRoutes:
         self, request: Request, permission: Permission, handler: OwnHandler
     ) -> Answer:
         principal = await self._access.identify(request)
-        if not principal.may(permission, self._queue):
+        if not principal.may(permission, self.queue):
             needs = f"this needs the right to {permission.value}; {principal.name} has the role"
             raise Refusal(403, "forbidden", f"{needs} {principal.role.value}")
         with acting(principal.actor):
             return await handler(OwnCall(request, principal))
-
-
-def _envelope(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    if status < 400:
-        return {"success": True, "data": body}
-    return {"success": False, "error": body["error"]["message"], "details": body["error"]}
 
 
 def _refusal_or_fault(request: Request, error: Exception) -> Refusal:

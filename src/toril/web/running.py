@@ -80,6 +80,7 @@ async def run_site(
     access: AccessControl | None = None,
     concurrency: int | None = None,
     show: Show | None = None,
+    hint: str | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, on `HOST` (127.0.0.1) and `PORT` of the environment.
 
@@ -91,6 +92,8 @@ async def run_site(
         concurrency: Jobs at once of a worker in this process. None: no worker runs here.
         show: Called with the server's URL once it listens. With a worker, all jobs are run that can
             be, and where standard input is no terminal that is the end.
+        hint: Printed once the server listens, with its address in place of `{url}` and the key in
+            place of `{key}`: what to try. Default: the address, and the key if one was made.
 
     Raises:
         InvalidSettingError: `PORT` is no port.
@@ -106,6 +109,8 @@ async def run_site(
         if key is not None:
             write(f"The key of the administrator, shown this once: {key}")
         write(f"Listening on {server.url}")
+        if hint is not None:
+            write(hint.replace("{url}", server.url).replace("{key}", key or "$KEY"))
         if show is not None:
             await show(server.url)
         if concurrency is None:
@@ -116,8 +121,11 @@ async def run_site(
             if not sys.stdin.isatty():
                 return
             write(f"That was all. {server.url} stays open until you press Ctrl-C.")
-        async with app.worker(concurrency=concurrency):
+        async with app.worker(concurrency=concurrency) as worker:
             await stopping.wait()
+            for number in (signal.SIGINT, signal.SIGTERM):  # the second one: now
+                asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+            worker.stop()
     finally:
         await server.stop()
 

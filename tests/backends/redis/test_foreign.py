@@ -234,7 +234,7 @@ async def test_server_that_evicts_is_warned_of(
             await backend.lifecycle.close()
 
     assert "CONFIG SET maxmemory-policy noeviction" in caplog.text
-    assert {one.subject: one.grade for one in health.findings}["eviction"] == "warning"
+    assert {one.subject: one.grade for one in health.findings}["eviction"] == "error"
 
 
 async def test_delayed_id_whose_job_is_gone_leaves_nothing_behind(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.examples.saas_api.conftest import Start
+from tests.support.http_server import Answer, serving
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 NOTE = {"title": "T", "body": "B"}
 BODY = {"type": "USER_NOTIFICATION", "data": NOTE, "options": {"removeOnComplete": False}}
+
+
+def patience() -> float:
+    """How much longer things may take here: more than one process a core wants to run."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.fixture
@@ -75,12 +82,28 @@ async def test_every_job_that_was_taken_is_done_once_across_a_restart(
                 refused += 1
                 await asyncio.sleep(0.2)
 
+    back_s = 0.0
+
     async def restart() -> None:
+        nonlocal back_s
         while len(taken) < 300:
             await asyncio.sleep(0.01)
         server.kill()
         await wait_until(lambda: refused > 0, what="a request to be refused")
         server.restart()
+        began_s, before = time.monotonic(), (len(taken), await ran())
+        while True:
+            is_taken = len(taken) > before[0] and (await ran()) > before[1]
+            if is_taken:
+                break
+            assert time.monotonic() - began_s < 60
+            await asyncio.sleep(0.02)
+        back_s = time.monotonic() - began_s
+
+    async def ran() -> int:
+        """Count jobs that are done; 0 while nobody says."""
+        answer = await system.ask("GET", "/api/queue/stats")
+        return int(answer.json()["completed"]) if answer.status_code == 200 else 0
 
     ways = [client(range(each, 1000, 8)) for each in range(8)]
     await asyncio.gather(restart(), *ways)
@@ -93,6 +116,7 @@ async def test_every_job_that_was_taken_is_done_once_across_a_restart(
         assert time.monotonic() < until_s, await system.stats()
         await asyncio.sleep(0.2)
     assert len(set(taken)) == 1000
+    assert 0 < back_s < 10 * patience()  # jobs are taken and done again
     stats = await system.stats()
     assert (stats["completed"], stats["failed"], stats["waiting"]) == (1000, 0, 0)
     from toril.services.notices.sql import SqlNotices
@@ -103,6 +127,44 @@ async def test_every_job_that_was_taken_is_done_once_across_a_restart(
         found, after = found + len(page), page[-1].id
     await notices.close()
     assert found == 1000
+    assert all(process.poll() is None for process in system.processes)
+
+
+async def test_server_that_is_paused_is_away_and_comes_back_with_all_jobs(
+    start: Start, server: RedisServer
+) -> None:
+    """It takes connections and says nothing: SIGSTOP. Jobs run and are added before and after."""
+    system = await start(workers=2, QUEUE_REMOVE_ON_COMPLETE="1000")
+    async with serving(lambda _: Answer(body=b"v", delay_s=1.0)) as slow:
+        data = {"cacheKey": "cache:a", "dataSource": slow.url("/")}
+        running = [
+            await system.submit("CACHE_WARM", data, removeOnComplete=False) for _ in range(4)
+        ]
+        await wait_until(lambda: len(slow.requests) >= 2, what="jobs to run")
+        server.pause()
+        began_s = time.monotonic()
+        away = await system.ask("POST", "/api/queue/jobs", BODY)
+        took_s = time.monotonic() - began_s
+        reading = await system.ask("GET", "/api/queue/stats")
+        server.resume()
+
+        async def is_back() -> bool:
+            return (await system.ask("POST", "/api/queue/jobs", BODY)).status_code == 201
+
+        await wait_until(is_back, what="the API to be back", deadline_s=60)
+        jobs = [await system.ended(job_id) for job_id in running]
+
+    assert (away.status_code, reading.status_code) == (503, 503)
+    assert away.json()["error"]["code"] == "store_away"
+    assert took_s < 4
+    assert [job["state"] for job in jobs] == ["completed"] * 4
+
+    async def are_done() -> bool:
+        stats = await system.stats()
+        return bool(stats["waiting"] + stats["active"] == 0)
+
+    await wait_until(are_done, what="all that was taken to be done", deadline_s=120)
+    assert (await system.stats())["failed"] == 0
     assert all(process.poll() is None for process in system.processes)
 
 

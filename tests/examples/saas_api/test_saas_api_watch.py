@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.examples.saas_api.conftest import Start
-from tests.examples.saas_api.saas import OPERATOR, ROOT, System
+from tests.examples.saas_api.saas import ACME, GLOBEX, OPERATOR, ROOT, System
 from tests.support.http_server import Answer, Request, serving
 from tests.support.node import Node
 from tests.support.redis_server import RedisServer
@@ -62,6 +62,52 @@ async def test_totals_of_each_type_are_there_by_rest_and_as_metrics(start: Start
     assert metrics.status_code == 200
     lines = [line for line in metrics.text.splitlines() if "USER_NOTIFICATION" in line]
     assert any('queue="jobs"' in line for line in lines), metrics.text[:3000]
+
+
+async def test_totals_by_type_and_tenant_are_there_by_rest_and_as_metrics(start: Start) -> None:
+    system = await start(workers=2)
+    mail = {"to": "u@example.com", "subject": "S", "template": "nothing"}
+    for key, many in ((ACME, 3), (GLOBEX, 2)):
+        for _ in range(many):
+            await system.ended(await system.submit("USER_NOTIFICATION", NOTE, key=key))
+    lost = await system.ended(await system.submit("EMAIL_SEND", mail))
+
+    async def totals(key: str) -> dict[str, Any]:
+        answer = await system.ask("GET", "/api/queue/totals", key=key)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def are_counted() -> bool:
+        found = (await totals(OPERATOR))["types"]
+        return bool(sum(one["completed"] + one["failed"] for one in found) == 6)
+
+    await wait_until(are_counted, what="all of them to be counted", deadline_s=60)
+    found, ours, theirs = await totals(OPERATOR), await totals(ACME), await totals(GLOBEX)
+    metrics = (await system.ask("GET", "/api/toril/v1/metrics", key=OPERATOR)).text
+
+    by_type = {one["type"]: one for one in found["types"]}
+    assert (by_type["USER_NOTIFICATION"]["completed"], by_type["EMAIL_SEND"]["failed"]) == (5, 1)
+    for one in found["types"]:
+        assert 0 < one["p50"] <= one["p95"]
+    error = by_type["EMAIL_SEND"]["lastError"]
+    assert (error["jobId"], error["message"]) == (lost["jobId"], lost["failedReason"])
+    assert by_type["USER_NOTIFICATION"]["lastError"] is None
+    shown = [(one["tenantId"], one["type"], one["completed"]) for one in found["tenants"]]
+    assert shown == [
+        ("acme", "EMAIL_SEND", 0), ("acme", "USER_NOTIFICATION", 3),
+        ("globex", "USER_NOTIFICATION", 2),
+    ]  # fmt: skip
+    assert ours["tenants"] == found["tenants"][:2]
+    assert theirs["tenants"] == found["tenants"][2:]
+    assert [(one["type"], one["completed"]) for one in theirs["types"]] == [
+        ("USER_NOTIFICATION", 2)
+    ]
+    lines = [line for line in metrics.splitlines() if "globex" in line]
+    assert any(
+        line.startswith("toril_tenant_jobs_total{") and line.endswith("} 2.0") for line in lines
+    ), lines
+    assert any('quantile="0.95"' in line for line in lines)
 
 
 async def test_type_with_a_limit_leaves_slots_to_others(start: Start) -> None:
@@ -124,15 +170,15 @@ async def test_doctor_says_that_nothing_is_processed(start: Start) -> None:
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_doctor_warns_where_the_server_may_drop_jobs(start: Start, tmp_path: Path) -> None:
+async def test_doctor_fails_where_the_server_may_drop_jobs(start: Start, tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
     options = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
     with RedisServer.start(tmp_path / "redis", options=options) as server:
         system = System(tmp_path, server.url, {})
-        _, said = await toril(system, "doctor", "--json")
+        code, said = await toril(system, "doctor", "--json")
 
     (found,) = [one for one in json.loads(said)["findings"] if one["subject"] == "eviction"]
-    assert found["grade"] == "warning"
+    assert (code, found["grade"]) == (1, "error")
     assert "noeviction" in found["text"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from tests.examples.saas_api.conftest import Start
 from tests.examples.saas_api.saas import OPERATOR, System
+from tests.interop.samples import samples
 from tests.services.pictures import photo
 from tests.support.node import Node
+from tests.support.relatives import BullMQ5
 from tests.support.smtp_server import Inbox
 
 pytestmark = pytest.mark.timeout(600)  # the first one installs
@@ -179,3 +182,39 @@ async def test_priorities_are_converted_at_this_door_only(
     shown = [(await system.job(job_id, key=OPERATOR))["priority"] for job_id in ids]
     assert [job["opts"]["priority"] for job in jobs] == stored
     assert shown == [1, 5, 10, 20]
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+@pytest.mark.parametrize("queue", ["main", "app-queue"])
+async def test_recorded_samples_are_done_as_they_stand(
+    start: Start, inbox: Inbox, redis_url: str, queue: str
+) -> None:
+    """Added by BullMQ 5.58, the client of these producers, with their own options."""
+    system = await start(SMTP_URL=inbox.url, QUEUE_NAME=queue, QUEUE_PRIORITY_WIRE="raw")
+    (system.files / "a.png").write_bytes(photo("hubble_deep_field.jpg"))
+    for name, days in (("old", 8), ("young", 6)):
+        path = system.folder / f"data/tmp/{name}.tmp"
+        path.write_text("x")
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    added: dict[str, dict[str, Any]] = {}
+    async with await BullMQ5.start(redis_url) as node5:
+        for sample in samples(queue):
+            text = json.dumps(sample["data"]).replace("{ROOT}", str(system.files))
+            job_id = await node5.add(queue, sample["name"], json.loads(text), **sample["options"])
+            added[job_id] = sample
+
+        results = {job_id: (await ended(system, job_id))["result"] for job_id in added}
+
+    assert len(added) == (4 if queue == "main" else 2)
+    for job_id, sample in added.items():
+        assert sample["options"].get("jobId", job_id) == job_id
+        if queue == "main":
+            assert (sample["name"], results[job_id]["success"]) == (sample["name"], True)
+            assert set(results[job_id]["data"]) <= set(results[job_id])
+    sent_to = ["u@x.test"] * (1 if queue == "main" else 2)
+    assert [to for mail in inbox.to for to in mail] == sent_to
+    tmp = system.folder / "data/tmp"
+    if queue == "main":
+        assert sorted(path.name for path in tmp.iterdir()) == ["young.tmp"]
+        (made,) = (system.files / "processed").iterdir()
+        assert made.suffix == ".webp"

@@ -7,7 +7,7 @@ import re
 from toril.backends.redis.client.server_info import ServerInfo
 from toril.core.errors import StoreForeignError, StoreReadOnlyError
 from toril.core.loggers import logger
-from toril.engine.contract.lifecycle import Finding
+from toril.engine.contract.lifecycle import EVICTION, Finding
 
 log = logger("toril.redis")
 
@@ -37,7 +37,7 @@ def admit(info: ServerInfo) -> None:
             " primary, or of the sentinels: redis+sentinel://host1,host2/service"
         )
     for finding in findings(info):
-        if finding.grade == "warning":
+        if finding.grade != "ok":
             log.warning("%s: %s", info.shown, finding.text)
 
 
@@ -47,8 +47,8 @@ def findings(info: ServerInfo) -> list[Finding]:
     if info.maxmemory_policy not in ("", "noeviction"):
         found.append(
             Finding(
-                "eviction",
-                "warning",
+                EVICTION,
+                "error",
                 f"maxmemory-policy is {info.maxmemory_policy}: when memory is used up, jobs are"
                 " silently lost. Run: CONFIG SET maxmemory-policy noeviction",
             )

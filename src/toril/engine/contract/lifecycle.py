@@ -12,6 +12,10 @@ PLAN_AT_MOST = 100_000
 _SHOWN = 10
 
 
+EVICTION = "eviction"
+"""The subject of the finding that a server may drop jobs."""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """One result of `toril doctor`."""
 
@@ -69,6 +73,12 @@ class Health(msgspec.Struct, frozen=True):
     def ok(self) -> bool:
         """Whether no finding is an error."""
         return all(finding.grade != "error" for finding in self.findings)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what the store holds can be read: a server that evicts may still be whole."""
+        errors = [finding.subject for finding in self.findings if finding.grade == "error"]
+        return all(subject == EVICTION for subject in errors)
 
 
 class Lifecycle(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from toril.core.errors import InvalidOptionError
@@ -57,6 +58,20 @@ async def attachments(
         left -= len(content)
         found.append(_attachment(source, content, label))
     return found
+
+
+def refuse_outside(sources: Sequence[AttachmentSource], settings: EmailSettings) -> None:
+    """Refuse, for the door of an application, attachments whose paths lead out of their folder.
+
+    A file need not be there yet.
+
+    Raises:
+        UnusableInputError: One leads out.
+    """
+    for source in sources:
+        if source.path is not None and settings.attachment_root is not None:
+            with suppress(FileNotFoundError):
+                open_inside(settings.attachment_root, source.path, field="attachments").close()
 
 
 def _attachment(source: AttachmentSource, content: bytes, label: str) -> Attachment:

@@ -13,15 +13,15 @@ app.on_stop(service.close)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
 from toril.core.codec import Json
-from toril.library.email.attaching import attachments
+from toril.library.email.attaching import attachments, refuse_outside
 from toril.library.email.composing import Content, check_receivers, composed
 from toril.library.email.delivery import Delivery, Save, deliver
-from toril.library.email.payloads import EmailJobData
+from toril.library.email.payloads import AttachmentSource, EmailJobData
 from toril.library.email.settings import EmailSettings
 from toril.services.http.aio import AioHttpClient
 from toril.services.http.egress import EgressPolicy
@@ -113,6 +113,14 @@ class EmailService:
             receivers=receivers, sender=self.settings.sender, rendered=rendered, files=files
         )
         return await asyncio.to_thread(composed, data, content)
+
+    def check_attachments(self, sources: Sequence[AttachmentSource]) -> None:
+        """Refuse attachments whose paths lead out of their folder: for the door of an application.
+
+        Raises:
+            UnusableInputError: One leads out.
+        """
+        refuse_outside(sources, self.settings)
 
     async def hand_over(self, mail: Mail) -> MailReceipt:
         """Send one mail when its turn has come; see `Mailer.send` for its errors."""

@@ -54,13 +54,17 @@ class WarmingSettings:
         except InvalidOptionError as error:
             raise UnusableInputError(subject, str(error)) from None
 
-    def check(self, cache_key: str, data_source: str, loaders: Loaders) -> None:
+    def check(
+        self, cache_key: str, data_source: str, loaders: Loaders, *, ttl: float | None = None
+    ) -> None:
         """Refuse, by its text alone, what would fail: for the door of an application.
 
         Raises:
-            UnusableInputError: The key is outside of the prefix, or the source will never do.
+            UnusableInputError: The key is outside of the prefix, the source will never do, or the
+                time is too long.
         """
         self.own_key(cache_key)
+        self.time_s(ttl)
         loaders.check(data_source)
 
     def time_s(self, ttl: float | None) -> float:
