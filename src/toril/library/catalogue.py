@@ -14,6 +14,7 @@ from toril.tasks.task import Task
 FAMILIES = (
     "analytics",
     "cleanup",
+    "deadletter",
     "email",
     "exports",
     "files",
