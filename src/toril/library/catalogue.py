@@ -23,6 +23,7 @@ FAMILIES = (
     "payments",
     "push",
     "referrals",
+    "reports",
     "scanning",
     "sync",
     "video",
