@@ -62,6 +62,7 @@ async def main(demo: bool) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("toril.operator").setLevel(logging.WARNING)  # the audit log has these
     try:
         asyncio.run(main(sys.argv[1:] == ["demo"]))
     except TorilError as error:  # a setting, a port, a store: its message says what to do

@@ -2,80 +2,59 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 from examples.marketplace.app import QUEUES, app, services
 
-from toril import InvalidPayloadError, Job, JobOptions, ScheduleInfo
+from toril import InvalidPayloadError, Job, ScheduleInfo
 from toril.library.email.payloads import BULK_SIZE
-from toril.library.files.uploads import read_upload_options
 from toril.services.unusable import UnusableInputError
 
 Word = Literal["high", "normal", "low"]
 Period = Literal["hourly", "daily", "weekly", "monthly"]
 
 
-async def add(
-    queue: str, data: dict[str, Any], *, name: str | None = None, priority: Word | None = None
-) -> Job[Any]:
+async def add(queue: str, *, name: str | None = None, **data: Any) -> Job[Any]:
     """Add a job under the usual name of its queue, with the queue's options."""
-    options = QUEUES.options(queue, priority)
-    return await app.queue(queue).add(name or QUEUES[queue].job or queue, data, options)
+    return await app.queue(queue).add(name or QUEUES[queue].job or queue, data)
 
 
-async def add_email_job(**data: Any) -> list[Job[Any]]:
-    """Add a mail, or a campaign: `recipients` go into jobs of at most 100.
+add_file_processing_job = partial(add, "file-processing")
+add_analytics_job = partial(add, "analytics-aggregation")
+add_payment_retry_job = partial(add, "payment-retry")
+add_referral_commission_job = partial(add, "referral-commission")
+add_daily_report_job = partial(add, "daily-reports")
+add_weekly_report_job = partial(add, "weekly-reports")
+
+
+async def add_email_job(
+    template: str, data: dict[str, Any], priority: Word | None = None,
+    recipients: Sequence[dict[str, Any]] = (), **more: Any,
+) -> list[Job[Any]]:  # fmt: skip
+    """Add a mail; or a campaign: its `recipients` go into jobs of at most 100.
 
     Raises:
         InvalidPayloadError: There is no such template, or it lacks a variable.
     """
-    priority, people = data.get("priority"), data.pop("recipients", None)
-    if people is None:
-        if not {"html", "text"} & {*data.get("data", {})}:
-            await check_mail(data.get("template", ""), data.get("data", {}))
-        return [await add("email-sending", data, priority=priority)]
-    parts = [people[start : start + BULK_SIZE] for start in range(0, len(people), BULK_SIZE)]
-    options = QUEUES.options("email-sending", priority or "low")
-    jobs = [("send-campaign", {**data, "recipients": part}, options) for part in parts]
-    return await app.queue("email-sending").add_many(jobs)
-
-
-async def check_mail(template: str, variables: dict[str, Any]) -> None:
-    try:
-        name = template.replace("-", "_")
-        await asyncio.to_thread(services.mail.templates.render, name, variables)
-    except UnusableInputError as error:
-        raise InvalidPayloadError("send-email", "data", str(error)) from None
-
-
-async def add_file_processing_job(**data: Any) -> Job[Any]:
-    read_upload_options(data.get("options"))
-    return await add("file-processing", data)
-
-
-async def add_analytics_job(**data: Any) -> Job[Any]:
-    return await add("analytics-aggregation", data)
-
-
-async def add_payment_retry_job(delay_s: float = 0.0, **data: Any) -> Job[Any]:
-    return await app.queue("payment-retry").add("retry-payment", data, JobOptions(delay_s=delay_s))
-
-
-async def add_referral_commission_job(**data: Any) -> Job[Any]:
-    return await add("referral-commission", data)
-
-
-async def add_daily_report_job(**data: Any) -> Job[Any]:
-    return await add("daily-reports", data)
-
-
-async def add_weekly_report_job(**data: Any) -> Job[Any]:
-    return await add("weekly-reports", data)
+    payload = {"template": template, "data": data, **more}
+    if recipients:
+        parts = range(0, len(recipients), BULK_SIZE)
+        jobs = [{**payload, "recipients": recipients[at : at + BULK_SIZE]} for at in parts]
+        name, priority = "send-campaign", priority or "low"
+    else:
+        jobs, name = [payload], "send-email"
+        try:
+            await asyncio.to_thread(services.mail.templates.render, template, data)
+        except UnusableInputError as error:
+            raise InvalidPayloadError(name, "data", str(error)) from None
+    options = QUEUES.options("email-sending", priority)
+    return await app.queue("email-sending").add_many([(name, one, options) for one in jobs])
 
 
 class EmailService:
     async def send_welcome_email(self, to: str, name: str, url: str) -> Job[Any]:
-        (job,) = await add_email_job(to=to, template="welcome", data={"name": name, "url": url})
+        (job,) = await add_email_job("welcome", {"name": name, "url": url}, to=to)
         return job
 
 
@@ -100,15 +79,15 @@ class CronService:
         span = {"start": start, "end": end}
         return await add_analytics_job(type=type, dateRange=span, metrics=[*metrics])
 
-    async def schedule_defaults(self) -> list[ScheduleInfo]:
+    async def schedule_defaults(self, *, only_missing: bool = False) -> list[ScheduleInfo]:
         """Set the built-in schedules; times are UTC."""
-        made = []
-        for queue, name, cron, data in SCHEDULES:
-            target = app.queue(queue)
-            made.append(await app.schedules.put(
-                name, target, data, name=QUEUES[queue].job, cron=cron, timezone="UTC",
-                options=QUEUES.options(queue)))  # fmt: skip
-        return made
+        found = []
+        for queue, id, at, data in SCHEDULES:
+            one = await app.schedules.get(id, queue=queue) if only_missing else None
+            found.append(one or await app.schedules.put(
+                id, app.queue(queue), data, name=QUEUES[queue].job, cron=at, timezone="UTC"
+            ))  # fmt: skip
+        return found
 
 
 SCHEDULES: list[tuple[str, str, str, dict[str, Any]]] = [

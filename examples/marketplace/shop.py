@@ -1,4 +1,4 @@
-"""The shop's own tables, what its reports say, and whom it tells when work has ended."""
+"""The shop's own tables, and whom it tells when work has ended. Its reports: `reports.toml`."""
 
 import json
 import time
@@ -6,34 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from toril import Context, TaskBundle, provided
-from toril.library.reports.queries import SqlFigure, SqlSeries, SqlTable
 from toril.services.money import to_text
 from toril.services.records.records import Records
 
-FROM = "FROM shop_orders WHERE created_ms >= :first AND created_ms < :after"
-PAID = f"{FROM} AND state = 'paid'"
-BOOKED = "FROM toril_commissions WHERE booked_at_ms >= :first AND booked_at_ms < :after"
-SUM = "sum(amount_minor) AS value, currency"
-SLOT = "(created_ms - :first) / :step"
-PARTS: list[SqlFigure | SqlSeries | SqlTable] = [
-    SqlFigure(name="orders", label="Orders", sql=f"SELECT count(*) AS value {FROM}"),
-    SqlFigure(name="revenue", label="Revenue",
-              sql=f"SELECT {SUM} {PAID} GROUP BY currency ORDER BY currency"),
-    SqlFigure(name="new_users", label="New users", sql="SELECT count(*) AS value FROM shop_users"
-              " WHERE created_ms >= :first AND created_ms < :after"),
-    SqlFigure(name="commissions", label="Commissions",
-              sql=f"SELECT {SUM} {BOOKED} GROUP BY currency ORDER BY currency"),
-    SqlFigure(name="refunds", label="Refunds", less_is_better=True,
-              sql=f"SELECT count(*) AS value {FROM} AND state = 'refunded'"),
-    SqlFigure(name="failed_payments", label="Failed payments", less_is_better=True,
-              sql=f"SELECT count(*) AS value {FROM} AND state = 'payment_failed'"),
-    SqlSeries(name="orders", label="Orders",
-              sql=f"SELECT {SLOT} AS slot, count(*) AS value {FROM} GROUP BY {SLOT}"),
-    SqlTable(name="products", label="Top products",
-             columns=["Product", "Sold", "Revenue", "Currency"],
-             sql="SELECT product, count(*) AS sold, sum(amount_minor) AS amount_minor, currency"
-             f" {PAID} GROUP BY product, currency ORDER BY sold DESC, product LIMIT 10"),
-]  # fmt: skip
 told = TaskBundle()
 
 

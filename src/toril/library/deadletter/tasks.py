@@ -47,6 +47,10 @@ async def record(
     failed_at: str | None = None,
     stacktrace: list[str] | None = None,
     opts: dict[str, Any] | None = None,
+    timestamp_ms: int = 0,
+    priority: int = 0,
+    history: list[Any] | None = None,
+    redriven_at: str | None = None,
 ) -> RecordedLetter:
     """Write a line of a letter into the log, for review. The payload of its job is not in it.
 
@@ -60,8 +64,12 @@ async def record(
         failed_at: When, in ISO 8601.
         stacktrace: One for each attempt that left one.
         opts: Its options.
+        timestamp_ms: When it was added.
+        priority: Its urgency.
+        history: Its attempts.
+        redriven_at: When it was brought back.
     """
-    del data, stacktrace, opts
+    del data, stacktrace, opts, timestamp_ms, priority, history, redriven_at
     line = {
         "event": "dead_letter",
         "queue": original_queue,

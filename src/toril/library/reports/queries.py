@@ -5,11 +5,17 @@ Each query gets `:first` and `:after`, in milliseconds since 1970, and `:step`, 
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from toril.core.checks import unknown
+from toril.core.errors import InvalidOptionError
 from toril.core.extras import missing_extra
 from toril.library.reports.content import (
     ReportContent,
@@ -56,6 +62,29 @@ class SqlTable:
     sql: str
 
 
+Part = SqlFigure | SqlSeries | SqlTable
+_KINDS: dict[str, type[Part]] = {"figures": SqlFigure, "series": SqlSeries, "tables": SqlTable}
+
+
+def parts_of(path: Path) -> list[Part]:
+    """Read the parts of a report from a TOML file: arrays `figures`, `series` and `tables`.
+
+    Raises:
+        InvalidOptionError: A part makes no sense; the message says which.
+    """
+    read = tomllib.loads(path.read_text("utf-8"))
+    found: list[Part] = []
+    for name, rows in read.items():
+        kind = _KINDS.get(name)
+        if kind is None:
+            raise InvalidOptionError(f"{path.name}: {unknown('part', name, _KINDS)}")
+        try:
+            found += msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+        except msgspec.ValidationError as error:
+            raise InvalidOptionError(f"{path.name}, {name}: {error}") from None
+    return found
+
+
 class SqlReport:
     """Gathers reports: a `ReportSource`.
 
@@ -69,7 +98,7 @@ class SqlReport:
     def __init__(
         self,
         records: Records,
-        parts: Sequence[SqlFigure | SqlSeries | SqlTable],
+        parts: Sequence[Part],
         *,
         app: Any = None,
         queues: Sequence[str] = (),
