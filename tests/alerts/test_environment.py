@@ -10,6 +10,7 @@ import pytest
 from toril import InvalidSettingError
 from toril.alerts.environment import alerts_from_environment
 from toril.alerts.message import AlertMessage
+from toril.alerts.options import AlertThresholds
 
 SECRET = "a-secret-of-24-bytes-or-more"
 NOON = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -21,25 +22,27 @@ MESSAGE = AlertMessage(
 
 def test_nothing_set_is_no_alerts() -> None:
     assert alerts_from_environment({}) is None
-    assert alerts_from_environment({"ALERT_MAIL": " , ", "ALERT_WEBHOOK": ""}) is None
+    assert alerts_from_environment({"ALERT_EMAIL_TO": " , ", "ALERT_WEBHOOK_URL": ""}) is None
 
 
 def test_addresses_are_one_channel_and_a_webhook_is_another() -> None:
     found = alerts_from_environment(
         {
-            "ALERT_MAIL": "ops@example.com, jo@example.com",
-            "ALERT_WEBHOOK": "https://example.com/hook",
+            "ALERT_EMAIL_TO": "ops@example.com, jo@example.com",
+            "ALERT_WEBHOOK_URL": "https://example.com/hook",
             "ALERT_WEBHOOK_SECRET": SECRET,
-        }
+        },
+        thresholds=AlertThresholds(size=5),
     )
 
     assert found is not None
     assert [channel.name for channel in found.channels] == ["mail", "webhook"]
+    assert found.thresholds.size == 5
 
 
 async def test_mails_go_to_a_folder_where_no_server_is_set(tmp_path: Path) -> None:
     found = alerts_from_environment(
-        {"ALERT_MAIL": "ops@example.com,jo@example.com"}, folder=tmp_path / "mail"
+        {"ALERT_EMAIL_TO": "ops@example.com,jo@example.com"}, folder=tmp_path / "mail"
     )
     assert found is not None
     (channel,) = found.channels
@@ -54,13 +57,13 @@ async def test_mails_go_to_a_folder_where_no_server_is_set(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({"ALERT_MAIL": "ops"}, "ALERT_MAIL: "),
-        ({"ALERT_WEBHOOK": "https://example.com/hook"}, "ALERT_WEBHOOK_SECRET is not set"),
+        ({"ALERT_EMAIL_TO": "ops"}, "ALERT_EMAIL_TO: "),
+        ({"ALERT_WEBHOOK_URL": "https://example.com/hook"}, "ALERT_WEBHOOK_SECRET is not set"),
         (
-            {"ALERT_WEBHOOK": "https://example.com/hook", "ALERT_WEBHOOK_SECRET": "short"},
-            "ALERT_WEBHOOK_SECRET: ",
+            {"ALERT_WEBHOOK_URL": "https://example.com/hook", "ALERT_WEBHOOK_SECRET": "short"},
+            "ALERT_WEBHOOK_SECRET: secret",
         ),
-        ({"ALERT_WEBHOOK": "ftp://x", "ALERT_WEBHOOK_SECRET": SECRET}, "url="),
+        ({"ALERT_WEBHOOK_URL": "ftp://x", "ALERT_WEBHOOK_SECRET": SECRET}, "url="),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(environ: dict[str, str], said: str) -> None:

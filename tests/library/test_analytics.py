@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from toril import App, InvalidPayloadError
+from toril import App, Context, InvalidPayloadError
 from toril.library.analytics.buckets import buckets, last_whole, read_range
 from toril.library.analytics.payloads import BucketType, DateRange
 from toril.library.analytics.tasks import aggregate, analytics
@@ -21,6 +21,7 @@ from toril.services.analytics.metrics import Span
 from toril.services.analytics.sql import Analytics, Event
 from toril.services.analytics.tables import EVENTS
 from toril.services.unusable import UnusableInputError
+from toril.testing import ManualClock, MemoryApp
 
 BERLIN, PLAIN = ZoneInfo("Europe/Berlin"), ZoneInfo("UTC")
 DAY1 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -273,3 +274,40 @@ def test_too_many_buckets_are_refused_at_ten_thousand() -> None:
     assert len(buckets("hourly", start, start + timedelta(hours=10_000), PLAIN)) == 10_000
     with pytest.raises(UnusableInputError, match="10,000 hourly"):
         buckets("hourly", start, start + timedelta(hours=10_001), PLAIN)
+
+
+async def test_job_of_a_schedule_takes_the_bucket_before_its_slot() -> None:
+    """It was added when the slot before ran: an hour earlier, and may be late besides."""
+    clock = ManualClock(now_ms=round(at("2026-11-29T10:30:00Z").timestamp() * 1000))
+    ran: list[tuple[datetime, datetime]] = []
+    async with MemoryApp(clock=clock) as app:
+
+        @app.schedule("5 * * * *", payload={})
+        @app.task(queue="analytics")
+        async def hour(ctx: Context) -> None:
+            ran.append(last_whole("hourly", ctx.due_at, PLAIN))
+
+        await app.run_for(3600)
+        clock.advance(3600)
+        await app.run_until_idle()
+
+    assert ran == [
+        (at("2026-11-29T10:00:00Z"), at("2026-11-29T11:00:00Z")),
+        (at("2026-11-29T11:00:00Z"), at("2026-11-29T12:00:00Z")),
+    ]
+
+
+async def test_delayed_job_is_due_after_its_delay() -> None:
+    due: list[datetime] = []
+    clock = ManualClock(now_ms=round(at("2026-11-29T10:30:00Z").timestamp() * 1000))
+    async with MemoryApp(clock=clock) as app:
+
+        @app.task(queue="analytics")
+        async def note(ctx: Context) -> None:
+            due.append(ctx.due_at)
+
+        await note.enqueue()
+        await note.with_options(delay=90).enqueue()
+        await app.run_until_idle(advance=True)
+
+    assert due == [at("2026-11-29T10:30:00Z"), at("2026-11-29T10:31:30Z")]

@@ -95,6 +95,55 @@ async def test_text_is_made_of_html_and_files_go_along(app: App, smtp: SmtpProce
     assert file.get_payload(decode=True) == b"terms"
 
 
+async def test_mail_that_is_sent_separately_names_only_its_receiver(
+    app: App, smtp: SmtpProcess
+) -> None:
+    await run(
+        app, "email.send", to=["jo@example.com", "al@example.com"], subject="Hi", text="One",
+        separately=True,
+    )  # fmt: skip
+
+    assert [(mail["to"], mail["subject"]) for mail in smtp.mails()] == [
+        ("jo@example.com", "Hi"), ("al@example.com", "Hi"),
+    ]  # fmt: skip
+
+
+async def test_attachments_may_stand_in_the_payload(app: App, smtp: SmtpProcess) -> None:
+    buffer = {"type": "Buffer", "data": [104, 105]}
+    await run(
+        app, "email.send", to="jo@example.com", subject="Hi", text="One",
+        attachments=[{"filename": "a.txt", "content": "Grüße"},
+                     {"filename": "b.bin", "content": buffer}],
+    )  # fmt: skip
+
+    (mail,) = smtp.mails()
+    files = [file.get_payload(decode=True) for file in mail.iter_attachments()]
+    assert files == ["Grüße".encode(), b"hi"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"type": "Buffer", "data": [300]}, "as a Buffer"),
+        ({"type": "File", "data": [1]}, "as a Buffer"),
+        (5, "as a Buffer"),
+        ("x" * 200, "larger than allowed"),
+    ],
+)
+async def test_attachment_in_the_payload_that_makes_no_sense_fails_at_once(
+    url: str, wanted: EmailSettings, content: object, said: str
+) -> None:
+    service = EmailService(replace(wanted, max_attachment_bytes=100))
+    async with make_app(url, service) as app:
+        attachments = [{"filename": "a.txt", "content": content}]
+        reason = await failure(
+            app, "email.send", to="jo@example.com", subject="S", text="T", attachments=attachments
+        )
+    await service.close()
+
+    assert said in reason
+
+
 async def test_attachment_is_fetched_within_limits(
     url: str, wanted: EmailSettings, smtp: SmtpProcess
 ) -> None:
@@ -148,7 +197,7 @@ async def test_attachment_is_fetched_within_limits(
     ({"to": [f"u{i}@example.com" for i in range(101)]}, "email.send_bulk"),
     ({"attachments": [{"filename": "a", "path": "../../etc/passwd"}]}, "path not allowed"),
     ({"attachments": [{"filename": "a", "path": "none.txt"}]}, "there is no file"),
-    ({"attachments": [{"filename": "a"}]}, "expected one of path and url"),
+    ({"attachments": [{"filename": "a"}]}, "expected one of path, url and content"),
     ({"attachments": [{"filename": "a\r\nX: y", "path": "terms.txt"}]}, "filename="),
     ({"attachments": [{"filename": "a", "url": "file:///etc/passwd"}]}, "http"),
     ({"attachments": [{"filename": "a", "path": "terms.txt"}] * 21}, "max_attachments"),

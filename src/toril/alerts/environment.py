@@ -1,10 +1,11 @@
-"""What an environment says of whom alerts go to."""
+"""Makes the alerts that an environment asks for: `App(alerts=alerts_from_environment())`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from toril.alerts.channels.mail import MailChannel
 from toril.alerts.channels.webhook import WebhookChannel
@@ -12,19 +13,32 @@ from toril.alerts.message import AlertChannel
 from toril.alerts.options import AlertOptions
 from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.services.mail.folder import FolderMailer
+from toril.services.mail.port import Mailer
+
+NO_SECRET = (
+    "ALERT_WEBHOOK_SECRET is not set, but ALERT_WEBHOOK_URL is: set it to a text of 24 characters"
+    " or more, by which the receiver knows whose the messages are"
+)
 
 
 def alerts_from_environment(
-    environ: Mapping[str, str] | None = None, *, folder: Path | str = "mail"
+    environ: Mapping[str, str] | None = None,
+    *,
+    mailer: Mailer | None = None,
+    folder: Path | str = "mail",
+    **more: Any,
 ) -> AlertOptions | None:
-    """Return alerts with the channels that the environment names; None if it names none.
+    """Return alerts by mail and webhook, as the environment asks for; None if it asks for none.
 
-    Reads `ALERT_MAIL` (addresses, with commas between), `SMTP_URL`, and `ALERT_WEBHOOK` (a URL)
-    with `ALERT_WEBHOOK_SECRET`. Empty means unset.
+    Reads `ALERT_EMAIL_TO` (addresses, with commas between), `ALERT_WEBHOOK_URL`, and
+    `ALERT_WEBHOOK_SECRET`, which a webhook needs (several, with commas between, while they are
+    changed). Empty means unset.
 
     Parameters:
         environ: Where to read. Default: the process's own environment.
-        folder: Where mails are written as `.eml` files if `SMTP_URL` is not set.
+        mailer: What sends the mails. Default: the server of `SMTP_URL`.
+        folder: Where mails are written as `.eml` files if there is neither.
+        **more: Of `AlertOptions`, such as `thresholds`.
 
     Raises:
         InvalidSettingError: With the variable's name and what would do. It shows no secret.
@@ -32,16 +46,18 @@ def alerts_from_environment(
     environ = os.environ if environ is None else environ
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     channels: list[AlertChannel] = []
+    name = "ALERT_EMAIL_TO"
     try:
-        name = "ALERT_MAIL"
         if to := [part.strip() for part in given.get(name, "").split(",") if part.strip()]:
-            channels.append(MailChannel(to, mailer=given.get("SMTP_URL") or FolderMailer(folder)))
-        name = "ALERT_WEBHOOK"
+            sender = mailer or given.get("SMTP_URL") or FolderMailer(folder)
+            channels.append(MailChannel(to, mailer=sender))
+        name = "ALERT_WEBHOOK_URL"
         if url := given.get(name):
             name = "ALERT_WEBHOOK_SECRET"
             if name not in given:
-                raise InvalidSettingError(f"{name} is not set, but ALERT_WEBHOOK is: set it, too")
-            channels.append(WebhookChannel(url, secret=given[name].split(",")))
+                raise InvalidSettingError(NO_SECRET)
+            name = "ALERT_WEBHOOK_URL, ALERT_WEBHOOK_SECRET"
+            channels.append(WebhookChannel(url, secret=given["ALERT_WEBHOOK_SECRET"].split(",")))
     except InvalidOptionError as error:
         raise InvalidSettingError(f"{name}: {error}") from None
-    return AlertOptions(channels=channels) if channels else None
+    return AlertOptions(channels=channels, **more) if channels else None

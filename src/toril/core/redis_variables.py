@@ -19,7 +19,8 @@ def redis_url_from_environment(
 ) -> str | None:
     """Return the URL of the Redis server that the environment names; None if it names none.
 
-    `REDIS_URL` goes first. Otherwise any of `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`,
+    `REDIS_URL` goes first; `REDIS_PASSWORD` fills in the password of one that names no user.
+    Otherwise any of `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`,
     `REDIS_PASSWORD` and `REDIS_DB` (0) makes one, with defaults for the rest. Empty means unset.
 
     Parameters:
@@ -36,7 +37,7 @@ def redis_url_from_environment(
     if url := given.get("REDIS_URL"):
         if "://" not in url:
             raise InvalidSettingError("REDIS_URL: expected a URL such as redis://localhost:6379")
-        return url
+        return _with_password(url, given.get("REDIS_PASSWORD"))
     if not given:
         return None
     port = _number(given, "REDIS_PORT", port, most=65535)
@@ -48,6 +49,14 @@ def redis_url_from_environment(
     password = quote(given.get("REDIS_PASSWORD", ""), safe="")
     login = f"{user}:{password}@" if user or password else ""
     return f"redis://{login}{host}:{port}/{database}"
+
+
+def _with_password(url: str, password: str | None) -> str:
+    scheme, _, rest = url.partition("://")
+    is_named = "@" in rest.partition("/")[0]
+    if password is None or is_named or not scheme.startswith(("redis", "valkey")):
+        return url
+    return f"{scheme}://:{quote(password, safe='')}@{rest}"
 
 
 def _number(given: Mapping[str, str], name: str, default: int, *, most: int) -> int:

@@ -18,7 +18,7 @@ from toril.core.clock import moment
 from toril.core.codec import Json, decode
 from toril.core.errors import AttemptTimeoutError, InvalidOptionError
 from toril.core.foreign_words import answers
-from toril.core.reading import read
+from toril.core.reading import read, read_object, whole
 from toril.engine.context_data import DataChanged
 from toril.engine.context_flows import FlowAsked, FlowContext
 from toril.engine.foreign_words import CONTEXT_WORDS
@@ -197,6 +197,17 @@ class Context(FlowContext):
     def created_at(self) -> datetime:
         """When the job was added, in UTC."""
         return moment(self.facts.created_at_ms)
+
+    @property
+    def due_at(self) -> datetime:
+        """When the job was to run first, in UTC: of a schedule's job its slot, however late it is.
+
+        A schedule's job is added a slot before, so `created_at` says little there. Of other jobs it
+        is that moment, and the delay that they were added with.
+        """
+        options = read_object(self.facts.opts)
+        slot_ms = whole(options.get("prevMillis"))
+        return moment(slot_ms or self.facts.created_at_ms + max(0, whole(options.get("delay"))))
 
     @property
     def idempotency_key(self) -> str:

@@ -14,6 +14,7 @@ from toril.tasks.task import Task
 FAMILIES = (
     "analytics",
     "cleanup",
+    "deadletter",
     "email",
     "exports",
     "files",
@@ -22,6 +23,7 @@ FAMILIES = (
     "payments",
     "push",
     "referrals",
+    "reports",
     "scanning",
     "sync",
     "video",

@@ -12,8 +12,10 @@ makes it by itself: each has a `from_environment` of its own.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -168,6 +170,26 @@ class Services:
         )
         for close in closing:
             await close()  # type: ignore[misc]
+
+
+def kept_key(path: Path) -> str:
+    """Return a new key of 32 random bytes in Base64; from the second call on, the one of the file.
+
+    For trials on one machine: a file of its own user. In production, keep keys where you keep other
+    secrets.
+
+    Parameters:
+        path: The file.
+    """
+    if not path.exists():
+        own = path.with_name(f"{path.name}.{os.getpid()}")
+        opened = os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(opened, "wb") as file:
+            file.write(base64.b64encode(os.urandom(32)))
+        with suppress(FileExistsError):  # of several processes, the first one's counts
+            os.link(own, path)
+        own.unlink()
+    return path.read_text("ascii").strip()
 
 
 def store_url(

@@ -155,7 +155,7 @@ class OwnRoutes:
 
     Parameters:
         access: Says who calls.
-        queue: Which queue a caller has to be allowed.
+        queue: Which queue a caller has to be allowed. None: any; the handlers ask for each queue.
         timeout_s: After so long the answer is 503: the store is away. What was under way may have
             been done.
         enveloped: Answer `{"success": true, "message": "…", "data": …}`, and `{"success": false,
@@ -166,7 +166,7 @@ class OwnRoutes:
         self,
         access: Access,
         *,
-        queue: str,
+        queue: str | None,
         timeout_s: float | None = 10.0,
         enveloped: bool = False,
     ) -> None:
@@ -229,7 +229,12 @@ class OwnRoutes:
         self, request: Request, permission: Permission, handler: OwnHandler
     ) -> Answer:
         principal = await self._access.identify(request)
-        if not principal.may(permission, self.queue):
+        allowed = (
+            principal.may_somewhere(permission)
+            if self.queue is None
+            else principal.may(permission, self.queue)
+        )
+        if not allowed:
             needs = f"this needs the right to {permission.value}; {principal.name} has the role"
             raise Refusal(403, "forbidden", f"{needs} {principal.role.value}")
         with acting(principal.actor):

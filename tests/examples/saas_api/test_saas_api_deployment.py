@@ -94,7 +94,7 @@ def test_any_part_of_redis_makes_the_others_the_documented_ones(tmp_path: Path) 
         ("API_KEYS", "short=submitter"),
         ("PORT", "http"),
         ("CACHE_URL", "ftp://x"),
-        ("ALERT_MAIL", "ops"),
+        ("ALERT_EMAIL_TO", "ops"),
         ("QUEUE_CONCURRENCY", "many"),
         ("QUEUE_CONCURRENCY", "0"),
         ("QUEUE_REMOVE_ON_FAIL", "few"),

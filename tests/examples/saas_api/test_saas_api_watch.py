@@ -138,7 +138,7 @@ async def test_type_with_a_limit_leaves_slots_to_others(start: Start) -> None:
 
 
 async def test_high_failure_rate_is_told_by_mail(start: Start, inbox: Inbox) -> None:
-    system = await start(SMTP_URL=inbox.url, ALERT_MAIL="ops@example.com")
+    system = await start(SMTP_URL=inbox.url, ALERT_EMAIL_TO="ops@example.com")
     mail = {"to": "u@example.com", "subject": "S", "template": "nothing"}
     ids = [await system.submit("EMAIL_SEND", mail) for _ in range(25)]
     for job_id in ids:

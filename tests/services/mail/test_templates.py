@@ -28,6 +28,12 @@ NEEDED: dict[str, dict[str, Json]] = {
     "commission_earned": {"commission_amount": "5.00", "currency": "EUR"},
     "file_rejected": {"file_name": "a.zip", "reason": "It contains a virus"},
     "report_ready": {"title": "Daily report", "links": {"PDF": "https://shop.example.com/1.pdf"}},
+    "marketing": {
+        "title": "Sale",
+        "message": "Hi",
+        "unsubscribe_url": "https://shop.example.com/u",
+    },
+    "dead_letter_alert": {"queue": "email", "job_id": "7", "error": "No server"},
 }
 
 
@@ -154,3 +160,24 @@ def test_template_that_does_not_work_is_a_sentence(source: str, said: str, tmp_p
 def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptionError, match="folder="):
         MailTemplates(tmp_path / "nothing")
+
+
+def test_marketing_mail_keeps_paragraphs_and_shows_the_way_out_once(
+    templates: MailTemplates,
+) -> None:
+    given = {**NEEDED["marketing"], "message": "<One>\n\nTwo"}
+    made = templates.render("marketing", given)
+
+    assert "\n<One>\n\nTwo\n" in made.text
+    assert made.html.count("https://shop.example.com/u") == 1
+
+
+def test_long_error_of_a_dead_letter_is_one_short_line_of_the_subject(
+    templates: MailTemplates,
+) -> None:
+    given = {**NEEDED["dead_letter_alert"], "error": "No server\n" * 40}
+    made = templates.render("dead_letter_alert", given)
+
+    assert made.subject is not None
+    assert made.subject.startswith("Dead letter in email: No server No server")
+    assert len(made.subject) < 110

@@ -46,7 +46,7 @@ async def aggregate(
     Parameters:
         type: `hourly`, `daily`, `weekly` (from Monday) or `monthly`.
         date_range: Which stretch of time. Default: the last bucket that was over when the job was
-            added.
+            due.
         metrics: Which. Default: all that are registered.
         timezone: An IANA zone, whose days and hours they are.
 
@@ -58,7 +58,7 @@ async def aggregate(
     names = list(dict.fromkeys(store.metrics if metrics is None else metrics))
     store.check(names)
     if date_range is None:
-        start, end = last_whole(type, ctx.created_at, zone)
+        start, end = last_whole(type, ctx.due_at, zone)
     else:
         start, end = read_range(date_range, zone)
     found = buckets(type, start, end, zone)

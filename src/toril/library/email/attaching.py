@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from toril.core.errors import InvalidOptionError
 from toril.library.email.payloads import AttachmentSource
 from toril.library.email.settings import EmailSettings
@@ -45,9 +47,14 @@ async def attachments(
     left, found = settings.max_attachment_bytes, []
     for source in sources:
         label = named("attachment", source.filename)
-        if (source.path is None) == (source.url is None):
-            raise UnusableInputError(label, "expected one of path and url")
-        if source.url is not None:
+        given = [one for one in (source.path, source.url, source.content) if one is not None]
+        if len(given) != 1:
+            raise UnusableInputError(label, "expected one of path, url and content")
+        if source.content is not None:
+            content = _inline(source.content, label)
+            if len(content) > left:
+                raise _too_large(label)
+        elif source.url is not None:
             content = await _fetched(source.url, label, left, http)
         else:
             root = settings.attachment_root
@@ -84,6 +91,25 @@ def _attachment(source: AttachmentSource, content: bytes, label: str) -> Attachm
         )
     except InvalidOptionError as error:
         raise UnusableInputError(label, str(error)) from None
+
+
+def _inline(content: object, label: str) -> bytes:
+    """Return content that stands in the payload: a text, or a Buffer of Node's."""
+    if isinstance(content, str):
+        return content.encode("utf-8", "replace")
+    try:
+        return msgspec.convert(content, _Buffer).content
+    except (msgspec.ValidationError, ValueError):
+        reason = "expected content as a text, or as a Buffer: {'type': 'Buffer', 'data': [104]}"
+        raise UnusableInputError(label, reason) from None
+
+
+class _Buffer(msgspec.Struct, tag="Buffer", tag_field="type"):
+    data: list[int]
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self.data)
 
 
 def _read(root: Path, path: str, label: str, max_bytes: int) -> bytes:

@@ -16,7 +16,7 @@ BULK_SIZE = 100
 
 
 class AttachmentSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file that goes with a mail. Exactly one of `path` and `url`."""
+    """A file that goes with a mail. Exactly one of `path`, `url` and `content`."""
 
     filename: str
     """As the receiver sees it."""
@@ -24,6 +24,8 @@ class AttachmentSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     """From the attachment folder, or absolute and inside it."""
     url: str | None = None
     """Fetched when the mail is sent; see `EmailSettings.egress_allow`."""
+    content: Any = None
+    """The file itself: a text, or what `JSON.stringify` makes of a Buffer."""
     content_type: str | None = None
     """Default: by the ending of `filename`."""
 
@@ -44,6 +46,8 @@ class EmailJobData(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Default: made of `html`."""
     attachments: list[AttachmentSource] | None = None
     reply_to: Address | None = None
+    separately: bool = False
+    """Of several addresses, each gets a mail that names only them."""
 
 
 class EmailResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -136,15 +136,19 @@ class EmailService:
         """
         mail = await self.compose(data)
         delivery = Delivery(message_id=token_hex(16), marks="w" * len(mail.to))
-        await self.deliver(mail, delivery, save=_nothing)
+        await self.deliver(mail, delivery, save=_nothing, separately=data.separately)
         return delivery
 
-    async def deliver(self, mail: Mail, delivery: Delivery, *, save: Save) -> None:
+    async def deliver(
+        self, mail: Mail, delivery: Delivery, *, save: Save, separately: bool = False
+    ) -> None:
         """Send a mail to everybody who is left, one after another; see `delivery.deliver`."""
 
         async def send(place: int) -> None:
             only = [mail.to[place]]
-            await self.hand_over(mail.addressed(only_to=only, message_id=delivery.message_id))
+            shown = only if separately else None
+            copy = mail.addressed(to=shown, only_to=only, message_id=delivery.message_id)
+            await self.hand_over(copy)
 
         await deliver(delivery, mail.to, send=send, save=save, refused=self.note_refusal)
 

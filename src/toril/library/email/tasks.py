@@ -69,6 +69,7 @@ async def send(
     text: str | None = None,
     attachments: list[AttachmentSource] | None = None,
     reply_to: Address | None = None,
+    separately: bool = False,
     toril_delivery: dict[str, Any] | None = None,
     *,
     service: EmailService = provided(EmailService),
@@ -85,12 +86,12 @@ async def send(
     """
     data = EmailJobData(
         to=to, subject=subject, template=template, variables=variables, html=html, text=text,
-        attachments=attachments, reply_to=reply_to,
+        attachments=attachments, reply_to=reply_to, separately=separately,
     )  # fmt: skip
     mail = await service.compose(data)
     delivery = delivery_of(ctx.data, message_id=_message_id(ctx), receivers=len(mail.to))
     try:
-        await service.deliver(mail, delivery, save=_saving(ctx))
+        await service.deliver(mail, delivery, save=_saving(ctx), separately=separately)
     except MailError as error:
         raise _as_asked(error) from None
     _refuse_to_end(delivery, mail.to)

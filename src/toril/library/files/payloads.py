@@ -17,6 +17,7 @@ ProblemCode = Literal[
     "dangerous",
     "polyglot",
     "archive",
+    "damaged",
 ]
 
 

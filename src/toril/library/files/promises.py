@@ -23,4 +23,13 @@ PROMISES = {
         cancelling="between pages, before the output is stored; at the time limit at once",
         memory="512 MiB a file (`max_memory_bytes`); then it is refused",
     ),
+    "files.upload": Promise(
+        idempotency_key="a random key in the payload, of which all keys of objects are made",
+        second_run="writes the same objects again; steps that have ended are not run again",
+        side_effects="objects; a job of `outcome_task`, in the step that completes this one",
+        services="`Uploads`: a storage, `Sources`, a scanner; Pillow",
+        progress="none; the flow shows which steps have ended",
+        cancelling="between its steps; what is not published stays unpublished",
+        memory="a file up to `max_bytes`; pictures in child processes, 512 MiB each",
+    ),
 }

@@ -1,6 +1,6 @@
 """The check of a file as a task: `app.include(files)`, with settings and `Sources` provided.
 
-`file_work` is the task that makes other files of it.
+`file_work` is the task that makes other files of it, `uploads` the one that takes uploads in.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from toril.library.files.checking import Checking, Declared
 from toril.library.files.payloads import FileFacts, FileProblem
 from toril.library.files.process_task import file_work, process
 from toril.library.files.settings import FileSettings
+from toril.library.files.upload_task import upload, uploads
 from toril.services.sources.port import Source, Sources, SourceTooLargeError
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
 
-__all__ = ["file_work", "files", "process", "validate"]
+__all__ = ["file_work", "files", "process", "upload", "uploads", "validate"]
 
 TIMEOUT_S = 120.0
 """How long one file may take, in seconds."""

@@ -166,6 +166,19 @@ class Records:
         async with self.engine.connect() as connection:
             yield connection
 
+    async def rows(self, text: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Run a statement of SQL, and return the rows that it reads, if it does.
+
+        Parameters:
+            text: SQL, with `:name` where a value stands. One that does not begin with `SELECT` runs
+                in a transaction.
+            values: By name.
+        """
+        reads = text.lstrip()[:6].upper() == "SELECT"
+        async with self.reading() if reads else self.begin() as connection:
+            done = await connection.execute(sa.text(text), values)
+            return [dict(row) for row in done.mappings()] if done.returns_rows else []
+
     @contextmanager
     def begin_plain(self) -> Iterator[sa.Connection]:
         """`begin` for plain code."""

@@ -1,0 +1,44 @@
+"""The API: `/api/jobs` for administrators, the dashboard at `/jobs`, figures at `/metrics`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from examples.marketplace.app import QUEUES, app, prepare, services, work
+from examples.marketplace.services import cron
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Mount
+
+from toril.services.objects.folder import FolderObjects
+from toril.services.objects.serving import link_app
+from toril.web.access.control import AccessControl
+from toril.web.access.port import Permission
+from toril.web.own_routes import Answer, OwnCall, OwnRoutes
+from toril.web.queue_api import QueueApi, serve_queues
+from toril.web.site import site
+from toril.web.unsubscribe_route import unsubscribe_route
+
+access = AccessControl(app)
+routes, metrics = OwnRoutes(access, queue=None), OwnRoutes(access, queue=None)
+names = {name: QUEUES[name].job or name for name in QUEUES}
+letters, defaults = "dead-letter", cron.schedule_defaults
+api = QueueApi(app, [*QUEUES], dead_letter=letters, names=names, defaults=defaults)
+serve_queues(routes, api)
+
+
+@metrics.on("GET", "/metrics", Permission.READ)
+async def figures(_: OwnCall) -> Answer:
+    return PlainTextResponse(await app.prometheus([*QUEUES]))
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    await prepare()
+    yield
+    await work.close()
+
+
+own: list[BaseRoute] = [*routes.made("/api/jobs", "/api/v1/jobs"), *metrics.made("")]
+own.append(unsubscribe_route(services.mail))
+if isinstance(services.objects, FolderObjects):  # it has no server of its own
+    own.append(Mount("/files", link_app(services.objects)))
+market = site(app, own, access=access, board="/jobs", lifespan=lifespan)

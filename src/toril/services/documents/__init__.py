@@ -1,0 +1,1 @@
+"""Makes documents: PDF of a Typst source and data."""
