@@ -14,9 +14,11 @@ from toril.tasks.task import Task
 FAMILIES = (
     "analytics",
     "cleanup",
+    "documents",
     "email",
     "exports",
     "files",
+    "flows",
     "images",
     "notify",
     "payments",
