@@ -79,6 +79,17 @@ class FlowContext:
     _emit: Callable[[Any], Any]
     _store: object
 
+    async def children(self) -> list[ChildRecord]:
+        """Return the children of this job as they are: queue, id, fate, result as JSON text.
+
+        Those are missing that have failed and whose policy is `remove`.
+        """
+        return await self._children()
+
+    def children_sync(self) -> list[ChildRecord]:
+        """The same for plain code."""
+        return self._children_sync()
+
     @overload
     async def children_results(self) -> dict[str, Any]: ...
 

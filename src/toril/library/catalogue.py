@@ -14,10 +14,11 @@ from toril.tasks.task import Task
 FAMILIES = (
     "analytics",
     "cleanup",
-    "deadletter",
+FAMILIES = ("deadletter", "documents")
     "email",
     "exports",
     "files",
+    "flows",
     "images",
     "notify",
     "payments",

@@ -22,8 +22,10 @@ from toril.typed.producer import Producer as Producer
 from toril.typed.registry import Producers as Producers
 from toril.typed.registry import QueueRegistry as QueueRegistry
 from toril.typed.spec import QueueSpec as QueueSpec
+from toril.typed.task_processor import TaskProcessor as TaskProcessor
 
 __all__ = [
     "AddOptions", "Backoff", "BullJob", "BullQueue", "JobSettings", "Kept", "Processor",
     "ProcessorJob", "Processors", "Producer", "Producers", "QueueRegistry", "QueueSpec",
+    "TaskProcessor",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from toril.core.errors import InvalidOptionError
 from toril.engine.options import RetryPolicy
@@ -17,11 +17,16 @@ from toril.typed.spec import QueueSpec
 def types_of(owner: type, base: type) -> tuple[Any, Any]:
     """Return the payload and the result of a class such as `Mailer(Producer[Mail, Sent])`.
 
+    Parameters:
+        owner: The class.
+        base: What it is a kind of, itself or by a kind of that.
+
     Raises:
         InvalidOptionError: It does not say them.
     """
     for one in getattr(owner, "__orig_bases__", ()):
-        if get_origin(one) is base:
+        origin = get_origin(one)
+        if isinstance(origin, type) and issubclass(origin, base):
             payload, result = get_args(one)
             if not isinstance(payload, TypeVar) and not isinstance(result, TypeVar):
                 return payload, result
@@ -32,7 +37,12 @@ def types_of(owner: type, base: type) -> tuple[Any, Any]:
 
 
 def typed_task(
-    spec: QueueSpec, function: Callable[..., Any], owner: type, hints: dict[str, Any]
+    spec: QueueSpec,
+    function: Callable[..., Any],
+    owner: type,
+    hints: dict[str, Any],
+    *,
+    run_in: Literal["loop", "thread", "process"] | None = None,
 ) -> Task[Any, Any]:
     """Return a task of a queue.
 
@@ -42,6 +52,7 @@ def typed_task(
         owner: The class whose function it is: what errors name.
         hints: The types of its parameters, and of what it returns. That of the payload is the
             payload's own.
+        run_in: Where it runs. None: coroutines on the loop, others in threads.
     """
     kind = hints["payload"]
     function.__annotations__ = {**hints, "payload": Annotated[kind, Whole()]}
@@ -52,7 +63,7 @@ def typed_task(
         TaskOptions(
             name=spec.job_name,
             queue=spec.name,
-            run_in="loop" if inspect.iscoroutinefunction(function) else "thread",
+            run_in=run_in or ("loop" if inspect.iscoroutinefunction(function) else "thread"),
             retry=RetryPolicy(),
             timeout_s=spec.timeout_s,
             profile=spec.profile,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from toril.core.checks import require
+from toril.core.errors import InvalidOptionError
 from toril.engine.context import Context
 from toril.engine.hooks import HookEvent
+from toril.engine.runners.processes import ProcessOptions
 from toril.tasks.task import Task
 from toril.typed.payloads import typed_task, types_of
 from toril.typed.processor_job import ProcessorJob
@@ -23,6 +27,10 @@ class Processor(ABC, Generic[P, R]):
 
     One object of the class runs all jobs, several at a time. A hook that is overridden is called
     by the workers of its own process; one that raises is logged and changes nothing.
+
+    With `run_in="process"` each attempt runs in a child process, which can be killed at its time
+    limit, and costs nothing but itself when it crashes. `max_memory_bytes` limits such a child: an
+    attempt that takes more fails. The class is then at module level, and made without arguments.
     """
 
     spec: ClassVar[QueueSpec]
@@ -32,17 +40,45 @@ class Processor(ABC, Generic[P, R]):
     result_type: ClassVar[Any]
     """What its jobs return."""
 
-    def __init_subclass__(cls, spec: QueueSpec | None = None, **others: Any) -> None:
+    run_in: ClassVar[Literal["process"] | None] = None
+    """`process`: in child processes. None: on the event loop or in a thread, as `process` is."""
+    processes: ClassVar[ProcessOptions | None] = None
+    """What limits its child processes."""
+
+    def __init_subclass__(
+        cls,
+        spec: QueueSpec | None = None,
+        *,
+        run_in: Literal["process"] | None = None,
+        max_memory_bytes: int | None = None,
+        **others: Any,
+    ) -> None:
         """Read the queue and the types of a class.
 
         Raises:
-            InvalidOptionError: It names none.
+            InvalidOptionError: It names none, or an option makes no sense.
         """
         super().__init_subclass__(**others)
         if spec is None and hasattr(cls, "spec"):
             return
+        open_types: tuple[Any, ...] = getattr(cls, "__parameters__", ())
+        if spec is None and open_types:
+            return  # a base of processors
         cls.spec = spec_of(cls, spec)
         cls.payload_type, cls.result_type = types_of(cls, Processor)
+        require(run_in in (None, "process"), "run_in", run_in, "'process', or None")
+        cls.run_in = run_in
+        if max_memory_bytes is not None:
+            cls._limit(max_memory_bytes)
+
+    @classmethod
+    def _limit(cls, max_memory_bytes: int) -> None:
+        if cls.run_in is None:
+            raise InvalidOptionError(
+                f"class {cls.__qualname__}: max_memory_bytes={max_memory_bytes} is of child"
+                ' processes: add run_in="process"'
+            )
+        cls.processes = ProcessOptions(max_memory_bytes=max_memory_bytes)
 
     @abstractmethod
     def process(self, job: ProcessorJob[P]) -> R | Awaitable[R]:
@@ -80,7 +116,11 @@ class Processor(ABC, Generic[P, R]):
         return None
 
     def task(self) -> Task[Any, Any]:
-        """Return the task that runs its jobs."""
+        """Return the task that runs its jobs.
+
+        Raises:
+            InvalidOptionError: It runs in child processes, and they cannot make it.
+        """
         hints = {"context": Context, "payload": self.payload_type, "return": self.result_type}
         run: Callable[..., Any] = self.process
 
@@ -90,5 +130,36 @@ class Processor(ABC, Generic[P, R]):
         def process_in_thread(context: Context, payload: Any) -> Any:
             return run(ProcessorJob(context, payload))
 
+        if self.run_in == "process":
+            _require_no_arguments(type(self))
         is_async = inspect.iscoroutinefunction(run)
-        return typed_task(self.spec, process if is_async else process_in_thread, type(self), hints)
+        function = process if is_async else process_in_thread
+        return typed_task(self.spec, function, type(self), hints, run_in=self.run_in)
+
+    def binding(self) -> dict[str, Any]:
+        """Return what `App.bind` is told beside queue, names and options."""
+        return {"task": self.task()}
+
+    @classmethod
+    def run_here(
+        cls,
+        payload: bytes,
+        context: Context,
+        provided: Mapping[type, object],
+        run: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run,
+    ) -> bytes:
+        """Run one attempt in this (child) process: JSON in, JSON out."""
+        own = cls.__dict__.get("_in_child")
+        if own is None:  # made once a process, as its `__init__` may load a model
+            own = cls._in_child = cls().task()  # type: ignore[attr-defined]
+        return own.run_here(payload, context, provided, run)
+
+
+def _require_no_arguments(kind: type) -> None:
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise InvalidOptionError(
+            f'class {kind.__qualname__}: run_in="process": a child process makes the processor'
+            f" anew, without arguments: {error}. Make what it needs in its __init__"
+        ) from None

@@ -74,7 +74,7 @@ class Processors:
             options = spec.defaults.merged(self._queues.defaults, SHARED).options()
             app.bind(
                 spec.name,
-                processor.task(),
+                **processor.binding(),
                 names=None if spec.any_name else spec.job_name,
                 options=options,
                 concurrency=spec.figures.concurrency,
@@ -122,6 +122,7 @@ class Processors:
                 lease=spec.figures.lock_duration / 1000,
                 sweep=spec.figures.stalled_interval / 1000,
                 max_stalled=spec.figures.max_stalled_count,
+                processes=self._processors[spec.name].processes,
             )
             for spec in self.selected(worker_type or app.settings.profile)
         ]

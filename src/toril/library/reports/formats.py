@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ CONTENT_TYPES = {
 }
 PDF_ROWS = 40
 """Of a table in a PDF; the other formats have all."""
+_FOLDER = Path(__file__).parent
+"""Of `report.typ`."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = ("section", "name", "label", "value", "currency", "previous", "changePercent")
 
@@ -60,7 +63,7 @@ async def pdf_of(report: Report, *, brand: str, charts: bool) -> bytes:
         brand: The name at the head of each page.
         charts: Whether series are drawn.
     """
-    from toril.services.documents.typst_pdf import pdf_of as pdf  # only its users pay
+    from toril.services.documents.typst import TypstDocuments  # only its users pay
 
     shown = _shown(report)
     shown["brand"] = brand
@@ -79,8 +82,7 @@ async def pdf_of(report: Report, *, brand: str, charts: bool) -> bytes:
             point["size"] = number
             point["sizeBefore"] = past[place] if place < len(past) else 0
             point["value"] = _spaced(point["value"])
-    source = files("toril.library.reports").joinpath("report.typ").read_bytes()
-    return await pdf(source, shown)
+    return await asyncio.to_thread(TypstDocuments(_FOLDER).pdf, "report", shown)
 
 
 def _shown(report: Report) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Makes documents: PDF of a Typst source and data."""
+"""Documents as PDF, of templates and data. `port.py` is the interface, `typst.py` the engine."""
