@@ -68,6 +68,27 @@ def remove_old_files(root: Path, record: MediaRecord) -> None:
             _remove_if_empty(folder)
 
 
+def remove_clean_files(root: Path, record: MediaRecord) -> int:
+    """Remove unmarked files of a media that its record does not name; return their bytes.
+
+    Parameters:
+        root: The folder of unmarked files.
+        record: The record as it is now.
+    """
+    valid = {variant.clean for variant in record.variants if variant.clean is not None}
+    folder = root / record.media_id
+    freed = 0
+    remove_asides(folder)
+    for path in folder.glob("*.webp"):
+        if path.name not in valid:
+            size_bytes = path.stat().st_size
+            path.unlink(missing_ok=True)
+            freed += size_bytes
+    if not valid:
+        _remove_if_empty(folder)
+    return freed
+
+
 def _clear(folder: Path, valid: set[Path]) -> None:
     remove_asides(folder)
     for path in folder.glob("*.webp"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from toril.core.process_memory import MIB, growth_limited
-from toril.library.images.files import all_present, publish, remove_old_files
+from toril.library.images.files import all_present, publish, remove_clean_files, remove_old_files
 from toril.library.images.naming import check_media_id, folder_name
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant
 from toril.library.images.quarantine import noted, put_away
@@ -124,6 +124,7 @@ def make_media(
             report(90)
             record = records.save(_record(data, media_id, existing, upload, len(content), variants))
             remove_old_files(settings.media_root, record)
+            remove_clean_files(settings.clean, record)
             report(95)
             upload.remove()
     report(100)

@@ -24,6 +24,16 @@ PROMISES = {
         cancelling="at any progress report; a killed attempt leaves nothing half-written",
         memory="512 MiB an image, see above; five at once want 2.5 GiB at worst",
     ),
+    "images.watermark": Promise(
+        idempotency_key="the media and its unmarked files",
+        second_run="puts the mark on the unmarked files again, which gives the same bytes",
+        side_effects="marked files in place of those before, unmarked ones below `clean_dir`, the"
+        " media's record",
+        services="an image marker (Pillow), media records (SQLite or PostgreSQL)",
+        progress="0 to 100, after each file",
+        cancelling="at any progress report; a killed attempt leaves nothing half-written",
+        memory="about 16 bytes a pixel of the largest variant",
+    ),
     "images.compress": Promise(
         idempotency_key="the file's id, or the output path: names of files follow from it",
         second_run="writes the same files and the same record again",

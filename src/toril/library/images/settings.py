@@ -50,6 +50,9 @@ class MediaSettings:
     lock_dir: Path | None = None
     """Where lock files are. All that share a media root must share it. Default: beside `temp_dir`,
     its name with `-locks` behind it."""
+    clean_dir: Path | None = None
+    """Where the unmarked files of watermarked media are kept. Not public. All that share a media
+    root must share it. Default: beside `temp_dir`, its name with `-clean` behind it."""
     owned_uploads: bool = False
     """Whether uploads belong to who made them: a payload can name files below
     `<temp_dir>/<userId>/` only, and has to have a `userId`."""
@@ -86,11 +89,13 @@ class MediaSettings:
         temp_dir = Path(os.path.abspath(self.temp_dir))
         quarantine_dir = self.quarantine_dir or temp_dir.parent / f"{temp_dir.name}-quarantine"
         lock_dir = self.lock_dir or temp_dir.parent / f"{temp_dir.name}-locks"
+        clean_dir = self.clean_dir or temp_dir.parent / f"{temp_dir.name}-clean"
         for name, value in (
             ("media_root", Path(os.path.abspath(self.media_root))),
             ("temp_dir", temp_dir),
             ("quarantine_dir", Path(os.path.abspath(quarantine_dir))),
             ("lock_dir", Path(os.path.abspath(lock_dir))),
+            ("clean_dir", Path(os.path.abspath(clean_dir))),
             ("database_url", _lasting(self.database_url)),
         ):
             object.__setattr__(self, name, value)
@@ -99,6 +104,7 @@ class MediaSettings:
     def _keep_apart(self) -> None:
         """Refuse folders that lie in each other: public ones, uploads, and private ones."""
         private = [("quarantine_dir", self.quarantine), ("lock_dir", self.locks)]
+        private.append(("clean_dir", self.clean))
         file = _SQLITE_FILE.fullmatch(self.database_url)
         if file is not None and not file[2].startswith("file:"):
             private.append(("database_url", Path(file[2])))
@@ -121,6 +127,11 @@ class MediaSettings:
     def locks(self) -> Path:
         """The lock folder, whether it was given or not."""
         return self._made("lock_dir")
+
+    @property
+    def clean(self) -> Path:
+        """The folder of unmarked files, whether it was given or not."""
+        return self._made("clean_dir")
 
     def _made(self, name: str) -> Path:
         value = getattr(self, name)
@@ -150,7 +161,8 @@ class MediaSettings:
         """Return the settings that the environment asks for; defaults for the rest.
 
         Reads `MEDIA_ROOT`, `MEDIA_TEMP_DIR`, `MEDIA_QUARANTINE_DIR`, `MEDIA_LOCK_DIR`,
-        `MEDIA_OWNED_UPLOADS`, `MEDIA_SHARED_WITH_GROUP` and `S3_ENABLED` (`yes` or `no`),
+        `MEDIA_CLEAN_DIR`, `MEDIA_OWNED_UPLOADS`, `MEDIA_SHARED_WITH_GROUP` and `S3_ENABLED`
+        (`yes` or `no`),
         `MEDIA_MAX_BYTES`, `MEDIA_MAX_PIXELS`, `MEDIA_MAX_MEMORY_BYTES`, `MEDIA_MAX_SCANS`,
         `MEDIA_MAX_FRAMES`, `MEDIA_MAX_PARTS`, `MEDIA_FORMATS` (`jpeg,png,…`), `MEDIA_QUALITY`,
         `MEDIA_DATABASE_URL` and `MEDIA_PRESETS` (a TOML file, laid over the shipped presets). Empty
@@ -229,6 +241,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "MEDIA_TEMP_DIR": ("temp_dir", Path),
     "MEDIA_QUARANTINE_DIR": ("quarantine_dir", Path),
     "MEDIA_LOCK_DIR": ("lock_dir", Path),
+    "MEDIA_CLEAN_DIR": ("clean_dir", Path),
     "MEDIA_OWNED_UPLOADS": ("owned_uploads", _yes_or_no),
     "MEDIA_SHARED_WITH_GROUP": ("shared_with_group", _yes_or_no),
     "S3_ENABLED": ("sync_objects", _yes_or_no),

@@ -1,6 +1,7 @@
 """The image work as a task: `app.include(images)`, with `app.provide(MediaSettings(...))`.
 
-`stored_images` are the tasks on images that lie in a storage of objects.
+`stored_images` are the tasks on images that lie in a storage of objects; `watermarks` puts marks on
+media.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from toril.library.images.naming import media_id_for
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult
 from toril.library.images.settings import MediaSettings
 from toril.library.images.stored_tasks import stored_images
+from toril.library.images.watermark_tasks import watermarks
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
 
-__all__ = ["images", "process_upload", "stored_images"]
+__all__ = ["images", "process_upload", "stored_images", "watermarks"]
 
 TIMEOUT_S = 60.0
 """How long one image may take, in seconds; then its process is killed."""

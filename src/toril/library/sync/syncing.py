@@ -11,10 +11,11 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from toril.core.errors import TorilError
+from toril.library.images.files import remove_clean_files
 from toril.library.images.naming import check_media_id, folder_name
 from toril.library.images.settings import MediaSettings
 from toril.library.sync.files import LocalFile, local_file, removed
@@ -225,6 +226,7 @@ class MediaSync:
             if self.records.find(record.media_id) != record:
                 return False
             counts.removed += removed(paths)
+            remove_clean_files(self.settings.clean, replace(record, variants=()))
             return self.records.remove(record)
 
     def _moved(

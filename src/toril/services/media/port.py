@@ -140,6 +140,56 @@ class Rendition:
     content: bytes
 
 
+class MarkPosition(StrEnum):
+    """Where a watermark goes."""
+
+    TOP_LEFT = "top-left"
+    TOP_CENTER = "top-center"
+    TOP_RIGHT = "top-right"
+    CENTER_LEFT = "center-left"
+    CENTER = "center"
+    CENTER_RIGHT = "center-right"
+    BOTTOM_LEFT = "bottom-left"
+    BOTTOM_CENTER = "bottom-center"
+    BOTTOM_RIGHT = "bottom-right"
+    TILE = "tile"
+    """All over the image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """A watermark and how it is put on."""
+
+    content: bytes
+    """The file of the mark: an image, best a PNG or WebP with transparency."""
+    position: MarkPosition
+    opacity: float
+    """0.1 to 1.0; times the mark's own transparency."""
+    scale: float
+    """0.1 to 1.0: the mark's width as a share of the image's."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("opacity", self.opacity), ("scale", self.scale)):
+            require(0.1 <= value <= 1.0, name, value, "0.1 to 1.0")
+
+
+class ImageMarker(Protocol):
+    """Puts watermarks on images. Safe to share between threads."""
+
+    def mark(self, content: bytes, stamp: Stamp, *, name: str) -> bytes:
+        """Return a WebP file with the mark on it. The same input gives the same bytes.
+
+        Parameters:
+            content: A WebP file, as an engine makes it.
+            stamp: The mark.
+            name: What to call the image in an error.
+
+        Raises:
+            UnusableInputError: The image or the mark cannot be read.
+        """
+        ...
+
+
 class ImageEngine(Protocol):
     """Looks at images and makes renditions. Safe to share between threads."""
 

@@ -41,6 +41,9 @@ class StoredVariant:
     width_px: int
     height_px: int
     size_bytes: int
+    clean: str | None = None
+    """The file's name in the folder of unmarked files, if this one is watermarked. None: it is
+    not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

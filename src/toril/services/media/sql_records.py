@@ -67,7 +67,7 @@ class SqlMediaRecords:
             "metadata": dict(record.metadata),
             "original_bytes": record.original_bytes,
             "source_path": record.source_path,
-            "variants": [asdict(variant) for variant in record.variants],
+            "variants": [_plain(variant) for variant in record.variants],
             "status": record.status.value,
             "place": record.place.value,
             "created_at_ms": now_ms,
@@ -149,6 +149,13 @@ def _is_unchanged(connection: sa.Connection, record: MediaRecord) -> bool:
     query = sa.select(TABLE).where(TABLE.c.id == record.media_id).with_for_update()
     row = connection.execute(query).first()
     return row is not None and _record(row) == record
+
+
+def _plain(variant: StoredVariant) -> dict[str, object]:
+    held = asdict(variant)
+    if variant.clean is None:  # so that an older release can read what has no mark
+        del held["clean"]
+    return held
 
 
 def _record(row: sa.Row[tuple[object, ...]]) -> MediaRecord:
