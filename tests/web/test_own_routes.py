@@ -284,6 +284,14 @@ async def test_jobs_are_of_their_tenant(app: App) -> None:
     assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "limit")
 
 
+def test_envelope_of_routes_without_a_queue_is_refused(app: App) -> None:
+    manager = QueueJobs(app.queue("jobs"), types=["A"], read_options=read)
+    routes = OwnRoutes(AccessControl(app), queue=None, enveloped=True)
+
+    with pytest.raises(InvalidOptionError, match="queue=None"):
+        serve_jobs(routes, manager)
+
+
 async def test_manager_is_ready_after_it_was_initialized_only(app: App) -> None:
     manager = QueueJobs(app.queue("jobs"), types=["A"], read_options=read)
 

@@ -15,11 +15,6 @@ from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.services.mail.folder import FolderMailer
 from toril.services.mail.port import Mailer
 
-NO_SECRET = (
-    "ALERT_WEBHOOK_SECRET is not set, but ALERT_WEBHOOK_URL is: set it to a text of 24 characters"
-    " or more, by which the receiver knows whose the messages are"
-)
-
 
 def alerts_from_environment(
     environ: Mapping[str, str] | None = None,
@@ -55,7 +50,10 @@ def alerts_from_environment(
         if url := given.get(name):
             name = "ALERT_WEBHOOK_SECRET"
             if name not in given:
-                raise InvalidSettingError(NO_SECRET)
+                raise InvalidSettingError(
+                    "ALERT_WEBHOOK_SECRET is not set, but ALERT_WEBHOOK_URL is: set it to a text of"
+                    " 24 characters or more, by which the receiver knows whose the messages are"
+                )
             name = "ALERT_WEBHOOK_URL, ALERT_WEBHOOK_SECRET"
             channels.append(WebhookChannel(url, secret=given["ALERT_WEBHOOK_SECRET"].split(",")))
     except InvalidOptionError as error:

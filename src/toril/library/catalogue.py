@@ -14,7 +14,8 @@ from toril.tasks.task import Task
 FAMILIES = (
     "analytics",
     "cleanup",
-FAMILIES = ("deadletter", "documents")
+    "deadletter",
+    "documents",
     "email",
     "exports",
     "files",

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from toril.core.errors import InvalidOptionError
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
 from toril.web.access.port import Permission
@@ -101,8 +102,14 @@ def serve_jobs(
         manager: What they call.
         options: How jobs are shown, and how many may be added.
         path: Where they are, such as `/queue`.
+
+    Raises:
+        InvalidOptionError: Answers go in an envelope, and the routes are of no queue.
     """
     api = _JobApi(manager, options or JobApiOptions())
+    queue = routes.queue
+    if routes.enveloped and queue is None:
+        raise InvalidOptionError("queue=None: answers in the envelope name their queue, so name it")
     handler: OwnHandler
     for method, place, permission, handler, more in (
         ("POST", "/jobs", Permission.SUBMIT, api.submit, of_added),
@@ -114,8 +121,8 @@ def serve_jobs(
         ("POST", "/clean/completed", Permission.OPERATE, api.clean_completed, of_cleaned),
         ("POST", "/clean/failed", Permission.OPERATE, api.clean_failed, of_cleaned),
     ):
-        if routes.enveloped:
-            handler = with_more(handler, more, routes.queue)
+        if routes.enveloped and queue is not None:
+            handler = with_more(handler, more, queue)
         routes.on(method, f"{path}{place}", permission)(handler)
 
 
