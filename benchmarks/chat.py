@@ -66,6 +66,7 @@ async def adds(chat: Deployment, many: int) -> list[float]:
         await add("nobody", {"title": "t", "body": "b"})
         times.append(time.perf_counter() - began)
     await services.queues.app.close()
+    await services.services.close()
     for name in [*chat.environment, *(one for one in sys.modules if one.startswith("examples."))]:
         os.environ.pop(name, None)
         sys.modules.pop(name, None)

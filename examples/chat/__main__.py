@@ -10,8 +10,8 @@ from importlib.resources import files
 from toril.services.push.samples import SAMPLE_SUBSCRIPTION
 from toril.web.running import run_program, run_site, write
 
-HERE = """The chat, alone in this process. What takes time is done by jobs: telling people of messages,
-making pictures smaller, sending mails. The board is at {0}/admin/queues."""
+HERE = """The chat, alone in this process. What takes time is done by jobs: telling people of
+messages, making pictures smaller, sending mails. The board is at {0}/admin/queues."""
 
 
 async def play(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -50,15 +51,23 @@ async def test_job_is_added_waited_for_and_read(app: App) -> None:
         job = await queue.add("process", {"what": "a"}, attempts=1, remove_on_fail=Kept(age=60))
         result = await job.wait_until_finished(ttl=60_000)
         again = await queue.get_job(job.id)
+        found = [
+            await queue.get_completed(), await queue.get_active(), await queue.get_waiting(),
+            await queue.get_delayed(), await queue.get_failed(),
+        ]  # fmt: skip
+        lists = [[one.id for one in each] for each in found]
 
     assert (job.name, job.data, job.progress) == ("process", {"what": "a"}, 0)
     assert (job.opts, job.timestamp, job.returnvalue) == ({}, None, None)
+    assert (job.attempts_made, job.stacktrace, job.failed_reason) == (0, [], None)
+    assert repr(job) == f"BullJob(id={job.id!r}, name='process')"
     assert result == {"made": "a"}
     assert again is not None
     assert (again.id, again.name, again.data) == (job.id, "process", {"what": "a"})
     assert again.opts["attempts"] == 1
     assert again.opts["removeOnFail"] == {"age": 60}
     assert again.progress == 50
+    assert lists == [[job.id], [], [], [], []]
     assert (again.returnvalue, again.attempts_made, again.failed_reason) == ({"made": "a"}, 1, None)
     assert again.timestamp <= again.processed_on <= again.finished_on  # type: ignore[operator]
     assert again.stacktrace == []
@@ -141,6 +150,30 @@ async def test_states_are_as_bullmq_says_them(app: App) -> None:
     assert (gone, none) == ("unknown", None)
 
 
+async def test_job_that_runs_is_listed(app: App) -> None:
+    release = asyncio.Event()
+
+    @app.task(name="hold", queue="files")
+    async def hold() -> None:
+        await release.wait()
+
+    async with app, app.worker():
+        queue = BullQueue(app, "files")
+        job = await queue.add("hold", {})
+
+        async def runs() -> bool:
+            return await job.get_state() == "active"
+
+        await wait_until(runs, what="the job to run")
+        listed = [one.id for one in await queue.get_active()]
+        counts = await queue.get_job_counts("active")
+        release.set()
+        await job.wait_until_finished(60_000)
+
+    assert listed == [job.id]
+    assert counts == {"active": 1}
+
+
 async def test_lists_are_cut_by_first_and_last(app: App) -> None:
     async with app:
         queue = BullQueue(app, "files")
@@ -155,12 +188,14 @@ async def test_lists_are_cut_by_first_and_last(app: App) -> None:
         whole = [await ids(), await ids(0, -1, asc=False)]
         parts = [await ids(1, 2), await ids(3), await ids(4, 10), await ids(7, 9), await ids(2, 1)]
         waiting = [job.id for job in await queue.get_waiting(0, 0)]
+        await queue.add("process", {"what": "a"}, delay=60_000, job_id="later")
+        delayed = [job.id for job in await queue.get_delayed()]
         several = await queue.get_jobs(["delayed", "waiting"], 0, 1)
 
     assert whole == [["j0", "j1", "j2", "j3", "j4"], ["j4", "j3", "j2", "j1", "j0"]]
     assert parts == [["j1", "j2"], ["j3", "j4"], ["j4"], [], []]
-    assert waiting == ["j0"]
-    assert [job.id for job in several] == ["j4", "j3"]
+    assert (waiting, delayed) == (["j0"], ["later"])
+    assert [job.id for job in several] == ["later", "j4", "j3"]
 
 
 async def test_list_of_more_than_a_page_is_whole(app: App) -> None:

@@ -1,14 +1,21 @@
-"""The chat's board in a browser: see what failed, retry it, clean."""
+"""The chat in a browser: its board, and what a page shows of a push.
+
+Chromium's own push service cannot be replaced: it speaks to Google's servers, by a protocol of
+theirs. So a push arrives at a push service of the test's, which decrypts it as a browser does, and
+goes from there to the page's service worker.
+"""
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
-from tests.examples.chat.deployment import ADMIN_KEY, FILES, MAIL, PUSH, Deployment
+from tests.examples.chat.deployment import ADMIN_KEY, FILES, MAIL, PUSH, ROOT, Deployment
 from tests.examples.chat.test_chat_board import mend, some_jobs
+from tests.support.http_server import Answer, Request, serving
 from tests.support.waiting import wait_until
 from tests.web.dashboard.browser.chromium import ARGUMENTS, chromium_binary
 from tests.web.dashboard.browser.look import looking
@@ -90,3 +97,55 @@ async def test_board_cleans_a_queue(chat: Deployment, app: App, browser: Browser
     after = await app.queue(FILES).info()
     assert after is not None
     assert after.completed == before.completed
+
+
+async def test_page_shows_a_message_as_documented(
+    chat: Deployment, app: App, browser: Browser
+) -> None:
+    """The service worker is the one of the page about pushes."""
+    a, b = await chat.sign_up("A"), await chat.sign_up("B")
+    subscribed = await chat.browser(b)
+    room = await chat.room(a, b)
+    await chat.post(a, room, "Noon?")
+    await wait_until(lambda: subscribed.received, what="the push")
+    page_about = (ROOT / "docs" / "library" / "push.md").read_text("utf-8")
+    (script,) = re.findall(r"```js\n(self\..*?)```", page_about, re.DOTALL)
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/sw.js":
+            return Answer(200, {"content-type": "text/javascript"}, script.encode())
+        return Answer(200, {"content-type": "text/html"}, b"<title>The chat</title>")
+
+    async with serving(answer) as server, looking(browser) as seen:
+        page, origin = seen.page, server.url("")
+        await page.context.grant_permissions(["notifications"], origin=origin)
+        await page.goto(f"{origin}/")
+        devtools = await page.context.new_cdp_session(page)
+        known: list[dict[str, str]] = []
+        devtools.on(
+            "ServiceWorker.workerRegistrationUpdated",
+            lambda event: known.extend(event["registrations"]),
+        )
+        await devtools.send("ServiceWorker.enable")
+        await page.evaluate(
+            "navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready)"
+            ".then(() => true)"
+        )
+        await wait_until(lambda: known, what="the service worker")
+        await devtools.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": origin, "registrationId": known[-1]["registrationId"],
+             "data": subscribed.received[0].decode()},
+        )  # fmt: skip
+        shown: list[list[object]] = []
+
+        async def is_shown() -> bool:
+            shown[:] = await page.evaluate(
+                "navigator.serviceWorker.ready.then((found) => found.getNotifications())"
+                ".then((all) => all.map((one) => [one.title, one.body, one.data]))"
+            )
+            return shown != []
+
+        await wait_until(is_shown, what="the notification")
+
+    assert shown == [["New message in Team", "Noon?", {"url": f"/chat/{room}"}]]

@@ -186,3 +186,49 @@ def test_worker_does_not_start_without_a_sender(tmp_path: Path) -> None:
     assert ran.returncode != 0
     assert "EMAIL_FROM" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "fallback"),
+    [
+        ({}, "sqlite:///toril.db", False),
+        ({"REDIS_URL": "redis://r:7000/2"}, "redis://r:7000/2", True),
+        ({"REDIS_HOST": "r"}, "redis://r:6379/0", True),
+        ({"REDIS_PORT": "7000", "REDIS_PASSWORD": "p"}, "redis://:p@localhost:7000/0", True),
+        ({"REDIS_URL": "redis://r:7000", "REDIS_HOST": "other"}, "redis://r:7000", True),
+        ({"TORIL_URL": "sqlite:///jobs.db"}, "sqlite:///jobs.db", False),
+    ],
+)
+def test_jobs_are_where_the_settings_say(
+    tmp_path: Path, given: dict[str, str], url: str, fallback: bool
+) -> None:
+    """CR-2, CH-50: nothing set is a file; the parts of Redis count where no URL does."""
+    code = "from examples.chat.worker import app; print(app.url, app.has_fallback)"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **given},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert (ran.stdout.strip(), ran.stderr) == (f"{url} {fallback}", "")
+
+
+def test_wire_names_are_the_documents(tmp_path: Path) -> None:
+    """CH-4, CH-8: constants under their own names."""
+    code = "from examples.chat import worker as w\nfor n in %r: print(getattr(w, n))"
+    names = {
+        "PUSH_NOTIFICATIONS": "push-notifications", "FILE_PROCESSING": "file-processing",
+        "EMAIL": "email", "PUSH_NOTIFICATION": "push-notification",
+        "PUSH_NOTIFICATION_BATCH": "push-notification-batch", "PROCESS_IMAGE": "process-image",
+        "PROCESS_VIDEO": "process-video", "OPTIMIZE_AVATAR": "optimize-avatar",
+        "SEND_EMAIL": "send-email",
+    }  # fmt: skip
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code % [*names]], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+
+    assert ran.stdout.split() == [*names.values()]

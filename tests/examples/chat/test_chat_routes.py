@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.examples.chat.deployment import FILES, PUSH, Deployment, deployed
+from tests.examples.chat.deployment import FILES, MAIL, PUSH, Deployment, deployed
 from tests.examples.chat.test_chat import magick
 from tests.support.waiting import wait_until
 
@@ -216,9 +216,9 @@ async def tell(chat: Deployment, app: App, user_id: str) -> dict[str, object]:
 
 @pytest.fixture
 def paced(tmp_path: Path) -> Iterator[Deployment]:
-    """A chat where a user posts twice an hour."""
+    """A chat where a user posts twice an hour, with its board elsewhere."""
     with deployed(tmp_path, "sqlite") as made:
-        made.environment["MESSAGE_RATE"] = "2/h"
+        made.environment |= {"MESSAGE_RATE": "2/h", "BOARD_PATH": "/ops/jobs"}
         made.start_api()
         yield made
 
@@ -234,3 +234,25 @@ async def test_messages_have_a_pace_if_one_is_set(paced: Deployment) -> None:
     assert [one.status_code for one in answers] == [200, 200, 429]
     assert int(answers[2].headers["retry-after"]) > 0
     assert other.status_code == 200
+
+
+async def test_board_is_where_its_setting_says(paced: Deployment) -> None:
+    """CH-50."""
+    async with paced.http() as http:
+        board = await http.get("/ops/jobs/queues")
+        elsewhere = await http.get("/admin/queues/queues")
+
+    assert (board.status_code, elsewhere.status_code) == (200, 404)
+    assert "text/html" in board.headers["content-type"]
+
+
+async def test_metrics_have_all_three_queues(chat: Deployment, app: App) -> None:
+    """CR-18, in Prometheus's text."""
+    user = await chat.sign_up()
+    await chat.upload(user, b"no picture", "image/png")
+    await tell(chat, app, user.id)
+    async with chat.http() as http:
+        answer = await http.get("/api/toril/metrics")
+
+    assert answer.status_code == 200
+    assert {f'queue="{name}"' in answer.text for name in (PUSH, FILES, MAIL)} == {True}
