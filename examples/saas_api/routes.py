@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from examples.saas_api.manager import get_default_queue_manager
 from examples.saas_api.types import wire
 from examples.saas_api.worker import ENV, app, queue, services
-from starlette.routing import BaseRoute
+from starlette.applications import Starlette
 
 from toril.web.access.control import AccessControl
 from toril.web.access.tenants import TenantKeys
@@ -30,9 +30,9 @@ serve_notices(routes, services.notices)
 app.metrics(totals_metrics(services.totals, queue.name))
 
 
-def mount_queue(*prefixes: str) -> list[BaseRoute]:
-    """Return the routes below each prefix, for any application of Starlette's kind."""
-    return [*routes.made(*prefixes)]
+def mount_queue(web: Starlette, *prefixes: str) -> None:
+    """Add the routes to an application, below each prefix."""
+    web.router.routes.extend(routes.made(*prefixes))
 
 
 @asynccontextmanager
@@ -43,6 +43,6 @@ async def life() -> AsyncIterator[None]:
 
 
 web = site(
-    app, mount_queue(ENV.get("API_PREFIX", "/api"), ""), access=operators, lifespan=life,
-    board="/api/toril", interface="/api/toril/v1",
+    app, [], access=operators, lifespan=life, board="/api/toril", interface="/api/toril/v1"
 )  # fmt: skip
+mount_queue(web, ENV.get("API_PREFIX", "/api"), "")

@@ -125,6 +125,7 @@ async def run_site(
             await stopping.wait()
             for number in (signal.SIGINT, signal.SIGTERM):  # the second one: now
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+            write("Stopping, once the jobs that run have ended; once more: now")
             worker.stop()
     finally:
         await server.stop()

@@ -202,3 +202,20 @@ async def test_jobs_that_never_were_are_not_found(system: System) -> None:
         answer = await system.ask(method, "/api/queue/jobs/never", key=OPERATOR)
         assert answer.status_code == 404
         assert "no longer kept" in answer.json()["error"]["message"]
+
+
+async def test_unknown_field_is_refused_with_the_nearest_and_kept_from_the_store(
+    system: System,
+) -> None:
+    data = {**MAIL, "tempalte": "test"}
+
+    status, error = await refused(system, {"type": "EMAIL_SEND", "data": data})
+    async with App(system.store) as outside:
+        job = await outside.queue("jobs").add("EMAIL_SEND", {**data, "tenantId": "acme"})
+    stored = await system.ended(job.id)
+
+    assert (status, error["field"]) == (422, "data.tempalte")
+    assert "did you mean 'template'" in error["message"]
+    assert stored["state"] == "completed", stored["failedReason"]
+    kept = {name: stored["data"][name] for name in data}
+    assert kept == data

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,12 @@ import pytest
 import redis
 import yaml  # type: ignore[import-untyped]
 from tests.examples.saas_api.saas import OPERATOR, ROOT, START_S, System
+from tests.support.http_server import Answer, Request, serving
 from tests.support.lifelines import dies_with_us
 from tests.support.redis_server import RedisServer
-from tests.support.waiting import wait_until_sync
+from tests.support.waiting import wait_until, wait_until_sync
+
+from toril import App
 
 pytestmark = pytest.mark.timeout(600)
 EXAMPLE = ROOT / "examples/saas_api"
@@ -165,6 +169,57 @@ def test_one_process_works_with_nothing_set_and_shows_its_key_once(tmp_path: Pat
     assert keys[0] not in second
     assert "files in" in first
     assert "Traceback" not in first + second
+
+
+async def test_one_process_ends_at_once_when_told_twice(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def hang(request: Request) -> Answer:
+        asked.append(request.path)
+        return Answer(hangs=True)
+
+    log = tmp_path / "log"
+    key = "operator-of-one-000001"
+    async with serving(hang) as server:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*dies_with_us(), sys.executable, "-m", "examples.saas_api"],
+                cwd=tmp_path,
+                env={
+                    "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PORT": "0",
+                    "TORIL_EGRESS_ALLOW": "127.0.0.1", "API_KEYS": f"{key}=operator",
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )  # fmt: skip
+        try:
+            await wait_until(
+                lambda: "curl http" in log.read_text(), deadline_s=START_S, what="the start"
+            )
+            (url,) = re.findall(r"Listening on (\S+)", log.read_text())
+            body = {
+                "type": "CACHE_WARM",
+                "data": {"cacheKey": "cache:a", "dataSource": server.url("/")},
+            }
+            async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as http:
+                added = await http.post(f"{url}/api/queue/jobs", json=body, timeout=60)
+            await wait_until(lambda: bool(asked), what="the job to run")
+            began_s = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            await wait_until(lambda: "once more: now" in log.read_text(), what="the first signal")
+            process.send_signal(signal.SIGINT)
+            await wait_until(lambda: process.poll() is not None, what="its end")
+            took_s = time.monotonic() - began_s
+        finally:
+            process.kill()
+            process.wait()
+    async with App(f"sqlite:///{tmp_path}/saas-data/jobs.db") as app:
+        info = await app.queue("jobs").job(added.json()["jobId"]).info()
+
+    assert process.returncode == 0, log.read_text()
+    assert took_s < 30  # SHUTDOWN_TIMEOUT_S
+    assert (info.state, info.attempts_made) == ("prioritized", 0)
 
 
 def test_compose_file_has_all_parts_and_lets_workers_scale() -> None:
