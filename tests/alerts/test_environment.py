@@ -30,6 +30,14 @@ def test_channels_are_those_that_are_named(environ: dict[str, str], channels: li
     assert made.thresholds.size == 5
 
 
+def test_spans_are_seconds() -> None:
+    spans = {"ALERT_EVERY_S": "0.5", "ALERT_COOLDOWN_S": "60", "ALERT_RECOVERY_S": "1"}
+    made = alerts_from_environment({**HOOK, **spans})
+
+    assert made is not None
+    assert (made.every_s, made.cooldown_s, made.recovery_s) == (0.5, 60, 1)
+
+
 def test_without_a_channel_there_are_no_alerts() -> None:
     assert alerts_from_environment({"ALERT_EMAIL_TO": " , "}) is None
 
@@ -41,6 +49,8 @@ def test_without_a_channel_there_are_no_alerts() -> None:
         ({"ALERT_WEBHOOK_URL": "https://a.example.com"}, "ALERT_WEBHOOK_SECRET is not set"),
         ({**HOOK, "ALERT_WEBHOOK_URL": "ftp://a"}, "ALERT_WEBHOOK_URL"),
         ({**HOOK, "ALERT_WEBHOOK_SECRET": "short"}, "ALERT_WEBHOOK_SECRET"),
+        ({**HOOK, "ALERT_EVERY_S": "soon"}, "ALERT_EVERY_S='soon'"),
+        ({**HOOK, "ALERT_RECOVERY_S": "0"}, "ALERT_RECOVERY_S='0'"),
     ],
 )
 def test_setting_that_makes_no_sense_is_named(environ: dict[str, str], named: str) -> None:

@@ -20,7 +20,8 @@ def alerts_from_environment(
     """Return alerts by mail and webhook, as the environment asks for; None if it asks for none.
 
     Reads `ALERT_EMAIL_TO` (addresses, with commas between), `ALERT_WEBHOOK_URL` and
-    `ALERT_WEBHOOK_SECRET`, which a webhook needs. Empty means unset.
+    `ALERT_WEBHOOK_SECRET`, which a webhook needs; `ALERT_EVERY_S`, `ALERT_COOLDOWN_S` and
+    `ALERT_RECOVERY_S`. Empty means unset.
 
     Parameters:
         environ: Where to read. Default: the process's own environment.
@@ -50,7 +51,21 @@ def alerts_from_environment(
         except InvalidOptionError as error:
             raise InvalidSettingError(f"ALERT_WEBHOOK_URL, ALERT_WEBHOOK_SECRET: {error}") from None
         channels.append(channel)
+    for name in _SPANS:
+        if text[name]:
+            more[name.lower()] = _seconds(f"ALERT_{name}", text[name])
     return AlertOptions(channels=channels, **more) if channels else None
 
 
-_NAMES = ("EMAIL_TO", "WEBHOOK_URL", "WEBHOOK_SECRET")
+_SPANS = ("EVERY_S", "COOLDOWN_S", "RECOVERY_S")
+_NAMES = ("EMAIL_TO", "WEBHOOK_URL", "WEBHOOK_SECRET", *_SPANS)
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.1 <= found <= 86_400:
+        raise InvalidSettingError(f"{name}={text!r}: expected seconds, from 0.1 to 86400")
+    return found
