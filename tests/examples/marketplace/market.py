@@ -27,15 +27,14 @@ START_S = 180.0
 PROGRAM = """
 import asyncio, json
 from examples.marketplace import services as s
-from examples.marketplace.app import app, services, shop, work
+from examples.marketplace.app import app, prepare, services, shop, work
 
 def say(value):
     print("SAID", json.dumps(value))
 
 async def main():
     async with app:
-        await work.prepare()
-        await shop.prepare()
+        await prepare()
 {0}
         await work.close()
 

@@ -33,7 +33,7 @@ QUEUES = [
 ]  # fmt: skip
 MAIL = {"template": "welcome", "data": {}}
 PHOTO = photo("rocket.jpg")  # clamd of the tests takes no large files
-ANN = 'await shop.add_user("ann", "Ann", "ann@example.com")'
+ANN = 'await shop.insert("shop_users", id="ann", name="Ann", email="ann@example.com")'
 
 
 async def mails(inbox: Inbox, many: int, subject: str = "") -> list[EmailMessage]:
@@ -80,7 +80,8 @@ async def test_urgent_mails_go_first(start: Start, inbox: Inbox) -> None:
     await market.run(
         """
         for word in ("low", "normal", "high"):
-            await s.add_email_job("welcome", {"name": word}, priority=word, to="a@example.com")
+            await s.add_email_job(template="welcome", data={"name": word}, priority=word,
+                                  to="a@example.com")
         """
     )
     waiting = (await market.ask("GET", "/api/jobs/queues/email-sending")).json()
@@ -102,8 +103,9 @@ async def test_campaign_reaches_all_but_the_one_that_bounces(start: Start, inbox
     added = await market.run(
         """
         people = [{"to": f"u{n}@example.com", "data": {"name": f"N{n}"}} for n in range(250)]
-        jobs = await s.add_email_job("marketing", {"title": "Sale", "message": "Hi"},
-                                     recipients=people, campaignId="winter")
+        jobs = await s.add_email_job(
+            template="marketing", data={"title": "Sale", "message": "Hi"},
+            recipients=people, campaignId="winter")
         say([job.id for job in jobs])
         """
     )
@@ -304,7 +306,8 @@ async def test_declined_payment_is_charged_once_a_day_later(start: Start, inbox:
         await market.run(
             f"""
             {ANN}
-            await shop.add_order("o1", "ann", "Brushes", 1999, "USD", "payment_failed")
+            order = dict(id="o1", user_id="ann", product="Brushes", amount_minor=1999)
+            await shop.insert("shop_orders", **order, currency="USD", state="payment_failed")
             """
         )
         stripe.decline = "insufficient_funds"
@@ -400,9 +403,11 @@ async def test_report_of_the_day_in_three_formats(start: Start, inbox: Inbox) ->
     await market.run(
         """
         at = 1795824000000  # 2026-11-28, midnight
+        order = dict(user_id="ann", product="Brushes", amount_minor=1999, currency="USD")
         for n in range(3):
-            await shop.add_order(f"o{n}", "ann", "Brushes", 1999, "USD", at_ms=at + n * 3600000)
-        await shop.add_order("o9", "ann", "Ink", 500, "EUR", "refunded", at_ms=at)
+            await shop.insert("shop_orders", **order, id=f"o{n}", state="paid",
+                              created_ms=at + n * 3600000)
+        await shop.insert("shop_orders", **order, id="o9", state="refunded", created_ms=at)
         """
     )
     result = await market.done("daily-reports", "daily", {"date": "2026-11-28"})
