@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from toril.library.email.payloads import BULK_SIZE, AttachmentSource, BulkRecipient
 from toril.library.email.service import EmailService
+from toril.services.mail.port import check_address
 
 Word = Literal["high", "normal", "low"]
 
@@ -41,8 +42,13 @@ def from_template(
         campaign_id: Taken and not used.
         reply_to: Where answers go.
         toril_delivery: Who was served, which only the task fills.
+
+    Raises:
+        InvalidOptionError: An address makes no sense.
     """
     del priority, campaign_id, toril_delivery
+    for address in [to] if isinstance(to, str) else to:
+        check_address("to", address)
     made: dict[str, Any] = {"template": template.replace("-", "_"), "variables": data}
     html, text = data.get("html"), data.get("text")
     if html or text:
