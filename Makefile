@@ -42,7 +42,7 @@ setup: $(READY) ## virtual environment, editable install, all extras and test to
 demo: $(DEMO) ## real photographs through the media queue; SYSTEM=chat for an example system
 ifdef SYSTEM
 	@[ -f "examples/$(SYSTEM)/__main__.py" ] || { echo "SYSTEM=$(SYSTEM): there is no examples/$(SYSTEM)"; exit 2; }
-	@$(BIN)/python -m examples.$(SYSTEM)
+	@$(BIN)/python -m examples.$(SYSTEM) $(if $(filter marketplace,$(SYSTEM)),demo)
 else
 	@$(BIN)/toril demo $(FOLDER)
 endif
@@ -51,6 +51,22 @@ endif
 worker: $(DEMO) ## the worker of an example system alone: SYSTEM=chat
 	@[ -f "examples/$(SYSTEM)/__main__.py" ] || { echo "SYSTEM=$(SYSTEM): there is no examples/$(SYSTEM)"; exit 2; }
 	@$(BIN)/toril worker examples.$(SYSTEM) $(ARGS)
+
+.PHONY: workers-dev
+workers-dev: $(DEMO) ## a worker of the example marketplace that restarts when a file changes
+	@$(BIN)/toril worker examples.marketplace --reload -c 39
+
+.PHONY: workers-prod
+workers-prod: $(DEMO) ## the same for production; PROCESSES=4
+	@TORIL_ENV=production $(BIN)/toril worker examples.marketplace --processes $(or $(PROCESSES),2) -c 39
+
+.PHONY: workers-start
+workers-start: $(DEMO) ## a worker of the example marketplace
+	@$(BIN)/toril worker examples.marketplace -c 39
+
+.PHONY: test-jobs
+test-jobs: $(READY) ## the tasks of the marketplace, against memory and real services
+	$(BIN)/python -m pytest tests/library tests/examples/marketplace
 
 .PHONY: worker-queue
 worker-queue: $(DEMO) ## the worker of the example saas_api alone

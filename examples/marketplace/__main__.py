@@ -8,6 +8,8 @@ Run:
 import asyncio
 import logging
 import sys
+import tomllib
+from pathlib import Path
 
 from toril import TorilError
 
@@ -19,43 +21,35 @@ async def play(url: str) -> None:
     """Play a round: a customer, an upload, a purchase with a commission, a campaign, reports."""
     from importlib.resources import files as shipped
 
-    from examples.marketplace import services as shop_services
-    from examples.marketplace.app import FOLDER, services, shop
+    from examples.marketplace.app import FOLDER, app, services, shop
+
+    from examples.marketplace import services as calls
 
     print(HERE.format(FOLDER, url), flush=True)
-    await shop.add_user("ann", "Ann", "ann@example.com")
-    await shop.add_user("bob", "Bob", "bob@example.com")
-    await shop_services.email.send_welcome_email("ann@example.com", "Ann", url)
     photo = shipped("toril.library.images").joinpath("photos", "rocket.jpg").read_bytes()
     await services.objects.put("inbox/rocket.jpg", photo)
-    upload = ("file-1", "inbox/rocket.jpg", "rocket.jpg", "image/jpeg", len(photo), "ann")
-    await shop_services.files.process_file(*upload)
-    await shop.add_order("order-1", "ann", "Rocket poster", 1999, "USD", "payment_failed")
-    await shop_services.add_payment_retry_job(
-        paymentId="payment-1", orderId="order-1", userId="ann", provider="stripe",
-        amountMinor=1999, currency="USD", paymentMethodId="pm_card",
-    )  # fmt: skip
-    await shop_services.add_referral_commission_job(
-        orderId="order-1", buyerId="ann", referrerId="bob", orderAmountMinor=1999,
-        currency="USD", eventType="order_paid",
-    )  # fmt: skip
-    await shop_services.add_email_job(
-        template="marketing", campaignId="winter", data={},
-        recipients=[{"to": f"{who}@example.com", "data": {"title": "Sale", "message": "Hi"}}
-                    for who in ("ann", "bob")],
-    )  # fmt: skip
-    await shop_services.add_daily_report_job()
+    for who in ("ann", "bob"):
+        if not await shop.sql("SELECT id FROM shop_users WHERE id = :id", id=who):
+            await shop.insert("shop_users", id=who, name=who.title(), email=f"{who}@example.com")
+    await calls.email.send_welcome_email("ann@example.com", "Ann", url)
+    await calls.files.process_file(
+        "file-1", "inbox/rocket.jpg", "rocket.jpg", "image/jpeg", len(photo), "ann"
+    )
+    round_ = tomllib.loads(Path(__file__).with_name("demo.toml").read_text("utf-8"))
+    for job in round_["jobs"]:
+        await app.queue(job["queue"]).add(job["name"], job["data"])
 
 
 async def main(demo: bool) -> None:
     """Serve until told to stop; a demo without a terminal, until the round is over."""
-    from examples.marketplace.app import ENV, QUEUES, STAGE, app
+    from examples.marketplace.app import ENV, QUEUES, app
     from examples.marketplace.web import access, market
 
+    from toril.library.shops import starts_workers
     from toril.web.running import run_site
 
-    inside = ENV.get("START_WORKERS", str(STAGE != "production")).lower() in ("true", "1", "yes")
-    at_once = sum(QUEUES[name].concurrency for name in QUEUES) if inside or demo else None
+    works = demo or starts_workers(ENV)
+    at_once = sum(row.concurrency for row in QUEUES.rows.values()) if works else None
     show = play if demo else None
     await run_site(market, app, port=3000, access=access, concurrency=at_once, show=show)
 

@@ -1,8 +1,8 @@
 """The app: settings, and which task runs the jobs of which queue."""
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from examples.marketplace.shop import Shop, told
 
@@ -12,6 +12,7 @@ import toril.library.referrals.tasks as referrals
 import toril.library.reports.tasks as reports
 from toril import AlertThresholds, App, Settings
 from toril.alerts.environment import alerts_from_environment
+from toril.library.analytics.published import hourly
 from toril.library.analytics.tasks import aggregate
 from toril.library.deadletter.tasks import FORMS, record
 from toril.library.email.published import campaign, from_template
@@ -22,7 +23,7 @@ from toril.library.queue_table import QueueTable
 from toril.library.referrals import from_decimals as commission_of
 from toril.library.reports.published import daily_of, defaults, weekly_of
 from toril.library.reports.queries import SqlReport, parts_of
-from toril.library.shops import ShopWork, Told, for_trial, stage_of
+from toril.library.shops import ShopWork, Told, for_trial
 
 HERE = Path(__file__).parent
 FOLDER = Path(os.environ.get("DATA_DIR") or "marketplace-data").absolute()
@@ -30,7 +31,6 @@ ENV = {
     "ALLOWED_FILE_TYPES": "image/jpeg,image/png,application/pdf", "EMAIL_BRAND": "Marketplace",
     **for_trial(os.environ, FOLDER),
 }  # fmt: skip
-STAGE = stage_of(ENV)
 QUEUES = QueueTable.load(HERE / "queues.toml", ENV.get("QUEUE_OPTIONS", ""))
 services = Services.from_environment(ENV, folder=FOLDER, sender="Market <market@example.com>")
 thresholds = AlertThresholds(stuck_flows=None)  # the letter of the step that failed says it already
@@ -49,15 +49,7 @@ work.provide(app)
 app.provide(shop)
 
 
-def bind(queue: str, task: Any, **more: Any) -> None:
-    more = {"rename": "camel", "concurrency": QUEUES[queue].concurrency, **more}
-    app.bind(queue, task, options=QUEUES.options(queue), **more)
-
-
-def hourly(scheduled: bool = True) -> dict[str, Any]:
-    return aggregate.arguments_of("hourly")
-
-
+bind = partial(QUEUES.bind, app, rename="camel")
 bind("email-sending", mails.send, adapter=from_template)
 bind("email-sending", mails.send, names="send-report", rename=None)
 bind("email-sending", mails.send_bulk, names="send-campaign", adapter=campaign)
@@ -79,11 +71,6 @@ app.on_stop(work.close)
 @app.on_start
 async def prepare() -> None:
     """Have the tables, the rules of dead letters and the schedules there."""
-    from examples.marketplace.services import cron
-
     await work.prepare()
-    await shop.prepare()
-    for queue in map(app.queue, QUEUES):
-        if queue.name != "dead-letter" and await queue.dead_letter() is None:
-            await queue.set_dead_letter("dead-letter")
-    await cron.schedule_defaults(only_missing=True)
+    await services.records.script((HERE / "schema.sql").read_text())
+    await QUEUES.set_up(app, dead_letter="dead-letter")

@@ -8,5 +8,6 @@ CREATE TABLE IF NOT EXISTS shop_orders (
 );
 CREATE INDEX IF NOT EXISTS shop_orders_by_time ON shop_orders (created_ms);
 CREATE TABLE IF NOT EXISTS shop_files (
-  id VARCHAR(256) PRIMARY KEY, user_id TEXT NOT NULL, status VARCHAR(32) NOT NULL, outputs TEXT NOT NULL
+  id VARCHAR(256) PRIMARY KEY, user_id TEXT NOT NULL, status VARCHAR(32) NOT NULL, outputs TEXT NOT NULL,
+  created_ms BIGINT NOT NULL
 );

@@ -5,29 +5,21 @@ from contextlib import asynccontextmanager
 
 from examples.marketplace.app import QUEUES, app, prepare, services, work
 from examples.marketplace.services import cron
-from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Mount
 
 from toril.services.objects.folder import FolderObjects
 from toril.services.objects.serving import link_app
 from toril.web.access.control import AccessControl
-from toril.web.access.port import Permission
-from toril.web.own_routes import Answer, OwnCall, OwnRoutes
-from toril.web.queue_api import QueueApi, serve_queues
+from toril.web.own_routes import OwnRoutes
+from toril.web.queue_api import QueueApi, metrics_routes, serve_queues
 from toril.web.site import site
 from toril.web.unsubscribe_route import unsubscribe_route
 
 access = AccessControl(app)
-routes, metrics = OwnRoutes(access, queue=None), OwnRoutes(access, queue=None)
-names = {name: QUEUES[name].job or name for name in QUEUES}
-letters, defaults = "dead-letter", cron.schedule_defaults
+routes = OwnRoutes(access, queue=None)
+letters, defaults, names = "dead-letter", cron.schedule_defaults, QUEUES.jobs
 api = QueueApi(app, [*QUEUES], dead_letter=letters, names=names, defaults=defaults)
 serve_queues(routes, api)
-
-
-@metrics.on("GET", "/metrics", Permission.READ)
-async def figures(_: OwnCall) -> Answer:
-    return PlainTextResponse(await app.prometheus([*QUEUES]))
 
 
 @asynccontextmanager
@@ -37,7 +29,7 @@ async def lifespan() -> AsyncIterator[None]:
     await work.close()
 
 
-own: list[BaseRoute] = [*routes.made("/api/jobs", "/api/v1/jobs"), *metrics.made("")]
+own: list[BaseRoute] = [*routes.made("/api/jobs", "/api/v1/jobs"), *metrics_routes(app, access)]
 own.append(unsubscribe_route(services.mail))
 if isinstance(services.objects, FolderObjects):  # it has no server of its own
     own.append(Mount("/files", link_app(services.objects)))

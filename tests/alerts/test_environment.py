@@ -54,6 +54,14 @@ async def test_mails_go_to_a_folder_where_no_server_is_set(tmp_path: Path) -> No
     assert "jo@example.com" in mail.read_text()
 
 
+def test_spans_are_seconds() -> None:
+    spans = {"ALERT_EVERY_S": "0.5", "ALERT_COOLDOWN_S": "60", "ALERT_RECOVERY_S": "1"}
+    made = alerts_from_environment({"ALERT_EMAIL_TO": "ops@example.com", **spans})
+
+    assert made is not None
+    assert (made.every_s, made.cooldown_s, made.recovery_s) == (0.5, 60, 1)
+
+
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
@@ -64,6 +72,8 @@ async def test_mails_go_to_a_folder_where_no_server_is_set(tmp_path: Path) -> No
             "ALERT_WEBHOOK_SECRET: secret",
         ),
         ({"ALERT_WEBHOOK_URL": "ftp://x", "ALERT_WEBHOOK_SECRET": SECRET}, "url="),
+        ({"ALERT_EVERY_S": "soon"}, "ALERT_EVERY_S='soon'"),
+        ({"ALERT_RECOVERY_S": "0"}, "ALERT_RECOVERY_S='0'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(environ: dict[str, str], said: str) -> None:

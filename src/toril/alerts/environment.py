@@ -27,7 +27,8 @@ def alerts_from_environment(
 
     Reads `ALERT_EMAIL_TO` (addresses, with commas between), `ALERT_WEBHOOK_URL`, and
     `ALERT_WEBHOOK_SECRET`, which a webhook needs (several, with commas between, while they are
-    changed). Empty means unset.
+    changed); `ALERT_EVERY_S`, `ALERT_COOLDOWN_S` and `ALERT_RECOVERY_S`, in seconds. Empty means
+    unset.
 
     Parameters:
         environ: Where to read. Default: the process's own environment.
@@ -58,4 +59,20 @@ def alerts_from_environment(
             channels.append(WebhookChannel(url, secret=given["ALERT_WEBHOOK_SECRET"].split(",")))
     except InvalidOptionError as error:
         raise InvalidSettingError(f"{name}: {error}") from None
+    for name in _SPANS:
+        if text := given.get(f"ALERT_{name.upper()}"):
+            more[name] = _seconds(f"ALERT_{name.upper()}", text)
     return AlertOptions(channels=channels, **more) if channels else None
+
+
+_SPANS = ("every_s", "cooldown_s", "recovery_s")
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0.1 <= found <= 86_400:
+        raise InvalidSettingError(f"{name}={text!r}: expected seconds, from 0.1 to 86400")
+    return found

@@ -8,6 +8,7 @@ backoff = 1000            # milliseconds; it doubles
 removeOnComplete = 100    # how many are kept; true: none, false: all
 removeOnFail = 50
 priority = "normal"       # a word of `priorities`
+schedules = [{ id = "digest", cron = "0 7 * * *", data = { template = "digest" } }]
 ```
 """
 
@@ -25,9 +26,18 @@ import msgspec
 from toril.core.checks import unknown
 from toril.core.errors import InvalidSettingError
 from toril.engine.options import JobOptions, KeepPolicy
+from toril.engine.schedules.info import ScheduleInfo
 
 Kept = bool | Annotated[int, msgspec.Meta(ge=0)]
 PRIORITIES = {"high": 1, "normal": 2, "low": 3}
+
+
+class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A schedule; its times are UTC."""
+
+    id: str
+    cron: str
+    data: dict[str, Any] = {}
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
@@ -45,6 +55,8 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     """Jobs at once, of all workers."""
     job: str | None = None
     """The usual name of its jobs."""
+    schedules: list[ScheduleRow] = []
+    """Schedules of such jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,11 @@ class QueueTable:
     def __getitem__(self, queue: str) -> QueueRow:
         return self.rows[queue]
 
+    @property
+    def jobs(self) -> dict[str, str]:
+        """The usual name of each queue's jobs."""
+        return {queue: row.job or queue for queue, row in self.rows.items()}
+
     def options(self, queue: str, priority: str | None = None) -> JobOptions:
         """Return the options of a queue's jobs.
 
@@ -112,6 +129,44 @@ class QueueTable:
             keep_failed=_kept(row.remove_on_fail),
             priority=self.priorities[priority or row.priority],
         )
+
+    def bind(self, app: Any, queue: str, task: Any, **more: Any) -> None:
+        """Bind a task to a queue, with its options and its jobs at once: see `App.bind`."""
+        at_once = self.rows[queue].concurrency
+        app.bind(queue, task, **{"options": self.options(queue), "concurrency": at_once, **more})
+
+    async def set_up(self, app: Any, *, dead_letter: str | None = None) -> None:
+        """Make what an app's queues lack: rules of dead letters, and schedules.
+
+        Parameters:
+            app: Whose queues.
+            dead_letter: Where failures of the others go. None: nowhere.
+        """
+        for name in self.rows if dead_letter is not None else ():
+            queue = app.queue(name)
+            if name != dead_letter and await queue.dead_letter() is None:
+                await queue.set_dead_letter(dead_letter)
+        await self.schedule(app, only_missing=True)
+
+    async def schedule(self, app: Any, *, only_missing: bool = False) -> list[ScheduleInfo]:
+        """Set the schedules of the table, and return them.
+
+        Parameters:
+            app: Whose.
+            only_missing: Leave those that are there as they are.
+        """
+        found = []
+        for queue, row in self.rows.items():
+            for one in row.schedules:
+                there = await app.schedules.get(one.id, queue=queue) if only_missing else None
+                found.append(
+                    there
+                    or await app.schedules.put(
+                        one.id, app.queue(queue), one.data, name=row.job or queue, cron=one.cron,
+                        timezone="UTC",
+                    )
+                )  # fmt: skip
+        return found
 
 
 def _kept(removed: Kept) -> KeepPolicy:

@@ -157,6 +157,20 @@ def stage_of(environ: Mapping[str, str]) -> str:
     return "development"
 
 
+def starts_workers(environ: Mapping[str, str]) -> bool:
+    """Whether the process of an API works, too: `START_WORKERS`; outside production by default.
+
+    Raises:
+        InvalidSettingError: It is neither true nor false.
+    """
+    text = environ.get("START_WORKERS", "").strip().lower()
+    if text in ("true", "1", "yes", "false", "0", "no"):
+        return text in ("true", "1", "yes")
+    if text:
+        raise InvalidSettingError(f"START_WORKERS={text!r}: expected true or false")
+    return stage_of(environ) != "production"
+
+
 def for_trial(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return an environment in which a shop runs without any setting; in production, as it is.
 

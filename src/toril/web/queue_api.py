@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from toril.app import App
 from toril.core.checks import unknown
@@ -30,7 +32,7 @@ from toril.engine.schedules import cron as crons
 from toril.engine.schedules.info import ScheduleInfo
 from toril.engine.states import State
 from toril.library.deadletter.payloads import published_letter
-from toril.web.access.port import Permission
+from toril.web.access.port import Access, Permission
 from toril.web.access.sight import Sight
 from toril.web.own_routes import Answer, OwnCall, OwnRoutes, Refusal
 
@@ -301,6 +303,24 @@ def serve_queues(routes: OwnRoutes, api: QueueApi) -> None:
         ("POST", "/schedule", Permission.OPERATE, api.schedule),
     ):
         routes.on(method, path, permission)(handler)
+
+
+def metrics_routes(app: App, access: Access, path: str = "/metrics") -> list[Route]:
+    """Return a route of Prometheus's figures, for who may read; of all queues that the key is for.
+
+    Parameters:
+        app: Whose figures.
+        access: Says who calls.
+        path: Where it is.
+    """
+    routes = OwnRoutes(access, queue=None)
+
+    async def figures(call: OwnCall) -> Answer:
+        seen = [one.name for one in await app.queues() if call.principal.sees(one.name)]
+        return PlainTextResponse(await app.prometheus(seen))
+
+    routes.on("GET", path, Permission.READ)(figures)
+    return routes.made()
 
 
 def _counts(info: QueueInfo | None) -> dict[str, Any]:

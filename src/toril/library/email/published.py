@@ -8,9 +8,12 @@ app.bind("email-sending", send_bulk, names="send-campaign", adapter=campaign, re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from toril.library.email.payloads import AttachmentSource, BulkRecipient
+from toril.library.email.payloads import BULK_SIZE, AttachmentSource, BulkRecipient
+from toril.library.email.service import EmailService
+from toril.services.mail.port import check_address
 
 Word = Literal["high", "normal", "low"]
 
@@ -39,8 +42,13 @@ def from_template(
         campaign_id: Taken and not used.
         reply_to: Where answers go.
         toril_delivery: Who was served, which only the task fills.
+
+    Raises:
+        InvalidOptionError: An address makes no sense.
     """
     del priority, campaign_id, toril_delivery
+    for address in [to] if isinstance(to, str) else to:
+        check_address("to", address)
     made: dict[str, Any] = {"template": template.replace("-", "_"), "variables": data}
     html, text = data.get("html"), data.get("text")
     if html or text:
@@ -87,3 +95,20 @@ def campaign(
         "subject": subject,
         "reply_to": reply_to,
     }
+
+
+async def check_mail(service: EmailService, template: str, data: Mapping[str, Any]) -> None:
+    """Refuse a mail that could not be made, before it is added: for the door of an application.
+
+    Raises:
+        UnusableInputError: There is no such template, or it lacks a variable.
+    """
+    if not (data.get("html") or data.get("text")):
+        await service.render(template.replace("-", "_"), data)
+
+
+def parts_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a campaign as payloads of at most 100 recipients each."""
+    people = payload["recipients"]
+    starts = range(0, len(people), BULK_SIZE)
+    return [{**payload, "recipients": people[at : at + BULK_SIZE]} for at in starts]

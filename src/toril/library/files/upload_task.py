@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from toril.core.codec import Json
-from toril.core.reading import read_object
+from toril.core.reading import read_object, whole
 from toril.engine.context import Context
 from toril.engine.node import Node
 from toril.engine.options import JobOptions, RetryPolicy
@@ -188,11 +188,11 @@ def _child(ctx: Context, state: UploadStep, step: str) -> Node[Any]:
     backoff = given.get("backoff")
     kind, base_s = None, None
     if isinstance(backoff, dict) and backoff.get("type") in ("fixed", "exponential"):
-        kind, base_s = backoff["type"], backoff.get("delay", 0) / 1000
+        kind, base_s = backoff["type"], whole(backoff.get("delay")) / 1000
     options = JobOptions(
         job_id=f"{state.key}-{step}",
-        priority=given.get("priority") or 0,
-        max_attempts=given.get("attempts"),
+        priority=whole(given.get("priority")),
+        max_attempts=whole(given.get("attempts")) or None,  # BullMQ writes 0 where nobody says
         backoff=kind,
         backoff_s=base_s,
     )

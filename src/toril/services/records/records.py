@@ -179,6 +179,17 @@ class Records:
             done = await connection.execute(sa.text(text), values)
             return [dict(row) for row in done.mappings()] if done.returns_rows else []
 
+    async def script(self, text: str) -> None:
+        """Run statements of SQL, one after another, in one transaction.
+
+        Parameters:
+            text: Each statement ends with `;` and the end of a line.
+        """
+        async with self.begin() as connection:
+            for statement in text.split(";\n"):
+                if statement.strip():
+                    await connection.execute(sa.text(statement))
+
     @contextmanager
     def begin_plain(self) -> Iterator[sa.Connection]:
         """`begin` for plain code."""
