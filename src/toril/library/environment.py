@@ -17,19 +17,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from toril.core.redis_variables import redis_url_from_environment
 from toril.library.cleanup.settings import CleanupSettings
+from toril.library.documents.settings import DocumentSettings
 from toril.library.email.service import EmailService
 from toril.library.email.settings import EmailSettings
 from toril.library.exports.settings import ExportSettings
 from toril.library.files.settings import FileProcessSettings, FileSettings
+from toril.library.video.settings import VideoSettings
 from toril.library.warming.settings import WarmingSettings
 from toril.services.cache.opening import cache_from_environment
 from toril.services.cache.port import Cache
 from toril.services.http.aio import AioHttpClient
 from toril.services.http.egress import EgressPolicy
 from toril.services.http.port import HttpClient
+from toril.services.media.opening import media_work_from_environment
+from toril.services.media.work import MediaWork
 from toril.services.notices.port import Notices
 from toril.services.notices.sql import SqlNotices
 from toril.services.notices.tables import NOTICES
@@ -58,6 +63,7 @@ class Services:
     http: HttpClient
     records: Records
     objects: ObjectStore
+    media: MediaWork
     notices: Notices
     cache: Cache
     mail: EmailService
@@ -75,7 +81,8 @@ class Services:
 
         Reads `FILE_ROOTS` (folders, with commas between), `TEMP_ROOT`, `LOG_ROOT`,
         `CACHE_PREFIX`, `TORIL_EGRESS_ALLOW`, and what `Records`, `objects_from_environment`,
-        `cache_from_environment` and `EmailSettings` read. Folders that it names are made.
+        `media_work_from_environment`, `cache_from_environment` and `EmailSettings` read. Folders
+        that it names are made.
 
         Parameters:
             environ: Where to read. Default: the process's own environment.
@@ -105,11 +112,15 @@ class Services:
             **environ,
         }
         cleanup = CleanupSettings.from_environment(places, sessions=SessionTable(records))
+        objects = objects_from_environment(environ, folder=folder / "objects")
         return cls(
             policy=policy,
             http=http,
             records=records,
-            objects=objects_from_environment(environ, folder=folder / "objects"),
+            objects=objects,
+            media=media_work_from_environment(
+                environ=environ, objects=objects, scratch_dir=folder / "scratch"
+            ),
             notices=SqlNotices(records),
             cache=cache_from_environment(environ),
             mail=EmailService(EmailSettings.from_environment(mail)),
@@ -124,7 +135,8 @@ class Services:
         """Provide all of it to an app's tasks."""
         for own in (self.mail, self.exports, self.file_work, self.warming, self.cleanup):
             app.provide(own)
-        app.provide(FileSettings())
+        for settings in (FileSettings(), self.media, VideoSettings(), DocumentSettings()):
+            app.provide(settings)
         app.provide(SyncObjects(self.objects))
         kinds: tuple[tuple[object, type], ...] = (
             (self.notices, Notices),
@@ -146,6 +158,7 @@ class Services:
         closing: tuple[Callable[[], object], ...] = (
             self.mail.close,
             self.cache.close,
+            self.media.close,
             self.objects.close,
             self.http.close,
             self.records.close,
@@ -155,7 +168,12 @@ class Services:
 
 
 def store_url(
-    environ: Mapping[str, str], *, embedded: str, host: str = "localhost", port: int = 6379
+    environ: Mapping[str, str],
+    *,
+    embedded: str,
+    host: str = "localhost",
+    port: int = 6379,
+    prefix: str | None = None,
 ) -> str:
     """Return where jobs live: `TORIL_URL`, `REDIS_URL`, the parts of Redis, or a file.
 
@@ -164,9 +182,12 @@ def store_url(
         embedded: The URL of the file, if no such variable is set.
         host: For the parts, if `REDIS_HOST` is not set.
         port: The same for `REDIS_PORT`.
+        prefix: With what keys in Redis begin, if its URL does not say. Default: `bull`.
 
     Raises:
         InvalidSettingError: A part makes no sense.
     """
     url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
+    if url and prefix and url.startswith(("redis", "valkey")) and "prefix=" not in url:
+        url += f"{'&' if '?' in url else '?'}prefix={quote(prefix, safe='')}"
     return url or embedded
