@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from toril import AlertOptions, App, MailChannel
-from toril.library.environment import store_url
+from toril.core.redis_variables import store_url
 from toril.services.mail.folder import FolderMailer
 
 ENV = {name: value for name, value in os.environ.items() if value}

@@ -17,9 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
-from toril.core.redis_variables import redis_url_from_environment
+from toril.core.redis_variables import store_url as store_url
 from toril.library.cleanup.settings import CleanupSettings
 from toril.library.documents.settings import DocumentSettings
 from toril.library.email.service import EmailService
@@ -165,29 +164,3 @@ class Services:
         )
         for close in closing:
             await close()  # type: ignore[misc]
-
-
-def store_url(
-    environ: Mapping[str, str],
-    *,
-    embedded: str,
-    host: str = "localhost",
-    port: int = 6379,
-    prefix: str | None = None,
-) -> str:
-    """Return where jobs live: `TORIL_URL`, `REDIS_URL`, the parts of Redis, or a file.
-
-    Parameters:
-        environ: Where to read.
-        embedded: The URL of the file, if no such variable is set.
-        host: For the parts, if `REDIS_HOST` is not set.
-        port: The same for `REDIS_PORT`.
-        prefix: With what keys in Redis begin, if its URL does not say. Default: `bull`.
-
-    Raises:
-        InvalidSettingError: A part makes no sense.
-    """
-    url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
-    if url and prefix and url.startswith(("redis", "valkey")) and "prefix=" not in url:
-        url += f"{'&' if '?' in url else '?'}prefix={quote(prefix, safe='')}"
-    return url or embedded
