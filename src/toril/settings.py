@@ -255,7 +255,9 @@ def _profile(source: str, value: object) -> Profile | None:
         return None
     words = [*Profile, "all"]
     if not isinstance(value, str) or value not in words:
-        raise InvalidOptionError(f"{source}: {unknown('profile', str(value), words)}")
+        text = unknown("profile", str(value), words)
+        listed = "" if "known are" in text else f" It is one of {', '.join(words)}"
+        raise InvalidOptionError(f"{source}: {text}{listed}")
     return Profile(value)
 
 

@@ -51,6 +51,32 @@ def redis_url_from_environment(
     return f"redis://{login}{host}:{port}/{database}"
 
 
+def store_url(
+    environ: Mapping[str, str],
+    *,
+    embedded: str,
+    host: str = "localhost",
+    port: int = 6379,
+    prefix: str | None = None,
+) -> str:
+    """Return where jobs live: `TORIL_URL`, `REDIS_URL`, the parts of Redis, or a file.
+
+    Parameters:
+        environ: Where to read.
+        embedded: The URL of the file, if no such variable is set.
+        host: For the parts, if `REDIS_HOST` is not set.
+        port: The same for `REDIS_PORT`.
+        prefix: With what keys in Redis begin, if its URL does not say. Default: `bull`.
+
+    Raises:
+        InvalidSettingError: A part makes no sense.
+    """
+    url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
+    if url and prefix and url.startswith(("redis", "valkey")) and "prefix=" not in url:
+        url += f"{'&' if '?' in url else '?'}prefix={quote(prefix, safe='')}"
+    return url or embedded
+
+
 def _with_password(url: str, password: str | None) -> str:
     scheme, _, rest = url.partition("://")
     is_named = "@" in rest.partition("/")[0]

@@ -22,18 +22,23 @@ from typing import Protocol
 
 from toril.core.errors import InvalidSettingError
 from toril.core.redis_variables import redis_url_from_environment
+from toril.core.redis_variables import store_url as store_url
 from toril.library.cleanup.settings import CleanupSettings
+from toril.library.documents.settings import DocumentSettings
 from toril.library.email.service import EmailService
 from toril.library.email.settings import EmailSettings
 from toril.library.exports.settings import ExportSettings
 from toril.library.files.settings import FileProcessSettings, FileSettings
 from toril.library.job_totals import JobTotals
+from toril.library.video.settings import VideoSettings
 from toril.library.warming.settings import WarmingSettings
 from toril.services.cache.opening import cache_from_environment
 from toril.services.cache.port import Cache
 from toril.services.http.aio import AioHttpClient
 from toril.services.http.egress import EgressPolicy
 from toril.services.http.port import HttpClient
+from toril.services.media.opening import media_work_from_environment
+from toril.services.media.work import MediaWork
 from toril.services.notices.port import Notices
 from toril.services.notices.sql import SqlNotices
 from toril.services.notices.tables import NOTICES
@@ -64,6 +69,7 @@ class Services:
     http: HttpClient
     records: Records
     objects: ObjectStore
+    media: MediaWork
     notices: Notices
     totals: JobTotals
     """Counted where `watch` is called."""
@@ -88,8 +94,9 @@ class Services:
 
         Reads `FILE_ROOTS` (folders, with commas between), `TEMP_ROOT`, `LOG_ROOT`,
         `CACHE_PREFIX`, `TORIL_EGRESS_ALLOW`, and what `Records`, `objects_from_environment`,
-        `cache_from_environment` and `EmailSettings` read. Folders that it names are made. Without
-        `CACHE_URL` the cache is in the server that `REDIS_URL` or the parts of Redis name.
+        `media_work_from_environment`, `cache_from_environment` and `EmailSettings` read. Folders
+        that it names are made. Without `CACHE_URL` the cache is in the server that `REDIS_URL` or
+        the parts of Redis name.
 
         Parameters:
             environ: Where to read. Default: the process's own environment.
@@ -122,11 +129,15 @@ class Services:
         shared = redis_url_from_environment(environ, host=redis_host)
         cache = {} if shared is None else {"CACHE_URL": shared}
         cleanup = CleanupSettings.from_environment(places, sessions=SessionTable(records))
+        objects = objects_from_environment(environ, folder=folder / "objects")
         return cls(
             policy=policy,
             http=http,
             records=records,
-            objects=objects_from_environment(environ, folder=folder / "objects"),
+            objects=objects,
+            media=media_work_from_environment(
+                environ=environ, objects=objects, scratch_dir=folder / "scratch"
+            ),
             notices=SqlNotices(records),
             totals=JobTotals(SqlTotals(records)),
             cache=cache_from_environment({**cache, **environ}),
@@ -142,7 +153,8 @@ class Services:
         """Provide all of it to an app's tasks."""
         for own in (self.mail, self.exports, self.file_work, self.warming, self.cleanup):
             app.provide(own)
-        app.provide(FileSettings())
+        for settings in (FileSettings(), self.media, VideoSettings(), DocumentSettings()):
+            app.provide(settings)
         app.provide(SyncObjects(self.objects))
         kinds: tuple[tuple[object, type], ...] = (
             (self.notices, Notices),
@@ -164,6 +176,7 @@ class Services:
         closing: tuple[Callable[[], object], ...] = (
             self.mail.close,
             self.cache.close,
+            self.media.close,
             self.objects.close,
             self.http.close,
             self.records.close,
@@ -190,24 +203,6 @@ def kept_key(path: Path) -> str:
             os.link(own, path)
         own.unlink()
     return path.read_text("ascii").strip()
-
-
-def store_url(
-    environ: Mapping[str, str], *, embedded: str, host: str = "localhost", port: int = 6379
-) -> str:
-    """Return where jobs live: `TORIL_URL`, `REDIS_URL`, the parts of Redis, or a file.
-
-    Parameters:
-        environ: Where to read.
-        embedded: The URL of the file, if no such variable is set.
-        host: For the parts, if `REDIS_HOST` is not set.
-        port: The same for `REDIS_PORT`.
-
-    Raises:
-        InvalidSettingError: A part makes no sense.
-    """
-    url = environ.get("TORIL_URL") or redis_url_from_environment(environ, host=host, port=port)
-    return url or embedded
 
 
 def whole_number(environ: Mapping[str, str], name: str, *, least: int = 0) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from toril.core.checks import nearest
 from toril.core.errors import InvalidOptionError
+from toril.core.loggers import logger
 from toril.engine.hooks import HookEvent
 from toril.engine.profiles import Profile
 from toril.engine.worker import Worker
@@ -21,6 +22,7 @@ from toril.typed.spec import QueueSpec
 if TYPE_CHECKING:
     from toril.app import App
 
+log = logger("toril.worker")
 Answer = Awaitable[None] | None
 
 
@@ -136,6 +138,8 @@ class Processors:
     ) -> None:
         """Work until SIGTERM or SIGINT; running jobs may end then, as `Worker.stop` says.
 
+        Logs a line for each queue, with its figures, once all workers are ready.
+
         Parameters:
             app: One that the processors are registered with.
             worker_type: As `workers`.
@@ -160,8 +164,10 @@ class Processors:
                 waits: list[asyncio.Future[Any]] = [ready]
                 waits += [group.create_task(_run(worker, stop)) for worker in workers]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if ready.done() and started is not None:
-                    started(workers)
+                if ready.done():
+                    self._tell(workers)
+                    if started is not None:
+                        started(workers)
                 ready.cancel()
                 with suppress(asyncio.CancelledError):
                     await ready
@@ -170,6 +176,19 @@ class Processors:
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
+
+    def _tell(self, workers: Iterable[Worker]) -> None:
+        for worker in workers:
+            processor = self._processors[worker.options.queues[0]]
+            figures = processor.spec.figures
+            log.info(
+                "%s serves %s: concurrency %d, lock %d ms, stalled check %d ms",
+                type(processor).__name__,
+                processor.spec.name,
+                figures.concurrency,
+                figures.lock_duration,
+                figures.stalled_interval,
+            )
 
 
 async def _run(worker: Worker, stop: Callable[[], None]) -> None:

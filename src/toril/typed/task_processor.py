@@ -28,7 +28,8 @@ class TaskProcessor(Processor[P, R], Generic[P, R]):
 
     The task runs where it says, as often and as long as it says, and gets what the app provides.
     Override `arguments` where its parameters have other names than the payload's fields, and
-    `result` where the job's result is another than the task's.
+    `result` where the job's result is another than the task's. With `Any` for the payload, jobs
+    carry the task's own.
     """
 
     runs: ClassVar[Task[..., Any]]
@@ -95,6 +96,6 @@ class TaskProcessor(Processor[P, R], Generic[P, R]):
         adapts = type(self).result is not TaskProcessor.result
         return {
             "task": self.runs,
-            "adapter": arguments,
+            "adapter": None if kind is Any else arguments,
             "result": result if adapts else None,
         }

@@ -173,5 +173,5 @@ class Doctor:
             waiting = sum(queue.counts[state] for state in READY)
             if queue.paused or not waiting or queue.name in served:
                 continue
-            found.append(findings.unserved(queue.name, waiting))
+            found.append(findings.unserved(queue.name, waiting, served))
         return found

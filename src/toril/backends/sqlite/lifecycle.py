@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
@@ -97,7 +98,10 @@ class SqliteLifecycle:
             leases(len(lapsed)),
             _calendar(view, self._clock),
             *_misdated(view, self._clock),
-            *(unserved(*row) for row in view.run("doctor_unserved")),
+            *(
+                unserved(queue, waiting, json.loads(served))
+                for queue, waiting, served in view.run("doctor_unserved")
+            ),
         ]
         return findings, _take_backs(lapsed)
 

@@ -10,6 +10,7 @@ from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.services.media.file_records import FileRecords
 from toril.services.media.work import MediaWork
 from toril.services.objects.opening import objects_from_environment
+from toril.services.objects.port import ObjectStore
 from toril.services.scan.checking import scan_check
 from toril.services.scan.clamd import ClamdScanner
 
@@ -18,6 +19,7 @@ def media_work_from_environment(
     records: FileRecords | None = None,
     *,
     folder: str = "public",
+    objects: ObjectStore | None = None,
     environ: Mapping[str, str] | None = None,
     **more: Any,
 ) -> MediaWork:
@@ -29,6 +31,7 @@ def media_work_from_environment(
     Parameters:
         records: Files' records. Default: none are read or changed.
         folder: Where files are if no storage is named.
+        objects: The storage, in place of the one that the environment names.
         environ: Where to read. Default: the process's own environment.
         **more: Of `MediaWork`.
 
@@ -42,5 +45,6 @@ def media_work_from_environment(
             more["check"] = scan_check(ClamdScanner(address))
         except InvalidOptionError as error:
             raise InvalidSettingError(f"CLAMD_URL: {error}") from None
-    objects = objects_from_environment(environ, folder=folder)
+    if objects is None:
+        objects = objects_from_environment(environ, folder=folder)
     return MediaWork(objects, records=records, **more)
