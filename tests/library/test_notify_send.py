@@ -51,7 +51,7 @@ class World:
 
     async def send(self, channel: str, to: Any, **options: Any) -> Job[Any]:
         """Add a job as another program would, with short waits."""
-        data = {"channel": channel, "options": {"to": to, **options}}
+        data: Any = {"channel": channel, "options": {"to": to, **options}}
         quick = JobOptions(backoff_s=0.2)
         return await self.app.queue("notifications").add("__default__", data, quick)
 
@@ -274,7 +274,7 @@ async def test_without_configuration_it_fails_loudly(url: str) -> None:
         "browser": "'browser'", "database": "'database'",
     }  # fmt: skip
     for channel, word in expected.items():
-        data = {"channel": channel, "options": {"to": "+15551234567", "text": "x"}}
+        data: Any = {"channel": channel, "options": {"to": "+15551234567", "text": "x"}}
         job = await app.queue("notifications").add("n", data)
         await asyncio.wait_for(app.worker().run(until_idle=True), 120)
         info = await job.info()

@@ -12,13 +12,17 @@ from toril.library.notify.channel_payloads import (
 )
 from toril.library.notify.channel_service import Channels, NotificationService
 from toril.library.notify.payloads import NotificationResult
+from toril.library.notify.rules import EventRulesHandler
+from toril.library.notify.scenarios import ScenarioEngine
 
 __all__ = [
     "Channel",
     "Channels",
+    "EventRulesHandler",
     "NotificationJobData",
     "NotificationOptions",
     "NotificationResult",
     "NotificationSent",
     "NotificationService",
+    "ScenarioEngine",
 ]

@@ -59,22 +59,25 @@ class NotificationRefusedError(TorilError):
     """No receiver was served, and none will be."""
 
 
+GIVE_UP_ON = (
+    UnusableInputError,
+    InvalidOptionError,
+    MessengerSetupError,
+    NotificationRefusedError,
+)
+"""Errors that another attempt will not mend."""
+
+
 @notifications.task(
     name="notify.send",
     queue="notifications",
     any_name=True,
     rename="camel",
     timeout=TIMEOUT_S,
-    retry=RetryPolicy(
-        max_attempts=3,
-        base_s=1.0,
-        give_up_on=(
-            UnusableInputError, InvalidOptionError, MessengerSetupError, NotificationRefusedError,
-        ),
-    ),
+    retry=RetryPolicy(max_attempts=3, base_s=1.0, give_up_on=GIVE_UP_ON),
     keep_completed=KeepPolicy(count=100),
     keep_failed=KeepPolicy(count=50),
-)  # fmt: skip
+)
 async def notify_send(
     ctx: Context,
     channel: Channel,
@@ -100,6 +103,13 @@ async def notify_send(
     """
     if not_before_ms is not None and (wait_s := not_before_ms / 1000 - time.time()) > 0:
         raise Snooze(after_s=wait_s)
+    return await tell(ctx, channel, options, channels)
+
+
+async def tell(
+    ctx: Context, channel: Channel, options: NotificationOptions, channels: Channels
+) -> NotificationSent:
+    """Serve everybody who was not served by an earlier attempt; errors as `notify_send`."""
     check_content(options)
     given = [options.to] if isinstance(options.to, str) else options.to
     to = list(dict.fromkeys(given))

@@ -16,6 +16,15 @@ PROMISES = {
         progress="the share of receivers that are done, at the end of an attempt",
         cancelling="between two receivers; a retry goes on with the rest",
     ),
+    "notify.step": Promise(
+        idempotency_key="the run and the number of the step; receivers as `notify.send`",
+        second_run="as `notify.send`; the next step is added once, and nothing is sent for a run"
+        " that was stopped",
+        side_effects="as `notify.send`; the run's row; the job of the next step",
+        services="as `notify.send`, and a `RuleStore` (SQLite, PostgreSQL)",
+        progress="as `notify.send`",
+        cancelling="as `notify.send`; to stop a scenario, use `ScenarioEngine.cancel`",
+    ),
     "notify.in_app": Promise(
         idempotency_key="the id of the notice, made of the job's own key",
         second_run="finds the notice and changes nothing, whether or not it was read",
