@@ -1,4 +1,4 @@
-"""A round to look at: two photographs and a bad file, a watermark, an event, all by jobs."""
+"""A round to look at: photographs and bad files, an event, a notice, all by jobs."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""Four queues: which task runs their jobs, the objects that add to them, and what is told of them."""
+"""Four queues: which task runs their jobs, and the objects that add to them."""
 
 from collections.abc import Mapping
 from typing import Any
