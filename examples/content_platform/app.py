@@ -26,7 +26,8 @@ routes = OwnRoutes(access, queue="media-processing", timeout_s=120)
 sockets = OwnerSockets(access)
 api = MediaApi(
     settings=settings, marks=marks, media=media, processing=q.MediaProcessingQueue,
-    sync=q.MediaSyncQueue, watermark=q.WatermarkQueue, syncing=q.media_sync, events=q.events,
+    sync=q.MediaSyncQueue, watermark=q.WatermarkQueue, syncing=q.media_sync,
+    marking=q.watermarks, events=q.events,
 )  # fmt: skip
 serve_media(routes, api, path="/api/admin")
 

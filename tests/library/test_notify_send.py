@@ -123,6 +123,7 @@ async def test_mail_reaches_each_alone(world: World) -> None:
     assert recipients(info) == [("a@example.com", "sent"), ("b@example.com", "sent")]
     assert list(info.result)[:2] == ["success", "messageId"]
     assert world.inbox.to == [["a@example.com"], ["b@example.com"]]
+    assert [mail["to"] for mail in world.inbox.mails] == to  # nobody sees the others
     for mail in world.inbox.mails:
         html, text = mail.get_body(("html",)), mail.get_body(("plain",))
         assert html is not None

@@ -2,7 +2,8 @@
 
 ```python
 api = MediaApi(settings=settings, marks=marks, media=media, processing=…, sync=…, watermark=…,
-               syncing=MediaSyncService(app, media.records), events=handler)
+               syncing=MediaSyncService(app, media.records), marking=WatermarkService(app),
+               events=handler)
 serve_media(routes, api, path="/api/admin")
 ```
 """
@@ -10,12 +11,16 @@ serve_media(routes, api, path="/api/admin")
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from starlette.responses import Response
 
+from toril.core.errors import InvalidPayloadError
 from toril.library.images.settings import MediaSettings
+from toril.library.images.watermark_payloads import Position
+from toril.library.images.watermark_service import WatermarkService
 from toril.library.images.watermark_settings import WatermarkSettings
 from toril.library.notify.rules import EventRulesHandler
 from toril.library.sync.cleaning import OLDER_THAN_DAYS, clean
@@ -50,6 +55,7 @@ class MediaApi:
     sync: WatchedQueue
     watermark: WatchedQueue
     syncing: MediaSyncService
+    marking: WatermarkService
     events: EventRulesHandler
 
     async def found(self, media_id: str, field: str = "mediaId") -> MediaRecord:
@@ -101,8 +107,17 @@ class MediaApi:
         if (mark := body["watermarkId"]) not in self.marks.marks:
             reason, known = f"watermarkId={mark!r}: not registered", sorted(self.marks.marks)
             raise Refusal(422, "invalid", reason, field="watermarkId", allowed=known)
-        given = {name: value for name, value in body.items() if value is not None}
-        job = await self.watermark.add({"mediaId": record.media_id, **given})
+        try:
+            (job,) = await self.marking.apply_batch(
+                [record.media_id],
+                watermark_id=mark,
+                position=body["position"],
+                opacity=body["opacity"],
+                scale=body["scale"],
+                variants=body["variants"],
+            )
+        except InvalidPayloadError as error:
+            raise _one_of(error, "position", get_args(Position)) from None
         return 202, {"jobId": job.id, "queue": self.watermark.name}
 
     async def sync_some(self, call: OwnCall) -> Answer:
@@ -115,12 +130,15 @@ class MediaApi:
             raise Refusal(422, "invalid", reason, field="mediaIds")
         for media_id in body["mediaIds"]:
             await self.found(media_id, "mediaIds")
-        jobs = await self.syncing.sync_ids(
-            body["mediaIds"],
-            cast("Operation", body["operation"]),
-            delete_source=body["deleteSource"] or False,
-            priority=body["priority"],
-        )
+        try:
+            jobs = await self.syncing.sync_ids(
+                body["mediaIds"],
+                cast("Operation", body["operation"]),
+                delete_source=body["deleteSource"] or False,
+                priority=body["priority"],
+            )
+        except InvalidPayloadError as error:
+            raise _one_of(error, "operation", get_args(Operation)) from None
         return 202, {"jobIds": [job.id for job in jobs], "count": len(jobs)}
 
     async def counts(self, _: OwnCall) -> Answer:
@@ -164,6 +182,14 @@ class MediaApi:
         except UnusableInputError as error:
             raise Refusal(422, "invalid", str(error), field="payload") from None
         return 202, {"jobIds": [job.id for job in jobs]}
+
+
+def _one_of(error: InvalidPayloadError, field: str, known: Sequence[str]) -> Refusal:
+    """Return a refusal that lists what a field may be, if the error is about this field."""
+    listed = list(known) if error.field == field else None
+    hint = f"; expected one of {', '.join(known)}" if listed else ""
+    reason = f"{error.field}: {error.problem}{hint}"
+    return Refusal(422, "invalid", reason, field=error.field, allowed=listed)
 
 
 def serve_media(routes: OwnRoutes, api: MediaApi, *, path: str) -> None:

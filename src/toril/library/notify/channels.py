@@ -114,7 +114,7 @@ class MailSender:
 
     async def serve(self, to: str, key: str) -> str:
         """Send the mail to one receiver."""
-        mail = self._mail.addressed(only_to=[to], message_id=self._message_id)
+        mail = self._mail.addressed(to=[to], message_id=self._message_id)
         try:
             return (await self._service.hand_over(mail)).message_id
         except MailUnknownError as error:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from toril.library.notify.channel_payloads import Channel, NotificationOptions
+from toril.library.notify.channel_payloads import CHANNELS, NotificationOptions
 from toril.library.notify.channel_tasks import notify_send
-from toril.services.unusable import UnusableInputError
+from toril.services.unusable import UnusableInputError, named
 from toril.tasks.adapters import StoredJob
 
 _TO = ("to", "phone", "chatId")
@@ -20,7 +20,7 @@ _TEXT = ("text", "content", "body", "message")
 
 
 def published_notification(
-    channel: Channel,
+    channel: str,
     options: dict[str, Any],
     stored: StoredJob,
     max_attempts: int | None = None,
@@ -33,8 +33,11 @@ def published_notification(
     milliseconds, counts from when the job was added.
 
     Raises:
-        UnusableInputError: It names no receiver.
+        UnusableInputError: It names no receiver, or there is no such channel.
     """
+    if channel not in CHANNELS:
+        reason = f"expected one of {', '.join(CHANNELS)}"
+        raise UnusableInputError(named("channel", channel), reason)
     inner = options.get("options")
     given = {**options, **inner} if isinstance(inner, dict) else options
     to = next((given[name] for name in _TO if given.get(name)), None)
