@@ -26,10 +26,11 @@ class WatermarkService:
 
     Parameters:
         app: Has the task, by `app.include(watermarks)`.
+        task: What the jobs are of, such as a binding. Default: the app's own task.
     """
 
-    def __init__(self, app: Adding) -> None:
-        self._task = app.bound(watermark)
+    def __init__(self, app: Adding, *, task: Task[..., Any] | None = None) -> None:
+        self._task: Task[..., Any] = app.bound(watermark) if task is None else task
 
     async def apply_batch(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from toril.core.errors import AttemptTimeoutError
 from toril.engine.context import Context
@@ -15,7 +15,7 @@ from toril.library.images.watermark_payloads import (
     WatermarkResult,
 )
 from toril.library.images.watermark_settings import WatermarkSettings
-from toril.services.unusable import UnusableInputError
+from toril.services.unusable import UnusableInputError, named
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
 
@@ -108,24 +108,33 @@ class PublishedWatermarks:
         options: dict[str, Any] | None = None,
         overwrite: bool | None = None,
         variants: list[str] | None = None,
-        position: Position | None = None,
-        opacity: Share | None = None,
-        scale: Share | None = None,
+        position: str | None = None,
+        opacity: float | None = None,
+        scale: float | None = None,
     ) -> dict[str, Any]:
         """Return the arguments of `images.watermark`.
 
         Raises:
-            UnusableInputError: No mark is named, and none is the default.
+            UnusableInputError: No mark is named, and none is the default; or a value is wrong.
         """
         usual, given = self._settings, options or {}
+        place: Any = position or given.get("position", usual.position)
+        opacity = given.get("opacity", usual.opacity) if opacity is None else opacity
+        scale = given.get("scale", usual.scale) if scale is None else scale
+        if place not in get_args(Position):
+            known = ", ".join(get_args(Position))
+            raise UnusableInputError(named("position", str(place)), f"expected one of {known}")
+        for field, value in (("opacity", opacity), ("scale", scale)):
+            if not isinstance(value, int | float) or not 0.1 <= value <= 1.0:
+                raise UnusableInputError(f"{field} {value!r}", "expected a number from 0.1 to 1.0")
         chosen = [size_key] if size_key else variants
         if chosen is None and usual.variants is not None:
             chosen = list(usual.variants)
         return watermark.arguments_of(
             media_id,
             watermark_id or usual.usual_id,
-            position or given.get("position", usual.position),
-            given.get("opacity", usual.opacity) if opacity is None else opacity,
-            given.get("scale", usual.scale) if scale is None else scale,
+            place,
+            opacity,
+            scale,
             variants=chosen,
         )

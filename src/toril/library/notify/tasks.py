@@ -1,4 +1,7 @@
-"""Notices as a task: `app.include(notify)`, with `app.provide(SqlNotices(...), Notices)`."""
+"""Notices as a task: `app.include(notify)`, with `app.provide(SqlNotices(...), Notices)`.
+
+`notifications` sends over five channels.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,21 @@ import msgspec
 
 from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
+from toril.library.notify.channel_tasks import notifications, notify_send
 from toril.library.notify.payloads import NotificationResult
+from toril.library.notify.step_tasks import notify_step, scenario_steps
 from toril.services.notices.port import Notice, Notices, NoticeType
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
+
+__all__ = [
+    "in_app",
+    "notifications",
+    "notify",
+    "notify_send",
+    "notify_step",
+    "scenario_steps",
+]
 
 TIMEOUT_S = 30.0
 """How long one notice may take, in seconds."""

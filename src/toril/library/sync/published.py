@@ -7,9 +7,11 @@ app.bind("media-sync", sync_object, adapter=[sync_object, published_sync], renam
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from toril.library.sync.payloads import Operation
 from toril.library.sync.tasks import sync_object
+from toril.services.unusable import UnusableInputError, named
 
 PublishedOperation = Literal[
     "upload_to_s3",
@@ -23,12 +25,13 @@ PublishedOperation = Literal[
     "delete_local_only",
     "hard_delete",
 ]
+_KNOWN: tuple[str, ...] = get_args(PublishedOperation)
 _REMOVES_SOURCE = ("upload_to_s3_with_delete", "download_from_s3_delete_s3")
 
 
 def published_sync(
     media_id: str,
-    operation: PublishedOperation,
+    operation: str,
     delete_source: bool = False,
     options: dict[str, Any] | None = None,
     local_path: str | None = None,
@@ -41,7 +44,13 @@ def published_sync(
 
     Whether the source goes is said by the operation's name, at the top, or in the options. Paths
     and keys are those of the media's record, whatever the payload says.
+
+    Raises:
+        UnusableInputError: There is no such operation.
     """
+    if operation not in _KNOWN:
+        known = ", ".join((*get_args(Operation), *_KNOWN))
+        raise UnusableInputError(named("operation", operation), f"expected one of {known}")
     if operation.startswith(("upload", "download")):
         removes = operation in _REMOVES_SOURCE
         if not removes and operation != "upload_to_s3_keep_local":

@@ -33,10 +33,13 @@ class MediaSyncService:
     Parameters:
         app: Has the task, by `app.include(sync)`.
         records: Which media there are.
+        task: What the jobs are of, such as a binding. Default: the app's own task.
     """
 
-    def __init__(self, app: Adding, records: MediaRecords) -> None:
-        self._task = app.bound(sync_object)
+    def __init__(
+        self, app: Adding, records: MediaRecords, *, task: Task[..., Any] | None = None
+    ) -> None:
+        self._task: Task[..., Any] = app.bound(sync_object) if task is None else task
         self._records = records
 
     async def sync_ids(

@@ -26,7 +26,7 @@ from toril.services.media.records import MediaPlace, MediaRecord, MediaRecords, 
 from toril.services.media.sql_records import SqlMediaRecords
 from toril.services.objects.errors import ObjectMissingError, WrongChecksumError
 from toril.services.objects.keys import check_prefix
-from toril.services.objects.port import ObjectInfo, ObjectStore
+from toril.services.objects.port import ObjectEntry, ObjectInfo, ObjectStore
 from toril.services.objects.sync import SyncObjects
 from toril.services.unusable import UnusableInputError, named
 
@@ -130,6 +130,33 @@ class MediaSync:
         raise MediaChangedError(
             f"media {media_id!r} changed {ROUNDS} times while its files were copied"
         )
+
+    def erase(self, media_id: str) -> int | None:
+        """Remove a soft-deleted media for good: local files, unmarked ones, objects, its record.
+
+        Whatever cannot be removed leaves the record, so that the next run goes on there.
+
+        Returns:
+            How many bytes became free, here and in the storage. None: there is no such media, or it
+            is not soft-deleted.
+
+        Raises:
+            ObjectError: The storage.
+            OSError: The disk.
+        """
+        with held(self.settings.locks, media_id, self.settings.access):
+            record = self.records.find(media_id)
+            if record is None or record.status is not MediaStatus.SOFT_DELETED:
+                return None
+            paths = [self.settings.media_root / each.path for each in record.variants]
+            freed = sum(path.stat().st_size for path in paths if path.is_file())
+            removed(paths)
+            freed += remove_clean_files(self.settings.clean, replace(record, variants=()))
+            objects = list(self._objects(record))
+            freed += sum(each.size_bytes for each in objects)
+            self._drop([each.key for each in objects], _Counts())
+            self.records.remove(record)
+        return freed
 
     def close(self) -> None:
         """Let go of the database and of the storage, if they are its own. Twice is fine."""
@@ -296,12 +323,15 @@ class MediaSync:
             return None
 
     def _keys(self, record: MediaRecord) -> Iterator[str]:
+        yield from (each.key for each in self._objects(record))
+
+    def _objects(self, record: MediaRecord) -> Iterator[ObjectEntry]:
         """Yield what lies in the media's folder of the storage."""
         folder = self.key_of(folder_name(record.entity_type, record.media_id))
         after: str | None = None
         while True:
             page = self.objects.list(folder, after=after)
-            yield from (entry.key for entry in page.entries)
+            yield from page.entries
             if page.next_after is None:
                 return
             after = page.next_after

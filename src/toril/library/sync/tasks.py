@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
+from toril.library.sync.cleaning import clean_media, media_cleanup
 from toril.library.sync.payloads import Operation, SyncPriority, SyncResult, Target
 from toril.library.sync.syncing import MediaSync
 from toril.services.objects.errors import StorageDeniedError
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
+
+__all__ = ["clean_media", "media_cleanup", "sync", "sync_object", "wire_priority"]
 
 QUEUE = "media-sync"
 TIMEOUT_S = 600.0

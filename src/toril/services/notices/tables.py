@@ -1,4 +1,4 @@
-"""The table of notices."""
+"""The tables of notices, and of chats that a bot may write to."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ TABLE = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("read_at_ms", sa.BigInteger),
     sa.Index("toril_notices_by_user", "tenant_id", "user_id", "created_at_ms", "id"),
+)
+CHATS = sa.Table(
+    "toril_chats",
+    _METADATA,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("chat_id", sa.String(32), nullable=False),
 )
 NOTICES = TableFamily("notices", _METADATA, "toril.services.notices.migrations")
 """The family `notices`."""

@@ -15,6 +15,7 @@ KNOWN = {
     "notices": "toril.services.notices.tables:NOTICES",
     "push": "toril.services.push.tables:PUSH",
     "referrals": "toril.services.referrals.tables:REFERRALS",
+    "rules": "toril.services.rules.tables:RULES",
     "totals": "toril.services.totals.tables:TOTALS",
 }
 """By name: where the family is, as `module:attribute`."""

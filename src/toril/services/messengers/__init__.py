@@ -1,0 +1,1 @@
+"""Short messages to people's phones and chats: Telegram, SMS."""

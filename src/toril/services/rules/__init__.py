@@ -1,0 +1,1 @@
+"""Rules of what follows an event, and scenarios of several steps, stored."""

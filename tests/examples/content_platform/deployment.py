@@ -1,0 +1,347 @@
+"""The content platform as it is deployed: its API, its workers, and real servers around them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+from tests.examples.chat.deployment import database_of_its_own
+from tests.services.pictures import encode, exif
+from tests.support import messengers as shapes
+from tests.support.lifelines import dies_with_us
+from tests.support.messengers import Provider, provider
+from tests.support.ports import give_back_port, reserve_port
+from tests.support.push_endpoint import PushEndpoint, push_endpoint
+from tests.support.s3_server import running_s3
+from tests.support.smtp_server import Inbox, receiving
+from tests.support.waiting import wait_until, wait_until_sync
+from websockets.asyncio.client import ClientConnection, connect
+
+from toril import App, JobInfo
+from toril.services.objects.errors import ObjectMissingError
+from toril.services.objects.opening import open_objects
+from toril.services.objects.sync import SyncObjects
+
+ROOT = Path(__file__).parents[3]
+ADMIN_KEY = "an-administrator-of-the-tests-0123456789"
+BUCKET = "media"
+BASE = "/api/admin"
+PROCESSING, SYNC, WATERMARK, NOTIFY = "media-processing", "media-sync", "watermark", "notifications"
+QUEUES = (PROCESSING, SYNC, WATERMARK, NOTIFY)
+START_S = 120.0
+T = TypeVar("T")
+
+
+def camera_photo(width_px: int = 4000, height_px: int = 3000) -> bytes:
+    """Return a JPEG as a camera writes it: turned, with its place and its maker.
+
+    Upright it is as wide as `height_px`; its upper left corner is red.
+    """
+    stored = Image.new("RGB", (width_px, height_px), (40, 90, 160))
+    # Orientation 6: what is upper left when upright lies lower left in the file.
+    stored.paste((220, 30, 30), (0, height_px // 2, width_px // 2, height_px))
+    return encode(stored, "JPEG", quality=90, exif=exif(6, gps=True))
+
+
+@dataclass
+class Deployment:
+    """What runs, and what a test does with it."""
+
+    folder: Path
+    environment: dict[str, str]
+    inbox: Inbox
+    push: PushEndpoint
+    telegram: Provider
+    sms: Provider
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    port: int = 0
+    board_port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def board_url(self) -> str:
+        """Where the board is."""
+        return f"http://127.0.0.1:{self.board_port}"
+
+    @property
+    def store_url(self) -> str:
+        """Where the jobs are."""
+        return self.environment.get("REDIS_URL") or self.environment["TORIL_URL"]
+
+    @property
+    def media_root(self) -> Path:
+        """Where variants are."""
+        return self.folder / "data/public/uploads"
+
+    def objects(self) -> dict[str, bytes]:
+        """Return what is in the bucket, read by a client of its own."""
+        store = SyncObjects(open_objects(self.environment["STORAGE_URL"]))
+        try:
+            found = {}
+            for entry in store.list("").entries:
+                with suppress(ObjectMissingError):  # it was removed meanwhile
+                    found[entry.key] = store.read(entry.key, 1 << 24)
+            return found
+        finally:
+            store.close()
+
+    def files(self, media_id: str) -> dict[str, bytes]:
+        """Return the variants of a media that are on the disk."""
+        found = self.media_root.glob(f"*/{media_id}/*.webp")
+        return {str(path.relative_to(self.media_root)): path.read_bytes() for path in found}
+
+    def start_api(self) -> None:
+        """Start the API, and wait until it answers."""
+        self.port = self.port or reserve_port()
+        self.board_port = self.board_port or reserve_port()
+        ports = {"PORT": str(self.port), "BOARD_PORT": str(self.board_port)}
+        self._start("api", ["-m", "examples.content_platform", "api"], **ports)
+
+        def answers() -> bool:
+            self._check("api")
+            try:
+                return httpx2.get(f"{self.url}/api/toril/health", timeout=5).status_code == 200
+            except httpx2.HTTPError:
+                return False
+
+        wait_until_sync(answers, deadline_s=START_S, what="the platform's API")
+
+    def start_worker(self, name: str = "worker", *more: str) -> None:
+        """Start a worker, and wait until it works."""
+        command = ["-m", "toril", "worker", "examples.content_platform", "-c", "23", *more]
+        before = self.log(name).count(" started")
+        self._start(name, command)
+
+        def works() -> bool:
+            self._check(name)
+            found = re.findall(r"worker \S+ started", self.log(name))
+            return len(found) > before
+
+        wait_until_sync(works, deadline_s=START_S, what=f"{name} to start")
+
+    def kill(self, name: str) -> None:
+        """Kill a process."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def log(self, name: str = "api") -> str:
+        """Return what a process has written."""
+        path = self.folder / f"{name}.log"
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def http(self, key: str | None = ADMIN_KEY) -> httpx2.AsyncClient:
+        """Return a client of the API."""
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Make a request as the administrator; return the answer."""
+        async with self.http() as http:
+            return await http.request(method, f"{BASE}{path}", json=body)
+
+    async def upload(
+        self, content: bytes, entity_type: str = "company_photo", name: str = "a.jpg", **more: str
+    ) -> str:
+        """Upload a file; return the id of its job."""
+        async with self.http() as http:
+            answer = await http.post(
+                f"{BASE}/media/upload-async",
+                files={"file": (name, content, "image/jpeg")},
+                data={"entityType": entity_type, **more},
+            )
+        assert answer.status_code == 202, answer.text
+        body = answer.json()
+        assert (body["queue"], body["status"]) == (PROCESSING, "queued")
+        return str(body["jobId"])
+
+    async def media(self, app: App, **more: Any) -> str:
+        """Upload a photograph, and return the id of its media once it is in the bucket."""
+        job_id = await self.upload(more.pop("content", camera_photo(400, 300)), **more)
+        done = await self.job(app, PROCESSING, job_id)
+        assert done.state == "completed", done.failed_reason
+        media_id = str(done.result["mediaId"])
+        await self.synced(media_id)
+        return media_id
+
+    async def synced(self, media_id: str) -> None:
+        """Return once the bucket holds what the disk does."""
+
+        async def same() -> bool:
+            here, there = self.files(media_id), await asyncio.to_thread(self.objects)
+            return here != {} and here == {
+                key: content for key, content in there.items() if f"/{media_id}/" in key
+            }
+
+        await wait_until(same, what=f"{media_id} in the bucket; {self.log('worker')[-2000:]}")
+
+    async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
+        """Return what is known of a job, once it has ended."""
+        job = app.queue(queue).job(job_id)
+
+        async def ended() -> bool:
+            return (await job.info()).state in ("completed", "failed")
+
+        await wait_until(ended, what=f"job {job_id} of {queue} to end; {self.log()[-2000:]}")
+        return await job.info()
+
+    async def figures(self) -> dict[str, Any]:
+        """Return the families of /metrics by name, as the official parser reads them."""
+        async with self.http() as http:
+            answer = await http.get("/metrics")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/plain")
+        return {family.name: family for family in text_string_to_metric_families(answer.text)}
+
+    def listen(self, key: str = ADMIN_KEY, query: str = "") -> Any:
+        """Return a connection to the WebSocket, to be entered."""
+        headers = {"authorization": f"Bearer {key}"}
+        url = f"ws://127.0.0.1:{self.port}/ws/media{query}"
+        return connect(url, additional_headers=headers)
+
+    def _start(self, name: str, command: list[str], **more: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as output:
+            self.processes[name] = subprocess.Popen(
+                [*dies_with_us(), sys.executable, *command],
+                cwd=self.folder,
+                env={**_inherited(), **self.environment, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def _check(self, name: str) -> None:
+        code = self.processes[name].poll()
+        assert code is None, f"{name} ended with {code}: {self.log(name)[-3000:]}"
+
+
+async def message(socket: ClientConnection, job_id: str) -> dict[str, Any]:
+    """Return the message about a job."""
+    async with asyncio.timeout(90):
+        while True:
+            found: dict[str, Any] = json.loads(await socket.recv())
+            if found["jobId"] == job_id:
+                return found
+
+
+def _inherited() -> dict[str, str]:
+    ours = ("TORIL_", "REDIS_", "MEDIA_", "S3_", "SMS_", "TELEGRAM_", "EMAIL_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+@contextmanager
+def in_thread(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
+    """Run a server on an event loop of its own, for as long as several tests need it."""
+    loop = asyncio.new_event_loop()
+    ready, over = threading.Event(), asyncio.Event()
+    made: list[T] = []
+    problems: list[BaseException] = []
+
+    async def run() -> None:
+        try:
+            async with make() as server:
+                made.append(server)
+                ready.set()
+                await over.wait()
+        except BaseException as error:
+            problems.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    ready.wait()
+    try:
+        assert problems == []
+        yield made[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+@contextmanager
+def deployed(
+    folder: Path, store: str, *, redis_url: str = "", postgres_url: str = ""
+) -> Iterator[Deployment]:
+    """Have servers run, and the settings of a platform for them.
+
+    Parameters:
+        folder: Where it writes.
+        store: `sqlite`: with a folder and a SQLite file. `redis`: with S3 and PostgreSQL.
+        redis_url: Of `redis`.
+        postgres_url: Of `redis`.
+    """
+    marks = folder / "marks"
+    marks.mkdir()
+    mark = Image.new("RGBA", (60, 30), (255, 0, 255, 255))
+    (marks / "wm-logo.png").write_bytes(encode(mark, "PNG"))
+    with ExitStack() as stack:
+        push = stack.enter_context(in_thread(push_endpoint))
+        telegram = stack.enter_context(in_thread(lambda: provider("telegram")))
+        sms = stack.enter_context(in_thread(lambda: provider("twilio")))
+        inbox = stack.enter_context(receiving())
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "DATA_DIR": str(folder / "data"),
+            "TORIL_ADMIN_KEY": ADMIN_KEY,
+            "TORIL_EGRESS_ALLOW": "127.0.0.1",
+            "SMTP_URL": inbox.url,
+            "EMAIL_FROM": "Media <media@example.com>",
+            "VAPID_PUBLIC_KEY": push.keys.public_key,
+            "VAPID_PRIVATE_KEY": push.keys.private_key,
+            "VAPID_SUBJECT": push.keys.subject,
+            "TELEGRAM_BOT_TOKEN": shapes.BOT_TOKEN,
+            "TELEGRAM_API_BASE": telegram.server.url(""),
+            "SMS_PROVIDER": "twilio",
+            "SMS_API_BASE": sms.server.url(""),
+            "SMS_API_KEY": shapes.TWILIO_KEY,
+            "SMS_FROM": shapes.SENDER,
+            "WATERMARK_DIR": str(marks),
+            "MEDIA_MAX_BYTES": "6000000",
+            "S3_ENABLED": "yes",
+        }
+        if store == "redis":
+            s3 = stack.enter_context(running_s3(folder))
+            s3.make_bucket(BUCKET)
+            environment |= {
+                "REDIS_URL": redis_url,
+                "DATABASE_URL": stack.enter_context(database_of_its_own(postgres_url)),
+                "STORAGE_URL": f"s3://key:secret@{BUCKET}?endpoint={s3.url}&region=us-east-1",
+            }
+        else:
+            environment |= {
+                "TORIL_URL": f"sqlite:///{folder}/toril.db",
+                "STORAGE_URL": f"file://{folder}/objects",
+            }
+        made = Deployment(folder, environment, inbox, push, telegram, sms)
+        try:
+            yield made
+        finally:
+            for name in list(made.processes):
+                made.kill(name)
+            give_back_port(made.port)
+            give_back_port(made.board_port)
+
+
+def picture(content: bytes) -> Image.Image:
+    """Decode a file."""
+    return Image.open(io.BytesIO(content)).convert("RGB")
