@@ -14,7 +14,9 @@ from tests.web.dashboard.browser.scene import BILLS, HOOKS, MAIL, Scene
 from toril import App
 from toril.core.errors import JobNotFoundError
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def count(app: App, queue: str, state: str) -> int:

@@ -18,7 +18,9 @@ from toril.web.access.passwords import Passwords
 from toril.web.access.port import Permission
 from toril.web.dashboard.page import pages
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 ROLES = ("viewer", "submitter", "operator", "admin")
 MAY = {
