@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.examples.chat.deployment import PUSH, Deployment, deployed
-from tests.examples.chat.test_chat_limits import ended, sliding, starts_of, windows
+from tests.examples.chat.test_chat_limits import ended, fullest, sliding, starts_of
 from tests.support.postgres import running_postgres
 from tests.support.redis_server import RedisServer
 
@@ -87,7 +87,7 @@ async def measure(chat: Deployment, many: int) -> None:
         await asyncio.to_thread(chat.start_worker, name)
     began = await starts(chat)
     print(
-        f"300 pushes, three workers: starts in each window {windows(began)}, at most"
+        f"300 pushes, three workers: at most {fullest(began)} starts in a window and"
         f" {sliding(began)} in any second, {began[-1] - began[0]:.2f} s in all"
     )
     for name in ("second", "third"):

@@ -124,3 +124,37 @@ def test_styles(lines: JobLines, monkeypatch: pytest.MonkeyPatch) -> None:
     signs, plain, fields = written(lines)
     assert (signs, plain) == ("✅ Job 7 completed", "Job 7 completed")
     assert json.loads(fields) == {"message": "Job 7 completed", "jobId": "7"}
+
+
+async def test_one_job_has_its_line_as_many_have(app: App, lines: JobLines) -> None:
+    async with app:
+        payload: Json = {"userId": "u1"}
+        job = await lines.added_one(
+            app.queue("pushes").add("pushy-send", payload), "pushes", {"userId": "u1"}, by="me"
+        )
+        with pytest.raises(InvalidPayloadError):
+            await lines.added_one(
+                app.queue("pushes").add("pushy-send", object()),  # type: ignore[arg-type]
+                "pushes",
+                {"userId": "u2"},
+            )
+
+    said = written(lines)
+    assert said[0] == f"Job {job.id} added to pushes {{'by': 'me', 'userId': 'u1'}}"
+    assert said[1].startswith("❌ Job not added to pushes: ")
+    assert said[1].endswith("{'userId': 'u2'}")
+    assert len(said) == 2
+
+
+def test_kinds_and_facts_of_the_library_are_known_by_themselves() -> None:
+    name = f"lines-{secrets.token_hex(4)}"
+    try:
+        made = JobLines(name)
+        facts = made.facts({"userId": "u1", "fileId": "f1", "to": "jo@example.com", "x": 1})
+    finally:
+        logging.getLogger(name).handlers.clear()
+
+    assert facts == {"to": "j***@example.com", "fileId": "f1", "userId": "u1"}
+    assert [made.kinds[kind].sign for kind in ("push", "image", "video", "avatar", "email")] == [
+        "📤", "🖼️", "🎬", "👤", "📧",
+    ]  # fmt: skip

@@ -75,6 +75,8 @@ async def serving(
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            pass  # the server ends; Python 3.11 prints a traceback for a task that says so
         finally:
             talking.discard(task)
             writer.close()

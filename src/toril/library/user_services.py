@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class UserServices:
     uploads: Uploads
     push: PushService
     media: MediaWork
-    _told: bool = False
+    _told: bool = field(default=False, init=False)
 
     @classmethod
     def from_environment(
