@@ -21,7 +21,7 @@ CONTENT_TYPES: dict[ExportType, str] = {
     "json": "application/json",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = frozenset("=+-@\t\r\n")
 
 Parts = Iterable[Sequence[Row]]
 
@@ -40,8 +40,24 @@ def write_csv(path: Path, columns: Sequence[str], parts: Parts, *, raw: bool = F
     with path.open("w", encoding="utf-8", newline="", errors="replace") as file:
         writer = csv.writer(file)
         writer.writerow([shown(name) for name in columns])
+        if raw:
+            for part in parts:
+                writer.writerows([shown(value) for value in row] for row in part)
+            return
         for part in parts:
-            writer.writerows([shown(value) for value in row] for row in part)
+            # Most cells are these: without a call for each, an export takes half the time.
+            writer.writerows(
+                [
+                    value
+                    if (kind := type(value)) is int
+                    or (kind is str and value[:1] not in _FORMULA)
+                    or kind is float
+                    or value is None
+                    else shown(value)
+                    for value in row
+                ]
+                for row in part
+            )
 
 
 def write_json(path: Path, columns: Sequence[str], parts: Parts) -> None:
@@ -105,6 +121,6 @@ def _plain(value: Any) -> Any:
 
 def _harmless(value: Any) -> Any:
     text = _plain(value)
-    if isinstance(text, str) and text.startswith(_FORMULA):
+    if isinstance(text, str) and text[:1] in _FORMULA:
         return f"'{text}"
     return text
