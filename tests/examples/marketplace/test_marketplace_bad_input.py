@@ -101,7 +101,7 @@ async def test_upload_from_a_private_address_fails_at_once(start: Start) -> None
     [
         ("TORIL_ENV", "prod", "TORIL_ENV='prod': expected development, production, test"),
         ("MAX_FILE_SIZE", "100MB", "MAX_FILE_SIZE='100MB'"),
-        ("ALLOWED_FILE_TYPES", "image/jpg", "ALLOWED_FILE_TYPES='image/jpg'"),
+        ("ALLOWED_FILE_TYPES", "image/peg", "ALLOWED_FILE_TYPES='image/peg'"),
         ("CLAMD_ADDRESS", "http://x", "CLAMD_ADDRESS='http://x'"),
         ("QUEUE_OPTIONS", '{"mail": {}}', "QUEUE_OPTIONS"),
         ("PORT", "a", "PORT='a'"),
