@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import compose_spec
 import pytest
+import yaml  # type: ignore[import-untyped]
+from tests.support.ffmpeg import program
 
 JOB = """
 import asyncio
@@ -24,6 +30,23 @@ async def main():
         job = await QUEUES.producers(app).get(MyFeatureProducer).enqueue(MyFeatureJobPayload("u1"))
         async with app.worker():
             print(await job.result(timeout_s=60))
+
+asyncio.run(main())
+"""
+
+TYPED_JOBS = """
+import asyncio
+from jobs.registry import app
+from toril import App
+
+async def main():
+    async with app, App() as stranger:
+        good = await stranger.queue("jobs").add("send-text", {"userId": "u1"})
+        odd = await stranger.queue("jobs").add("send-fax", {"userId": "u1"})
+        await app.worker().run(until_idle=True)
+        print(await good.result())
+        info = await odd.info()
+        print(info.state, info.failed_reason)
 
 asyncio.run(main())
 """
@@ -90,7 +113,15 @@ def test_new_app_passes_its_own_tests_and_a_new_queue_runs_a_job(shop: Path) -> 
 
 def test_files_leave_no_placeholder_and_are_clean(shop: Path) -> None:
     for name, text in contents(shop).items():
-        for word in ("@name@", "@feature@", "@Feature@", "@FEATURE@", "@module@", "@profile@"):
+        for word in (
+            "@name@",
+            "@feature@",
+            "@Feature@",
+            "@FEATURE@",
+            "@module@",
+            "@profile@",
+            "@type@",
+        ):
             assert word not in text, name
     checked = run(shop, "-m", "ruff", "check", "--isolated", "--select", "E,F,B", "--line-length",
                   "100", "--no-cache", ".")  # fmt: skip
@@ -122,3 +153,87 @@ def test_queue_outside_of_an_application_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mail").mkdir()
     there = run(tmp_path, "-m", "toril", "new", "app", "mail")
     assert "mail: there is one already" in there.stderr
+
+
+def test_new_job_types_have_tests_that_pass_and_run_on_one_queue(tmp_path: Path) -> None:
+    made = run(tmp_path, "-m", "toril", "new", "app", "my-chat")
+    assert made.returncode == 0, made.stderr
+    chat = tmp_path / "my-chat"
+    before = contents(chat)
+
+    first = run(chat, "-m", "toril", "new", "job-type", "send-text", "--json")
+    second = run(chat, "-m", "toril", "new", "job-type", "export")
+
+    assert json.loads(first.stdout) == {
+        "folder": ".",
+        "written": ["jobs/__init__.py", "jobs/registry.py", "jobs/send_text.py",
+                    "tests/test_send_text.py"],
+        "changed": [],
+    }  # fmt: skip
+    assert second.stdout.splitlines() == [
+        "written  jobs/export.py",
+        "written  tests/test_export.py",
+        "changed  jobs/registry.py",
+    ]
+    after = contents(chat)
+    assert {name: text for name, text in after.items() if name in before} == before
+    passed = run(chat, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "6 passed" in passed.stdout
+    worked = run(chat, "-c", TYPED_JOBS)
+    good, odd = worked.stdout.splitlines()
+    assert good == "{'success': True}"
+    assert odd.startswith("failed")
+    assert "has no task 'send-fax' on queue 'jobs'" in odd
+    checked = run(chat, "-m", "ruff", "check", "--isolated", "--select", "E,F,B", "--line-length",
+                  "100", "--no-cache", ".")  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+    twice = run(chat, "-m", "toril", "new", "job-type", "export")
+    assert twice.returncode == 4
+    assert "jobs/export.py: there is one already; choose another name" in twice.stderr
+    assert contents(chat) == after
+
+
+def test_job_type_that_will_not_do_is_refused(tmp_path: Path) -> None:
+    for words in (["Send"], ["send", "--queue", "a:b"], ["class"]):
+        done = run(tmp_path, "-m", "toril", "new", "job-type", *words)
+        assert done.returncode == 2, done.stdout
+        assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/registry.py").write_text("TYPES = tuple()\n")
+    odd = run(tmp_path, "-m", "toril", "new", "job-type", "send")
+    assert odd.returncode == 4
+    assert "expected TYPES = [...] in the registry: add send by hand" in odd.stderr
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == ["registry.py"]
+
+
+def test_containers_and_units_of_a_new_application_are_accepted(shop: Path, tmp_path: Path) -> None:
+    composed = yaml.safe_load((shop / "compose.yaml").read_text())
+    compose_spec.PyCompose.from_json(json.dumps(composed)).validate()
+    services = composed["services"]
+    limits = {
+        name: (one["deploy"].get("replicas", 1), one["deploy"]["resources"]["limits"]["memory"])
+        for name, one in services.items()
+        if name.startswith("worker-")
+    }
+    assert limits == {
+        "worker-light": (3, "512M"), "worker-medium": (1, "2G"), "worker-heavy": (2, "8G"),
+    }  # fmt: skip
+    verify = program("systemd-analyze", "systemd")
+    shutil.copytree(shop / "deploy", tmp_path, dirs_exist_ok=True)
+    for name in ("my-shop-api.service", "my-shop-worker@.service"):
+        text = (tmp_path / name).read_text()
+        started = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text)
+        assert started != text
+        for one in [name] if "@" not in name else [f"my-shop-worker@{kind}.service" for kind in
+                                                   ("light", "heavy")]:  # fmt: skip
+            (tmp_path / one).write_text(started.replace("/srv/my-shop\n", "/srv\n"))
+            done = subprocess.run(
+                [verify, "verify", "--man=no", str(tmp_path / one)],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    heavy = (tmp_path / "my-shop-worker@heavy.service.d/memory.conf").read_text()
+    assert "my-shop-worker@heavy.service.d/memory.conf" in heavy
+    assert "MemoryMax=8G" in heavy

@@ -24,8 +24,8 @@ FOLDER = re.compile(rf"`((?:{ROOMS})/(?:[\w.-]+/)*)`")
 DECISION = re.compile(r"\b[Dd]ecisions? (\d+)\b|decisions/(\d{4})")
 OF_READERS = {
     "app.py", "before_call.py", "call.py", "mail.py", "manage.py", "project/jobs.py", "shop.py",
-    "shared/queues/registry.py", "shop/tasks.py", "tasks.py", "worker/queues/registry.py",
-    "worker/queues/my_feature/processor.py",
+    "jobs/registry.py", "jobs/send_text.py", "shared/queues/registry.py", "shop/tasks.py",
+    "tasks.py", "worker/queues/registry.py", "worker/queues/my_feature/processor.py",
 }  # fmt: skip
 """Names of files that readers make, or that are theirs."""
 

@@ -45,10 +45,10 @@ async def test_results_are_grouped_by_queue(app: App) -> None:
     app.provide(CollectSettings(groups={"process-video": "videos", "generate-pdf": "documents"}))
     video, other = app.find_task("video"), app.find_task("other")
 
-    info = await collected(app, video.node("v1"), other.node(2), video.node("v2"))
+    info = await collected(app, video.node("v2"), other.node(2), video.node("v1"))
 
     assert info.state == "completed", info.failed_reason
-    assert sorted(one["videoId"] for one in info.result.pop("videos")) == ["v1", "v2"]
+    assert [one["videoId"] for one in info.result.pop("videos")] == ["v1", "v2"]
     assert info.result == {"courseId": "c1", "documents": [], "other": ["xx"]}
 
 

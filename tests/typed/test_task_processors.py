@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ class Size(msgspec.Struct, rename="camel"):
 HEAVY = QueueSpec("heavy", profile="heavy", defaults=KEEPS, timeout_s=30.0)
 QUICK = QueueSpec("quick", profile="heavy", timeout_s=1.0, defaults=JobSettings(attempts=1))
 LIGHT = QueueSpec("light", profile="light", defaults=KEEPS)
+SHORT = QueueSpec("short", lock_duration=1000, stalled_interval=200, defaults=KEEPS)
 MADE = QueueSpec("made", defaults=KEEPS)
 WHOLE = QueueSpec("whole", defaults=KEEPS)
 
@@ -59,6 +62,12 @@ class HeavyProcessor(
 class QuickProcessor(Processor[Size, None], spec=QUICK, run_in="process"):
     async def process(self, job: ProcessorJob[Size]) -> None:
         time.sleep(60)  # as code that nobody can interrupt
+
+
+class BlockingProcessor(Processor[str, str], spec=SHORT):
+    async def process(self, job: ProcessorJob[str]) -> str:
+        time.sleep(3.5)  # nothing else runs on the loop
+        return "done"
 
 
 class LightProcessor(Processor[str, str], spec=LIGHT):
@@ -106,7 +115,7 @@ class WholeProcessor(TaskProcessor[Numbered, dict[str, Any]], spec=WHOLE, runs=w
     pass
 
 
-QUEUES = QueueRegistry([HEAVY, QUICK, LIGHT, MADE, WHOLE], producers=[MadeProducer])
+QUEUES = QueueRegistry([HEAVY, QUICK, LIGHT, SHORT, MADE, WHOLE], producers=[MadeProducer])
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -171,6 +180,33 @@ async def test_processor_that_never_returns_is_ended_and_its_slot_is_free(url: s
         reasons = [str((await job.info()).failed_reason) for job in jobs]
 
     assert all("AttemptTimeoutError" in reason for reason in reasons), reasons
+
+
+async def test_job_that_blocks_its_loop_for_three_locks_keeps_its_own(url: str) -> None:
+    """Locks are renewed beside the job: it may outlast its own, and no other worker takes it."""
+    program = """
+import asyncio, sys
+from tests.typed.test_task_processors import BlockingProcessor, app_with
+
+async def main():
+    app, processors = app_with(sys.argv[1], BlockingProcessor())
+    async with app:
+        await processors.workers(app)[0].run(until_idle=True)
+
+asyncio.run(main())
+"""
+    app, processors = app_with(url, BlockingProcessor())
+    async with app:
+        job = await app.queue("short").add("process", "x")
+        (looks,) = processors.workers(app)
+        looks.pause()  # it claims nothing, and looks for lost jobs five times a second
+        async with looks:
+            child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, url)
+            assert await job.result(timeout_s=120) == "done"
+            assert await child.wait() == 0
+        info = await job.info()
+
+    assert (info.attempts_started, info.attempts_made, info.stalled) == (1, 1, 0)
 
 
 async def test_task_runs_the_jobs_of_a_queue(url: str) -> None:

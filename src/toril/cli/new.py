@@ -1,4 +1,4 @@
-"""`toril new`: writes the files of a new application, or of a new queue in one."""
+"""`toril new`: writes the files of a new application, of a queue in one, or of a type of jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toril.cli.output import Output
 
 @click.group(cls=SuggestingGroup)
 def new() -> None:
-    """Start an application with typed queues, or add a queue to it."""
+    """Start an application with typed queues; add a queue, or a type of jobs."""
 
 
 @new.command("app")
@@ -45,9 +45,22 @@ def new_queue(name: str, profile: str, as_json: bool) -> None:
     """Add a queue to the application in this folder: its files, and a line in both registries."""
     from toril.cli.new_project import write_queue
 
-    made, changed = write_queue(Path.cwd(), name, profile)
-    output = Output(as_json=as_json)
-    if as_json:
+    _tell(Output(as_json=as_json), *write_queue(Path.cwd(), name, profile))
+
+
+@new.command("job-type")
+@click.argument("name")
+@click.option("--queue", default="jobs", show_default=True, help="Which queue has these jobs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def new_job_type(name: str, queue: str, as_json: bool) -> None:
+    """Add a type of jobs to one queue of several types: its task, its test, a line in the list."""
+    from toril.cli.new_project import write_job_type
+
+    _tell(Output(as_json=as_json), *write_job_type(Path.cwd(), name, queue))
+
+
+def _tell(output: Output, made: list[str], changed: list[str]) -> None:
+    if output.as_json:
         output.document({"folder": ".", "written": made, "changed": changed})
         return
     for path in made:

@@ -12,13 +12,16 @@ from importlib.resources import files
 from pathlib import Path
 
 from toril.cli.codes import STATE, USAGE, RefusedError
+from toril.core.errors import InvalidOptionError
+from toril.core.ids import check_queue_name
 
 APP_FILES = {
     "README.md": "readme",
     "pyproject.toml": "pyproject",
     "Dockerfile": "dockerfile",
     "compose.yaml": "compose",
-    "@name@-worker@.service": "unit",
+    "deploy/@name@-api.service": "unit_api",
+    "deploy/@name@-worker@.service": "unit",
     "api.py": "api",
     "shared/queues/config.py": "config",
     "shared/queues/registry.py": "shared_registry",
@@ -32,6 +35,10 @@ PACKAGES = {
     "worker": "What runs jobs.",
     "worker/queues": "A processor for each queue.",
 }
+MEMORY = {"medium": "2G", "heavy": "8G"}
+"""Of workers of a type; those of light queues have what their unit says."""
+JOB_TYPE_FILES = {"jobs/@module@.py": "job_type", "tests/test_@module@.py": "test"}
+JOBS = Path("jobs/registry.py")
 QUEUE_FILES = {
     "shared/queues/@module@/spec.py": "spec",
     "shared/queues/@module@/types.py": "types",
@@ -54,6 +61,10 @@ def write_app(folder: Path, name: str) -> list[str]:
         raise RefusedError(f"{name}: there is one already; choose another name", STATE)
     for path, template in APP_FILES.items():
         _write(root / path.replace("@name@", name), _text("app", template, {"name": name}))
+    for kind, memory in MEMORY.items():
+        words = {"name": name, "type": kind, "memory": memory}
+        path = f"deploy/{name}-worker@{kind}.service.d/memory.conf"
+        _write(root / path, _text("app", "memory", words))
     for package, sign in PACKAGES.items():
         _write(root / package / "__init__.py", f'"""{sign}"""\n')
     write_queue(root, "example", "light")
@@ -112,13 +123,62 @@ def write_queue(root: Path, name: str, profile: str) -> tuple[list[str], list[st
     return sorted({*new, *packages}), [str(SHARED), str(WORKER)]
 
 
-def added(source: str, call: str, where: int | str, item: str, imported: str) -> str:
+def write_job_type(root: Path, name: str, queue: str) -> tuple[list[str], list[str]]:
+    """Write the files of a new type of jobs; return these, and the registry if it was changed.
+
+    The first one also makes the registry.
+
+    Raises:
+        RefusedError: The name will not do, there is that type, or its registry cannot be read.
+    """
+    _check(name, "send-text")
+    module = name.replace("-", "_")
+    words = {
+        "type": name,
+        "module": module,
+        "Type": "".join(word.capitalize() for word in name.split("-")),
+        "queue": check_queue(queue),
+    }
+    new = {path.replace("@module@", module): part for path, part in JOB_TYPE_FILES.items()}
+    for path in new:
+        if (root / path).exists():
+            raise RefusedError(f"{path}: there is one already; choose another name", STATE)
+    is_first = not (root / JOBS).is_file()
+    registry = _text("job_type", "registry", words)
+    if not is_first:
+        registry = (root / JOBS).read_text("utf-8")
+    registry = added(registry, "TYPES", None, module, f"from jobs.{module} import {module}")
+    made = list(new)
+    if is_first:
+        made.append(str(JOBS))
+        if not (root / "jobs/__init__.py").exists():
+            _write(root / "jobs/__init__.py", f'"""Jobs of the queue {queue}, by type."""\n')
+            made.append("jobs/__init__.py")
+    for path, part in new.items():
+        _write(root / path, _text("job_type", part, words))
+    _write(root / JOBS, registry)
+    return sorted(made), [] if is_first else [str(JOBS)]
+
+
+def check_queue(queue: str) -> str:
+    """Return a queue's name, if there can be such a queue.
+
+    Raises:
+        RefusedError: There cannot.
+    """
+    try:
+        return check_queue_name(queue)
+    except InvalidOptionError as error:
+        raise RefusedError(str(error), USAGE) from None
+
+
+def added(source: str, call: str, where: int | str | None, item: str, imported: str) -> str:
     """Return a registry's source with one more item in a list of a call, and an import.
 
     Parameters:
         source: Of the module.
-        call: The name that is called.
-        where: The argument with the list: its position or its name.
+        call: The name that is called, or of the list itself.
+        where: The argument with the list: its position or its name. None: it is no argument.
         item: What the list gets.
         imported: The line that imports it.
 
@@ -128,18 +188,18 @@ def added(source: str, call: str, where: int | str, item: str, imported: str) ->
     found = _list(source, call, where)
     if found is None:
         what = f"argument {where + 1}" if isinstance(where, int) else f"{where}="
+        place = f"{call} = [...]" if where is None else f"a list as {what} of {call}(...)"
         raise RefusedError(
-            f"expected a list as {what} of {call}(...) in the registry: add {item} by hand, with"
-            f" {imported!r}",
-            STATE,
+            f"expected {place} in the registry: add {item} by hand, with {imported!r}", STATE
         )
     last = found.elts[-1] if found.elts else None
     if last is None:
         row, column = found.lineno - 1, found.col_offset + 1
-        text = f"\n        {item},\n    "
+        indent = "" if where is None else "    "
+        text = f"\n{indent}    {item},\n{indent}"
     else:
         row, column = (last.end_lineno or 1) - 1, last.end_col_offset or 0
-        text = f",\n        {item}"
+        text = f",\n{'' if where is None else '    '}    {item}"
     lines = source.splitlines(keepends=True)
     line = lines[row].encode()  # columns of the parser are bytes
     lines[row] = line[:column].decode() + text + line[column:].decode()
@@ -150,8 +210,15 @@ def added(source: str, call: str, where: int | str, item: str, imported: str) ->
     return "".join(lines)
 
 
-def _list(source: str, call: str, where: int | str) -> ast.List | None:
+def _list(source: str, call: str, where: int | str | None) -> ast.List | None:
     for node in ast.walk(ast.parse(source)):
+        if where is None:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+            if any(getattr(one, "id", None) == call for one in targets):
+                value = getattr(node, "value", None)
+                return value if isinstance(value, ast.List) else None
+            continue
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == call:
             if isinstance(where, int):
                 value = node.args[where] if len(node.args) > where else None

@@ -44,7 +44,7 @@ async def collect(
 ) -> dict[str, Any]:
     """Return the payload's fields and the results of the children, by queue.
 
-    Each group lists results in the order of the children's ids, one a child that has completed.
+    Each group lists results, one a child that has completed, in the order of their JSON texts.
     Children that failed, and that their parent goes on without, are in `failures`, by queue and id.
 
     Harmless when run again: it reads what is stored, and writes the same object again.
@@ -81,8 +81,9 @@ async def collect(
 
 def _grouped(children: list[ChildRecord], settings: CollectSettings) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = {name: [] for name in settings.groups.values()}
-    for child in sorted(children, key=lambda one: (one.queue, len(one.job_id), one.job_id)):
-        if child.fate == "completed":
-            name = settings.groups.get(child.queue, child.queue)
-            groups.setdefault(name, []).append(read(child.value or "null"))
+    completed = [child for child in children if child.fate == "completed"]
+    # Stores list children in no order, and their ids are random: this one stays the same.
+    for child in sorted(completed, key=lambda one: (one.queue, one.value or "")):
+        name = settings.groups.get(child.queue, child.queue)
+        groups.setdefault(name, []).append(read(child.value or "null"))
     return groups
