@@ -28,7 +28,12 @@ from typing import Any, Literal, get_args
 
 from toril.app import App
 from toril.core.checks import unknown
-from toril.core.errors import BackendError, InvalidOptionError, JobNotFoundError
+from toril.core.errors import (
+    BackendError,
+    InvalidOptionError,
+    JobNotFoundError,
+    StoreUnreachableError,
+)
 from toril.engine.handle import Job
 from toril.engine.hooks import HookEvent, HookName
 from toril.engine.info import JobInfo
@@ -92,14 +97,27 @@ class WatchedQueue:
         return await self.app.queue(self.name).add(self._job_name, dict(data), read)
 
     async def get_stats(self) -> dict[str, Any]:
-        """Count jobs: `completed` and `failed` since the queue began, kept or not."""
-        info = await self.app.queue(self.name).info()
+        """Count jobs: `completed` and `failed` since the queue began, kept or not.
+
+        While a fallback store serves, they are those of the fallback store. A queue that is not
+        there has no jobs.
+
+        Raises:
+            BackendError: The store cannot be read.
+        """
+        state = await self.app.store_state()
+        try:
+            info = await self.app.queue(self.name).info()
+        except StoreUnreachableError:
+            if state.live != "spool":
+                raise
+            info = None
         return {
             "waiting": 0 if info is None else info.waiting + info.prioritized,
             "active": 0 if info is None else info.active,
             "completed": 0 if info is None else info.completed_total,
             "failed": 0 if info is None else info.failed_total,
-            "type": (await self.app.store_state()).type,
+            "type": state.type,
         }
 
     def get_job(self, job_id: str) -> Job[Any]:

@@ -38,7 +38,7 @@ async def node(platform: Deployment) -> AsyncIterator[Node]:
 async def ran(platform: Deployment, app: App, node: Node, queue: str, data: Any) -> Any:
     """Have Node add a nameless job, as published producers do; return its result."""
     job = await node.add(queue, "__default__", data, attempts=3)
-    done = await platform.job(app, queue, str(job["id"]))
+    done = await platform.job(app, queue, str(job))
     assert done.state == "completed", done.failed_reason
     return done.result
 
@@ -140,5 +140,5 @@ async def test_bull_board_shows_the_same(platform: Deployment, app: App, node: N
             return {name: counts[name] for name in ours} == ours
 
         await wait_until(same, what=f"the counts of {queue}")
-    shown = [str(job["id"]) for job in await board.jobs(PROCESSING, "failed")]
+    shown = [str(job) for job in await board.jobs(PROCESSING, "failed")]
     assert bad in shown
