@@ -184,13 +184,14 @@ def took_ms(info: JobInfo) -> float | None:
 
 
 def log_to_stdout(level: int = logging.INFO) -> None:
-    """Write the queues' lines to standard output, as they are."""
-    if not _log.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        _log.addHandler(handler)
-    _log.setLevel(level)
-    _log.propagate = False
+    """Write the queues' lines, and changes of the store, to standard output as they are."""
+    for log in (_log, logging.getLogger("toril.fallback")):
+        if not log.handlers:
+            handler = logging.StreamHandler(sys.stdout)
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            log.addHandler(handler)
+        log.setLevel(level)
+        log.propagate = False
 
 
 @asynccontextmanager
