@@ -61,7 +61,6 @@ async def failed(job: Job[Any], error: Any) -> None:
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Tell of the queues, and have the board on a port of its own."""
-    log_to_stdout()
     await services.prepare()
     host, port = ENV.get("HOST", "127.0.0.1"), int(ENV["BOARD_PORT"])
     board = HttpServer(Dashboard(q.app, access=access), host=host, port=port)
@@ -72,5 +71,6 @@ async def lifespan() -> AsyncIterator[None]:
         await board.stop()
 
 
+log_to_stdout()
 own = [*routes.made(), sockets.route("/ws/media")]
 platform = site(q.app, own, access=access, board="/board", lifespan=lifespan)

@@ -28,7 +28,12 @@ from typing import Any, Literal, get_args
 
 from toril.app import App
 from toril.core.checks import unknown
-from toril.core.errors import BackendError, InvalidOptionError, JobNotFoundError
+from toril.core.errors import (
+    BackendError,
+    InvalidOptionError,
+    JobNotFoundError,
+    StoreUnreachableError,
+)
 from toril.engine.handle import Job
 from toril.engine.hooks import HookEvent, HookName
 from toril.engine.info import JobInfo
@@ -92,14 +97,27 @@ class WatchedQueue:
         return await self.app.queue(self.name).add(self._job_name, dict(data), read)
 
     async def get_stats(self) -> dict[str, Any]:
-        """Count jobs: `completed` and `failed` since the queue began, kept or not."""
-        info = await self.app.queue(self.name).info()
+        """Count jobs: `completed` and `failed` since the queue began, kept or not.
+
+        While a fallback store serves, they are those of the fallback store. A queue that is not
+        there has no jobs.
+
+        Raises:
+            BackendError: The store cannot be read.
+        """
+        state = await self.app.store_state()
+        try:
+            info = await self.app.queue(self.name).info()
+        except StoreUnreachableError:
+            if state.live != "spool":
+                raise
+            info = None
         return {
             "waiting": 0 if info is None else info.waiting + info.prioritized,
             "active": 0 if info is None else info.active,
             "completed": 0 if info is None else info.completed_total,
             "failed": 0 if info is None else info.failed_total,
-            "type": (await self.app.store_state()).type,
+            "type": state.type,
         }
 
     def get_job(self, job_id: str) -> Job[Any]:
@@ -166,13 +184,14 @@ def took_ms(info: JobInfo) -> float | None:
 
 
 def log_to_stdout(level: int = logging.INFO) -> None:
-    """Write the queues' lines to standard output, as they are."""
-    if not _log.handlers:
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        _log.addHandler(handler)
-    _log.setLevel(level)
-    _log.propagate = False
+    """Write the queues' lines, and changes of the store, to standard output as they are."""
+    for log in (_log, logging.getLogger("toril.fallback")):
+        if not log.handlers:
+            handler = logging.StreamHandler(sys.stdout)
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            log.addHandler(handler)
+        log.setLevel(level)
+        log.propagate = False
 
 
 @asynccontextmanager
