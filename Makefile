@@ -58,7 +58,7 @@ worker-queue: $(DEMO) ## the worker of the example saas_api alone
 
 .PHONY: test
 test: $(READY) ## everything that has to hold before a change lands; T=tests/engine for a part
-	$(BIN)/python -m pytest -n $(N) --dist loadfile $(T)
+	$(BIN)/python -m pytest -n $(N) --dist loadfile --no-loadscope-reorder $(T)
 
 .PHONY: quick
 quick: $(READY) ## fundamentals and engine on SQLite in memory, under 10 s

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 import sqlalchemy as sa
 from tests.support.children import remember_children
+from tests.support.order import place
 from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
@@ -25,6 +26,12 @@ hypothesis.settings.load_profile("toril")
 
 # Nor that the disk stands still for a while, with another process in the middle of its commit.
 connection.BUSY_S = 60.0
+
+
+@pytest.hookimpl(trylast=True)  # after whoever shuffles: what is alike stays shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long."""
+    items.sort(key=lambda item: place(item.nodeid))
 
 
 @pytest.hookimpl(tryfirst=True)

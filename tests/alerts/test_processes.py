@@ -75,7 +75,6 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
-@pytest.mark.timeout(150)
 async def test_alerts_are_told_once_by_mail_and_webhook(
     url: str, program: Path, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:

@@ -101,7 +101,6 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     assert "did you mean pickup-one?" in done.stderr
 
 
-@pytest.mark.timeout(300)
 def test_the_quick_form_says_what_it_leaves_out(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("".join(marks("sqlite")))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from benchmarks.comparison import CPU, NO_DIFFERENCE, Side, in_words, measured_in_turn
 from benchmarks.isolated import MeasurementError
 from benchmarks.order import Order, Values
@@ -47,7 +46,6 @@ def test_a_commit_that_does_not_exist_is_answered_with_one_sentence() -> None:
     assert done.stderr == "BASE=no-such-commit: there is no such commit in this repository\n"
 
 
-@pytest.mark.timeout(300)  # two environments are made
 def test_two_sides_are_measured_and_nothing_is_left_behind() -> None:
     before = trees()
 
@@ -61,7 +59,6 @@ def test_two_sides_are_measured_and_nothing_is_left_behind() -> None:
     assert trees() == before
 
 
-@pytest.mark.timeout(120)
 def test_an_interrupted_comparison_puts_everything_away() -> None:
     before = trees()
     process = subprocess.Popen([*COMMAND, "HEAD"], cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -43,7 +43,6 @@ def planned(*only: str, store: Store = "redis", peers: Sequence[Peer] = EVERYBOD
     return planner.groups([store], ["full", "normal"], only)
 
 
-@pytest.mark.timeout(300)  # the first run makes an environment for each
 @pytest.mark.parametrize("peer", AT_WORK)
 def test_a_queue_does_what_it_is_measured_at(peer: Peer, tmp_path: Path) -> None:
     it = PYTHON_PEERS[peer]
@@ -117,7 +116,6 @@ def test_without_a_queue_on_postgresql_nothing_is_measured_there() -> None:
     assert planned(store="postgresql", peers=["celery", "flexiq"]) == []
 
 
-@pytest.mark.timeout(300)  # PostgreSQL may have to be installed first
 def test_the_report_on_postgresql_says_on_what_toril_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 def test_every_figure_is_there(store: str) -> None:
     sizes = ["--jobs", "2000", "--queues", "6", "--seconds", "0.3", "--watched-s", "0.5"]

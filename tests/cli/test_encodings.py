@@ -61,7 +61,6 @@ def run(terminal: Terminal, words: list[str], **environment: str) -> tuple[Resul
     return Result(done.returncode, out, err), done.stdout + done.stderr
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("place", list(PLACES))
 def test_every_command_works_in_any_encoding(mail: Terminal, place: str) -> None:
     """`doctor` and `jobs show` ended with UnicodeEncodeError."""

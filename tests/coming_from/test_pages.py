@@ -11,8 +11,6 @@ import pytest
 from tests.coming_from.programs import PAGES, Programs, celery_python, peers_python
 from tests.support.redis_servers import RedisServer
 
-pytestmark = pytest.mark.timeout(300)  # the first one installs
-
 ALL = sorted(path.stem for path in PAGES.glob("*.md") if path.stem != "index")
 SHARED = [page for page in ALL if page.startswith("bullmq")]
 """Those whose queues are ours as well."""

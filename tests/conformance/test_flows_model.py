@@ -214,9 +214,9 @@ async def _compare_flow(driven: Driven, job: ModelJob) -> None:
     assert found.parent == job.parent
 
 
-TestFlowStores = pytest.mark.timeout(3_600 if FULL else 60)(FlowStores.TestCase)
+TestFlowStores = pytest.mark.timeout(3_600 if FULL else 300)(FlowStores.TestCase)
 TestFlowStoresWithRedis = pytest.mark.usefixtures("lent_redis")(
-    pytest.mark.timeout(3_600 if FULL else 120)(FlowStoresWithRedis.TestCase)
+    pytest.mark.timeout(3_600 if FULL else 300)(FlowStoresWithRedis.TestCase)
 )
 TestFlowStores.settings = TestFlowStoresWithRedis.settings = settings(
     max_examples=400 if FULL else 30,

@@ -659,12 +659,12 @@ def lent_valkey(common_valkey: RedisServer) -> None:
     StoresWithValkey.server = common_valkey
 
 
-TestStores = pytest.mark.timeout(3_600 if FULL else 60)(Stores.TestCase)
+TestStores = pytest.mark.timeout(3_600 if FULL else 300)(Stores.TestCase)
 TestStoresWithRedis = pytest.mark.usefixtures("lent_redis")(
-    pytest.mark.timeout(3_600 if FULL else 120)(StoresWithRedis.TestCase)
+    pytest.mark.timeout(3_600 if FULL else 300)(StoresWithRedis.TestCase)
 )
 TestStoresWithValkey = pytest.mark.usefixtures("lent_valkey")(
-    pytest.mark.timeout(3_600 if FULL else 120)(StoresWithValkey.TestCase)
+    pytest.mark.timeout(3_600 if FULL else 300)(StoresWithValkey.TestCase)
 )
 TestStores.settings = TestStoresWithRedis.settings = TestStoresWithValkey.settings = settings(
     max_examples=600 if FULL else 30,

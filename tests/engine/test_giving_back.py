@@ -18,7 +18,9 @@ from toril.backends.redis import standing
 from toril.engine import outbox
 from toril.engine.stopping import FAREWELL_S
 
-pytestmark = [pytest.mark.usefixtures("no_thread_left"), pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.usefixtures("no_thread_left"),
+]
 
 DEAF = ["+@all", "-client|unblock"]
 """Rights of a user whose blocking claims cannot be ended early: each lasts for a second."""

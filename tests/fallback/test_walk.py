@@ -131,6 +131,12 @@ async def test_outage_as_an_operator_sees_it(
         lambda: all(worker.made()[f"during-{n}"] == 1 for n in range(3)), deadline_s=90,
         what="the jobs of the outage",
     )  # fmt: skip
+
+    async def ended() -> bool:  # a job whose mark is there may not have told its end yet
+        figures = await stats(app, "images")
+        return (figures["active"], figures["waiting"]) == (0, 0)
+
+    await wait_until(ended, what="the end of the outage's jobs")
     late = await queue.add("shrink", {"picture": "late"}, JobOptions(delay_s=3.0))
     assert (await late.info()).state is State.DELAYED
     worker.kill()

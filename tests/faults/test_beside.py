@@ -11,7 +11,6 @@ JOBS = 5_000 if FULL else 800
 
 
 @pytest.mark.parametrize("kind", ["reads", "copies"])
-@pytest.mark.timeout(180)
 async def test_sqlite3_in_the_program_takes_no_lock_from_a_store_at_work(
     stage: Stage, say: Say, kind: str
 ) -> None:

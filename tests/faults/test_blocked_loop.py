@@ -10,7 +10,6 @@ LEASE_S, BLOCK_S = (30.0, 60.0) if FULL else (1.2, 3.6)
 
 
 @pytest.mark.parametrize("spin", [False, True], ids=["asleep", "spinning"])
-@pytest.mark.timeout(150)
 async def test_task_that_blocks_the_loop_keeps_its_job_and_its_neighbours(
     stage: Stage, say: Say, spin: bool
 ) -> None:

@@ -54,7 +54,7 @@ async def drive_and_kill(stage: Stage, app: App, operation_id: str, url: str) ->
     return cut
 
 
-@pytest.mark.timeout(KILLS * 2 * PATIENCE_S)
+@pytest.mark.timeout(300 + KILLS * 2 * PATIENCE_S)
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 async def test_retried_jobs_are_retried_once_when_drivers_are_killed(
     stage: Stage, say: Say, redis_url: str, kind: str
@@ -79,7 +79,7 @@ async def test_retried_jobs_are_retried_once_when_drivers_are_killed(
     say(f"{JOBS} jobs, {cut} drivers killed half-way: none missed, none twice")
 
 
-@pytest.mark.timeout(KILLS * 2 * PATIENCE_S)
+@pytest.mark.timeout(300 + KILLS * 2 * PATIENCE_S)
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 async def test_removed_jobs_come_back_whole_though_drivers_were_killed(
     stage: Stage, say: Say, redis_url: str, kind: str

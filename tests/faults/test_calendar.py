@@ -16,7 +16,6 @@ HOUR_S = 3600
 
 
 @pytest.mark.parametrize("jump_s", [HOUR_S, -HOUR_S], ids=["forward", "back"])
-@pytest.mark.timeout(120)
 async def test_calendar_that_jumps_takes_no_job_from_a_live_worker(
     stage: Stage, say: Say, jump_s: int
 ) -> None:
@@ -46,7 +45,6 @@ async def test_calendar_that_jumps_takes_no_job_from_a_live_worker(
     say(f"{len(keys) + len(held)} jobs under way or later, none taken back, each done once")
 
 
-@pytest.mark.timeout(180)
 async def test_delayed_job_is_due_by_the_calendar_or_when_its_wait_is_over(stage: Stage) -> None:
     """Sooner when the calendar is put forward, no later when it is put back, and never lost.
 

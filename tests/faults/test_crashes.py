@@ -16,7 +16,6 @@ REASONS = {
 """What the failure of each task has to name."""
 
 
-@pytest.mark.timeout(120)
 async def test_crashing_process_fails_alone_and_says_why(stage: Stage) -> None:
     worker = stage.worker(
         queues=["crashing"], concurrency=7, processes={"max_memory_bytes": 1 << 30}

@@ -41,7 +41,7 @@ async def originals(stage: Stage) -> Counter[str]:
             return found
 
 
-@pytest.mark.timeout(ROUNDS * ROUND_S)
+@pytest.mark.timeout(300 + ROUNDS * ROUND_S)
 async def test_each_failure_has_one_letter_when_workers_are_killed(stage: Stage, say: Say) -> None:
     await stage.app.queue("dying").set_dead_letter("dead-letter")
     workers = [worker_of(stage) for _ in range(WORKERS)]

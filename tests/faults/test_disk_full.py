@@ -32,7 +32,6 @@ async def small_disk(tmp_path: Path) -> AsyncIterator[Stage]:
         subprocess.run(["umount", disk], check=True)
 
 
-@pytest.mark.timeout(120)
 async def test_full_disk_loses_nothing_and_work_goes_on_once_there_is_room(
     small_disk: Stage, say: Say
 ) -> None:

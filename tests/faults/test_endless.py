@@ -21,7 +21,6 @@ FREE_WITHIN_S = {
 """How soon after its start the slot must be free again on a busy machine, in seconds."""
 
 
-@pytest.mark.timeout(120)
 async def test_endless_task_is_stopped_by_its_time_limit_and_the_next_job_runs(
     stage: Stage, say: Say
 ) -> None:

@@ -59,7 +59,7 @@ async def all_ended(stage: Stage, flows: list[Flow[Any]]) -> bool:
     return ended and not any(left)
 
 
-@pytest.mark.timeout(ROUNDS * ROUND_S)
+@pytest.mark.timeout(300 + ROUNDS * ROUND_S)
 async def test_every_flow_ends_when_workers_are_killed(stage: Stage, say: Say) -> None:
     workers = [storm_worker(stage) for _ in range(WORKERS)]
     for worker in workers:

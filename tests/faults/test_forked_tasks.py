@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import wait_until_sync
 
-pytestmark = pytest.mark.timeout(120)
-
 PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path

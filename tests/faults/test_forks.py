@@ -14,7 +14,6 @@ CHILDREN = 30 if FULL else 9
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork"),
-    pytest.mark.timeout(180),
 ]
 
 

@@ -6,7 +6,6 @@ import signal
 import time
 
 import apsw
-import pytest
 from tests.faults.support import FULL, Program, Say, Stage
 from tests.support.waiting import wait_until
 
@@ -16,7 +15,6 @@ from toril.engine.sweeper import HEARTBEAT_S
 LEASE_S = 1.0
 
 
-@pytest.mark.timeout(180)
 async def test_frozen_worker_loses_its_jobs_to_another_and_its_late_outcomes_are_dropped(
     stage: Stage, say: Say
 ) -> None:

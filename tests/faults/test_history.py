@@ -20,6 +20,7 @@ JOBS = 1000 if FULL else 300
 """Of a round: a queue keeps the newest 10,000 events, of which a job has up to eight."""
 QUEUE = "counted"
 DEADLINE_S = 120.0
+LATE_MS = 20
 
 
 @dataclass
@@ -97,7 +98,7 @@ async def add_round(stage: Stage) -> None:
         await queue.add_many(jobs, JobOptions(keep_completed=keep, keep_failed=keep))
 
 
-@pytest.mark.timeout(ROUNDS * DEADLINE_S)
+@pytest.mark.timeout(300 + ROUNDS * DEADLINE_S)
 async def test_history_is_what_the_events_say(stage: Stage, say: Say) -> None:
     plain, kills = PlainCount(), 0
     workers = [worker(stage), worker(stage)]
@@ -142,14 +143,15 @@ async def is_busy(stage: Stage) -> bool:
 def check(found: Durations, plain_ms: list[int]) -> None:
     """Assert that a histogram has as many durations, and percentiles within a bucket.
 
-    On Redis an event may be dated a millisecond later than the transition that emits it.
+    On Redis an event is dated by the server, which a busy machine runs some milliseconds after the
+    worker has dated the transition that emits it.
     """
     assert found.count == len(plain_ms)
-    assert abs(found.sum_s * 1000 - sum(plain_ms)) <= 2 * len(plain_ms)
+    assert abs(found.sum_s * 1000 - sum(plain_ms)) <= LATE_MS * len(plain_ms)
     plain_ms.sort()
     for percent in (1, 25, 50, 75, 90, 95, 99, 100):
         true_ms = plain_ms[max(1, -(-len(plain_ms) * percent // 100)) - 1]
         told_s = found.percentile_s(percent)
         assert told_s is not None
         told = bucket_of(told_s * 1000)
-        assert bucket_of(max(0, true_ms - 2)) <= told <= bucket_of(true_ms + 2), percent
+        assert bucket_of(max(0, true_ms - LATE_MS)) <= told <= bucket_of(true_ms + LATE_MS), percent

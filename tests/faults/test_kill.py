@@ -40,7 +40,7 @@ def storm_worker(stage: Stage) -> WorkerProgram:
     )
 
 
-@pytest.mark.timeout(ROUNDS * ROUND_S)
+@pytest.mark.timeout(300 + ROUNDS * ROUND_S)
 async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(stage: Stage, say: Say) -> None:
     keys: set[str] = set()
     killed_running = 0
@@ -77,7 +77,6 @@ async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(stage: Stage
     )
 
 
-@pytest.mark.timeout(120)
 async def test_jobs_of_a_worker_declared_dead_run_again_long_before_their_lease_ends(
     stage: Stage,
 ) -> None:
@@ -96,7 +95,6 @@ async def test_jobs_of_a_worker_declared_dead_run_again_long_before_their_lease_
     assert {await job.result(timeout_s=60) for job in jobs} == {other.process.pid}
 
 
-@pytest.mark.timeout(120)
 async def test_acknowledged_job_is_there_after_its_producer_was_killed(stage: Stage) -> None:
     producer = stage.producer(1_000_000, together=1, queues=["loop", "thread"])
     await wait_until(lambda: len(producer.lines) >= 200, deadline_s=60, what="200 jobs")

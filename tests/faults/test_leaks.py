@@ -15,7 +15,6 @@ BACKLOG = 10_000
 MOST_GROWTH_BYTES = 32 << 20
 
 
-@pytest.mark.timeout(300)
 async def test_stopped_workers_leave_no_thread_descriptor_or_process(
     stage: Stage, say: Say
 ) -> None:

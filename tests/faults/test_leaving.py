@@ -12,8 +12,6 @@ import pytest
 from tests.faults.support import FULL, PROGRAMS, Program, Stage, open_stage
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(300)
-
 STORES = ["sqlite", "redis"]
 
 

@@ -11,8 +11,6 @@ import pytest
 from tests.faults.support import PROGRAMS, Program, Say, Stage, open_stage
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(180)
-
 SLACK_S = 5.0
 """For a machine that is busy: both processes may be kept from the processor."""
 

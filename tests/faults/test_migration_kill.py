@@ -97,7 +97,7 @@ async def half_way(program: Program, source: Backend, target: Backend) -> None:
     await wait_until(is_time, deadline_s=START_S + ROUND_S, what="the moment of the kill")
 
 
-@pytest.mark.timeout(ROUNDS * (KILLS + 1) * ROUND_S)
+@pytest.mark.timeout(300 + ROUNDS * (KILLS + 1) * ROUND_S)
 @pytest.mark.parametrize("kind", ["redis", "sqlite"])
 async def test_each_job_is_there_once_when_moves_are_killed(
     stage: Stage, say: Say, redis_url: str, kind: str

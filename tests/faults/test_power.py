@@ -19,7 +19,6 @@ JOBS = 50
 
 
 @pytest.mark.parametrize("durability", ["full", "normal"])
-@pytest.mark.timeout(120)
 async def test_job_is_acknowledged_only_once_the_log_is_on_the_disk(
     stage: Stage, say: Say, durability: str
 ) -> None:

@@ -19,7 +19,6 @@ KILLS = 3 if FULL else 1
 PATIENCE_S = 60.0
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_killed_batch_tells_nobody_twice_but_who_was_in_flight(
     tmp_path: Path, redis_url: str, kind: str, say: Say

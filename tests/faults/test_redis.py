@@ -28,7 +28,6 @@ from toril import App, Job, JobOptions
 from toril.core.errors import BackendError, StoreFullError, StoreUnreachableError
 
 FULL = os.environ.get("TORIL_FAULTS") == "full"
-pytestmark = pytest.mark.timeout(300)
 QUEUE = "work"
 
 

@@ -115,7 +115,6 @@ async def test_no_slot_is_lost_or_completed_twice_when_workers_are_killed(
     )
 
 
-@pytest.mark.timeout(180)
 async def test_no_slot_is_lost_when_all_workers_are_away(stage: Stage) -> None:
     await put_all(stage.app, limit=20)
     first = worker(stage)
@@ -132,7 +131,6 @@ async def test_no_slot_is_lost_when_all_workers_are_away(stage: Stage) -> None:
     await check_slots(stage, 20)
 
 
-@pytest.mark.timeout(180)
 async def test_no_slot_is_lost_when_the_server_restarts(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, say: Say
 ) -> None:
@@ -162,7 +160,6 @@ async def test_no_slot_is_lost_when_the_server_restarts(
             await stage.close()
 
 
-@pytest.mark.timeout(180)
 async def test_calendar_that_jumps_runs_no_slot_twice(tmp_path: Path) -> None:
     stage = open_stage(tmp_path)
     try:

@@ -14,7 +14,6 @@ QUEUES = ["loop", "thread"]
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
-@pytest.mark.timeout(120)
 async def test_two_workers_and_two_producers_share_a_file(
     stage: Stage, say: Say, round_: int
 ) -> None:

@@ -6,7 +6,6 @@ import itertools
 import signal
 import time
 
-import pytest
 from tests.faults.support import PROGRAMS, Say, Stage
 from tests.support.waiting import wait_until
 
@@ -17,7 +16,6 @@ SLACK_S = 10.0
 """For a machine that is busy."""
 
 
-@pytest.mark.timeout(120)
 async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, say: Say) -> None:
     gate = stage.folder / "gate"
     queues = ["held", "loop", "thread", "process"]
@@ -54,7 +52,6 @@ async def test_terminated_worker_loses_nothing_and_leaves_in_time(stage: Stage, 
     )
 
 
-@pytest.mark.timeout(120)
 async def test_worker_with_poisonous_jobs_goes_on_and_leaves_with_code_0(stage: Stage) -> None:
     """Ten jobs with options nested 1,100 deep took all slots for good, and SIGTERM gave code 1."""
     deep = '{"a":' * 1100 + "1" + "}" * 1100
@@ -79,7 +76,6 @@ async def test_worker_with_poisonous_jobs_goes_on_and_leaves_with_code_0(stage: 
     assert await stage.figure("active") == 0
 
 
-@pytest.mark.timeout(120)
 async def test_second_signal_stops_at_once(stage: Stage, say: Say) -> None:
     worker = stage.worker(queues=["held"], shutdown=3600.0)
     job = await stage.add("held", "hold_until", path=str(stage.folder / "gate"))

@@ -15,7 +15,7 @@ EACH = 12_000 if FULL else 2_000
 
 
 @pytest.mark.parametrize("sync_s", [0.005, 0.03])
-@pytest.mark.timeout(600 if FULL else 240)
+@pytest.mark.timeout(600 if FULL else 300)
 async def test_log_stays_bounded_while_several_processes_write_on_a_slow_disk(
     stage: Stage, say: Say, sync_s: float
 ) -> None:

@@ -11,8 +11,6 @@ from tests.faults.support import PROGRAMS, Program, Say, Stage, open_stage
 from tests.faults.test_frozen import freeze
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(180)
-
 MANY = 43
 DURATION_S = 3.5
 """Longer than a standstill that is noticed."""

@@ -106,7 +106,7 @@ async def run_and_kill(*programs: str, path: Path, after_lines: int) -> list[lis
     return heard
 
 
-@pytest.mark.timeout(60 + ROUNDS * 10)
+@pytest.mark.timeout(300 + ROUNDS * 10)
 async def test_killed_producers_leave_every_acknowledged_job(
     opener: Callable[[], Backend], tmp_path: Path
 ) -> None:
@@ -125,7 +125,7 @@ async def test_killed_producers_leave_every_acknowledged_job(
     await check_counts(backend)
 
 
-@pytest.mark.timeout(60 + ROUNDS * 10)
+@pytest.mark.timeout(300 + ROUNDS * 10)
 async def test_killed_workers_lose_and_double_nothing(
     opener: Callable[[], Backend], tmp_path: Path
 ) -> None:

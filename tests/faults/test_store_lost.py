@@ -46,7 +46,6 @@ def cut_off(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite_pages, zero_pages, overwrite_header, cut_off])
-@pytest.mark.timeout(120)
 async def test_worker_on_a_damaged_file_ends_and_says_why(
     stage: Stage, say: Say, damage: Callable[[Path], None]
 ) -> None:
@@ -119,7 +118,6 @@ LOSSES = (delete, move_away, replace, delete_folder, detach)
         (detach, True),
     ],
 )
-@pytest.mark.timeout(120)
 async def test_worker_whose_file_is_taken_away_does_not_go_on_in_silence(
     tmp_path: Path, say: Say, loss: Callable[[Path], None], busy: bool
 ) -> None:
@@ -159,7 +157,6 @@ async def test_worker_whose_file_is_taken_away_does_not_go_on_in_silence(
             subprocess.run(["umount", folder], check=False, capture_output=True)
 
 
-@pytest.mark.timeout(120)
 async def test_idle_worker_survives_a_short_loss_of_its_file(stage: Stage) -> None:
     """What counts is how long the store has not answered, not how long nobody has asked it."""
     stale_s = 3.0

@@ -104,7 +104,6 @@ def test_code_of_the_page_runs(path: Path) -> None:
 @pytest.mark.skipif(
     sys.version_info >= (3, 13), reason="its asyncio prompt reads a pipe line by line"
 )
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize("path", FOLLOWED, ids=name_of)
 def test_page_works_with_a_worker_of_its_own(path: Path) -> None:
     """`docs/start` added a task to a program whose worker, as the reader had it, knew it not."""

@@ -33,7 +33,6 @@ def _has(module: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.timeout(300)
 def test_every_file_of_the_package_is_in_it(wheel: zipfile.ZipFile) -> None:
     inside = set(wheel.namelist())
     here = {
@@ -46,12 +45,10 @@ def test_every_file_of_the_package_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert any(name.endswith(".sql") for name in inside)
 
 
-@pytest.mark.timeout(300)
 def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert {name.partition("/")[0].partition("-")[0] for name in wheel.namelist()} == {"toril"}
 
 
-@pytest.mark.timeout(300)
 def test_it_has_its_command_and_its_fixtures(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     text = wheel.read(name).decode()

@@ -10,8 +10,6 @@ from tests.support.node import Node
 
 from toril import App, JobFailedError, JobOptions, State, StoredJob
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def bound(app: App) -> None:
     """Bind one task to what two producers send."""

@@ -332,7 +332,6 @@ def start(
         each.wait()
 
 
-@pytest.mark.timeout(120)
 async def test_killed_worker_leaves_at_most_one_receiver_served_twice(
     start: Callable[[], subprocess.Popen[bytes]], smtp: SmtpProcess, app: App
 ) -> None:

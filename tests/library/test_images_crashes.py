@@ -30,8 +30,6 @@ from toril.library.images.payloads import MediaResult
 from toril.library.images.settings import MediaSettings
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(180)  # some hundred runs, each waiting for the disk
-
 _CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "sqlite3.connect"}
 _FSYNC = os.fsync
 

@@ -233,7 +233,6 @@ async def test_invoice_is_waited_for(app: App, bank: BtcPay, told: list[dict[str
     assert bank.charges == {key(): 1}
 
 
-@pytest.mark.timeout(180)
 @every_provider
 async def test_worker_killed_after_the_charge_charges_once(
     url: str, app: App, bank: Provider, name: str

@@ -25,8 +25,6 @@ from toril.services.media.work import MediaWork
 from toril.services.objects.folder import FolderObjects
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Place:
     """An app with these tasks, a folder as its storage, and records in memory."""

@@ -29,8 +29,6 @@ from toril.services.objects.folder import FolderObjects
 from toril.services.objects.opening import open_objects
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:

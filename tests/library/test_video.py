@@ -24,8 +24,6 @@ from toril.services.media.video_port import VideoFormat, VideoLimits, VideoPlan
 from toril.services.media.work import MediaWork
 from toril.services.objects.folder import FolderObjects
 
-pytestmark = pytest.mark.timeout(180)
-
 MIB = 1024 * 1024
 
 

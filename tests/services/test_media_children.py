@@ -23,8 +23,6 @@ from toril.services.media.port import Fit, ImageLimits, OutputFormat, VariantSpe
 from toril.services.media.video_port import MadeVideo, VideoLimits, VideoPlan
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(90)
-
 MIB = 1024 * 1024
 
 

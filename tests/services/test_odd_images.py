@@ -6,13 +6,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from tests.services.odd_images import odd_images
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(240)
 def test_odd_image_is_processed_or_refused_with_a_reason_but_never_crashes_or_hangs() -> None:
     """In a process of its own: a crash of a decoder shows which file it was, and ends no test."""
     done = subprocess.run(

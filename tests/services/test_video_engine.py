@@ -16,8 +16,6 @@ from toril.services.media.video_port import MadeVideo, VideoFormat, VideoLimits,
 from toril.services.media.video_sizes import output_size_px
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(240)
-
 
 def made(source: Path, plan: VideoPlan | None = None, **limits: float) -> tuple[MadeVideo, Path]:
     """Transcode into the same folder."""

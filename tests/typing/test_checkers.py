@@ -53,13 +53,11 @@ def _run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_what_is_right_is_left_alone(checker: Checker, tmp_path: Path) -> None:
     assert checker("good.py", tmp_path) == []
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_every_mistake_is_found_on_its_line(checker: Checker, tmp_path: Path) -> None:
     assert sorted(set(checker("bad.py", tmp_path))) == sorted(MARKED)

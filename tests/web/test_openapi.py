@@ -126,7 +126,7 @@ PLACES = """
 """Where something is, so that not every request ends with 404."""
 
 
-@pytest.mark.timeout(1800 if EXAMPLES > 10 else 240)
+@pytest.mark.timeout(1800 if EXAMPLES > 10 else 300)
 async def test_no_request_is_answered_otherwise_than_the_document_says(
     app: App, tmp_path: Path
 ) -> None:

@@ -15,8 +15,6 @@ from toril.backends.redis.keys import Keys
 from toril.backends.redis.presence import MAX_SHOWN
 from toril.backends.redis.wakeups import MOST_WATCHES
 
-pytestmark = pytest.mark.timeout(120)
-
 MANY = 500
 OTHERS = 8
 """Connections beside those that show queues: calls, beats, the wait for jobs, and the test's."""

@@ -18,8 +18,6 @@ from toril import App, Context, JobOptions, RateLimit, Retry, RetryPolicy, Store
 from toril.backends.redis import rights
 from toril.engine.contract.lifecycle import Finding
 
-pytestmark = pytest.mark.timeout(120)
-
 LUA = PACKAGE / "backends" / "redis" / "lua"
 USER, PASSWORD = "jobs", "PASSWORD"
 

@@ -17,8 +17,6 @@ from toril.core.errors import BackendError, StoreUnreachableError
 from toril.engine.contract import Backend, Claim, Exchange
 from toril.engine.states import State
 
-pytestmark = pytest.mark.timeout(120)
-
 LEASE_MS = 600_000
 NO_LIMIT = 1 << 30
 

@@ -388,7 +388,6 @@ class TestWorkers:
         assert info is not None
         assert info.failed_total == 0
 
-    @pytest.mark.timeout(120)
     async def test_silent_server_does_not_keep_a_worker_that_stops_nor_its_job(
         self, app: App, server: RedisServer, proxy: Proxy
     ) -> None:

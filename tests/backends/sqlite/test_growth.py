@@ -114,7 +114,6 @@ CALLS: dict[str, Call] = {
 }
 
 
-@pytest.mark.timeout(240)
 async def test_no_call_does_more_in_a_store_of_200_000_jobs_than_in_a_small_one(
     opener: Opener, steps: Steps, tmp_path: Any
 ) -> None:
@@ -140,7 +139,6 @@ async def test_no_call_does_more_in_a_store_of_200_000_jobs_than_in_a_small_one(
     assert not grown
 
 
-@pytest.mark.timeout(120)
 async def test_clean_that_has_to_look_at_everything_does_so_in_small_transactions(
     opener: Opener, steps: Steps
 ) -> None:

@@ -24,8 +24,6 @@ from toril.services.objects.port import Content, ObjectInfo, ObjectStore
 from toril.services.objects.remote import PART_BYTES
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(120)
-
 LARGE = PART_BYTES * 2 + 12_345
 """Enough for three parts on a server."""
 

@@ -296,7 +296,6 @@ WRITER = """
 """
 
 
-@pytest.mark.timeout(120)
 async def test_processes_share_a_folder(store: FolderObjects, root: Path) -> None:
     """Each removes the folder that the other is about to use, and replaces its object."""
     await store.put("shared", b"0" * 5000, content_type="text/0")

@@ -32,8 +32,6 @@ from toril.services.objects.remote import MAX_CONDITIONAL_BYTES, PART_BYTES, Rem
 from toril.services.objects.sync import SyncObjects
 from toril.services.unusable import UnusableInputError
 
-pytestmark = pytest.mark.timeout(180)
-
 SECRET = "hunter2hunter2"
 
 

@@ -17,7 +17,7 @@ from toril.services.objects.opening import open_objects
 from toril.services.objects.port import ObjectStore
 from toril.services.objects.sync import SyncObjects
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("no_thread_left")]
+pytestmark = [pytest.mark.usefixtures("no_thread_left")]
 
 
 @pytest.fixture(params=["s3", "folder", "memory"])

@@ -16,8 +16,6 @@ from toril.core.errors import InvalidOptionError
 from toril.services.records.engines import PoolOptions
 from toril.services.records.records import Records
 
-pytestmark = pytest.mark.timeout(300)  # PostgreSQL may have to be installed first
-
 METADATA = sa.MetaData()
 COUNTERS = sa.Table(
     "counters",

@@ -27,8 +27,6 @@ from toril.services.records.known import KNOWN, family_of
 from toril.services.records.migrating import migrate, script, version_of
 from toril.services.records.records import Records
 
-pytestmark = pytest.mark.timeout(300)  # PostgreSQL may have to be installed first
-
 FIRST = """
 import sqlalchemy as sa
 from alembic import op

@@ -101,7 +101,11 @@ def send_to_sign_in(connection: HTTPConnection, back: str, *, lost: bool) -> Res
         query["why"] = "undone"
     elif connection.cookies.get("toril") or connection.cookies.get("__Host-toril"):
         query["why"] = "ended"
-    return _lead(f"{root}/login?{urlencode(query)}")
+    to = f"{root}/login?{urlencode(query)}"
+    if "hx-request" in connection.headers:  # the whole page has to go, not the part that is swapped
+        headers = {"hx-redirect": to, "cache-control": "no-store"}
+        return Response(status_code=204, headers=headers)
+    return _lead(to)
 
 
 def _plain(error: TorilError, connection: HTTPConnection) -> str:

@@ -33,7 +33,6 @@ from toril.backends.redis.client.connection import OVERDUE_S
 from toril.core.errors import BackendError, StoreReadOnlyError, StoreUnreachableError
 
 log = logging.getLogger("tests.failover")
-pytestmark = pytest.mark.timeout(180)
 
 BACK_S = 10.0
 """Within which work goes on after the promotion. The page says 5 s, on a machine that is not busy

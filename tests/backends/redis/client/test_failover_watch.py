@@ -13,8 +13,6 @@ from tests.support.waiting import wait_until
 
 from toril.backends.redis.client import failover_watch
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ from playwright.async_api import Browser
 from tests.web.dashboard.browser.look import looking
 from tests.web.dashboard.browser.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 @pytest.fixture(scope="module")

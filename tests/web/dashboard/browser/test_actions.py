@@ -14,7 +14,9 @@ from tests.web.dashboard.browser.scene import BILLS, HOOKS, MAIL, Scene
 from toril import App
 from toril.core.errors import JobNotFoundError
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def count(app: App, queue: str, state: str) -> int:
@@ -77,6 +79,30 @@ async def test_refresh_between_press_and_release_loses_no_click(
         await page.mouse.up()
 
         await expect(page.locator("dialog:modal")).to_be_visible()
+        seen.silent()
+
+
+async def test_form_of_a_refreshed_part_still_acts_in_place(town: Scene, browser: Browser) -> None:
+    """The part came without what sends its forms from the page, and left the page."""
+    async with looking(browser) as seen:
+        page = seen.page
+        await seen.goto(f"{town.url}/queues/{BILLS}")
+        await expect(page.locator("#live")).to_have_attribute("data-state", "on")
+        await page.evaluate(
+            "window.stayed = true;"
+            "void (window.refreshed = new Promise((done) =>"
+            " document.addEventListener('toril:refreshed', () => done(true), { once: true })))"
+        )
+        await town.app.queue(BILLS).add("bill", {"no": 10})
+        await page.evaluate("window.refreshed")
+
+        await page.locator("#head summary", has_text="Pause").click()
+        await page.locator("dialog:modal .button.primary").click()
+        await said(page, f"{BILLS} is paused")
+        await page.locator("#head").get_by_role("button", name="Resume").click()
+        await said(page, f"{BILLS} goes on")
+
+        assert await page.evaluate("window.stayed") is True
         seen.silent()
 
 

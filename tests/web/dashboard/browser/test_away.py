@@ -13,7 +13,9 @@ from tests.web.dashboard.support import site
 from toril import App
 from toril.web.options import ServerOptions
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def test_open_page_says_that_redis_is_away_and_recovers(

@@ -19,7 +19,9 @@ from toril import App, Context, JobOptions, RetryPolicy
 from toril.web.dashboard.page import pages as all_pages
 from toril.web.options import ServerOptions
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 SCRIPT = '"><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">'
 ANSI = "\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07"

@@ -18,7 +18,9 @@ from toril.web.access.passwords import Passwords
 from toril.web.access.port import Permission
 from toril.web.dashboard.page import pages
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 ROLES = ("viewer", "submitter", "operator", "admin")
 MAY = {
@@ -154,6 +156,22 @@ async def test_two_people_on_one_page_see_what_the_other_does(
         await bo.page.locator("dialog:modal .button.primary").click()
         await expect(bo.page.locator("main")).to_contain_text(job.id)
         await expect(bo.page.locator("main")).to_contain_text(re.compile("no job|not there|gone"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_session_that_ends_leads_to_the_whole_page_of_signing_in(
+    town: Scene, browser: Browser, scripts: bool
+) -> None:
+    """The form to sign in came into the page that was there, whose address stayed."""
+    await control(town).users.add("brief", secret("brief"), role="operator", payloads=True)
+    async with looking(browser, java_script_enabled=scripts) as seen:
+        await enter(seen.page, town, "brief", f"/queues/{HOOKS}")
+        if scripts:  # no part comes anew: what the page came with sends the form
+            await seen.page.locator("#live").click()
+        await control(town).users.remove("brief")
+        await seen.page.locator("#head").get_by_role("button", name="Resume").click()
+        await seen.page.wait_for_url(re.compile(r"/login.*why=undone"))
+        await expect(seen.page.locator("body.bare main")).to_contain_text("nothing was changed")
 
 
 async def test_session_that_ends_changes_nothing_and_leads_back(

@@ -11,7 +11,9 @@ from tests.web.dashboard.browser.scene import Scene
 
 from toril.web.dashboard.page import navigation, pages
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def test_every_page_is_silent_and_small_and_no_wider_than_its_window(

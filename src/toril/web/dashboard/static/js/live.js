@@ -94,8 +94,12 @@ export function soon(after = 0) {
   waiting = setTimeout(() => { waiting = 0; refresh(); }, Math.max(after, asked + LEAST_MS - Date.now()));
 }
 
+/** Whether a dialog is open: nothing moves behind it, and once it closes the page is brought up to date. */
+const asks = () => document.querySelector("dialog:modal") !== null;
+document.addEventListener("close", () => soon(), true);
+
 async function refresh() {
-  if (document.hidden || !follows || document.querySelector("dialog:modal")) return;
+  if (document.hidden || !follows || asks()) return;
   if (!document.querySelector("[data-live]")) return;
   asked = Date.now();
   const here = location.href;
@@ -121,7 +125,7 @@ async function refresh() {
   }
   const text = await answer.text();
   // What was asked for before somebody acted may be older than what the page shows by now.
-  if (!answer.ok || location.href !== here || changes !== before) return;
+  if (!answer.ok || location.href !== here || changes !== before || asks()) return;
   const fresh = new DOMParser().parseFromString(text, "text/html");
   if (["away", "lost", "wait"].includes(button.dataset.state)) show(poll ? "poll" : "on");
   update(fresh);
@@ -134,8 +138,20 @@ function update(fresh) {
     const other = part.id && fresh.getElementById(part.id);
     if (!other) continue;
     if (part.dataset.live === "rows") rows(part, other);
-    else if (!busy(part) && part.innerHTML !== other.innerHTML) part.replaceChildren(...other.childNodes);
+    else if (!busy(part)) fill(part, other);
   }
+}
+
+// What the server last sent for an element. Its own content says less: scripts add to it.
+const sent = new WeakMap();
+
+/** Give an element the content of another unless that came before; its forms stay on the page. */
+function fill(element, other) {
+  const html = other.innerHTML;
+  if (sent.get(element) === html) return;
+  sent.set(element, html);
+  element.replaceChildren(...other.childNodes);
+  window.htmx?.process(element);
 }
 
 let pressed = null;
@@ -161,10 +177,10 @@ function rows(body, other) {
     fresh.delete(row.id);
     row.classList.toggle("gone", !next && gone);
     if (!next) continue;
-    if (!busy(row) && row.innerHTML !== next.innerHTML) {
+    if (!busy(row)) {
       const focused = row.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       row.className = next.className + (row.classList.contains("at") ? " at" : "");
-      row.replaceChildren(...next.childNodes);
+      fill(row, next);
       if (focused) [...row.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
     }
   }
