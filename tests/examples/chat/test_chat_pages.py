@@ -56,7 +56,6 @@ def test_compose_file_runs_api_worker_and_board() -> None:
         assert services[name]["environment"]["REDIS_URL"].startswith("redis://")
 
 
-@pytest.mark.timeout(300)  # the program may have to be installed first
 def test_compose_file_is_one_and_asks_for_a_key(tmp_path: Path) -> None:
     """CR-22: `config` reads it as it would be run, without a container engine."""
     compose = [program("docker-compose", "docker-compose"), "-f", str(EXAMPLE / "compose.yaml")]
@@ -78,7 +77,6 @@ def test_compose_file_is_one_and_asks_for_a_key(tmp_path: Path) -> None:
     assert "openssl rand -hex 32" in without.stderr
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["api", "worker", "board"])
 def test_unit_is_one(name: str, tmp_path: Path) -> None:
     """CR-22: systemd reads it without a complaint, but for programs that are not installed here."""
