@@ -18,7 +18,7 @@ from tests.support.http_server import Answer, Request, Server, serving
 from toril import App, InvalidPayloadError, Job, JobInfo, JobOptions
 from toril.core.errors import InvalidOptionError
 from toril.library.files import FileSettings, Uploads, UploadSettings
-from toril.library.files.tasks import upload
+from toril.library.files.tasks import upload, uploads
 from toril.library.files.upload_payloads import UploadStep
 from toril.services.http.aio import AioHttpClient
 from toril.services.http.egress import EgressPolicy
@@ -197,6 +197,27 @@ async def test_file_that_is_not_as_declared_is_rejected_and_removed(
     (told,) = shop.told
     assert told["status"] == "rejected"
     assert said in told["reason"]
+
+
+async def test_file_that_is_too_large_for_the_scanner_is_rejected(url: str) -> None:
+    objects = MemoryObjects()
+    await objects.put("inbox/a.jpg", PHOTO)
+    sources = OpenSources(objects=objects)
+    work = Uploads(objects, sources=sources, scanner=MemoryScanner(max_bytes=1000))
+    async with App(url) as app:
+        app.include(uploads)
+        app.provide(work)
+        job = await app.bound(upload).enqueue(
+            file_id="f1", file_url="inbox/a.jpg", file_name="a.jpg", file_type="image/jpeg",
+            file_size=len(PHOTO), user_id="u1",
+        )  # fmt: skip
+        await app.worker().run(until_idle=True)
+        result = await job.result()
+    await work.close()
+
+    assert result.status == "rejected"
+    assert "too large for the virus scan" in result.problems[0].message
+    assert [one.key for one in (await objects.list()).entries] == ["inbox/a.jpg"]
 
 
 async def test_without_a_verdict_nothing_is_published_and_a_retried_scan_ends_the_upload(
