@@ -40,6 +40,8 @@ QUICK = QueueSpec("quick", profile="heavy", timeout_s=1.0, defaults=JobSettings(
 LIGHT = QueueSpec("light", profile="light", defaults=KEEPS)
 SHORT = QueueSpec("short", lock_duration=1000, stalled_interval=200, defaults=KEEPS)
 MADE = QueueSpec("made", defaults=KEEPS)
+SAME = QueueSpec("same", defaults=KEEPS)
+OWN = QueueSpec("own", defaults=KEEPS)
 WHOLE = QueueSpec("whole", defaults=KEEPS)
 
 
@@ -111,11 +113,30 @@ class MadeProcessor(TaskProcessor[Numbered, Squared], spec=MADE, runs=square):
         return Squared(of_number=payload.the_number, found=result)
 
 
+class Named(msgspec.Struct, rename="camel"):
+    number: int
+    label: str
+
+
+class SameProcessor(TaskProcessor[Named, int], spec=SAME, runs=square):
+    pass
+
+
+class HeirProcessor(SameProcessor):
+    """As another of the same queue that only adds a hook would be."""
+
+
+class OwnProcessor(TaskProcessor[Any, int], spec=OWN, runs=square):
+    pass
+
+
 class WholeProcessor(TaskProcessor[Numbered, dict[str, Any]], spec=WHOLE, runs=whole):
     pass
 
 
-QUEUES = QueueRegistry([HEAVY, QUICK, LIGHT, SHORT, MADE, WHOLE], producers=[MadeProducer])
+QUEUES = QueueRegistry(
+    [HEAVY, QUICK, LIGHT, SHORT, MADE, SAME, OWN, WHOLE], producers=[MadeProducer]
+)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -221,6 +242,19 @@ async def test_task_runs_the_jobs_of_a_queue(url: str) -> None:
             assert await good.result(timeout_s=60) == Squared(4, 48)
             assert await bad.result(timeout_s=60) == {"theNumber": 1}
         assert (await good.info()).name == "process"
+
+
+async def test_fields_of_the_payload_are_the_tasks_parameters(url: str) -> None:
+    assert HeirProcessor().task() is square
+    app, processors = app_with(url, HeirProcessor(), OwnProcessor())
+    app.provide(2, int)
+    async with app:
+        typed = await app.queue("same").add("process", {"number": 3, "label": "x"})
+        own = await app.queue("own").add("process", {"number": 4})
+        first, second = processors.workers(app)
+        async with first, second:
+            assert await typed.result(timeout_s=60) == 18
+            assert await own.result(timeout_s=60) == 32
 
 
 async def test_payload_that_a_task_cannot_use_fails_once(url: str) -> None:
