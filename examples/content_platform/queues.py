@@ -1,6 +1,7 @@
 """Four queues: which task runs their jobs, and the objects that add to them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from examples.content_platform.store import (
@@ -59,6 +60,10 @@ MediaProcessingQueue = WatchedQueue(app, "media-processing", "MediaProcessingQue
 MediaSyncQueue = WatchedQueue(app, "media-sync", "MediaSyncQueue")
 WatermarkQueue = WatchedQueue(app, "watermark", "WatermarkQueue")
 NotificationQueue = WatchedQueue(app, "notifications", "NotificationQueue")
+MediaProcessingWorker = partial(app.worker, queues=["media-processing"])
+MediaSyncWorker = partial(app.worker, queues=["media-sync"])
+WatermarkWorker = partial(app.worker, queues=["watermark"])
+NotificationWorker = partial(app.worker, queues=["notifications"])
 QUEUES = (MediaProcessingQueue, MediaSyncQueue, WatermarkQueue, NotificationQueue)
 
 

@@ -129,6 +129,7 @@ async def test_values_keep_their_types(desk: Desk) -> None:
     assert saved == Rule(id="r1", event="paid", channel="telegram", options=options)
     (job,) = await desk.handler.handle("paid", PAYLOAD)
     assert (await job.info()).data["options"] == {"to": ["77"], "text": "x", "data": {"n": 5}}
+    assert (await job.info()).delay_s == 0
 
 
 @pytest.mark.parametrize(

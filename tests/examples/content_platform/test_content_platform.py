@@ -239,7 +239,7 @@ async def test_all_five_channels(platform: Deployment, app: App) -> None:
     before = len(platform.inbox.mails)
     jobs = {}
     for channel, receivers in to.items():
-        data = {"channel": channel, "options": {
+        data: Any = {"channel": channel, "options": {
             "to": receivers, "template": "welcome", "data": {"name": "Jo"}}}  # fmt: skip
         jobs[channel] = await app.queue(NOTIFY).add("__default__", data)
     for channel, job in jobs.items():
@@ -324,7 +324,7 @@ async def test_scenario_stops_by_its_event(platform: Deployment, app: App) -> No
 async def test_mail_server_in_trouble(platform: Deployment, app: App) -> None:
     """Step 12, CP-3, CP-75: waits of 1 s and 2 s, then sent; the log's lines have their form."""
     platform.inbox.answer = "451 later"
-    data = {
+    data: Any = {
         "channel": "email",
         "options": {"to": "late@example.com", "subject": "S", "text": "T"},
     }

@@ -157,7 +157,8 @@ async def test_one_of_three_receivers(platform: Deployment, app: App) -> None:
     """SMTP 4xx: retried for that one; 5xx: failed for that one; the others are not sent again."""
     platform.inbox.refused |= {"gone@x.test": "550 no such user", "busy@x.test": "451 later"}
     options = {"to": ["ok@x.test", "gone@x.test", "busy@x.test"], "subject": "S", "text": "T"}
-    job = await app.queue(NOTIFY).add("__default__", {"channel": "email", "options": options})
+    data: Any = {"channel": "email", "options": options}
+    job = await app.queue(NOTIFY).add("__default__", data)
     from tests.support.waiting import wait_until
 
     async def tried() -> bool:
@@ -179,7 +180,7 @@ async def test_refusals_of_telegram_and_sms(platform: Deployment, app: App) -> N
         ("telegram", "@nobody_here", "/start"),
         ("sms", shapes.BAD_NUMBER, "21211"),
     ):
-        data = {"channel": channel, "options": {"to": to, "text": "x"}}
+        data: Any = {"channel": channel, "options": {"to": to, "text": "x"}}
         job = await app.queue(NOTIFY).add("__default__", data)
         done = await platform.job(app, NOTIFY, job.id)
         assert (done.state, done.attempts_made) == ("failed", 1)

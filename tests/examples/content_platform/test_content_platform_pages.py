@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from PIL import Image
 from tests.examples.content_platform.deployment import ROOT
 
 EXAMPLE = ROOT / "examples/content_platform"
@@ -99,3 +100,50 @@ def test_demo_runs_with_nothing_set_and_ends_by_itself(tmp_path: Path) -> None:
     here = {path.name for path in (data / "public").rglob("*.webp")}
     assert len(here) == 24
     assert here <= {path.name for path in (data / "objects").rglob("*.webp")}
+
+
+WORKERS = """
+import asyncio
+from examples.content_platform import queues as q
+from examples.content_platform.store import services, settings
+from toril.library.images import MediaProcessingJobData
+from toril.library.images.samples import sample_folder
+from toril.library.images.service import MediaService
+
+async def main():
+    path = sample_folder(settings.temp_dir / "a")[0]
+    with MediaService(settings) as service:
+        record = service.process_upload(MediaProcessingJobData(
+            entity_type="user_avatar", temp_path=f"a/{path.name}", original_filename=path.name))
+    assert q.get_watermark_queue() is q.WatermarkQueue
+    mark = {"watermarkId": "wm-logo", "position": "center", "opacity": 0.5, "scale": 0.5}
+    job = await q.add_watermark_job({"mediaId": record.media_id, **mark})
+    await q.MediaSyncWorker().run(until_idle=True)
+    assert (await job.info()).state == "wait"
+    await q.WatermarkWorker().run(until_idle=True)
+    assert (await job.info()).state == "completed", (await job.info()).failed_reason
+    assert (await q.MediaSyncQueue.get_stats())["waiting"] == 1
+    await q.MediaSyncWorker().run(until_idle=True)
+    print(await q.MediaSyncQueue.get_stats(), (await q.WatermarkQueue.get_job(job.id).info()).name)
+    await q.app.close()
+
+asyncio.run(main())
+"""
+
+
+def test_workers_serve_their_queue_alone(tmp_path: Path) -> None:
+    """CP-5, CP-20, CP-78: under the names of the source."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    mark = Image.new("RGBA", (8, 4), (255, 0, 255, 255))
+    mark.save(marks / "wm-logo.png")
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "WATERMARK_DIR": str(marks)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "'completed': 1" in ran.stdout
+    assert "__default__" in ran.stdout

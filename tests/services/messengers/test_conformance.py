@@ -189,6 +189,7 @@ async def test_numbers_are_international(number: str) -> None:
         (lambda http: HttpSms("k", http, sender="", url="https://x"), "sender"),
         (lambda http: HttpSms("k", http, sender="S", url="x"), "url"),
         (lambda http: TwilioSms("no-colon", http, sender="S"), "key"),
+        (lambda http: TwilioSms("a:b", http, sender=""), "sender"),
     ],
 )
 def test_nonsense_is_refused_when_made(make: object, field: str) -> None:
