@@ -410,6 +410,12 @@ async def test_cleanup_counts_what_it_frees(platform: Deployment, app: App) -> N
 
 async def test_board_shows_all_queues(platform: Deployment, app: App) -> None:
     """Step 15, CP-63: on a port of its own, and not without signing in."""
+    media_id = await platform.media(app)  # a queue is shown once it had a job
+    answer = await platform.ask("POST", f"/media/{media_id}/watermark", MARK)
+    note: Any = {"channel": "database", "options": {"to": "u1", "text": "T"}}
+    told = await app.queue(NOTIFY).add("__default__", note)
+    await platform.job(app, WATERMARK, answer.json()["jobId"])
+    await platform.job(app, NOTIFY, told.id)
     async with platform.http(None) as http:
         page = await http.get(f"{platform.board_url}/queues")
         assert page.status_code in (302, 303, 307, 401)
