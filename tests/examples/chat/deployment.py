@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import secrets
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from tests.support.lifelines import dies_with_us
 from tests.support.ports import give_back_port, reserve_port
 from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
+from tests.support.server_thread import in_thread
 from tests.support.smtp_process import SmtpProcess, smtp_process
 from tests.support.waiting import wait_until, wait_until_sync
 
@@ -189,36 +188,6 @@ class Deployment:
 
 
 @contextmanager
-def endpoint_in_thread() -> Iterator[PushEndpoint]:
-    """Run a push service on an event loop of its own, for as long as several tests need it."""
-    loop = asyncio.new_event_loop()
-    ready, over = threading.Event(), asyncio.Event()
-    made: list[PushEndpoint] = []
-    problems: list[BaseException] = []
-
-    async def run() -> None:
-        try:
-            async with push_endpoint() as endpoint:
-                made.append(endpoint)
-                ready.set()
-                await over.wait()
-        except BaseException as error:
-            problems.append(error)
-            ready.set()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
-    thread.start()
-    ready.wait()
-    try:
-        yield made[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
-    assert problems == []
-
-
-@contextmanager
 def deployed(
     folder: Path, store: str, *, redis_url: str = "", postgres_url: str = ""
 ) -> Iterator[Deployment]:
@@ -231,7 +200,7 @@ def deployed(
         postgres_url: Of `redis`.
     """
     with ExitStack() as stack:
-        endpoint = stack.enter_context(endpoint_in_thread())
+        endpoint = stack.enter_context(in_thread(push_endpoint))
         smtp = stack.enter_context(smtp_process(folder / "smtp"))
         environment = {
             "PYTHONPATH": str(ROOT),

@@ -9,9 +9,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +26,7 @@ from tests.support.messengers import Provider, provider
 from tests.support.ports import give_back_port, reserve_port
 from tests.support.push_endpoint import PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
+from tests.support.server_thread import in_thread
 from tests.support.smtp_server import Inbox, receiving
 from tests.support.waiting import wait_until, wait_until_sync
 from websockets.asyncio.client import ClientConnection, connect
@@ -245,36 +245,6 @@ async def message(socket: ClientConnection, job_id: str) -> dict[str, Any]:
 def _inherited() -> dict[str, str]:
     ours = ("TORIL_", "REDIS_", "MEDIA_", "S3_", "SMS_", "TELEGRAM_", "EMAIL_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-@contextmanager
-def in_thread(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
-    """Run a server on an event loop of its own, for as long as several tests need it."""
-    loop = asyncio.new_event_loop()
-    ready, over = threading.Event(), asyncio.Event()
-    made: list[T] = []
-    problems: list[BaseException] = []
-
-    async def run() -> None:
-        try:
-            async with make() as server:
-                made.append(server)
-                ready.set()
-                await over.wait()
-        except BaseException as error:
-            problems.append(error)
-            ready.set()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
-    thread.start()
-    ready.wait()
-    try:
-        assert problems == []
-        yield made[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
 
 
 @contextmanager
