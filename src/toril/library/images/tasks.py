@@ -12,6 +12,7 @@ from toril.core.errors import AttemptTimeoutError
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
 from toril.library.images.naming import media_id_for
+from toril.library.images.object_copies import follow_up
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult
 from toril.library.images.settings import MediaSettings
 from toril.library.images.stored_tasks import stored_images
@@ -83,11 +84,3 @@ def process_upload(
     if settings.sync_objects:
         follow_up(ctx, chosen)
     return result
-
-
-def follow_up(ctx: Context, media_id: str) -> None:
-    """Have a media sent to the storage of objects, in the step that completes this job."""
-    from toril.library.sync.tasks import sync_object, wire_priority  # only where it is asked for
-
-    task = sync_object.with_options(priority=wire_priority(None))
-    ctx.enqueue(task, media_id=media_id, operation="upload")

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from toril.core.errors import AttemptTimeoutError
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
+from toril.library.images.object_copies import follow_up
 from toril.library.images.settings import MediaSettings
 from toril.library.images.watermark_payloads import (
     Position,
@@ -63,7 +64,6 @@ def watermark(
         sqlalchemy.exc.SQLAlchemyError: The database; it is.
     """
     # Here: the worker itself needs no image library.
-    from toril.library.images.tasks import follow_up
     from toril.library.images.watermarking import apply_watermark
 
     def report(percent: int) -> None:
