@@ -164,6 +164,10 @@ bench-chat: $(READY) ## the chat: how soon a message is answered, what an add co
 bench-saas: $(READY) ## the SaaS API: submissions a second, what the queue adds to a route, a large cleaning
 	$(BIN)/python -m benchmarks.saas_api $(ARGS)
 
+.PHONY: bench-marketplace
+bench-marketplace: $(READY) ## the marketplace: one charge a payment, mails a second, 1,000,000 events; ARGS="--payments 100"
+	$(BIN)/python -m benchmarks.marketplace $(ARGS)
+
 .PHONY: bench-media
 bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
 	$(BIN)/python -m benchmarks.media $(ARGS)

@@ -21,6 +21,7 @@ from toril.library.files.tasks import upload
 from toril.library.payments import from_decimals as payment_of
 from toril.library.queue_table import QueueTable
 from toril.library.referrals import from_decimals as commission_of
+from toril.library.referrals import payout_from_decimals as payout_of
 from toril.library.reports.published import daily_of, defaults, weekly_of
 from toril.library.reports.queries import SqlReport, parts_of
 from toril.library.shops import ShopWork, Told, for_trial
@@ -59,6 +60,8 @@ bind("analytics-aggregation", aggregate, names="hourly-analytics-scheduler", ada
 forms = [payments.retry, payment_of]
 bind("payment-retry", payments.retry, adapter=forms, sealed=("paymentMethodId",))
 bind("referral-commission", referrals.commission, adapter=[referrals.commission, commission_of])
+paid = ["process-commission-payout", "bulk-commission-payouts"]
+bind("referral-commission", referrals.payout, names=paid, adapter=[referrals.payout, payout_of])
 bind("daily-reports", reports.daily, adapter=[reports.daily, daily_of])
 bind("daily-reports", reports.daily, names="daily-reports-scheduler", adapter=defaults)
 bind("weekly-reports", reports.weekly, adapter=[reports.weekly, weekly_of])

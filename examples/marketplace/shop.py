@@ -41,12 +41,8 @@ async def payment_ended(
     now = "paid" if paid else "payment_failed"
     await shop.sql("UPDATE shop_orders SET state = :now WHERE id = :id", now=now, id=order)
     amount = to_text(data["amountMinor"], currency)
-    more = {
-        "order_id": order,
-        "amount": amount,
-        "currency": currency,
-        "reason": data["code"] or None,
-    }
+    reason = data["code"] or None
+    more = {"order_id": order, "amount": amount, "currency": currency, "reason": reason}
     await shop.tell(ctx, data["userId"], "payment_succeeded" if paid else "payment_failed", **more)
 
 

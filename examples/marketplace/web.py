@@ -11,6 +11,7 @@ from toril.services.objects.folder import FolderObjects
 from toril.services.objects.serving import link_app
 from toril.web.access.control import AccessControl
 from toril.web.own_routes import OwnRoutes
+from toril.web.payment_webhooks import webhook_route
 from toril.web.queue_api import QueueApi, metrics_routes, serve_queues
 from toril.web.site import site
 from toril.web.unsubscribe_route import unsubscribe_route
@@ -30,7 +31,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 own: list[BaseRoute] = [*routes.made("/api/jobs", "/api/v1/jobs"), *metrics_routes(app, access)]
-own.append(unsubscribe_route(services.mail))
+own += [unsubscribe_route(services.mail), webhook_route(app, work.providers)]
 if isinstance(services.objects, FolderObjects):  # it has no server of its own
     own.append(Mount("/files", link_app(services.objects)))
 market = site(app, own, access=access, board="/jobs", lifespan=lifespan)

@@ -17,7 +17,7 @@ from toril import App, Context, InvalidPayloadError
 from toril.library.analytics.buckets import buckets, last_whole, read_range
 from toril.library.analytics.payloads import BucketType, DateRange
 from toril.library.analytics.tasks import aggregate, analytics
-from toril.services.analytics.metrics import Span
+from toril.services.analytics.metrics import Only, Span, count_of, ratio_of
 from toril.services.analytics.sql import Analytics, Event
 from toril.services.analytics.tables import EVENTS
 from toril.services.unusable import UnusableInputError
@@ -311,3 +311,96 @@ async def test_delayed_job_is_due_after_its_delay() -> None:
         await app.run_until_idle(advance=True)
 
     assert due == [at("2026-11-29T10:30:00Z"), at("2026-11-29T10:31:30Z")]
+
+
+async def fill_shops(store: Analytics) -> None:
+    """Views and purchases of two users, in two shops, of two products; one has none of them."""
+    where = [("u1", "s1", "p1"), ("u1", "s2", "p1"), ("u2", "s1", "p2"), (None, None, None)]
+    kinds: list[dict[str, Any]] = [
+        {"kind": "page_view"},
+        {"kind": "purchase", "amount_minor": 100, "currency": "USD"},
+        {"kind": "request", "duration_ms": 7, "failed": True},
+    ]
+    for number, (user, shop, product) in enumerate(where):
+        for more in kinds:
+            event = Event(
+                id=f"{number}-{more['kind']}", at=DAY1, user_id=user, shop_id=shop,
+                product_id=product, **more,
+            )  # fmt: skip
+            assert await store.add(event) == 1
+
+
+async def only_of(store: Analytics, metric: str, **only: str) -> list[float | None]:
+    found = await store.figures(
+        metric, "daily", start=DAY1, end=DAY1 + timedelta(days=1), only=Only(**only)
+    )
+    return [one.value for one in found]
+
+
+async def test_filters_are_heeded_and_have_rows_of_their_own(app: App, store: Analytics) -> None:
+    await fill_shops(store)
+    days = {"start": "2026-11-01", "end": "2026-11-01"}
+    asked: dict[str, Any] = {"type": "daily", "dateRange": days}
+    queue = app.queue("analytics-aggregation")
+    for only in ({}, {"userId": "u1"}, {"shopId": "s1"}, {"shopId": "s1", "productId": "p1"}):
+        for _ in range(2):
+            job = await queue.add("analytics.aggregate", {**asked, **only})
+            await app.worker().run(until_idle=True)
+            assert (await job.info()).state == "completed"
+
+    views = "page_views"
+    assert await only_of(store, views) == [4.0]
+    assert await only_of(store, views, user_id="u1") == [2.0]
+    assert await only_of(store, views, shop_id="s1") == [2.0]
+    assert await only_of(store, views, shop_id="s1", product_id="p1") == [1.0]
+    assert await only_of(store, views, product_id="p1") == []  # nobody asked
+    for metric, figure in (
+        ("revenue", 200.0), ("average_order_value", 100.0), ("active_users", 2.0),
+        ("conversion_rate", 1.0), ("request_p50_ms", 7.0), ("request_error_ratio", 1.0),
+    ):  # fmt: skip
+        assert await only_of(store, metric, shop_id="s1") == [figure], metric
+
+
+async def test_metric_that_heeds_no_filter_is_refused_with_one(app: App, store: Analytics) -> None:
+    queue = app.queue("analytics-aggregation")
+    days = {"start": "2026-11-01", "end": "2026-11-01"}
+    named = await queue.add(
+        "analytics.aggregate",
+        {"type": "daily", "dateRange": days, "metrics": ["carts"], "shopId": "s"},
+    )
+    every = await queue.add(
+        "analytics.aggregate", {"type": "daily", "dateRange": days, "shopId": "s"}
+    )
+    await app.worker().run(until_idle=True)
+
+    assert "metric 'carts': it knows figures of everything only" in str(
+        (await named.info()).failed_reason
+    )
+    assert (await every.info()).result["rows"] == len(store.metrics) - 1
+
+
+async def test_ratio_heeds_filters_if_both_parts_do() -> None:
+    async def own(connection: AsyncConnection, span: Span) -> float:
+        del connection, span
+        return 1.0
+
+    store = Analytics(
+        "sqlite://",
+        metrics={"a": ratio_of(count_of("x"), own), "b": ratio_of(count_of("x"), count_of("y"))},
+    )
+
+    names = store.metrics_of(Only(user_id="u"))
+    assert ("a" in names, "b" in names) == (False, True)
+    await store.close()
+
+
+async def test_fields_that_nobody_knows_are_refused_at_the_door(app: App) -> None:
+    app.bind("figures", aggregate, names="aggregate-analytics", rename="camel")
+    queue = app.queue("figures")
+    for field in ("shopID", "sellerId"):
+        with pytest.raises(InvalidPayloadError) as refused:
+            await queue.add("aggregate-analytics", {"type": "daily", field: "s"})
+        assert refused.value.field == field
+    with pytest.raises(InvalidPayloadError) as empty:
+        await app.bound(aggregate).enqueue("daily", shop_id="")
+    assert empty.value.field == "shopId"

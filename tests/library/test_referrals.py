@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toril import App, InvalidOptionError, InvalidPayloadError
-from toril.library.referrals import ReferralSettings, from_decimals
+from toril.library.referrals import ReferralSettings, from_decimals, payout_from_decimals
 from toril.library.referrals.commission import commissions, share
-from toril.library.referrals.tasks import commission, referrals
+from toril.library.referrals.paying import least_minor
+from toril.library.referrals.tasks import commission, payout, referrals
 from toril.services.referrals.memory import MemoryReferrals
 from toril.services.referrals.port import Booking, Due, Order, Referrals, ReferralStatistics
 from toril.services.referrals.sql import SqlReferrals
@@ -315,3 +316,179 @@ def test_rates_that_make_no_sense_are_refused(rates: Any) -> None:
 def test_task_without_a_name_is_refused() -> None:
     with pytest.raises(InvalidOptionError, match="earned_task"):
         ReferralSettings(earned_task="")
+
+
+PERIOD: dict[str, Any] = {"periodStart": "2020-01-01", "periodEnd": "2999-08-31"}
+
+
+def lent(number: int) -> Order:
+    return Order(order_id=f"o{number}", buyer_id="b", currency="USD", amount_minor=100_000)
+
+
+async def owe(store: Referrals, **amounts: int) -> None:
+    for number, (user, amount) in enumerate(amounts.items()):
+        one = Due(level=1, user_id=user, amount_minor=amount, rate_basis_points=1000)
+        await store.book(lent(number), [one], key="k")
+
+
+async def pay(app: App, payload: dict[str, Any]) -> Any:
+    job = await app.queue("referral-commission").add("referrals.payout", payload)
+    await app.worker().run(until_idle=True)
+    info = await job.info()
+    return info.result if info.state == "completed" else info.failed_reason
+
+
+async def test_all_are_paid_once_and_the_app_is_told_once(app: App) -> None:
+    told: list[tuple[str, int, str | None]] = []
+
+    @app.task(name="shop.transfer", rename="camel")
+    async def transfer(payout_id: str, payouts: int, payment_method: str | None) -> None:
+        told.append((payout_id, payouts, payment_method))
+
+    store = MemoryReferrals()
+    provide(app, store, ReferralSettings(payout_task="shop.transfer"))
+    await owe(store, ann=5000, bob=4999, zoe=7000)
+
+    first = await pay(app, {**PERIOD, "paymentMethod": "bank"})
+    again = await pay(app, {**PERIOD, "minimum": "0"})
+
+    period = "2020-01-01T00:00:00+00:00/2999-09-01T00:00:00+00:00"
+    assert first == {
+        "payoutId": period,
+        "periodStart": "2020-01-01T00:00:00+00:00",
+        "periodEnd": "2999-09-01T00:00:00+00:00",
+        "booked": 2,
+        "paid": [{"currency": "USD", "payouts": 2, "amountMinor": 12_000}],
+        "belowMinimum": 1,
+    }
+    assert (again["booked"], again["belowMinimum"]) == (1, 0)  # bob's, now that it is enough
+    assert again["paid"] == [{"currency": "USD", "payouts": 3, "amountMinor": 16_999}]
+    assert told == [(period, 2, "bank"), (period, 1, None)]
+    assert [await store.balance(user, "USD") for user in ("ann", "bob", "zoe")] == [0, 0, 0]
+
+
+async def test_one_referrer_is_paid_and_nobody_else(app: App) -> None:
+    store = MemoryReferrals()
+    provide(app, store)
+    await owe(store, ann=5000, zoe=7000)
+
+    one = await pay(app, {**PERIOD, "referrerId": "ann", "payoutId": "august"})
+    everybody = await pay(app, {**PERIOD, "payoutId": "august"})
+    ann = await pay(app, {**PERIOD, "referrerId": "ann", "payoutId": "august"})
+
+    assert one["paid"] == [{"currency": "USD", "payouts": 1, "amountMinor": 5000}]
+    assert (everybody["booked"], everybody["paid"][0]["amountMinor"]) == (1, 12_000)
+    assert (ann["booked"], ann["paid"]) == (0, one["paid"])
+
+
+class Dying(MemoryReferrals):
+    """A database that goes away after the first payment."""
+
+    paid = 0
+
+    async def pay_out(self, *args: Any, **kwargs: Any) -> Any:
+        self.paid += 1
+        if self.paid == 2:
+            raise OSError("the connection was lost")
+        return await super().pay_out(*args, **kwargs)
+
+
+async def test_payout_that_was_cut_off_goes_on_and_tells_of_all(app: App) -> None:
+    told: list[int] = []
+
+    @app.task(name="shop.transfer", rename="camel")
+    async def transfer(payout_id: str, payouts: int, payment_method: str | None) -> None:
+        told.append(payouts)
+
+    store = Dying()
+    provide(app, store, ReferralSettings(payout_task="shop.transfer"))
+    await owe(store, ann=5000, zoe=7000)
+    quick = app.bound(payout).with_options(backoff_s=0.0)
+    job = await quick.enqueue("2020-01-01", "2999-01-01")
+    await app.worker().run(until_idle=True)
+    info = await job.info()
+
+    assert (info.attempts_made, info.result["booked"], told) == (2, 2, [2])
+    assert [one.amount_minor for one in await store.payouts(info.result["payoutId"])] == [
+        5000,
+        7000,
+    ]
+
+
+async def test_payouts_of_published_producers_are_booked(app: App, tmp_path: Path) -> None:
+    store = SqlReferrals(f"sqlite:///{tmp_path}/shop.db")
+    provide(app, store)
+    await owe(store, ann=5000, zoe=7000, bob=6999)
+    app.bind(
+        "referral-commission",
+        payout,
+        names=["process-commission-payout", "bulk-commission-payouts"],
+        adapter=payout_from_decimals,
+        rename="camel",
+    )
+    period = {"periodStart": "2025-08-01T00:00:00.000Z", "periodEnd": "2999-08-31T23:59:59.000Z"}
+    queue = app.queue("referral-commission")
+    single = await queue.add(
+        "process-commission-payout",
+        {**period, "referrerId": "ann", "minimumPayout": 50, "paymentMethod": "paypal"},
+    )
+    await app.worker().run(until_idle=True)
+    several = await queue.add("bulk-commission-payouts", {**period, "minimumPayout": 69.995})
+    await app.worker().run(until_idle=True)
+    with pytest.raises(InvalidPayloadError, match="minimumPayout"):
+        await queue.add("bulk-commission-payouts", {**period, "minimumPayout": -1})
+    with pytest.raises(InvalidPayloadError, match="minimumPayout"):
+        await queue.add("bulk-commission-payouts", {**period, "minimumPayout": "much"})
+
+    results = [(await job.info()).result for job in (single, several)]
+    assert [one["booked"] for one in results] == [1, 1]
+    assert results[1]["belowMinimum"] == 1  # 69.99 USD is less than 69.995
+    assert results[1]["periodEnd"] == "2999-09-01T00:00:00+00:00"
+    found = await store.payouts(results[0]["payoutId"])
+    assert [(one.user_id, one.amount_minor, one.method) for one in found] == [
+        ("ann", 5000, "paypal"),
+        ("zoe", 7000, None),
+    ]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"periodStart": "2999-09-02"}, "periodEnd '2999-08-31': expected an end after the start"),
+        ({"periodStart": "some day ago"}, "periodStart 'some day ago': expected a date"),
+        ({"minimum": "-1"}, "minimum"),
+    ],
+)
+async def test_payout_that_makes_no_sense_fails_at_once(
+    app: App, more: dict[str, Any], said: str
+) -> None:
+    provide(app, MemoryReferrals())
+
+    job = await app.queue("referral-commission").add("referrals.payout", {**PERIOD, **more})
+    await app.worker().run(until_idle=True)
+    info = await job.info()
+
+    assert said in (info.failed_reason or "")
+    assert info.attempts_made == 1
+
+
+@pytest.mark.parametrize(
+    ("minimum", "currency", "least"),
+    [
+        ("50", "USD", 5000), ("50", "JPY", 50), ("0", "USD", 1), ("0.001", "USD", 1),
+        ("69.995", "USD", 7000), ("1", "BTC", 100_000_000), ("2", "POINTS", 2),
+    ],
+)  # fmt: skip
+def test_minimum_is_rounded_up_to_the_smallest_unit(
+    minimum: str, currency: str, least: int
+) -> None:
+    assert least_minor(minimum, currency) == least
+
+
+@pytest.mark.parametrize("minimum", ["", "-1", "1.", "ten", "1e3"])
+def test_minimum_that_makes_no_sense_is_refused(minimum: str) -> None:
+    with pytest.raises(InvalidOptionError, match="minimum_payout"):
+        ReferralSettings(minimum_payout=minimum)
+    with pytest.raises(InvalidOptionError, match="payout_task"):
+        ReferralSettings(payout_task="")

@@ -65,6 +65,11 @@ async def test_jobs_of_published_producers_are_done(start: Start, node: Node, in
     payment = sample("payment-retry", "retry-payment")
     paid = await done("payment-retry", "retry-payment", payment, priority=1, delay=50)
     earned = await done("referral-commission", "calculate-commission", commission, priority=2)
+    paying = sample("referral-commission", "bulk-commission-payouts")
+    period = {**paying, "periodEnd": "2999-08-31T23:59:59.000Z"}
+    before = await done("referral-commission", "bulk-commission-payouts", paying, priority=2)
+    single = {**period, "referrerId": commission["referrerId"], "minimumPayout": 5}
+    after = await done("referral-commission", "process-commission-payout", single, priority=2)
     repeated = await done("daily-reports", "daily-reports-scheduler", {"scheduled": True})
     letter_id = await node.add("dead-letter", "dead-letter", letter, priority=1)
     await market.ended("dead-letter", letter_id)
@@ -81,6 +86,8 @@ async def test_jobs_of_published_producers_are_done(start: Start, node: Node, in
     assert [one["kind"] for one in made["outputs"]] == ["original", "thumbnail", "thumbnail"]
     assert (paid["state"], paid["paymentId"]) == ("succeeded", "pay1")
     assert earned["entries"][0]["amountMinor"] == 500
+    assert (before["booked"], before["belowMinimum"]) == (0, 1)  # it was earned after that August
+    assert after["paid"] == [{"currency": "USD", "payouts": 1, "amountMinor": 500}]
     assert len(repeated["files"]) == 3
 
 

@@ -12,6 +12,8 @@ from toril.services.referrals.memory import MemoryReferrals
 from toril.services.referrals.port import (
     Due,
     Order,
+    PaidOut,
+    Payout,
     Referrals,
     ReferralStatistics,
     RefundMismatchError,
@@ -165,4 +167,114 @@ async def test_refunds_at_once_take_back_once(store: Referrals) -> None:
     refunds = await asyncio.gather(*(store.refund(order(1), key=f"r{n}") for n in range(8)))
 
     assert sum(one.mine for one in refunds) == 1
+    assert await store.balance("zoe", "USD") == 0
+
+
+def payout(clock: ManualClock, name: str = "p1", *, ends_in_s: float = 1) -> Payout:
+    now_ms = clock.now_ms()
+    end = moment(now_ms + round(ends_in_s * 1000))
+    return Payout(payout_id=name, start=moment(0), end=end, method="bank")
+
+
+async def test_account_is_paid_once_for_a_payout(store: Referrals, clock: ManualClock) -> None:
+    await store.book(order(1), [due("zoe", 500), due("ann", 100, 2)], key="k")
+    one = payout(clock)
+
+    paid = await store.pay_out(one, "zoe", "USD", least_minor=1, key="a")
+    await store.book(order(2), [due("zoe", 70)], key="k")
+    again = await store.pay_out(one, "zoe", "USD", least_minor=1, key="a")
+    other = await store.pay_out(one, "zoe", "USD", least_minor=1, key="b")
+
+    assert paid == PaidOut(
+        payout_id="p1",
+        user_id="zoe",
+        currency="USD",
+        amount_minor=500,
+        method="bank",
+        booked_at=moment(clock.now_ms()),
+        mine=True,
+    )
+    assert again == paid
+    assert other is not None
+    assert (other.mine, other.amount_minor) == (False, 500)
+    assert [(p.user_id, p.amount_minor, p.mine) for p in await store.payouts("p1")] == [
+        ("zoe", 500, False)
+    ]
+    assert await store.balance("zoe", "USD") == 70
+    assert await store.accounts() == [("ann", "USD"), ("zoe", "USD")]
+    assert await store.accounts(after=("ann", "USD")) == [("zoe", "USD")]
+    assert await store.accounts("ann", limit=1) == [("ann", "USD")]
+    assert (await store.statistics("zoe", "USD")).earned_minor == 570
+
+
+async def test_what_came_after_the_end_is_paid_by_the_next_payout(
+    store: Referrals, clock: ManualClock
+) -> None:
+    await store.book(order(1), [due("zoe", 500)], key="k")
+    august = payout(clock)
+    clock.advance(10)
+    await store.book(order(2), [due("zoe", 70)], key="k")
+    september = payout(clock, "p2")
+
+    first = await store.pay_out(august, "zoe", "USD", least_minor=1, key="a")
+    second = await store.pay_out(september, "zoe", "USD", least_minor=1, key="a")
+
+    assert first is not None
+    assert second is not None
+    assert (first.amount_minor, second.amount_minor) == (500, 70)
+    assert await store.balance("zoe", "USD") == 0
+    assert await store.accounts() == []
+
+
+async def test_less_than_the_minimum_stays(store: Referrals, clock: ManualClock) -> None:
+    await store.book(order(1), [due("zoe", 500)], key="k")
+
+    too_little = await store.pay_out(payout(clock), "zoe", "USD", least_minor=501, key="a")
+    nobody = await store.pay_out(payout(clock), "nobody", "USD", least_minor=1, key="a")
+    other = await store.pay_out(payout(clock), "zoe", "EUR", least_minor=1, key="a")
+    just = await store.pay_out(payout(clock), "zoe", "USD", least_minor=500, key="a")
+
+    assert (too_little, nobody, other) == (None, None, None)
+    assert just is not None
+
+
+async def test_refund_after_a_payout_is_owed(store: Referrals, clock: ManualClock) -> None:
+    await store.book(order(1), [due("zoe", 500)], key="k")
+    await store.pay_out(payout(clock), "zoe", "USD", least_minor=1, key="a")
+    clock.advance(60)
+    await store.refund(order(1), key="r")
+    await store.book(order(2), [due("zoe", 600)], key="k")
+
+    late = await store.pay_out(payout(clock, "p2"), "zoe", "USD", least_minor=1, key="a")
+
+    assert late is not None
+    assert (late.amount_minor, await store.balance("zoe", "USD")) == (100, 0)
+
+
+async def test_refund_after_the_period_is_not_paid_out(
+    store: Referrals, clock: ManualClock
+) -> None:
+    await store.book(order(1), [due("zoe", 500)], key="k")
+    await store.book(order(2), [due("zoe", 40)], key="k")
+    august = payout(clock)
+    clock.advance(60)
+    await store.refund(order(1), key="r")
+
+    paid = await store.pay_out(august, "zoe", "USD", least_minor=1, key="a")
+
+    assert paid is not None
+    assert (paid.amount_minor, await store.balance("zoe", "USD")) == (40, 0)
+
+
+async def test_payouts_at_once_pay_once(store: Referrals, clock: ManualClock) -> None:
+    await store.book(order(1), [due("zoe", 500)], key="k")
+
+    paid = await asyncio.gather(
+        *(
+            store.pay_out(payout(clock, f"p{n % 2}"), "zoe", "USD", least_minor=1, key=f"k{n}")
+            for n in range(8)
+        )
+    )
+
+    assert sum(one.mine for one in paid if one is not None) == 1
     assert await store.balance("zoe", "USD") == 0

@@ -29,17 +29,24 @@ def zone_of(name: str) -> ZoneInfo:
         raise UnusableInputError(named("timezone", name), reason) from None
 
 
-def read_range(asked: DateRange, zone: ZoneInfo) -> Bucket:
+def read_range(
+    asked: DateRange, zone: ZoneInfo, names: tuple[str, str] = ("dateRange.start", "dateRange.end")
+) -> Bucket:
     """Return a payload's stretch of time.
+
+    Parameters:
+        asked: The stretch.
+        zone: Of what names none.
+        names: The fields, for the error.
 
     Raises:
         UnusableInputError: It cannot be read, or ends before it begins.
     """
-    start, _ = _moments("start", asked.start, zone)
-    _, end = _moments("end", asked.end, zone)
+    start, _ = _moments(names[0], asked.start, zone)
+    _, end = _moments(names[1], asked.end, zone)
     if end <= start:
         reason = f"expected an end after the start {asked.start}"
-        raise UnusableInputError(named("dateRange.end", asked.end), reason)
+        raise UnusableInputError(named(names[1], asked.end), reason)
     return start, end
 
 
@@ -79,7 +86,7 @@ def _moments(field: str, text: str, zone: ZoneInfo) -> Bucket:
         found = found.astimezone(UTC)
     except (ValueError, OverflowError):
         reason = "expected a date such as 2026-11-29, or a moment such as 2026-11-29T12:00:00Z"
-        raise UnusableInputError(named(f"dateRange.{field}", text), reason) from None
+        raise UnusableInputError(named(field, text), reason) from None
     local = found.astimezone(zone)
     last = (local.hour, local.minute, local.second) == (23, 59, 59)
     return found, found.replace(microsecond=0) + _SECOND if last else found

@@ -29,4 +29,5 @@ class AggregationResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """The first moment after it, in UTC."""
     buckets: int
     rows: int
-    """Of the table `toril_figures`: one for each metric and bucket."""
+    """Of the table `toril_figures`, with filters `toril_filtered_figures`: one for each metric and
+    bucket."""

@@ -10,7 +10,7 @@ from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
 from toril.library.analytics.buckets import buckets, last_whole, read_range, zone_of
 from toril.library.analytics.payloads import AggregationResult, BucketType, DateRange
-from toril.services.analytics.metrics import Span
+from toril.services.analytics.metrics import Only, Span
 from toril.services.analytics.sql import Analytics
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
@@ -19,6 +19,7 @@ from toril.tasks.inject import provided
 TIMEOUT_S = 3600.0
 """How long one aggregation may take, in seconds."""
 Metrics = Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Zone = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 analytics = TaskBundle()
@@ -38,6 +39,9 @@ async def aggregate(
     date_range: DateRange | None = None,
     metrics: Metrics | None = None,
     timezone: Zone = "UTC",
+    user_id: Id | None = None,
+    shop_id: Id | None = None,
+    product_id: Id | None = None,
     *,
     store: Analytics = provided(Analytics),
 ) -> AggregationResult:
@@ -47,23 +51,27 @@ async def aggregate(
         type: `hourly`, `daily`, `weekly` (from Monday) or `monthly`.
         date_range: Which stretch of time. Default: the last bucket that was over when the job was
             due.
-        metrics: Which. Default: all that are registered.
+        metrics: Which. Default: all that are registered, with filters those that heed them.
         timezone: An IANA zone, whose days and hours they are.
+        user_id: Of this user's events only; their rows are beside those of everybody's.
+        shop_id: Of this shop's events only.
+        product_id: Of this product's events only.
 
     Raises:
         UnusableInputError: A metric, zone or range makes no sense; it is not tried again.
         sqlalchemy.exc.SQLAlchemyError: The database; it is tried again.
     """
     zone = zone_of(timezone)
-    names = list(dict.fromkeys(store.metrics if metrics is None else metrics))
-    store.check(names)
+    only = Only(user_id=user_id, shop_id=shop_id, product_id=product_id)
+    names = list(dict.fromkeys(store.metrics_of(only) if metrics is None else metrics))
+    store.check(names, only)
     if date_range is None:
         start, end = last_whole(type, ctx.due_at, zone)
     else:
         start, end = read_range(date_range, zone)
     found = buckets(type, start, end, zone)
     for done, (begin, after) in enumerate(found, start=1):
-        span = Span(round(begin.timestamp() * 1000), round(after.timestamp() * 1000))
+        span = Span(round(begin.timestamp() * 1000), round(after.timestamp() * 1000), only)
         await store.compute(names, type, span)
         ctx.progress(100 * done // len(found))
     return AggregationResult(

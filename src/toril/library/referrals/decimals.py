@@ -8,10 +8,11 @@ app.bind("referral-commission", commission, names="calculate-commission",
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from toril.library.referrals.settings import WHOLE
+from toril.library.referrals.settings import MINIMUM, WHOLE
 from toril.services.money import to_minor
 
 
@@ -56,6 +57,46 @@ def from_decimals(
     elif commission_rate is not None:
         made["rate_basis_points"] = _basis_points(commission_rate)
     return made
+
+
+def payout_from_decimals(
+    period_start: str,
+    period_end: str,
+    referrer_id: str | None = None,
+    minimum_payout: float | str | None = None,
+    payment_method: str | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of `referrals.payout` for a producer whose minimum is a number.
+
+    Parameters:
+        period_start: A date or a moment.
+        period_end: See there.
+        referrer_id: Whom to pay; None: all.
+        minimum_payout: Such as 50, in whole units of each currency.
+        payment_method: In the producer's words.
+
+    Raises:
+        ValueError: The minimum is no decimal number from 0.
+    """
+    made: dict[str, Any] = {
+        "period_start": period_start,
+        "period_end": period_end,
+        "referrer_id": referrer_id,
+        "payment_method": payment_method,
+    }
+    if minimum_payout is not None:
+        made["minimum"] = _minimum(minimum_payout)
+    return made
+
+
+def _minimum(given: float | str) -> str:
+    try:
+        text = f"{Decimal(str(given)):f}"
+    except InvalidOperation:
+        text = ""
+    if re.fullmatch(MINIMUM, text) is None:
+        raise ValueError(f"minimumPayout={given!r}: expected a decimal number such as 50")
+    return text
 
 
 def _basis_points(rate: float | str) -> int:

@@ -18,5 +18,19 @@ PROMISES = {
         services="a `Referrals` store (SQLite, PostgreSQL)",
         progress="none",
         cancelling="before the transaction, which is whole or not there",
-    )
+    ),
+    "referrals.payout": Promise(
+        idempotency_key="the payout's id, user and currency: one payment, for ever",
+        second_run=(
+            "finds its payments and books those that are missing; the job that booked some adds the"
+            " job of `payout_task` again, in the step that completes it"
+        ),
+        side_effects=(
+            "rows in `toril_referral_payouts` and `toril_referral_balances`, a transaction an"
+            " account; one job of `payout_task`. No money is moved"
+        ),
+        services="a `Referrals` store (SQLite, PostgreSQL)",
+        progress="none",
+        cancelling="between two accounts; those that are booked stay",
+    ),
 }

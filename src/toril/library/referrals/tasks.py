@@ -10,28 +10,44 @@ import msgspec
 from toril.core.codec import Json
 from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
+from toril.library.analytics.buckets import read_range, zone_of
+from toril.library.analytics.payloads import DateRange
 from toril.library.referrals.commission import Skip, commissions
+from toril.library.referrals.paying import pay_all
 from toril.library.referrals.payloads import (
     BasisPoints,
     BookedCommission,
     CommissionResult,
     EventType,
     Id,
+    Method,
+    Minimum,
+    Moment,
+    PaidCurrency,
+    PayoutResult,
     SkippedLevel,
 )
 from toril.library.referrals.settings import ReferralSettings
 from toril.services.money import MAX_AMOUNT_MINOR, AmountMinor, Currency
-from toril.services.referrals.port import Booking, Order, Referrals, RefundMismatchError
+from toril.services.referrals.port import (
+    Booking,
+    Order,
+    Payout,
+    Referrals,
+    RefundMismatchError,
+)
 from toril.services.unusable import UnusableInputError, named
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
 
 TIMEOUT_S = 60.0
 """How long one commission may take, in seconds."""
+PAYOUT_TIMEOUT_S = 3600.0
+"""How long a payout of all accounts may take, in seconds."""
 CommissionMinor = Annotated[int, msgspec.Meta(ge=0, le=MAX_AMOUNT_MINOR)]
 
 referrals = TaskBundle()
-"""`referrals.commission` on the queue `referral-commission`."""
+"""`referrals.commission` and `referrals.payout` on the queue `referral-commission`."""
 
 
 @referrals.task(
@@ -106,6 +122,75 @@ async def commission(
             }
             ctx.enqueue(settings.earned_task, told)
     return result
+
+
+@referrals.task(
+    name="referrals.payout",
+    queue="referral-commission",
+    rename="camel",
+    timeout=PAYOUT_TIMEOUT_S,
+    retry=RetryPolicy(max_attempts=3, base_s=2.0, give_up_on=(UnusableInputError,)),
+)
+async def payout(
+    ctx: Context,
+    period_start: Moment,
+    period_end: Moment,
+    referrer_id: Id | None = None,
+    payout_id: Id | None = None,
+    minimum: Minimum | None = None,
+    payment_method: Method | None = None,
+    *,
+    store: Referrals = provided(Referrals),  # type: ignore[type-abstract]
+    settings: ReferralSettings = provided(ReferralSettings),
+) -> PayoutResult:
+    """Book what one referrer, or all, earned and were not paid yet. It moves no money.
+
+    Parameters:
+        period_start: A date or a moment; kept with the payments.
+        period_end: A date is its whole day. What was earned later is not paid.
+        referrer_id: Whom to pay. Default: all.
+        payout_id: What makes it once for each account. Default: the period.
+        minimum: In whole units of each currency, as text. Default: the settings'.
+        payment_method: In the producer's words; kept with the payments.
+
+    Raises:
+        UnusableInputError: The period makes no sense; it is not tried again.
+        sqlalchemy.exc.SQLAlchemyError: The database; it is tried again.
+    """
+    period = DateRange(start=period_start, end=period_end)
+    start, end = read_range(period, zone_of("UTC"), ("periodStart", "periodEnd"))
+    first, after = start.isoformat(), end.isoformat()
+    one = Payout(
+        payout_id=payout_id or f"{first}/{after}", start=start, end=end, method=payment_method
+    )
+    key = hashlib.sha256(ctx.idempotency_key.encode()).hexdigest()
+    least = settings.minimum_payout if minimum is None else minimum
+    booked = below = 0
+    paid: dict[str, list[int]] = {}
+    async for each in pay_all(store, one, user_id=referrer_id, minimum=least, key=key):
+        if each is None:
+            below += 1
+            continue
+        booked += each.mine
+        paid.setdefault(each.currency, []).append(each.amount_minor)
+    if booked and settings.payout_task is not None:
+        told: dict[str, Json] = {
+            "payoutId": one.payout_id,
+            "payouts": booked,
+            "paymentMethod": payment_method,
+        }
+        ctx.enqueue(settings.payout_task, told)
+    return PayoutResult(
+        payout_id=one.payout_id,
+        period_start=first,
+        period_end=after,
+        booked=booked,
+        paid=[
+            PaidCurrency(currency=currency, payouts=len(amounts), amount_minor=sum(amounts))
+            for currency, amounts in sorted(paid.items())
+        ],
+        below_minimum=below,
+    )
 
 
 def _paid(order: Order, booking: Booking, skipped: list[Skip]) -> CommissionResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from toril.core.extras import missing_extra
 
@@ -17,6 +18,18 @@ except ImportError as error:
 from toril.services.analytics.tables import EVENTS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Only:
+    """Whose events count. None: everybody's."""
+
+    user_id: str | None = None
+    shop_id: str | None = None
+    product_id: str | None = None
+
+
+EVERYTHING = Only()
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of time, in milliseconds since 1970."""
@@ -24,15 +37,30 @@ class Span:
     start_ms: int
     end_ms: int
     """The first that is not in it."""
+    only: Only = EVERYTHING
+    """Whose events count."""
 
 
 Metric = Callable[[AsyncConnection, Span], Awaitable[float | None]]
 """Computes one figure. None: there is none, such as a share of nothing."""
+_HEEDING: WeakSet[Metric] = WeakSet()
+
+
+def heeds_only(metric: Metric) -> Metric:
+    """Say that a metric heeds `Span.only`; return it. Those of this module do."""
+    _HEEDING.add(metric)
+    return metric
+
+
+def is_heeding(metric: Metric) -> bool:
+    """Whether a metric heeds `Span.only`."""
+    return metric in _HEEDING
 
 
 def count_of(kind: str) -> Metric:
     """Return a metric: how many events of a kind there were."""
 
+    @heeds_only
     async def count(connection: AsyncConnection, span: Span) -> float:
         return float(await _scalar(connection, sa.func.count(), kind, span) or 0)
 
@@ -42,6 +70,7 @@ def count_of(kind: str) -> Metric:
 def users_of(*kinds: str) -> Metric:
     """Return a metric: how many different users there were. No kind: of all events."""
 
+    @heeds_only
     async def users(connection: AsyncConnection, span: Span) -> float:
         query = sa.select(sa.func.count(sa.distinct(EVENTS.c.user_id))).where(_in(span))
         if kinds:
@@ -54,6 +83,7 @@ def users_of(*kinds: str) -> Metric:
 def sum_of(kind: str, currency: str) -> Metric:
     """Return a metric: the amounts of events of a kind in one currency, in its smallest unit."""
 
+    @heeds_only
     async def total(connection: AsyncConnection, span: Span) -> float:
         found = await _scalar(
             connection, sa.func.sum(EVENTS.c.amount_minor), kind, span,
@@ -67,6 +97,7 @@ def sum_of(kind: str, currency: str) -> Metric:
 def mean_of(kind: str, currency: str) -> Metric:
     """Return a metric: the mean of the amounts of `sum_of`."""
 
+    @heeds_only
     async def mean(connection: AsyncConnection, span: Span) -> float | None:
         ours = EVENTS.c.currency == currency
         total = await _scalar(connection, sa.func.sum(EVENTS.c.amount_minor), kind, span, ours)
@@ -84,7 +115,7 @@ def ratio_of(part: Metric, whole: Metric) -> Metric:
         above = await part(connection, span)
         return None if not below or above is None else above / below
 
-    return ratio
+    return heeds_only(ratio) if is_heeding(part) and is_heeding(whole) else ratio
 
 
 def percentile_of(kind: str, percent: int) -> Metric:
@@ -94,6 +125,7 @@ def percentile_of(kind: str, percent: int) -> Metric:
         The nearest-rank definition of a percentile.
     """
 
+    @heeds_only
     async def percentile(connection: AsyncConnection, span: Span) -> float | None:
         timed = EVENTS.c.duration_ms.is_not(None)
         many = await _scalar(connection, sa.func.count(), kind, span, timed)
@@ -115,6 +147,7 @@ def percentile_of(kind: str, percent: int) -> Metric:
 def failed_of(kind: str) -> Metric:
     """Return a metric: the share of events of a kind that failed, 0 to 1."""
 
+    @heeds_only
     async def failed(connection: AsyncConnection, span: Span) -> float:
         bad = EVENTS.c.failed.is_(True)
         return float(await _scalar(connection, sa.func.count(), kind, span, bad))
@@ -161,4 +194,13 @@ async def _scalar(
 
 
 def _in(span: Span) -> sa.ColumnElement[bool]:
-    return sa.and_(EVENTS.c.at_ms >= span.start_ms, EVENTS.c.at_ms < span.end_ms)
+    only = [
+        column == value
+        for column, value in (
+            (EVENTS.c.user_id, span.only.user_id),
+            (EVENTS.c.shop_id, span.only.shop_id),
+            (EVENTS.c.product_id, span.only.product_id),
+        )
+        if value is not None
+    ]
+    return sa.and_(EVENTS.c.at_ms >= span.start_ms, EVENTS.c.at_ms < span.end_ms, *only)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from toril.core.checks import require, unknown
 from toril.core.clock import Clock, SystemClock, moment
-from toril.services.analytics.metrics import Metric, Span, shipped_metrics
-from toril.services.analytics.tables import ANALYTICS, EVENTS, FIGURES
+from toril.services.analytics.metrics import (
+    EVERYTHING,
+    Metric,
+    Only,
+    Span,
+    is_heeding,
+    shipped_metrics,
+)
+from toril.services.analytics.tables import ANALYTICS, EVENTS, FIGURES, FILTERED_FIGURES
 from toril.services.unusable import UnusableInputError, named
 
 try:
@@ -42,6 +49,8 @@ class Event:
     duration_ms: int | None = None
     """Of a request or job."""
     failed: bool | None = None
+    shop_id: str | None = None
+    product_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +100,14 @@ class Analytics:
         """The names of all metrics, sorted."""
         return sorted(self._metrics)
 
-    def check(self, names: Sequence[str]) -> None:
-        """Refuse metrics that are not registered.
+    def metrics_of(self, only: Only) -> Sequence[str]:
+        """Return the names of metrics that can be computed of some events only, sorted."""
+        if only == EVERYTHING:
+            return self.metrics
+        return [name for name in self.metrics if is_heeding(self._metrics[name])]
+
+    def check(self, names: Sequence[str], only: Only = EVERYTHING) -> None:
+        """Refuse metrics that are not registered, or not to be had of some events only.
 
         Raises:
             UnusableInputError: With the name and those that are known.
@@ -102,6 +117,12 @@ class Analytics:
                 known = ", ".join(self.metrics)
                 near = unknown("metric", name, self._metrics)
                 raise UnusableInputError(named("metric", name), f"{near}; known are {known}")
+            if name not in self.metrics_of(only):
+                raise UnusableInputError(
+                    named("metric", name),
+                    "it knows figures of everything only: leave out the"
+                    " filters, or mark it with heeds_only",
+                )
 
     async def add(self, *events: Event) -> int:
         """Store events, all or none; return how many are new."""
@@ -115,6 +136,8 @@ class Analytics:
                 "currency": one.currency,
                 "duration_ms": one.duration_ms,
                 "failed": one.failed,
+                "shop_id": one.shop_id,
+                "product_id": one.product_id,
             }
             for one in events
         ]
@@ -130,10 +153,13 @@ class Analytics:
     async def compute(self, names: Sequence[str], type_: str, span: Span) -> None:
         """Compute metrics of one bucket, and store a row for each in place of one that is there.
 
+        With `span.only` the rows are beside those of everything.
+
         Raises:
-            UnusableInputError: A metric is not registered.
+            UnusableInputError: A metric is not registered, or does not heed `span.only`.
         """
-        self.check(names)
+        self.check(names, span.only)
+        table, whose = _table(span.only)
         await self._records.prepare(ANALYTICS)
         rows = []
         async with self._records.reading() as connection:
@@ -141,6 +167,7 @@ class Analytics:
                 value = await self._metrics[name](connection, span)
                 rows.append(
                     {
+                        **whose,
                         "metric": name,
                         "type": type_,
                         "start_ms": span.start_ms,
@@ -150,10 +177,10 @@ class Analytics:
                     }
                 )
         async with self._records.begin() as connection:
-            await connection.execute(self._records.upsert(FIGURES, rows))
+            await connection.execute(self._records.upsert(table, rows))
 
     async def figures(
-        self, metric: str, type_: str, *, start: datetime, end: datetime
+        self, metric: str, type_: str, *, start: datetime, end: datetime, only: Only = EVERYTHING
     ) -> Sequence[Figure]:
         """Return the figures of a metric whose buckets begin in a stretch of time, oldest first.
 
@@ -162,11 +189,14 @@ class Analytics:
             type_: `hourly`, `daily`, `weekly` or `monthly`.
             start: The first moment; aware.
             end: The first moment after it; aware.
+            only: Whose.
         """
-        columns = FIGURES.c
+        table, whose = _table(only)
+        columns = table.c
         query = (
-            sa.select(FIGURES)
+            sa.select(table)
             .where(
+                *(columns[name] == value for name, value in whose.items()),
                 columns.metric == metric,
                 columns.type == type_,
                 columns.start_ms >= round(start.timestamp() * 1000),
@@ -192,3 +222,10 @@ class Analytics:
         """Close all connections, if they are its own. It may be used again."""
         if self._owns:
             await self._records.close()
+
+
+def _table(only: Only) -> tuple[sa.Table, dict[str, str]]:
+    """Return where figures are, and the columns that say whose they are."""
+    if only == EVERYTHING:
+        return FIGURES, {}
+    return FILTERED_FIGURES, {name: value or "" for name, value in asdict(only).items()}

@@ -23,6 +23,8 @@ EVENTS = sa.Table(
     sa.Column("currency", sa.String(16)),
     sa.Column("duration_ms", sa.BigInteger),
     sa.Column("failed", sa.Boolean),
+    sa.Column("shop_id", sa.String(256)),
+    sa.Column("product_id", sa.String(256)),
     sa.Index("toril_events_by_kind", "kind", "at_ms"),
 )
 """What happened: `page_view`, `purchase`, `request`, `job`, or a kind of the app's own."""
@@ -37,5 +39,19 @@ FIGURES = sa.Table(
     sa.Column("computed_at_ms", sa.BigInteger, nullable=False),
 )
 """One row for each metric and bucket. `value` is null where there is nothing to divide by."""
+FILTERED_FIGURES = sa.Table(
+    "toril_filtered_figures",
+    _METADATA,
+    sa.Column("user_id", sa.String(256), primary_key=True),
+    sa.Column("shop_id", sa.String(256), primary_key=True),
+    sa.Column("product_id", sa.String(256), primary_key=True),
+    sa.Column("metric", sa.String(64), primary_key=True),
+    sa.Column("type", sa.String(16), primary_key=True),
+    sa.Column("start_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("end_ms", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Double),
+    sa.Column("computed_at_ms", sa.BigInteger, nullable=False),
+)
+"""The same of one user's, shop's or product's events only. Empty: of all of them."""
 ANALYTICS = TableFamily("analytics", _METADATA, "toril.services.analytics.migrations")
 """The family `analytics`."""

@@ -12,6 +12,8 @@ from toril.services.referrals.port import (
     Entry,
     Order,
     OrderState,
+    PaidOut,
+    Payout,
     ReferralStatistics,
     check_refund,
 )
@@ -33,6 +35,7 @@ class MemoryReferrals:
         self._clock = clock or SystemClock()
         self._referrers: dict[str, str] = {}
         self._orders: dict[str, _Booked] = {}
+        self._paid: dict[tuple[str, str, str], tuple[PaidOut, str]] = {}
 
     async def refer(self, user_id: str, referrer_id: str) -> bool:
         """Note who referred a user: see `Referrals.refer`."""
@@ -79,7 +82,49 @@ class MemoryReferrals:
 
     async def balance(self, user_id: str, currency: str) -> int:
         """Return a balance: see `Referrals.balance`."""
-        return sum(one.amount_minor for _, one in self._of(user_id, currency))
+        earned = sum(one.amount_minor for _, one in self._of(user_id, currency))
+        return earned - self._paid_to(user_id, currency)
+
+    async def accounts(
+        self, user_id: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int = 500
+    ) -> Sequence[tuple[str, str]]:
+        """Return accounts with something in them: see `Referrals.accounts`."""
+        entries = [one for booked in self._orders.values() for one in booked.entries]
+        found = sorted({(one.user_id, one.currency) for one in entries})
+        due = [one for one in found if await self.balance(*one) > 0]
+        return [one for one in due if one > after and user_id in (None, one[0])][:limit]
+
+    async def pay_out(
+        self, payout: Payout, user_id: str, currency: str, *, least_minor: int, key: str
+    ) -> PaidOut | None:
+        """Book a payment: see `Referrals.pay_out`."""
+        name = (payout.payout_id, user_id, currency)
+        if name not in self._paid:
+            earned = sum(
+                one.amount_minor
+                for _, one in self._of(user_id, currency)
+                if one.booked_at < payout.end
+            )
+            due = earned - self._paid_to(user_id, currency)
+            amount = min(due, await self.balance(user_id, currency))
+            if amount < least_minor:
+                return None
+            paid = PaidOut(
+                payout_id=payout.payout_id,
+                user_id=user_id,
+                currency=currency,
+                amount_minor=amount,
+                method=payout.method,
+                booked_at=moment(self._clock.now_ms()),
+                mine=False,
+            )
+            self._paid[name] = paid, key
+        paid, booked_by = self._paid[name]
+        return replace(paid, mine=booked_by == key)
+
+    async def payouts(self, payout_id: str) -> Sequence[PaidOut]:
+        """Return the payments of a payout."""
+        return [self._paid[name][0] for name in sorted(self._paid) if name[0] == payout_id]
 
     async def statistics(self, user_id: str, currency: str) -> ReferralStatistics:
         """Return what a referrer achieved."""
@@ -94,6 +139,13 @@ class MemoryReferrals:
 
     async def close(self) -> None:
         """Nothing has to be let go."""
+
+    def _paid_to(self, user_id: str, currency: str) -> int:
+        return sum(
+            paid.amount_minor
+            for paid, _ in self._paid.values()
+            if (paid.user_id, paid.currency) == (user_id, currency)
+        )
 
     def _of(self, user_id: str, currency: str) -> list[tuple[Order, Entry]]:
         return [

@@ -80,8 +80,36 @@ class ReferralStatistics:
     """What was taken back; `earned_minor` still holds it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payout:
+    """What referrers are paid for a stretch of time: once for each id and account, for ever."""
+
+    payout_id: str
+    start: datetime
+    """Of the stretch; kept with the payment. What was not paid before it is paid too."""
+    end: datetime
+    """The first moment whose entries are not paid."""
+    method: str | None = None
+    """How it is paid, in the caller's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidOut:
+    """One payment to one account. It is never changed."""
+
+    payout_id: str
+    user_id: str
+    currency: str
+    amount_minor: int
+    """From 1."""
+    method: str | None
+    booked_at: datetime
+    mine: bool
+    """Whether it was the caller, by its key, who booked it; False where nobody asks by a key."""
+
+
 class Referrals(Protocol):
-    """Stores who referred whom, and commissions."""
+    """Stores who referred whom, commissions, and what was paid of them."""
 
     async def refer(self, user_id: str, referrer_id: str) -> bool:
         """Note who referred a user; return whether that is new. The first one stays."""
@@ -118,7 +146,45 @@ class Referrals(Protocol):
         ...
 
     async def balance(self, user_id: str, currency: str) -> int:
-        """Return the sum of a referrer's entries; below 0 if more was taken back than earned."""
+        """Return what a referrer may still get: entries less payouts.
+
+        It is below 0 if more was taken back than was left.
+        """
+        ...
+
+    async def accounts(
+        self, user_id: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int = 500
+    ) -> Sequence[tuple[str, str]]:
+        """Return users and currencies with a balance above 0, sorted.
+
+        Parameters:
+            user_id: Of this one only.
+            after: The last one that is known.
+            limit: How many at most.
+        """
+        ...
+
+    async def pay_out(
+        self, payout: Payout, user_id: str, currency: str, *, least_minor: int, key: str
+    ) -> PaidOut | None:
+        """Book what an account earned before the payout's end and was not paid yet.
+
+        It is never more than the balance. Payment and balance change in one transaction.
+
+        Parameters:
+            payout: Which; one that paid this account already gives its payment back.
+            user_id: Whose account.
+            currency: In which currency.
+            least_minor: Less than this is not paid and stays in the balance. From 1.
+            key: Who pays: the same in each attempt of a job.
+
+        Returns:
+            The payment. None: there is less to pay.
+        """
+        ...
+
+    async def payouts(self, payout_id: str) -> Sequence[PaidOut]:
+        """Return the payments of a payout, by user and currency."""
         ...
 
     async def statistics(self, user_id: str, currency: str) -> ReferralStatistics:

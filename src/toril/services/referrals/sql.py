@@ -8,6 +8,7 @@ two orders with the same referrers never wait for each other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from toril.core.clock import Clock, SystemClock, moment
@@ -18,10 +19,19 @@ from toril.services.referrals.port import (
     EntryKind,
     Order,
     OrderState,
+    PaidOut,
+    Payout,
     ReferralStatistics,
     check_refund,
 )
-from toril.services.referrals.tables import BALANCES, ENTRIES, ORDERS, REFERRALS, REFERRERS
+from toril.services.referrals.tables import (
+    BALANCES,
+    ENTRIES,
+    ORDERS,
+    PAYOUTS,
+    REFERRALS,
+    REFERRERS,
+)
 
 try:
     import sqlalchemy as sa
@@ -114,6 +124,66 @@ class SqlReferrals:
             earned_minor=row["earned_minor"],
             refunded_minor=row["refunded_minor"],
         )
+
+    async def accounts(
+        self, user_id: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int = 500
+    ) -> Sequence[tuple[str, str]]:
+        """Return accounts with something in them: see `Referrals.accounts`."""
+        user, currency = BALANCES.c.user_id, BALANCES.c.currency
+        later = sa.or_(user > after[0], sa.and_(user == after[0], currency > after[1]))
+        query = sa.select(user, currency).where(BALANCES.c.amount_minor > 0, later)
+        if user_id is not None:
+            query = query.where(user == user_id)
+        await self._records.prepare(REFERRALS)
+        async with self._records.reading() as connection:
+            found = await connection.execute(query.order_by(user, currency).limit(limit))
+            return [(row.user_id, row.currency) for row in found]
+
+    async def pay_out(
+        self, payout: Payout, user_id: str, currency: str, *, least_minor: int, key: str
+    ) -> PaidOut | None:
+        """Book a payment: see `Referrals.pay_out`."""
+        account = {"user_id": user_id, "currency": currency}
+        await self._records.prepare(REFERRALS)
+        async with self._records.begin() as connection:
+            # This locks the account's row: other bookings and payouts of it wait.
+            locking = sa.select(BALANCES.c.amount_minor).where(_of(BALANCES, account))
+            balance = (await connection.execute(locking.with_for_update())).scalar_one_or_none()
+            if balance is None:
+                return None
+            name = sa.and_(PAYOUTS.c.payout_id == payout.payout_id, _of(PAYOUTS, account))
+            query = sa.select(PAYOUTS).where(name)
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is not None:
+                return _paid(dict(row), key)
+            end_ms = _milliseconds(payout.end)
+            before = ENTRIES.c.booked_at_ms < end_ms
+            earned = await _sum(connection, ENTRIES, account, before)
+            amount = min(balance, earned - await _sum(connection, PAYOUTS, account))
+            if amount < least_minor:
+                return None
+            made = {
+                **account,
+                "payout_id": payout.payout_id,
+                "amount_minor": amount,
+                "start_ms": _milliseconds(payout.start),
+                "end_ms": end_ms,
+                "method": payout.method,
+                "booked_by": key,
+                "booked_at_ms": self._clock.now_ms(),
+            }
+            await connection.execute(sa.insert(PAYOUTS).values(made))
+            less = sa.update(BALANCES).where(_of(BALANCES, account))
+            await connection.execute(less.values(amount_minor=balance - amount))
+            return _paid(made, key)
+
+    async def payouts(self, payout_id: str) -> Sequence[PaidOut]:
+        """Return the payments of a payout."""
+        query = sa.select(PAYOUTS).where(PAYOUTS.c.payout_id == payout_id)
+        await self._records.prepare(REFERRALS)
+        async with self._records.reading() as connection:
+            found = await connection.execute(query.order_by(PAYOUTS.c.user_id, PAYOUTS.c.currency))
+            return [_paid(dict(row)) for row in found.mappings()]
 
     async def close(self) -> None:
         """Close all connections, if they are its own. It may be used again."""
@@ -248,3 +318,29 @@ async def _entries(connection: AsyncConnection, order_id: str) -> list[Entry]:
         )
         for row in (await connection.execute(query)).mappings().all()
     ]
+
+
+def _paid(row: Mapping[str, Any], key: str | None = None) -> PaidOut:
+    return PaidOut(
+        payout_id=row["payout_id"],
+        user_id=row["user_id"],
+        currency=row["currency"],
+        amount_minor=row["amount_minor"],
+        method=row["method"],
+        booked_at=moment(row["booked_at_ms"]),
+        mine=row["booked_by"] == key,
+    )
+
+
+async def _sum(
+    connection: AsyncConnection,
+    table: sa.Table,
+    account: Mapping[str, Any],
+    *holds: sa.ColumnElement[bool],
+) -> int:
+    query = sa.select(sa.func.sum(table.c.amount_minor)).where(_of(table, account), *holds)
+    return int((await connection.execute(query)).scalar_one() or 0)
+
+
+def _milliseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -58,5 +58,20 @@ BALANCES = sa.Table(
     sa.Column("refunded_minor", sa.BigInteger, nullable=False),
 )
 """The balance of each referrer and currency, and what they achieved."""
+PAYOUTS = sa.Table(
+    "toril_referral_payouts",
+    _METADATA,
+    sa.Column("payout_id", sa.String(256), primary_key=True),
+    sa.Column("user_id", sa.String(256), primary_key=True),
+    sa.Column("currency", sa.String(16), primary_key=True),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("start_ms", sa.BigInteger, nullable=False),
+    sa.Column("end_ms", sa.BigInteger, nullable=False),
+    sa.Column("method", sa.String(64)),
+    sa.Column("booked_by", sa.String(64), nullable=False),
+    sa.Column("booked_at_ms", sa.BigInteger, nullable=False),
+    sa.Index("toril_referral_payouts_by_user", "user_id", "currency"),
+)
+"""Payments: a row makes one once for ever. Added, never changed."""
 REFERRALS = TableFamily("referrals", _METADATA, "toril.services.referrals.migrations")
 """The family `referrals`."""
