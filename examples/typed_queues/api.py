@@ -8,6 +8,7 @@ from examples.typed_queues.shared.queues.registry import QUEUES
 from toril.web.access.control import AccessControl
 from toril.web.access.port import Permission
 from toril.web.own_routes import Answer, OwnCall, OwnRoutes
+from toril.web.producer_routes import serve_producer
 from toril.web.site import site
 
 producers, access = QUEUES.producers(app), AccessControl(app)
@@ -41,4 +42,9 @@ async def show_course(call: OwnCall) -> Answer:
     return {"courseId": root.id, "state": root.state, "result": root.result, "children": children}
 
 
+def of_caller(call: OwnCall) -> dict[str, str | None]:
+    return {"userId": call.user, "orgId": call.tenant}
+
+
+serve_producer(routes, producers.get(ExampleProducer), "/api/jobs/example", of_caller)
 web = site(app, routes.made(""), access=access)

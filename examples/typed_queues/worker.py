@@ -23,18 +23,20 @@ from toril.library.environment import Services
 from toril.library.flows import CollectSettings
 from toril.library.flows.tasks import collect
 from toril.library.notify.tasks import in_app
-from toril.typed import Processor, ProcessorJob, Processors, TaskProcessor
+from toril.typed import Processor, ProcessorJob, Processors, TaskEvents, TaskProcessor, noted_in
 
 services = Services.from_environment(ENV, folder=FOLDER, sender="Tasks <tasks@example.com>")
+events = TaskEvents("example.task", noted_in(services.notices))
 Job = ProcessorJob[ex.ExampleJobPayload]
 
 
 class ExampleProcessor(Processor[ex.ExampleJobPayload, ex.ExampleJobResult], spec=ex.EXAMPLE_QUEUE):
     async def process(self, job: Job) -> ex.ExampleJobResult:
         actions = {"send-email": self.mail, "generate-report": self.report, "sync-data": self.sync}
-        if job.data.action not in actions:
-            raise Fail(f"action={job.data.action!r}: expected one of {', '.join(actions)}")
-        message = await actions[job.data.action](job)
+        async with events.attempt(job, job.data.action, by=job.data.user_id):
+            if job.data.action not in actions:
+                raise Fail(f"action={job.data.action!r}: expected one of {', '.join(actions)}")
+            message = await actions[job.data.action](job)
         return ex.ExampleJobResult(True, datetime.now(UTC).isoformat(), message)
 
     async def mail(self, job: Job) -> str:
@@ -68,15 +70,13 @@ class NotificationProcessor(TaskProcessor[Any, Any], spec=others.NOTIFICATIONS_Q
 
 
 class EmailProcessor(TaskProcessor[others.EmailPayload, Any], spec=others.EMAIL_QUEUE, runs=send):
-    def arguments(self, payload: others.EmailPayload) -> Any:
-        return {"to": payload.to, "subject": payload.subject, "html": payload.body}
+    """Sends mails."""
 
 
 class AttachmentsSweepProcessor(Processor[Data, Data], spec=others.SWEEP):
     async def process(self, job: ProcessorJob[Data]) -> Data:
         found = (await services.objects.list("attachments")).entries
-        day = datetime.now(UTC) - timedelta(days=1)
-        old = [one.key for one in found if one.modified_at < day]
+        old = [one.key for one in found if datetime.now(UTC) - one.modified_at > timedelta(days=1)]
         await services.objects.delete(*old)
         return {"pending": len(found) - len(old), "expired": len(old), "purged": len(old)}
 

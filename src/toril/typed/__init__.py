@@ -22,10 +22,13 @@ from toril.typed.producer import Producer as Producer
 from toril.typed.registry import Producers as Producers
 from toril.typed.registry import QueueRegistry as QueueRegistry
 from toril.typed.spec import QueueSpec as QueueSpec
+from toril.typed.task_events import TaskEvent as TaskEvent
+from toril.typed.task_events import TaskEvents as TaskEvents
+from toril.typed.task_events import noted_in as noted_in
 from toril.typed.task_processor import TaskProcessor as TaskProcessor
 
 __all__ = [
     "AddOptions", "Backoff", "BullJob", "BullQueue", "JobSettings", "Kept", "Processor",
     "ProcessorJob", "Processors", "Producer", "Producers", "QueueRegistry", "QueueSpec",
-    "TaskProcessor",
+    "TaskEvent", "TaskEvents", "TaskProcessor", "noted_in",
 ]  # fmt: skip

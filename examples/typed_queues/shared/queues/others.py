@@ -11,7 +11,7 @@ SWEEP = QueueSpec(
 )
 
 
-class EmailPayload(Struct, rename="camel"):
+class EmailPayload(Struct, rename={"html": "body"}):
     to: str
     subject: str
-    body: str
+    html: str
