@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
+import sqlalchemy as sa
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from tests.examples.chat.deployment import database_of_its_own
@@ -35,6 +36,7 @@ from toril import App, JobInfo
 from toril.services.objects.errors import ObjectMissingError
 from toril.services.objects.opening import open_objects
 from toril.services.objects.sync import SyncObjects
+from toril.services.records.records import Records
 
 ROOT = Path(__file__).parents[3]
 ADMIN_KEY = "an-administrator-of-the-tests-0123456789"
@@ -192,6 +194,15 @@ class Deployment:
             }
 
         await wait_until(same, what=f"{media_id} in the bucket; {self.log('worker')[-2000:]}")
+
+    async def age(self, media_id: str, *, days: int) -> None:
+        """Move the moment when a media was soft-deleted."""
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        records = Records(url)
+        aged = sa.text("UPDATE toril_media SET deleted_at_ms = deleted_at_ms - :ms WHERE id = :id")
+        async with records.begin() as connection:
+            await connection.execute(aged, {"ms": days * 86_400_000, "id": media_id})
+        await records.close()
 
     async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
         """Return what is known of a job, once it has ended."""

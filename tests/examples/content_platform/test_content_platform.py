@@ -382,22 +382,13 @@ async def test_metrics_have_their_names(platform: Deployment, app: App) -> None:
 
 async def test_cleanup_counts_what_it_frees(platform: Deployment, app: App) -> None:
     """Step 16, with the age of the record moved by 31 days."""
-    import sqlalchemy as sa
-
-    from toril.services.records.records import Records
-
     media_id = await platform.media(app)
     files = platform.files(media_id)
     assert (await platform.ask("DELETE", f"/media/{media_id}")).status_code == 204
     body = {"olderThanDays": 30, "status": "soft_deleted"}
     young = await platform.ask("POST", "/media/cleanup", body)
     assert young.json() == {"deleted": 0, "freedBytes": 0}
-    url = platform.environment.get("DATABASE_URL", f"sqlite:///{platform.folder}/data/records.db")
-    records = Records(url)
-    aged = sa.text("UPDATE toril_media SET deleted_at_ms = deleted_at_ms - :ms WHERE id = :id")
-    async with records.begin() as connection:
-        await connection.execute(aged, {"ms": 31 * 86_400_000, "id": media_id})
-    await records.close()
+    await platform.age(media_id, days=31)
 
     answer = await platform.ask("POST", "/media/cleanup", body)
 
