@@ -26,13 +26,15 @@ from tests.support import messengers as shapes
 from tests.support.lifelines import dies_with_us
 from tests.support.messengers import Provider, provider
 from tests.support.ports import give_back_port, reserve_port
-from tests.support.push_endpoint import PushEndpoint, push_endpoint
+from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
 from tests.support.smtp_server import Inbox, receiving
 from tests.support.waiting import wait_until, wait_until_sync
 from websockets.asyncio.client import ClientConnection, connect
 
 from toril import App, JobInfo
+from toril.library.push import PushService, PushSettings
+from toril.services.notices.sql import SqlNotices
 from toril.services.objects.errors import ObjectMissingError
 from toril.services.objects.opening import open_objects
 from toril.services.objects.sync import SyncObjects
@@ -194,6 +196,23 @@ class Deployment:
             }
 
         await wait_until(same, what=f"{media_id} in the bucket; {self.log('worker')[-2000:]}")
+
+    async def browser_of(self, user_id: str) -> Browser:
+        """Return a browser that has subscribed to a user's pushes."""
+        browser = self.push.browser("chrome")
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        settings = PushSettings.from_environment({**self.environment, "PUSH_DATABASE_URL": url})
+        async with PushService(settings) as pushes:
+            await pushes.subscribe(user_id, browser.json)
+        return browser
+
+    async def notices_of(self, user_id: str) -> list[str]:
+        """Return the titles of a user's in-app notices."""
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        records = Records(url)
+        found = await SqlNotices(records).of_user(user_id, limit=100)
+        await records.close()
+        return [one.title for one in found]
 
     async def age(self, media_id: str, *, days: int) -> None:
         """Move the moment when a media was soft-deleted."""

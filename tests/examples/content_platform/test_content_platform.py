@@ -220,15 +220,7 @@ async def test_reprocess_replaces(platform: Deployment, app: App) -> None:
 
 async def test_all_five_channels(platform: Deployment, app: App) -> None:
     """Steps 8 and 9: a producer of any language adds them; each end point shows its own."""
-    browser = platform.push.browser("chrome")
-    from toril.library.push import PushService, PushSettings
-
-    async with PushService(PushSettings.from_environment({
-        **platform.environment,
-        "PUSH_DATABASE_URL": platform.environment.get(
-            "DATABASE_URL", f"sqlite:///{platform.folder}/data/records.db"),
-    })) as pushes:  # fmt: skip
-        await pushes.subscribe("u5", browser.json)
+    browser = await platform.browser_of("u5")
     to = {
         "email": ["a@example.com", "b@example.com"],
         "browser": "u5",
