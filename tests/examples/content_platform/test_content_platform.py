@@ -391,8 +391,19 @@ async def test_cleanup_counts_what_it_frees(platform: Deployment, app: App) -> N
     assert not any(f"/{media_id}/" in key for key in await asyncio.to_thread(platform.objects))
 
 
+CLASSES = {
+    PROCESSING: "MediaProcessingQueue",
+    SYNC: "MediaSyncQueue",
+    WATERMARK: "WatermarkQueue",
+    NOTIFY: "NotificationQueue",
+}
+
+
 async def test_board_shows_all_queues(platform: Deployment, app: App) -> None:
-    """Step 15, CP-63: on a port of its own, and not without signing in."""
+    """Step 15, CP-63: on a port of its own, and not without signing in.
+
+    CP-64: under their names, with the class names.
+    """
     media_id = await platform.media(app)  # a queue is shown once it had a job
     answer = await platform.ask("POST", f"/media/{media_id}/watermark", MARK)
     note: Any = {"channel": "database", "options": {"to": "u1", "text": "T"}}
@@ -403,10 +414,14 @@ async def test_board_shows_all_queues(platform: Deployment, app: App) -> None:
         page = await http.get(f"{platform.board_url}/queues")
         assert page.status_code in (302, 303, 307, 401)
     async with platform.http() as http:
-        page = await http.get(f"{platform.board_url}/queues")
-    assert page.status_code == 200
-    for queue in (PROCESSING, SYNC, WATERMARK, NOTIFY):
-        assert queue in page.text
+        for board in (platform.board_url, f"{platform.url}/board"):
+            page = await http.get(f"{board}/queues")
+            assert page.status_code == 200
+            for queue, class_name in CLASSES.items():
+                assert queue in page.text
+                assert class_name in page.text
+                shown = await http.get(f"{board}/queues/{queue}")
+                assert class_name in shown.text.partition("</h1>")[0]
 
 
 async def test_paused_queue_waits(platform: Deployment, app: App) -> None:
