@@ -63,7 +63,8 @@ async def lifespan() -> AsyncIterator[None]:
     """Tell of the queues, and have the board on a port of its own."""
     await services.prepare()
     host, port = ENV.get("HOST", "127.0.0.1"), int(ENV["BOARD_PORT"])
-    board = HttpServer(Dashboard(q.app, access=access), host=host, port=port)
+    pages = Dashboard(q.app, access=access, labels=q.LABELS)
+    board = HttpServer(pages, host=host, port=port)
     async with watching(q.app, q.QUEUES):
         await board.start()
         print(f"Board on {board.url}, files in {settings.media_root}", flush=True)
@@ -73,4 +74,4 @@ async def lifespan() -> AsyncIterator[None]:
 
 log_to_stdout()
 own = [*routes.made(), sockets.route("/ws/media")]
-platform = site(q.app, own, access=access, board="/board", lifespan=lifespan)
+platform = site(q.app, own, access=access, board="/board", labels=q.LABELS, lifespan=lifespan)

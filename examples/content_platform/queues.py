@@ -65,6 +65,7 @@ MediaSyncWorker = partial(app.worker, queues=["media-sync"])
 WatermarkWorker = partial(app.worker, queues=["watermark"])
 NotificationWorker = partial(app.worker, queues=["notifications"])
 QUEUES = (MediaProcessingQueue, MediaSyncQueue, WatermarkQueue, NotificationQueue)
+LABELS = {queue.name: queue.class_name for queue in QUEUES}
 
 
 def operation_of(data: Any) -> str:

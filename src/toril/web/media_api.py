@@ -30,6 +30,7 @@ from toril.library.sync.syncing import MediaSync
 from toril.services.media.records import MediaRecord
 from toril.services.unusable import UnusableInputError
 from toril.web.access.port import Permission
+from toril.web.media_published import PublishedMedia, published_metadata, uploaded
 from toril.web.media_upload import (
     Upload,
     json_field,
@@ -58,6 +59,11 @@ class MediaApi:
     marking: WatermarkService
     events: EventRulesHandler
 
+    @property
+    def published(self) -> PublishedMedia:
+        """The words of published clients."""
+        return PublishedMedia(self)
+
     async def found(self, media_id: str, field: str = "mediaId") -> MediaRecord:
         """Return the record of a media.
 
@@ -70,15 +76,33 @@ class MediaApi:
             raise Refusal(404, "not_found", reason, field=field)
         return record
 
+    async def known(self, media_ids: Sequence[str]) -> Sequence[str]:
+        """Return the ids that a request names.
+
+        Raises:
+            Refusal: They are too many (422), or one is of no media (404).
+        """
+        if len(media_ids) > MAX_MEDIA:
+            reason = f"mediaIds: {len(media_ids):,}, and a request takes {MAX_MEDIA:,}"
+            raise Refusal(422, "invalid", reason, field="mediaIds")
+        for media_id in media_ids:
+            await self.found(media_id, "mediaIds")
+        return media_ids
+
     async def upload(self, call: OwnCall) -> Answer:
-        """Store a file and add its job: a form with `file`, `entityType` and so on."""
+        """Store a file and add its job: a form with `file`, `entityType` and so on.
+
+        It is answered in our words and in those of published clients.
+        """
         upload = await receive_upload(call.request, self.settings)
         try:
+            # Read before a worker has taken the file away.
+            told = await asyncio.to_thread(uploaded, call, upload, self.settings)
             job = await self.processing.add(await self._payload(upload))
         except BaseException:
             remove_upload(self.settings, upload)
             raise
-        return 202, {"jobId": job.id, "queue": self.processing.name, "status": "queued"}
+        return told(job.id, self.processing.name)
 
     async def _payload(self, upload: Upload) -> dict[str, Any]:
         fields, known = upload.fields, sorted(self.settings.presets.by_entity)
@@ -97,6 +121,8 @@ class MediaApi:
             data["userId"] = user_id
         if (metadata := json_field(fields, "metadata")) is not None:
             data["metadata"] = metadata
+        if more := published_metadata(upload):
+            data["metadata"] = {**more, **data.get("metadata", {})}
         return data
 
     async def mark(self, call: OwnCall) -> Answer:
@@ -122,17 +148,15 @@ class MediaApi:
 
     async def sync_some(self, call: OwnCall) -> Answer:
         """Add a sync job for each of `mediaIds`: `operation`, `deleteSource`, `priority`."""
+        if {"action", "scope"} & (await call.body()).keys():
+            return await self.published.sync(call)
         body = await call.json(
             mediaIds=list[str], operation=str, deleteSource=bool | None, priority=int | None
         )
-        if len(body["mediaIds"]) > MAX_MEDIA:
-            reason = f"mediaIds: {len(body['mediaIds']):,}, and a request takes {MAX_MEDIA:,}"
-            raise Refusal(422, "invalid", reason, field="mediaIds")
-        for media_id in body["mediaIds"]:
-            await self.found(media_id, "mediaIds")
+        media_ids = await self.known(body["mediaIds"])
         try:
             jobs = await self.syncing.sync_ids(
-                body["mediaIds"],
+                media_ids,
                 cast("Operation", body["operation"]),
                 delete_source=body["deleteSource"] or False,
                 priority=body["priority"],
@@ -151,6 +175,8 @@ class MediaApi:
 
     async def clean(self, call: OwnCall) -> Answer:
         """Remove soft-deleted media for good: `olderThanDays`, `status`."""
+        if {"type", "dryRun"} & (await call.body()).keys():
+            return await self.published.clean(call)
         body = await call.json(olderThanDays=int | None, status=str | None)
         given = body["olderThanDays"]
         days = OLDER_THAN_DAYS if given is None else given
@@ -199,6 +225,9 @@ def serve_media(routes: OwnRoutes, api: MediaApi, *, path: str) -> None:
         ("POST", f"{media}/upload-async", api.upload),
         ("POST", f"{media}/sync", api.sync_some),
         ("GET", f"{media}/queue", api.counts),
+        ("POST", f"{media}/queue", api.published.steer),
+        ("GET", f"{media}/jobs/{{job_id}}", api.published.job),
+        ("GET", f"{media}/jobs/{{job_id}}/preview", api.published.preview),
         ("POST", f"{media}/cleanup", api.clean),
         ("POST", f"{media}/{{media_id}}/watermark", api.mark),
         ("GET", f"{media}/{{media_id}}", api.show),

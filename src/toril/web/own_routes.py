@@ -109,6 +109,7 @@ class OwnCall:
     def __init__(self, request: Request, principal: Principal) -> None:
         self.request = request
         self.principal = principal
+        self._body: dict[str, Any] | None = None
 
     @property
     def tenant(self) -> str | None:
@@ -126,6 +127,12 @@ class OwnCall:
         named = getattr(self.principal, "user", None)
         return named if isinstance(named, str) else self.principal.name
 
+    async def body(self) -> dict[str, Any]:
+        """Return the body, whatever its fields: see `json_object`. It can be asked for again."""
+        if self._body is None:
+            self._body = await json_object(self.request)
+        return self._body
+
     async def json(self, **kinds: Any) -> dict[str, Any]:
         """Return the fields of the body: see `json_object`.
 
@@ -136,7 +143,7 @@ class OwnCall:
         Raises:
             Refusal: A field is missing, unknown, or of another type.
         """
-        body = await json_object(self.request)
+        body = await self.body()
         for name in body:
             if name not in kinds:
                 raise Refusal(422, "invalid", unknown("field", name, kinds), field=name)

@@ -34,6 +34,7 @@ def site(
     *,
     access: Access | None = None,
     board: str | None = None,
+    labels: Mapping[str, str] | None = None,
     interface: str = "/api/toril",
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None,
     errors: Mapping[type[Exception], tuple[int, str]] = ERRORS,
@@ -48,13 +49,14 @@ def site(
         routes: Your own; they go before the others.
         access: Who may use the dashboard and the interface. None: callers on this machine.
         board: Where the dashboard is. Default, or empty: `/admin/queues`.
+        labels: What it calls queues beside their names, by name.
         interface: Where the HTTP interface is.
         lifespan: Entered once the app is open, left before it is closed.
         errors: Status and code of other errors.
     """
     from toril.web.dashboard import Dashboard  # its extra is asked for by who uses it
 
-    pages, rest = Dashboard(app, access=access), api(app, path="/", access=access)
+    pages, rest = Dashboard(app, access=access, labels=labels), api(app, path="/", access=access)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
+import sqlalchemy as sa
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from tests.examples.chat.deployment import database_of_its_own
@@ -24,7 +25,7 @@ from tests.support import messengers as shapes
 from tests.support.lifelines import dies_with_us
 from tests.support.messengers import Provider, provider
 from tests.support.ports import give_back_port, reserve_port
-from tests.support.push_endpoint import PushEndpoint, push_endpoint
+from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
 from tests.support.server_thread import in_thread
 from tests.support.smtp_server import Inbox, receiving
@@ -32,9 +33,12 @@ from tests.support.waiting import wait_until, wait_until_sync
 from websockets.asyncio.client import ClientConnection, connect
 
 from toril import App, JobInfo
+from toril.library.push import PushService, PushSettings
+from toril.services.notices.sql import SqlNotices
 from toril.services.objects.errors import ObjectMissingError
 from toril.services.objects.opening import open_objects
 from toril.services.objects.sync import SyncObjects
+from toril.services.records.records import Records
 
 ROOT = Path(__file__).parents[3]
 ADMIN_KEY = "an-administrator-of-the-tests-0123456789"
@@ -192,6 +196,32 @@ class Deployment:
             }
 
         await wait_until(same, what=f"{media_id} in the bucket; {self.log('worker')[-2000:]}")
+
+    async def browser_of(self, user_id: str) -> Browser:
+        """Return a browser that has subscribed to a user's pushes."""
+        browser = self.push.browser("chrome")
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        settings = PushSettings.from_environment({**self.environment, "PUSH_DATABASE_URL": url})
+        async with PushService(settings) as pushes:
+            await pushes.subscribe(user_id, browser.json)
+        return browser
+
+    async def notices_of(self, user_id: str) -> list[str]:
+        """Return the titles of a user's in-app notices."""
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        records = Records(url)
+        found = await SqlNotices(records).of_user(user_id, limit=100)
+        await records.close()
+        return [one.title for one in found]
+
+    async def age(self, media_id: str, *, days: int) -> None:
+        """Move the moment when a media was soft-deleted."""
+        url = self.environment.get("DATABASE_URL", f"sqlite:///{self.folder}/data/records.db")
+        records = Records(url)
+        aged = sa.text("UPDATE toril_media SET deleted_at_ms = deleted_at_ms - :ms WHERE id = :id")
+        async with records.begin() as connection:
+            await connection.execute(aged, {"ms": days * 86_400_000, "id": media_id})
+        await records.close()
 
     async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
         """Return what is known of a job, once it has ended."""

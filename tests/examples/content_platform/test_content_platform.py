@@ -220,15 +220,7 @@ async def test_reprocess_replaces(platform: Deployment, app: App) -> None:
 
 async def test_all_five_channels(platform: Deployment, app: App) -> None:
     """Steps 8 and 9: a producer of any language adds them; each end point shows its own."""
-    browser = platform.push.browser("chrome")
-    from toril.library.push import PushService, PushSettings
-
-    async with PushService(PushSettings.from_environment({
-        **platform.environment,
-        "PUSH_DATABASE_URL": platform.environment.get(
-            "DATABASE_URL", f"sqlite:///{platform.folder}/data/records.db"),
-    })) as pushes:  # fmt: skip
-        await pushes.subscribe("u5", browser.json)
+    browser = await platform.browser_of("u5")
     to = {
         "email": ["a@example.com", "b@example.com"],
         "browser": "u5",
@@ -382,22 +374,13 @@ async def test_metrics_have_their_names(platform: Deployment, app: App) -> None:
 
 async def test_cleanup_counts_what_it_frees(platform: Deployment, app: App) -> None:
     """Step 16, with the age of the record moved by 31 days."""
-    import sqlalchemy as sa
-
-    from toril.services.records.records import Records
-
     media_id = await platform.media(app)
     files = platform.files(media_id)
     assert (await platform.ask("DELETE", f"/media/{media_id}")).status_code == 204
     body = {"olderThanDays": 30, "status": "soft_deleted"}
     young = await platform.ask("POST", "/media/cleanup", body)
     assert young.json() == {"deleted": 0, "freedBytes": 0}
-    url = platform.environment.get("DATABASE_URL", f"sqlite:///{platform.folder}/data/records.db")
-    records = Records(url)
-    aged = sa.text("UPDATE toril_media SET deleted_at_ms = deleted_at_ms - :ms WHERE id = :id")
-    async with records.begin() as connection:
-        await connection.execute(aged, {"ms": 31 * 86_400_000, "id": media_id})
-    await records.close()
+    await platform.age(media_id, days=31)
 
     answer = await platform.ask("POST", "/media/cleanup", body)
 
@@ -408,8 +391,19 @@ async def test_cleanup_counts_what_it_frees(platform: Deployment, app: App) -> N
     assert not any(f"/{media_id}/" in key for key in await asyncio.to_thread(platform.objects))
 
 
+CLASSES = {
+    PROCESSING: "MediaProcessingQueue",
+    SYNC: "MediaSyncQueue",
+    WATERMARK: "WatermarkQueue",
+    NOTIFY: "NotificationQueue",
+}
+
+
 async def test_board_shows_all_queues(platform: Deployment, app: App) -> None:
-    """Step 15, CP-63: on a port of its own, and not without signing in."""
+    """Step 15, CP-63: on a port of its own, and not without signing in.
+
+    CP-64: under their names, with the class names.
+    """
     media_id = await platform.media(app)  # a queue is shown once it had a job
     answer = await platform.ask("POST", f"/media/{media_id}/watermark", MARK)
     note: Any = {"channel": "database", "options": {"to": "u1", "text": "T"}}
@@ -420,10 +414,14 @@ async def test_board_shows_all_queues(platform: Deployment, app: App) -> None:
         page = await http.get(f"{platform.board_url}/queues")
         assert page.status_code in (302, 303, 307, 401)
     async with platform.http() as http:
-        page = await http.get(f"{platform.board_url}/queues")
-    assert page.status_code == 200
-    for queue in (PROCESSING, SYNC, WATERMARK, NOTIFY):
-        assert queue in page.text
+        for board in (platform.board_url, f"{platform.url}/board"):
+            page = await http.get(f"{board}/queues")
+            assert page.status_code == 200
+            for queue, class_name in CLASSES.items():
+                assert queue in page.text
+                assert class_name in page.text
+                shown = await http.get(f"{board}/queues/{queue}")
+                assert class_name in shown.text.partition("</h1>")[0]
 
 
 async def test_paused_queue_waits(platform: Deployment, app: App) -> None:

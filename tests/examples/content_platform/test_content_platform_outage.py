@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ async def test_platform_goes_on_without_redis(platform: Deployment, redis: Redis
     assert switched[("bull", "in-memory")] == 1
     await platform.synced(told["mediaId"])
     assert "[MediaProcessingQueue:InMemory] completed job" in platform.log()
+    error = re.compile(r"^\[\w+Queue:(Bull|InMemory)\] error: .", re.MULTILINE)
+    await wait_until(lambda: error.search(platform.log()), what="a queue to tell of the outage")
     assert "Redis unavailable, using in-memory fallback" in platform.log()
 
     rule = {"event": "late", "id": "e-late", "payload": {"chat": "90"}}

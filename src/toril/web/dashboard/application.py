@@ -65,6 +65,7 @@ class Dashboard(Starlette):
         options: ServerOptions | None = None,
         path: str = PATH,
         environment: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Make it: an ASGI application, to be served, or mounted in another one at any path.
 
@@ -75,6 +76,7 @@ class Dashboard(Starlette):
             options: What requests may cost.
             path: Where the REST interface is, below where the dashboard is mounted.
             environment: Shown beside the name, such as `production`. None: nothing is.
+            labels: What queues are called beside their names, by name, such as a class's name.
 
         Raises:
             InvalidOptionError: `path` is none, or where the pages are.
@@ -87,6 +89,7 @@ class Dashboard(Starlette):
         self.shared = Shared()
         """What all open pages share."""
         self.environment = environment
+        self.labels = dict(labels or {})
         self.api_path = path
 
         @asynccontextmanager

@@ -68,6 +68,7 @@ def render(visit: Visit, page: Page, facts: Mapping[str, Any], flash: Flash | No
         "tabs": lambda group: tabs(seen, group),
         "page_named": page_named,
         "flash": flash,
+        "labels": visit.dashboard.labels,
         "views": views_of(visit.connection),
         "url": visit.url,
         "at": visit.at,
