@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect
 from tests.support.node import node_modules
 from tests.support.waiting import wait_until
 
@@ -27,7 +27,7 @@ class Looked:
         self.page = page
         self.complaints: list[str] = []
         page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(f"error {error}"))
+        page.on("pageerror", self._failed)
         page.on("dialog", self._refuse)
 
     def _hear(self, message: ConsoleMessage) -> None:
@@ -67,6 +67,11 @@ class Looked:
             await self.page.evaluate((node_modules() / "axe-core/axe.min.js").read_text())
         found: list[Any] = await self.ask("axe")
         return found
+
+    def _failed(self, error: Error) -> None:
+        # A slow page is shown before its transition could begin: the browser's own, none of ours.
+        if "Transition was aborted" not in str(error):
+            self.complaints.append(f"error {error}")
 
     def silent(self) -> None:
         """Fail if the page has complained; begin anew."""
