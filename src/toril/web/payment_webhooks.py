@@ -22,10 +22,14 @@ from toril.library.payments.settings import Providers
 from toril.library.payments.tasks import BEGAN
 from toril.services.payments.port import PaymentError, PaymentSetupError, WebhookRefusedError
 from toril.services.unusable import UnusableInputError
+from toril.web.limits import read_body
+from toril.web.problems import Problem
 
 log = logging.getLogger("toril.payments")
 MAX_BYTES = 256 * 1024
 """Of one webhook."""
+READ_S = 10.0
+"""How long a provider may take to send it, in seconds."""
 LOOK_AHEAD = timedelta(hours=1)
 """How soon the next look of a job may be at most, to be found: more than `poll_s`."""
 PAGE = 1000
@@ -49,9 +53,9 @@ def webhook_route(
     """Return the route. `{provider}` is a name of `providers`: give each provider its URL.
 
     It answers 200 to what is the provider's, 400 to what is not, 404 where there is no such
-    provider, 413 above 256 KiB, and 503 if the provider or the store cannot be asked: providers
-    then send it again. The sender's address is the one that the server tells: behind a proxy,
-    have it believe the proxy.
+    provider, 408 after 10 s without an end, 413 above 256 KiB, and 503 if the provider or the store
+    cannot be asked: providers then send it again. The sender's address is the one that the server
+    tells: behind a proxy, have it believe the proxy.
 
     Parameters:
         app: Whose queues.
@@ -65,9 +69,11 @@ def webhook_route(
             provider = providers.find(request.path_params["provider"])
         except UnusableInputError as error:
             return _told(404, str(error))
-        body = await _read(request)
-        if body is None:
-            return _told(413, f"a webhook has at most {MAX_BYTES} bytes")
+        try:
+            body = await read_body(request.receive, max_bytes=MAX_BYTES, timeout_s=READ_S)
+        except Problem as refused:
+            too_large = f"a webhook has at most {MAX_BYTES} bytes"
+            return _told(refused.status, too_large if refused.status == 413 else str(refused))
         sender = "" if request.client is None else request.client.host
         try:
             event = await provider.webhook(body, request.headers, client_ip=sender)
@@ -122,16 +128,6 @@ def _waits_for(data: object, payment_id: str) -> bool:
 
 def _is_late(run_at: datetime | None, until: datetime) -> bool:
     return run_at is not None and run_at > until
-
-
-async def _read(request: Request) -> bytes | None:
-    """Return the body as it came; None if it is too large."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BYTES:
-            return None
-    return bytes(body)
 
 
 def _told(status: int, message: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -16,6 +17,7 @@ from tests.services.payments.test_webhooks import HERE, signed
 from toril import App, JobOptions
 from toril.library.payments import PaymentSettings, Providers
 from toril.library.payments.tasks import payments, retry
+from toril.web import payment_webhooks
 from toril.web.payment_webhooks import MAX_BYTES, webhook_route
 
 PENDING = {"stripe": "processing", "yookassa": "pending", "crypto": "New"}
@@ -109,6 +111,22 @@ async def test_what_is_not_the_providers_changes_nothing(app: App, side: Side) -
     assert codes == [400, 404, 413, 405]
     assert side.name in nobody.json()["error"]["message"]
     assert (await job.info()).state == "delayed"
+
+
+async def test_webhook_without_an_end_is_given_up(
+    app: App, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payment_webhooks, "READ_S", 0.05)
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with client(app, side) as http:
+        answer = await http.post(f"/webhooks/{side.name}", content=endless())
+
+    assert answer.status_code == 408
+    assert "not complete within 0.05 s" in answer.json()["error"]["message"]
 
 
 async def test_provider_that_is_down_has_it_sent_again(app: App, side: Side) -> None:
