@@ -132,14 +132,15 @@ async def test_page_shows_a_message_as_documented(
             ".then(() => true)"
         )
         await wait_until(lambda: known, what="the service worker")
-        await devtools.send(
-            "ServiceWorker.deliverPushMessage",
-            {"origin": origin, "registrationId": known[-1]["registrationId"],
-             "data": subscribed.received[0].decode()},
-        )  # fmt: skip
         shown: list[list[object]] = []
 
         async def is_shown() -> bool:
+            # Once may be too early: a worker that has just begun drops what is delivered to it.
+            await devtools.send(
+                "ServiceWorker.deliverPushMessage",
+                {"origin": origin, "registrationId": known[-1]["registrationId"],
+                 "data": subscribed.received[0].decode()},
+            )  # fmt: skip
             shown[:] = await page.evaluate(
                 "navigator.serviceWorker.ready.then((found) => found.getNotifications())"
                 ".then((all) => all.map((one) => [one.title, one.body, one.data]))"
@@ -148,4 +149,5 @@ async def test_page_shows_a_message_as_documented(
 
         await wait_until(is_shown, what="the notification")
 
-    assert shown == [["New message in Team", "Noon?", {"url": f"/chat/{room}"}]]
+    wanted = ["New message in Team", "Noon?", {"url": f"/chat/{room}"}]
+    assert all(one == wanted for one in shown)

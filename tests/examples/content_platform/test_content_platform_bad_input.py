@@ -17,6 +17,7 @@ from tests.examples.content_platform.deployment import (
     camera_photo,
 )
 from tests.support import messengers as shapes
+from tests.support.waiting import wait_until
 
 from toril import App
 
@@ -159,7 +160,6 @@ async def test_one_of_three_receivers(platform: Deployment, app: App) -> None:
     options = {"to": ["ok@x.test", "gone@x.test", "busy@x.test"], "subject": "S", "text": "T"}
     data: Any = {"channel": "email", "options": options}
     job = await app.queue(NOTIFY).add("__default__", data)
-    from tests.support.waiting import wait_until
 
     async def tried() -> bool:
         return (await job.info()).attempts_made == 1
@@ -170,7 +170,7 @@ async def test_one_of_three_receivers(platform: Deployment, app: App) -> None:
     assert done.state == "completed", done.failed_reason
     status = {one["to"]: one["status"] for one in done.result["recipients"]}
     assert status == {"ok@x.test": "sent", "gone@x.test": "failed", "busy@x.test": "sent"}
-    sent = [to[0] for to in platform.inbox.to if to[0].endswith("@x.test")]
+    sent = [to[0] for to in platform.inbox.to if to[0] in options["to"]]
     assert sorted(sent) == ["busy@x.test", "ok@x.test"]
 
 
