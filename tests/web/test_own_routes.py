@@ -19,6 +19,7 @@ from toril.core.errors import (
     StoreUnreachableError,
     WrongStateError,
 )
+from toril.engine.handle import Job
 from toril.web import own_pace
 from toril.web.access.control import AccessControl
 from toril.web.access.port import Permission
@@ -282,6 +283,32 @@ async def test_jobs_are_of_their_tenant(app: App) -> None:
     assert (shown.json()["priority"], shown.json()["maxAttempts"]) == (5, 3)
     assert [answer.status_code for answer in removed] == [200, 404]
     assert (wrong.status_code, wrong.json()["error"]["field"]) == (422, "limit")
+
+
+class Quick(QueueJobs):
+    """Its jobs are done, and gone, before anybody can look."""
+
+    async def add_job(
+        self, kind: str, data: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    ) -> tuple[Job[Any], bool]:
+        job, duplicate = await super().add_job(kind, data, options)
+        await job.remove()
+        return job, duplicate
+
+
+async def test_job_that_is_gone_before_the_answer_was_taken(app: App) -> None:
+    """The caller was told that there never was one, and sent it again."""
+    manager = Quick(app.queue("jobs"), types=["A"], read_options=read)
+    routes = routes_of(app)
+    serve_jobs(routes, manager, path="/queue")
+    await manager.initialize()
+
+    async with client(routes) as jo:
+        answer = await jo.post("/queue/jobs", json={"type": "A", "data": {}})
+
+    assert answer.status_code == 201
+    found = answer.json()
+    assert (found["jobId"], found["type"], found["state"]) == ("1", "A", "waiting")
 
 
 def test_envelope_of_routes_without_a_queue_is_refused(app: App) -> None:

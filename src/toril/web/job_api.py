@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from toril.core.errors import InvalidOptionError
+from toril.core.clock import SystemClock, moment
+from toril.core.errors import InvalidOptionError, JobNotFoundError
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
 from toril.web.access.port import Permission
@@ -142,7 +143,19 @@ class _JobApi:
                 raise Refusal(403, "forbidden", message, field="data.tenantId")
             data = {"userId": call.user, **data, "tenantId": call.tenant}
         job, duplicate = await self._manager.add_job(body["type"], data, body["options"])
-        info = await job.info()
+        try:
+            info = await job.info()
+        except JobNotFoundError:
+            if duplicate:
+                raise
+            # A worker was quicker, and nothing is kept of it: it was taken all the same.
+            return 201, {
+                "jobId": job.id,
+                "type": body["type"],
+                "state": "waiting",
+                "priority": None,
+                "createdAt": moment(SystemClock().now_ms()),
+            }
         if not duplicate:
             return 201, self._head(info)
         if not _is_of(info, call):
