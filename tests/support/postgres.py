@@ -28,6 +28,10 @@ _BINARIES = "/usr/lib/postgresql/*/bin"
 """Where Debian's packages have them: not on the path, as several versions may be there."""
 
 
+MOST_CONNECTIONS = 500
+"""Systems of several processes share a server, each with a pool, until the tests end."""
+
+
 @contextmanager
 def running_postgres(folder: Path | None = None, options: Sequence[str] = ()) -> Iterator[str]:
     """Start a server, as it is delivered, and yield the URL of its database.
@@ -59,6 +63,7 @@ def running_postgres(folder: Path | None = None, options: Sequence[str] = ()) ->
         )
         assert done.returncode == 0, f"initdb: {done.stderr[-2000:]}"
         where = ["-D", str(data), "-k", str(own), "-h", "127.0.0.1", "-p", str(port)]
+        where += ["-c", f"max_connections={MOST_CONNECTIONS}"]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*dies_with_us(signal.SIGQUIT), str(binaries / "postgres"), *where, *options],

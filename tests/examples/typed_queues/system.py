@@ -23,6 +23,8 @@ from toril import App, JobInfo
 ROOT = Path(__file__).parents[3]
 ADMIN = "administrator-of-tasks-" + "0" * 20
 START_S = 180.0
+SERVED = {"light": 5, "medium": 1, "heavy": 3, "all": 9}
+"""Queues of each type of worker, which names them one by one as it starts."""
 """How long a process may take to be there on a busy machine."""
 
 
@@ -62,7 +64,7 @@ class System:
     async def worker(self, kind: str, **environment: str) -> tuple[subprocess.Popen[bytes], Path]:
         """Start a worker of a type, and wait until it is at work; return it and its log."""
         process, log = self.run("worker", {"WORKER_TYPE": kind, **environment})
-        await asyncio.to_thread(self.wait_for, " serves ", process, log)
+        await asyncio.to_thread(self.wait_for, " serves ", process, log, times=SERVED.get(kind, 1))
         return process, log
 
     def run(
@@ -81,10 +83,12 @@ class System:
         self.processes.append(process)
         return process, log
 
-    def wait_for(self, word: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def wait_for(
+        self, word: str, process: subprocess.Popen[bytes], log: Path, *, times: int = 1
+    ) -> None:
         def is_there() -> bool:
             assert process.poll() is None, log.read_text()
-            return word in log.read_text()
+            return log.read_text().count(word) >= times
 
         wait_until_sync(is_there, deadline_s=START_S, what=f"{log.name} to say {word!r}")
 

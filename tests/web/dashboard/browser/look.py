@@ -40,7 +40,13 @@ class Looked:
 
     async def goto(self, address: str) -> None:
         """Open a page that has to be there."""
-        answer = await self.page.goto(address, wait_until="load")
+        try:
+            answer = await self.page.goto(address, wait_until="load")
+        except Error as error:
+            if "ERR_ABORTED" not in str(error):
+                raise
+            # What was pressed before has led to another page at the same moment.
+            answer = await self.page.goto(address, wait_until="load")
         assert answer is not None
         assert answer.status == 200, (address, answer.status)
 
