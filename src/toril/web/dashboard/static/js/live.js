@@ -148,7 +148,7 @@ const sent = new WeakMap();
 /** Give an element the content of another unless that came before; its forms stay on the page. */
 function fill(element, other) {
   const html = other.innerHTML;
-  if (sent.get(element) === html) return;
+  if ((sent.get(element) ?? element.innerHTML) === html) return;
   sent.set(element, html);
   element.replaceChildren(...other.childNodes);
   window.htmx?.process(element);
