@@ -9,18 +9,16 @@ app.provide(SyncObjects(objects))
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from toril.core.errors import AttemptTimeoutError
-from toril.core.process_memory import MIB, growth_limited
 from toril.engine.context import Context
 from toril.engine.options import RetryPolicy
 from toril.library.documents.payloads import Document, MadePdf
 from toril.library.documents.settings import DocumentSettings
 from toril.services.documents.port import DEFAULT_TEMPLATE
 from toril.services.media.work import check_file_id
+from toril.services.memory_limits import growth_refused
 from toril.services.objects.sync import SyncObjects
 from toril.services.unusable import UnusableInputError, named
 from toril.tasks.bundle import TaskBundle
@@ -70,7 +68,7 @@ def pdf(
     check_file_id(pdf_id, "pdfId")
     document = _document(pdf_id, template, data, settings)
     ctx.progress(10)
-    with _memory_limited(settings, pdf_id):
+    with growth_refused(named("pdfId", pdf_id), "making it", settings.max_memory_bytes):
         content = settings.engine.pdf(document.template, document.data)
     ctx.raise_if_cancelled()
     ctx.progress(90)
@@ -91,16 +89,3 @@ def _document(
     if found is None:
         raise UnusableInputError(named("pdfId", pdf_id), "there is no such document")
     return found
-
-
-@contextmanager
-def _memory_limited(settings: DocumentSettings, pdf_id: str) -> Iterator[None]:
-    try:
-        with growth_limited(settings.max_memory_bytes) as limited:
-            yield
-    except MemoryError:
-        if not limited:
-            raise
-        allowed = f"{settings.max_memory_bytes // MIB:,} MiB that are allowed (max_memory_bytes)"
-        reason = f"making it takes more memory than the {allowed}"
-        raise UnusableInputError(named("pdfId", pdf_id), reason) from None

@@ -24,6 +24,7 @@ from toril.library.files.operations import (
 from toril.library.files.payloads import FileProcessed
 from toril.library.files.settings import FileProcessSettings
 from toril.library.files.sniffing import HEAD_BYTES, recognise
+from toril.library.step_reports import step_report
 from toril.services.sources.opening import OpenSources
 from toril.services.sources.port import Source, Sources
 from toril.services.unusable import UnusableInputError
@@ -82,10 +83,6 @@ def process(
     read = read_options(operation, options)
     source = _source(file_path, object_key, file_url)
 
-    def report(percent: int) -> None:
-        ctx.raise_if_cancelled()
-        ctx.progress(percent)
-
     async def work() -> FileProcessed:
         # Here: the worker itself needs no parser.
         from toril.library.files.processing import process as work_on
@@ -97,7 +94,7 @@ def process(
                 subject=str(source),
                 settings=settings,
                 job_key=ctx.idempotency_key,
-                report=report,
+                report=step_report(ctx),
             )
 
     return asyncio.run(work())

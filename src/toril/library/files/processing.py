@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import msgspec
 
-from toril.core.process_memory import MIB, growth_limited
 from toril.library.files import kinds
 from toril.library.files.archives import read_archive
 from toril.library.files.kinds import Kind
@@ -33,6 +31,7 @@ from toril.services.media.port import (
     Rendition,
     VariantSpec,
 )
+from toril.services.memory_limits import growth_refused
 from toril.services.objects.sync import SyncObjects
 from toril.services.texts.reading import docx_text, html_text, pdf_text, plain_text
 from toril.services.unusable import UnusableInputError
@@ -86,7 +85,7 @@ def process(
         UnusableInputError: This will never work.
         OSError, StorageUnavailableError: The output cannot be stored at present.
     """
-    with _memory_limited(settings, subject):
+    with growth_refused(subject, "it", settings.max_memory_bytes):
         kind = kind_of(file, settings)
         if isinstance(options, ExtractOptions):
             output = _text_of(file, kind, subject, settings, report)
@@ -249,15 +248,3 @@ def _head(file: BinaryIO) -> bytes:
     head = file.read(HEAD_BYTES)
     file.seek(0)
     return head
-
-
-@contextmanager
-def _memory_limited(settings: FileProcessSettings, subject: str) -> Iterator[None]:
-    try:
-        with growth_limited(settings.max_memory_bytes) as limited:
-            yield
-    except MemoryError:
-        if not limited:
-            raise
-        allowed = f"{settings.max_memory_bytes // MIB:,} MiB that are allowed (max_memory_bytes)"
-        raise UnusableInputError(subject, f"it takes more memory than the {allowed}") from None

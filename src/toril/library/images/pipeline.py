@@ -7,10 +7,8 @@ decides which files are valid. Old files are removed after it, and the upload la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from toril.core.process_memory import MIB, growth_limited
 from toril.library.images.files import all_present, publish, remove_clean_files, remove_old_files
 from toril.library.images.naming import check_media_id, folder_name
 from toril.library.images.payloads import MediaProcessingJobData, MediaResult, Variant
@@ -28,6 +26,7 @@ from toril.services.media.records import (
     StoredVariant,
 )
 from toril.services.media.sql_records import SqlMediaRecords
+from toril.services.memory_limits import growth_refused
 from toril.services.unusable import UnusableInputError, named
 
 Report = Callable[[int], None]
@@ -103,7 +102,9 @@ def make_media(
                 content = upload.read(settings.max_bytes)
                 report(10)
                 renditions: list[Rendition] = []
-                with _memory_limited(settings, data.original_filename):
+                with growth_refused(
+                    named("image", data.original_filename), "decoding it", settings.max_memory_bytes
+                ):
                     for rendition in engine.render(content, specs, name=data.original_filename):
                         renditions.append(rendition)
                         report(10 + 70 * len(renditions) // len(specs))
@@ -129,23 +130,6 @@ def make_media(
             upload.remove()
     report(100)
     return record
-
-
-@contextmanager
-def _memory_limited(settings: MediaSettings, name: str) -> Iterator[None]:
-    """Refuse an image that takes more memory than its structure tells.
-
-    Without a limit of ours a lack of memory is the machine's, and may be over at the next attempt.
-    """
-    try:
-        with growth_limited(settings.max_memory_bytes) as limited:
-            yield
-    except MemoryError:
-        if not limited:
-            raise
-        allowed = f"{settings.max_memory_bytes // MIB:,} MiB that are allowed (max_memory_bytes)"
-        reason = f"decoding it takes more memory than the {allowed}"
-        raise UnusableInputError(named("image", name), reason) from None
 
 
 def as_result(record: MediaRecord) -> MediaResult:

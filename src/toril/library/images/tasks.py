@@ -17,6 +17,7 @@ from toril.library.images.payloads import MediaProcessingJobData, MediaResult
 from toril.library.images.settings import MediaSettings
 from toril.library.images.stored_tasks import stored_images
 from toril.library.images.watermark_tasks import watermarks
+from toril.library.step_reports import step_report
 from toril.services.unusable import UnusableInputError
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
@@ -67,10 +68,6 @@ def process_upload(
     """
     from toril.library.images import pipeline  # here: the worker itself needs no image library
 
-    def report(percent: int) -> None:
-        ctx.raise_if_cancelled()
-        ctx.progress(percent)
-
     data = MediaProcessingJobData(
         entity_type=entity_type,
         temp_path=temp_path,
@@ -80,7 +77,7 @@ def process_upload(
         metadata=metadata,
     )
     chosen = media_id if media_id is not None else media_id_for(ctx.idempotency_key)
-    result = pipeline.process_upload(data, settings, media_id=chosen, report=report)
+    result = pipeline.process_upload(data, settings, media_id=chosen, report=step_report(ctx))
     if settings.sync_objects:
         follow_up(ctx, chosen)
     return result

@@ -16,6 +16,7 @@ from toril.library.images.watermark_payloads import (
     WatermarkResult,
 )
 from toril.library.images.watermark_settings import WatermarkSettings
+from toril.library.step_reports import step_report
 from toril.services.unusable import UnusableInputError, named
 from toril.tasks.bundle import TaskBundle
 from toril.tasks.inject import provided
@@ -66,10 +67,6 @@ def watermark(
     # Here: the worker itself needs no image library.
     from toril.library.images.watermarking import apply_watermark
 
-    def report(percent: int) -> None:
-        ctx.raise_if_cancelled()
-        ctx.progress(percent)
-
     data = WatermarkJobData(
         media_id=media_id,
         watermark_id=watermark_id,
@@ -78,7 +75,7 @@ def watermark(
         scale=scale,
         variants=variants,
     )
-    result = apply_watermark(data, settings, marks, report=report)
+    result = apply_watermark(data, settings, marks, report=step_report(ctx))
     if settings.sync_objects:
         follow_up(ctx, media_id)
     return result

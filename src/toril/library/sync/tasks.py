@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from toril.engine.context import Context
 from toril.engine.options import KeepPolicy, RetryPolicy
+from toril.library.step_reports import step_report
 from toril.library.sync.cleaning import clean_media, media_cleanup
 from toril.library.sync.payloads import Operation, SyncPriority, SyncResult, Target
 from toril.library.sync.syncing import MediaSync
@@ -63,11 +64,6 @@ def sync_object(
         MediaChangedError: The media is changed all the time; it is.
         OSError: The disk; it is.
     """
-
-    def report(percent: int) -> None:
-        ctx.raise_if_cancelled()
-        ctx.progress(percent)
-
     return media.sync(
-        media_id, operation, delete_source=delete_source, target=target, report=report
+        media_id, operation, delete_source=delete_source, target=target, report=step_report(ctx)
     )
