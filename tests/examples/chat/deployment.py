@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psycopg
-from tests.support.lifelines import dies_with_us
-from tests.support.ports import give_back_port, reserve_port
+from tests.support.example_site import ExampleSite
+from tests.support.ports import give_back_port
 from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
 from tests.support.server_thread import in_thread
 from tests.support.smtp_process import SmtpProcess, smtp_process
-from tests.support.waiting import wait_until, wait_until_sync
 
-from toril import App, JobInfo
 from toril.services.objects.opening import open_objects
 from toril.services.objects.port import ObjectStore
 
@@ -46,72 +41,19 @@ class User:
         return {"authorization": f"Bearer {self.token}"}
 
 
-@dataclass
-class Deployment:
+@dataclass(kw_only=True)
+class Deployment(ExampleSite):
     """What runs, and what a test does with it."""
 
-    folder: Path
-    environment: dict[str, str]
+    EXAMPLE = "examples.chat"
+    SLOTS = "13"
+
     endpoint: PushEndpoint
     smtp: SmtpProcess
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    port: int = 0
-
-    @property
-    def url(self) -> str:
-        """Where the API is."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def store_url(self) -> str:
-        """Where the jobs are."""
-        return self.environment.get("REDIS_URL") or self.environment["TORIL_URL"]
 
     def storage(self) -> ObjectStore:
         """Return the storage of files."""
         return open_objects(self.environment["STORAGE_URL"])
-
-    def start_api(self) -> None:
-        """Start the API, and wait until it answers."""
-        self.port = self.port or reserve_port()
-        self._start("api", ["-m", "examples.chat", "api"], PORT=str(self.port))
-
-        def answers() -> bool:
-            self._check("api")
-            try:
-                return httpx2.get(f"{self.url}/api/toril/health", timeout=5).status_code == 200
-            except httpx2.HTTPError:
-                return False
-
-        wait_until_sync(answers, what="the chat's API")
-
-    def start_worker(self, name: str = "worker", *more: str) -> None:
-        """Start a worker, and wait until it works."""
-        command = ["-m", "toril", "worker", "examples.chat", "-c", "13", *more]
-        self._start(name, command)
-
-        def works() -> bool:
-            self._check(name)
-            return re.search(r"worker \S+ started", self.log(name)) is not None
-
-        wait_until_sync(works, what=f"{name} to start")
-
-    def stop(self, name: str) -> None:
-        """End a process in order."""
-        process = self.processes.pop(name)
-        process.terminate()
-        process.wait(40)
-
-    def kill(self, name: str) -> None:
-        """Kill a process."""
-        process = self.processes.pop(name)
-        process.kill()
-        process.wait()
-
-    def log(self, name: str = "worker") -> str:
-        """Return what a process has written."""
-        path = self.folder / f"{name}.log"
-        return path.read_text("utf-8") if path.exists() else ""
 
     def http(self, user: User | None = None) -> httpx2.AsyncClient:
         """Return a client of the API: of a user, else of the administrator."""
@@ -161,31 +103,6 @@ class Deployment:
         body: dict[str, Any] = answer.json()
         return body
 
-    async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
-        """Return what is known of a job, once it has ended."""
-        job = app.queue(queue).job(job_id)
-
-        async def ended() -> bool:
-            return (await job.info()).state in ("completed", "failed")
-
-        await wait_until(ended, what=f"job {job_id} of {queue} to end; {self.log()[-3000:]}")
-        return await job.info()
-
-    def _start(self, name: str, command: list[str], **more: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                [*dies_with_us(), sys.executable, *command],
-                cwd=self.folder,
-                env={**os.environ, **self.environment, **more},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def _check(self, name: str) -> None:
-        code = self.processes[name].poll()
-        assert code is None, f"{name} ended with {code}: {self.log(name)[-3000:]}"
-
 
 @contextmanager
 def deployed(
@@ -229,12 +146,11 @@ def deployed(
                 "DATABASE_URL": f"sqlite:///{folder}/chat.db",
                 "STORAGE_URL": f"file://{folder}/public",
             }
-        made = Deployment(folder, environment, endpoint, smtp)
+        made = Deployment(folder=folder, environment=environment, endpoint=endpoint, smtp=smtp)
         try:
             yield made
         finally:
-            for name in list(made.processes):
-                made.kill(name)
+            made.kill_all()
             give_back_port(made.port)
 
 

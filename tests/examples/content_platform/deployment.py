@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,17 +18,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.examples.chat.deployment import database_of_its_own
 from tests.services.pictures import encode, exif
 from tests.support import messengers as shapes
-from tests.support.lifelines import dies_with_us
+from tests.support.example_site import ExampleSite
 from tests.support.messengers import Provider, provider
 from tests.support.ports import give_back_port, reserve_port
 from tests.support.push_endpoint import Browser, PushEndpoint, push_endpoint
 from tests.support.s3_server import running_s3
 from tests.support.server_thread import in_thread
 from tests.support.smtp_server import Inbox, receiving
-from tests.support.waiting import wait_until, wait_until_sync
+from tests.support.waiting import wait_until
 from websockets.asyncio.client import ClientConnection, connect
 
-from toril import App, JobInfo
+from toril import App
 from toril.library.push import PushService, PushSettings
 from toril.services.notices.sql import SqlNotices
 from toril.services.objects.errors import ObjectMissingError
@@ -61,34 +57,23 @@ def camera_photo(width_px: int = 4000, height_px: int = 3000) -> bytes:
     return encode(stored, "JPEG", quality=90, exif=exif(6, gps=True))
 
 
-@dataclass
-class Deployment:
+@dataclass(kw_only=True)
+class Deployment(ExampleSite):
     """What runs, and what a test does with it."""
 
-    folder: Path
-    environment: dict[str, str]
+    EXAMPLE = "examples.content_platform"
+    SLOTS = "23"
+
     inbox: Inbox
     push: PushEndpoint
     telegram: Provider
     sms: Provider
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    port: int = 0
     board_port: int = 0
-
-    @property
-    def url(self) -> str:
-        """Where the API is."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def board_url(self) -> str:
         """Where the board is."""
         return f"http://127.0.0.1:{self.board_port}"
-
-    @property
-    def store_url(self) -> str:
-        """Where the jobs are."""
-        return self.environment.get("REDIS_URL") or self.environment["TORIL_URL"]
 
     @property
     def media_root(self) -> Path:
@@ -112,45 +97,14 @@ class Deployment:
         found = self.media_root.glob(f"*/{media_id}/*.webp")
         return {str(path.relative_to(self.media_root)): path.read_bytes() for path in found}
 
-    def start_api(self) -> None:
-        """Start the API, and wait until it answers."""
-        self.port = self.port or reserve_port()
+    def ports(self) -> Mapping[str, str]:
+        """Return the variables of its ports, which it keeps when it is started again."""
         self.board_port = self.board_port or reserve_port()
-        ports = {"PORT": str(self.port), "BOARD_PORT": str(self.board_port)}
-        self._start("api", ["-m", "examples.content_platform", "api"], **ports)
-
-        def answers() -> bool:
-            self._check("api")
-            try:
-                return httpx2.get(f"{self.url}/api/toril/health", timeout=5).status_code == 200
-            except httpx2.HTTPError:
-                return False
-
-        wait_until_sync(answers, deadline_s=START_S, what="the platform's API")
-
-    def start_worker(self, name: str = "worker", *more: str) -> None:
-        """Start a worker, and wait until it works."""
-        command = ["-m", "toril", "worker", "examples.content_platform", "-c", "23", *more]
-        before = self.log(name).count(" started")
-        self._start(name, command)
-
-        def works() -> bool:
-            self._check(name)
-            found = re.findall(r"worker \S+ started", self.log(name))
-            return len(found) > before
-
-        wait_until_sync(works, deadline_s=START_S, what=f"{name} to start")
-
-    def kill(self, name: str) -> None:
-        """Kill a process."""
-        process = self.processes.pop(name)
-        process.kill()
-        process.wait()
+        return {**super().ports(), "BOARD_PORT": str(self.board_port)}
 
     def log(self, name: str = "api") -> str:
         """Return what a process has written."""
-        path = self.folder / f"{name}.log"
-        return path.read_text("utf-8") if path.exists() else ""
+        return super().log(name)
 
     def http(self, key: str | None = ADMIN_KEY) -> httpx2.AsyncClient:
         """Return a client of the API."""
@@ -223,16 +177,6 @@ class Deployment:
             await connection.execute(aged, {"ms": days * 86_400_000, "id": media_id})
         await records.close()
 
-    async def job(self, app: App, queue: str, job_id: str) -> JobInfo:
-        """Return what is known of a job, once it has ended."""
-        job = app.queue(queue).job(job_id)
-
-        async def ended() -> bool:
-            return (await job.info()).state in ("completed", "failed")
-
-        await wait_until(ended, what=f"job {job_id} of {queue} to end; {self.log()[-2000:]}")
-        return await job.info()
-
     async def figures(self) -> dict[str, Any]:
         """Return the families of /metrics by name, as the official parser reads them."""
         async with self.http() as http:
@@ -247,21 +191,6 @@ class Deployment:
         url = f"ws://127.0.0.1:{self.port}/ws/media{query}"
         return connect(url, additional_headers=headers)
 
-    def _start(self, name: str, command: list[str], **more: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as output:
-            self.processes[name] = subprocess.Popen(
-                [*dies_with_us(), sys.executable, *command],
-                cwd=self.folder,
-                env={**_inherited(), **self.environment, **more},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def _check(self, name: str) -> None:
-        code = self.processes[name].poll()
-        assert code is None, f"{name} ended with {code}: {self.log(name)[-3000:]}"
-
 
 async def message(socket: ClientConnection, job_id: str) -> dict[str, Any]:
     """Return the message about a job."""
@@ -270,11 +199,6 @@ async def message(socket: ClientConnection, job_id: str) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(await socket.recv())
             if found["jobId"] == job_id:
                 return found
-
-
-def _inherited() -> dict[str, str]:
-    ours = ("TORIL_", "REDIS_", "MEDIA_", "S3_", "SMS_", "TELEGRAM_", "EMAIL_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 @contextmanager
@@ -332,12 +256,14 @@ def deployed(
                 "TORIL_URL": f"sqlite:///{folder}/toril.db",
                 "STORAGE_URL": f"file://{folder}/objects",
             }
-        made = Deployment(folder, environment, inbox, push, telegram, sms)
+        made = Deployment(
+            folder=folder, environment=environment, inbox=inbox, push=push,
+            telegram=telegram, sms=sms,
+        )  # fmt: skip
         try:
             yield made
         finally:
-            for name in list(made.processes):
-                made.kill(name)
+            made.kill_all()
             give_back_port(made.port)
             give_back_port(made.board_port)
 

@@ -57,7 +57,8 @@ async def test_platform_goes_on_without_redis(platform: Deployment, redis: Redis
     """Steps 13 and 14, CP-66 to CP-70, and the row of a Redis that dies between upload and add."""
     first = await platform.upload(camera_photo(400, 300), "user_avatar")
     async with App(platform.store_url) as app:
-        assert (await platform.job(app, "media-processing", first)).state == "completed"
+        done = await platform.job(app, "media-processing", first)
+        assert done.state == "completed", done.failed_reason
     assert await is_type(platform, "bull")
 
     await asyncio.to_thread(redis.kill)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
@@ -15,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.lifelines import dies_with_us
-from tests.support.waiting import wait_until, wait_until_sync
+from tests.support.example_processes import ROOT, START_S, ExampleProcesses, inherited
+from tests.support.waiting import wait_until
 
 from toril import App, JobInfo
 
-ROOT = Path(__file__).parents[3]
 ADMIN = "administrator-of-the-market-" + "0" * 20
-START_S = 180.0
-"""How long a process may take to be there on a busy machine."""
 PROGRAM = """
 import asyncio, json
 from examples.marketplace import services as s
@@ -42,19 +37,13 @@ asyncio.run(main())
 """
 
 
-class Market:
+class Market(ExampleProcesses):
     """Processes of the example over one store."""
 
     def __init__(self, folder: Path, store: str, environment: Mapping[str, str]) -> None:
-        self.folder = folder
         self.store = store
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TORIL_", "REDIS_", "QUEUE_", "EMAIL_", "NODE_ENV"))
-        }
-        self.environment = {
-            **inherited,
+        own = {
+            **inherited("TORIL_", "REDIS_", "QUEUE_", "EMAIL_", "NODE_ENV"),
             "TORIL_URL": store,
             "DATA_DIR": str(folder / "data"),
             "TORIL_ADMIN_KEY": ADMIN,
@@ -64,16 +53,15 @@ class Market:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.url = ""
+        super().__init__(folder, own)
         self.app = App(store)
         """The same store, from the test's process. It knows no tasks."""
 
     async def api(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the API, and wait until it listens."""
         command = [sys.executable, "-m", "examples.marketplace"]
-        process, log = self._run("api", command, environment)
-        await self._wait_for("Listening on", process, log)
+        process, log = self.run_part("api", command, environment)
+        await asyncio.to_thread(self.wait_for, "Listening on", process, log)
         found = re.search(r"Listening on (http://\S+)", log.read_text())
         assert found is not None
         self.url = found[1]
@@ -82,8 +70,8 @@ class Market:
     async def worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker, and wait until it is at work."""
         command = [sys.executable, "-m", "toril", "worker", "examples.marketplace", "-c", "39"]
-        process, log = self._run("worker", command, environment)
-        await self._wait_for("concurrency", process, log)
+        process, log = self.run_part("worker", command, environment)
+        await asyncio.to_thread(self.wait_for, "concurrency", process, log)
         return process
 
     async def run(self, program: str, **environment: str) -> Any:
@@ -101,31 +89,6 @@ class Market:
         assert process.returncode == 0, errors.decode()
         lines = [line for line in said.decode().splitlines() if line.startswith("SAID ")]
         return json.loads(lines[-1].removeprefix("SAID ")) if lines else None
-
-    async def _wait_for(self, word: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        def is_there() -> bool:
-            assert process.poll() is None, log.read_text()
-            return word in log.read_text()
-
-        await asyncio.to_thread(
-            wait_until_sync, is_there, deadline_s=START_S, what=f"{log.name} to say {word!r}"
-        )
-
-    def _run(
-        self, name: str, command: list[str], environment: Mapping[str, str]
-    ) -> tuple[subprocess.Popen[bytes], Path]:
-        log = self.folder / f"{name}-{len(self.processes)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*dies_with_us(), *command],
-                cwd=ROOT,
-                env={**self.environment, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        self.processes.append(process)
-        return process, log
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, key: str | None = ADMIN, **query: Any
@@ -170,8 +133,5 @@ class Market:
         return "".join(path.read_text() for path in sorted(self.folder.glob(f"{name}-*.log")))
 
     async def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait()
+        self.kill_all()
         await self.app.close()

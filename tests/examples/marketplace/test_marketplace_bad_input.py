@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.examples.marketplace.conftest import Start
-from tests.examples.marketplace.market import ROOT
+from tests.support.example_processes import ROOT
 from tests.support.smtp_server import Inbox
 
 pytestmark = pytest.mark.timeout(600)

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
-from tests.examples.marketplace.market import ROOT
+from tests.support.example_processes import ROOT
 
 EXAMPLE = ROOT / "examples" / "marketplace"
 PAGE = (ROOT / "docs/systems/marketplace/index.md").read_text("utf-8")

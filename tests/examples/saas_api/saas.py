@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.lifelines import dies_with_us
-from tests.support.waiting import wait_until, wait_until_sync
+from tests.support.example_processes import ExampleProcesses, inherited
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 ACME = "submitter-of-acme-0001"
@@ -22,23 +20,15 @@ GLOBEX = "submitter-of-globex-01"
 OPERATOR = "operator-of-all-000001"
 ADMIN = "administrator-of-all-" + "0" * 20
 KEYS = f"{ACME}=submitter:acme:jo,{GLOBEX}=submitter:globex:flo,{OPERATOR}=operator"
-START_S = 180.0
-"""How long a process may take to be there on a busy machine."""
 
 
-class System:
+class System(ExampleProcesses):
     """Processes of the example over one store."""
 
     def __init__(self, folder: Path, store: str, environment: Mapping[str, str]) -> None:
-        self.folder = folder
         self.store = store
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TORIL_", "REDIS_", "QUEUE_", "EMAIL_"))
-        }
-        self.environment = {
-            **inherited,
+        own = {
+            **inherited("TORIL_", "REDIS_", "QUEUE_", "EMAIL_"),
             "TORIL_URL": store,
             "DATA_DIR": str(folder / "data"),
             "API_KEYS": KEYS,
@@ -48,8 +38,7 @@ class System:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.url = ""
+        super().__init__(folder, own)
 
     @property
     def files(self) -> Path:
@@ -66,8 +55,8 @@ class System:
     def start_api(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the API, for fixtures without an event loop."""
         command = [sys.executable, "-m", "examples.saas_api", "api"]
-        process, log = self._run("api", command, environment)
-        self._wait_for("curl http", process, log)
+        process, log = self.run_part("api", command, environment)
+        self.wait_for("curl http", process, log)
         found = re.search(r"API (http://\S+)/api/queue", log.read_text())
         assert found is not None
         self.url = found[1]
@@ -76,32 +65,9 @@ class System:
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker, for fixtures without an event loop."""
         command = [sys.executable, "-m", "toril", "worker", "examples.saas_api"]
-        process, log = self._run("worker", command, environment)
-        self._wait_for("concurrency", process, log)
+        process, log = self.run_part("worker", command, environment)
+        self.wait_for("concurrency", process, log)
         return process
-
-    def _wait_for(self, word: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        def is_there() -> bool:
-            assert process.poll() is None, log.read_text()
-            return word in log.read_text()
-
-        wait_until_sync(is_there, deadline_s=START_S, what=f"{log.name} to say {word!r}")
-
-    def _run(
-        self, name: str, command: list[str], environment: Mapping[str, str]
-    ) -> tuple[subprocess.Popen[bytes], Path]:
-        log = self.folder / f"{name}-{len(self.processes)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*dies_with_us(), *command],
-                cwd=ROOT,
-                env={**self.environment, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        self.processes.append(process)
-        return process, log
 
     async def ask(
         self,
@@ -166,12 +132,5 @@ class System:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def exit_code(self, process: subprocess.Popen[bytes], timeout_s: float = 60) -> int:
-        await wait_until(lambda: process.poll() is not None, deadline_s=timeout_s, what="its end")
-        return int(process.returncode)
-
     def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait()
+        self.kill_all()

@@ -16,7 +16,8 @@ import httpx
 import pytest
 import redis
 import yaml  # type: ignore[import-untyped]
-from tests.examples.saas_api.saas import OPERATOR, ROOT, START_S, System
+from tests.examples.saas_api.saas import OPERATOR, ROOT, System
+from tests.support.example_processes import START_S
 from tests.support.http_server import Answer, Request, serving
 from tests.support.lifelines import dies_with_us
 from tests.support.redis_server import RedisServer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import signal
@@ -14,34 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.support.example_processes import ExampleProcesses, inherited
 from tests.support.ffmpeg import clip
-from tests.support.lifelines import dies_with_us
-from tests.support.waiting import wait_until, wait_until_sync
+from tests.support.waiting import wait_until
 
 from toril import App, JobInfo
 
 ROOT = Path(__file__).parents[3]
 ADMIN = "administrator-of-tasks-" + "0" * 20
-START_S = 180.0
 SERVED = {"light": 5, "medium": 1, "heavy": 3, "all": 9}
 """Queues of each type of worker, which names them one by one as it starts."""
-"""How long a process may take to be there on a busy machine."""
 
 
-class System:
+class System(ExampleProcesses):
     """Processes of the example over one store."""
 
     def __init__(self, folder: Path, store: str, environment: Mapping[str, str]) -> None:
-        self.folder = folder
         self.data = folder / "data"
         self.store = store
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TORIL_", "REDIS_", "QUEUE_", "EMAIL_", "SMTP_", "WORKER_"))
-        }
-        self.environment = {
-            **inherited,
+        own = {
+            **inherited("TORIL_", "REDIS_", "QUEUE_", "EMAIL_", "SMTP_", "WORKER_"),
             "TORIL_URL": store,
             "TORIL_ADMIN_KEY": ADMIN,
             "DATA_DIR": str(self.data),
@@ -49,8 +40,7 @@ class System:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.url = ""
+        super().__init__(folder, own)
 
     async def api(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start the API, and wait until it listens."""
@@ -70,27 +60,10 @@ class System:
     def run(
         self, part: str, environment: Mapping[str, str]
     ) -> tuple[subprocess.Popen[bytes], Path]:
-        log = self.folder / f"{part}-{len(self.processes)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*dies_with_us(), sys.executable, "-m", "examples.typed_queues", part],
-                cwd=ROOT,
-                env={**self.environment, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        self.processes.append(process)
-        return process, log
-
-    def wait_for(
-        self, word: str, process: subprocess.Popen[bytes], log: Path, *, times: int = 1
-    ) -> None:
-        def is_there() -> bool:
-            assert process.poll() is None, log.read_text()
-            return log.read_text().count(word) >= times
-
-        wait_until_sync(is_there, deadline_s=START_S, what=f"{log.name} to say {word!r}")
+        """Start a part of the example; return it and its log."""
+        return self.run_part(
+            part, [sys.executable, "-m", "examples.typed_queues", part], environment
+        )
 
     async def ask(
         self,
@@ -129,10 +102,6 @@ class System:
         await wait_until(is_so, deadline_s=deadline_s, what=f"course {course} to be {state}")
         return await self.course(course)
 
-    async def exit_code(self, process: subprocess.Popen[bytes]) -> int:
-        await wait_until(lambda: process.poll() is not None, what="its end")
-        return int(process.returncode)
-
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a process as the kernel does."""
         process.send_signal(signal.SIGKILL)
@@ -158,10 +127,7 @@ class System:
         self.put(f"uploads/{video}", target)
 
     def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait()
+        self.kill_all()
 
 
 async def ended(app: App, queue: str, job_id: str, *, deadline_s: float = 180) -> JobInfo:
