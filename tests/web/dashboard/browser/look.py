@@ -50,6 +50,17 @@ class Looked:
         assert answer is not None
         assert answer.status == 200, (address, answer.status)
 
+    @asynccontextmanager
+    async def next_page(self, address: str) -> AsyncIterator[None]:
+        """Wait for the page that is loaded in place of this one, which may have its address."""
+        await self.page.evaluate("() => { window.isBefore = true; }")
+        yield
+        await self.page.wait_for_function(
+            "address => !window.isBefore && location.href === address"
+            " && document.readyState === 'complete'",
+            arg=address,
+        )
+
     async def ask(self, what: str) -> Any:
         """Return what `look.js` says of the page as it is."""
         return await self.page.evaluate(_ASKED, what)

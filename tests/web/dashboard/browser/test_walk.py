@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 from tests.web.dashboard.browser.look import MOST_ELEMENTS, Looked, looking
 from tests.web.dashboard.browser.scene import Scene
 
@@ -14,6 +14,13 @@ from toril.web.dashboard.page import navigation, pages
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
+
+
+_PRESS = """([key, at]) => {
+    const event = new KeyboardEvent("keydown", { key, bubbles: true });
+    Object.defineProperty(event, "timeStamp", { value: at });
+    document.body.dispatchEvent(event);
+}"""
 
 
 async def test_every_page_is_silent_and_small_and_no_wider_than_its_window(
@@ -70,9 +77,24 @@ async def test_keys_lead_to_every_place_of_the_navigation(town: Scene, browser: 
             assert place.nav is not None
             if place.nav.key is None:
                 continue
-            await seen.page.keyboard.press("g")
-            await seen.page.keyboard.press(place.nav.key)
-            await seen.page.wait_for_url(town.url + place.path)
+            async with seen.next_page(town.url + place.path):
+                await seen.page.keyboard.press("g")
+                await seen.page.keyboard.press(place.nav.key)
             current = seen.page.locator(".side a[aria-current]")
             assert await current.get_attribute("href") == place.path
         seen.silent()
+
+
+async def test_a_second_g_has_its_own_time(town: Scene, browser: Browser) -> None:
+    """The time of the first, which nothing followed, does not end the second's."""
+    async with looking(browser) as seen:
+        await seen.goto(town.url + "/")
+        await seen.page.evaluate(_PRESS, ["g", 0])
+        await seen.page.evaluate(_PRESS, ["g", 1_400])
+        async with seen.next_page(town.url + "/queues"):
+            await seen.page.evaluate(_PRESS, ["q", 1_600])
+        await seen.page.evaluate(_PRESS, ["g", 0])
+        await seen.page.evaluate(_PRESS, ["w", 1_600])
+        await seen.page.evaluate(_PRESS, ["?", 1_700])  # the page is still there, and answers
+        await expect(seen.page.locator("#help")).to_be_visible()
+        assert seen.page.url == town.url + "/queues"

@@ -1,6 +1,7 @@
 // Keys. Each does what a visible control does as well.
 
-let waitsForPlace = false;
+const PLACE_WITHIN_MS = 1500;
+let placeUntil = 0; // of an event's time stamp: a slow page loses no key that came in time
 
 const places = () => document.querySelectorAll(".side a[data-go]");
 const rows = () => [...document.querySelectorAll("table.data tbody tr[data-row]")];
@@ -38,8 +39,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog:modal")) return;
-  if (waitsForPlace) {
-    waitsForPlace = false;
+  if (event.timeStamp < placeUntil) {
+    placeUntil = 0;
     for (const place of places()) if (place.dataset.go === event.key) return place.click();
   }
   const row = document.querySelector("table.data tbody tr.at");
@@ -48,7 +49,7 @@ document.addEventListener("keydown", (event) => {
       event.preventDefault();
       (document.querySelector("[data-search-here]") ?? document.getElementById("search"))?.focus();
       break;
-    case "g": waitsForPlace = true; setTimeout(() => { waitsForPlace = false; }, 1500); break;
+    case "g": placeUntil = event.timeStamp + PLACE_WITHIN_MS; break;
     case "j": move(1); break;
     case "k": move(-1); break;
     case "x":
