@@ -38,13 +38,14 @@ $(READY): $(DEMO)
 .PHONY: setup
 setup: $(READY) ## virtual environment, editable install, all extras and test tools
 
+demo: SYSTEM ?= content_platform
 .PHONY: demo
-demo: $(DEMO) ## real photographs through the media queue; SYSTEM=chat for an example system
-ifdef SYSTEM
+demo: $(DEMO) ## photographs through the example content platform; SYSTEM=chat for another, FOLDER=… for your own
+ifdef FOLDER
+	@$(BIN)/toril demo "$(FOLDER)"
+else
 	@[ -f "examples/$(SYSTEM)/__main__.py" ] || { echo "SYSTEM=$(SYSTEM): there is no examples/$(SYSTEM)"; exit 2; }
 	@$(BIN)/python -m examples.$(SYSTEM) $(if $(filter marketplace,$(SYSTEM)),demo)
-else
-	@$(BIN)/toril demo $(FOLDER)
 endif
 
 .PHONY: worker
