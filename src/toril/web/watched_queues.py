@@ -11,7 +11,8 @@ async with watching(app, [queue]):
 ```
 
 Handlers are told what all processes do, by the queue's events; and what this process does itself,
-so that nothing is missed while a fallback store serves. Each end of a job is told once.
+so that nothing is missed while a fallback store serves. Whatever happens is told once; what happens
+again, such as the end of a job that was retried by hand, is told again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -47,7 +49,7 @@ Handler = Callable[..., Awaitable[None] | None]
 TYPES = ("bull", "in-memory")
 MOST_URGENT = 2_097_151
 REMEMBERED = 10_000
-"""Ends of jobs that are remembered, so that none is told twice."""
+"""Kinds of events of jobs that are remembered, so that none is told twice."""
 _AGAIN_S = 1.0
 _LEVELS: dict[str, int] = {
     "completed": logging.INFO,
@@ -58,6 +60,29 @@ _LEVELS: dict[str, int] = {
 }
 _HOOKS: tuple[HookName, ...] = ("completed", "failed", "progress", "stalled")
 _log = logging.getLogger("toril.queues")
+
+
+@dataclass
+class _Known:
+    """How often one kind of event of one job was heard of from each side, and told.
+
+    The queue's events have all of them, later; this process knows its own at once. So the n-th that
+    either side brings is new only if fewer than n were told.
+    """
+
+    events: int = 0
+    hooks: int = 0
+    told: int = 0
+
+    def is_new(self, *, by_hook: bool) -> bool:
+        if by_hook:
+            self.hooks += 1
+        else:
+            self.events += 1
+        latest = max(self.events, self.hooks)
+        is_new = latest > self.told
+        self.told = latest
+        return is_new
 
 
 class WatchedQueue:
@@ -76,7 +101,7 @@ class WatchedQueue:
         self.class_name = class_name
         self._job_name = job_name
         self._handlers: dict[str, list[Handler]] = {}
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
     async def add(
         self, data: Mapping[str, Any], options: Mapping[str, Any] | JobOptions | None = None
@@ -139,14 +164,12 @@ class WatchedQueue:
 
         return decorate
 
-    async def tell(self, event: str, job_id: str | None, value: Any, ms: float | None) -> None:
-        """Call handlers and write the log's line, once for each end of a job."""
-        if event in ("completed", "failed") and job_id is not None:
-            if (event, job_id) in self._seen:
-                return
-            self._seen[(event, job_id)] = None
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
+    async def tell(
+        self, event: str, job_id: str | None, value: Any, ms: float | None, *, by_hook: bool = False
+    ) -> None:
+        """Call handlers and write the log's line, if this is news."""
+        if job_id is not None and not self._is_new(event, job_id, by_hook=by_hook):
+            return
         level = _LEVELS[event]
         if _log.isEnabledFor(level):
             _log.log(level, await self._line(event, job_id, value, ms))
@@ -159,6 +182,13 @@ class WatchedQueue:
                     await called
             except Exception:
                 logging.getLogger("toril.web").exception("a handler of %s failed", event)
+
+    def _is_new(self, event: str, job_id: str, *, by_hook: bool) -> bool:
+        known = self._known.setdefault((event, job_id), _Known())
+        self._known.move_to_end((event, job_id))
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return known.is_new(by_hook=by_hook)
 
     async def _line(self, event: str, job_id: str | None, value: Any, ms: float | None) -> str:
         kind = "Bull" if (await self.app.store_state()).type == TYPES[0] else "InMemory"
@@ -222,7 +252,7 @@ async def _hooked(queues: Mapping[str, WatchedQueue], event: HookEvent) -> None:
     elif event.name == "progress":
         value = _decoded(event.progress)
     ms = None if event.duration_s is None else event.duration_s * 1000
-    await queue.tell(event.name, event.job_id, value, ms)
+    await queue.tell(event.name, event.job_id, value, ms, by_hook=True)
 
 
 async def _follow(queue: WatchedQueue) -> None:
