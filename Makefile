@@ -18,7 +18,7 @@ N      ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 .PHONY: help
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
-	  while IFS='|' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
+	  while IFS='|' read -r name text; do printf '  %-23s %s\n' "$$name" "$$text"; done
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -169,8 +169,12 @@ bench-saas: $(READY) ## the SaaS API: submissions a second, what the queue adds 
 bench-marketplace: $(READY) ## the marketplace: one charge a payment, mails a second, 1,000,000 events; ARGS="--payments 100"
 	$(BIN)/python -m benchmarks.marketplace $(ARGS)
 
+.PHONY: bench-content-platform
+bench-content-platform: $(READY) ## the content platform: POST to WebSocket, a sync of 10,000 files, Redis away 20 times; ARGS="--only sync"
+	$(BIN)/python -m benchmarks.content_platform $(ARGS)
+
 .PHONY: bench-media
-bench-media: $(READY) ## images beside a plain script, a video beside ffmpeg; ARGS="--images 100"
+bench-media: $(READY) ## uploads beside plain Pillow and Sharp, images, a video beside ffmpeg; ARGS="--uploads 24"
 	$(BIN)/python -m benchmarks.media $(ARGS)
 
 .PHONY: bench-budget

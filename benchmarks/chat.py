@@ -23,16 +23,12 @@ from tests.examples.chat.test_chat_limits import ended, fullest, sliding, starts
 from tests.support.postgres import running_postgres
 from tests.support.redis_server import RedisServer
 
+from benchmarks.systems import time_ms
 from toril import App
 from toril.core.codec import Json
 
 ROOM = 20
 SLOW_S = 2.0
-
-
-def at(times: list[float], share: float) -> float:
-    """Return the time that so many are below, in milliseconds."""
-    return sorted(times)[min(len(times) - 1, int(share * len(times)))] * 1000
 
 
 async def messages(chat: Deployment, many: int) -> list[float]:
@@ -93,11 +89,12 @@ async def measure(chat: Deployment, many: int) -> None:
     for name in ("second", "third"):
         await asyncio.to_thread(chat.stop, name)
     added = await adds(chat, many)
-    print(f"one add: median {at(added, 0.5):.2f} ms, p95 {at(added, 0.95):.2f} ms")
+    print(f"one add: median {time_ms(added, 0.5):.2f} ms, p95 {time_ms(added, 0.95):.2f} ms")
     posted = await messages(chat, many)  # last: what they leave takes minutes
     print(
         f"POST /api/messages, room of {ROOM}, each push takes {SLOW_S:g} s:"
-        f" median {at(posted, 0.5):.1f} ms, p95 {at(posted, 0.95):.1f} ms ({many} messages)"
+        f" median {time_ms(posted, 0.5):.1f} ms, p95 {time_ms(posted, 0.95):.1f} ms,"
+        f" {many} messages"
     )
 
 

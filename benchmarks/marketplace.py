@@ -28,6 +28,7 @@ from tests.support.payments import Fault, Stripe, provider_server
 from tests.support.redis_server import RedisServer
 from tests.support.smtp_server import receiving
 
+from benchmarks.systems import until
 from toril import App
 from toril.core.codec import Json
 from toril.engine.info import QueueInfo
@@ -46,15 +47,6 @@ DEADLINE_S = 3600.0
 DAYS = 30
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 METRICS = ["page_views", "purchases", "conversion_rate", "revenue", "active_users"]
-
-
-async def until(is_so: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait until something is so."""
-    end_s = time.monotonic() + DEADLINE_S
-    while not await is_so():
-        if time.monotonic() > end_s:
-            raise TimeoutError(f"waited an hour for {what}")
-        await asyncio.sleep(0.05)
 
 
 async def counted(app: App, queue: str) -> QueueInfo:

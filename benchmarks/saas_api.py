@@ -20,6 +20,7 @@ import aiohttp
 from tests.examples.saas_api.saas import ACME, System
 from tests.support.redis_server import RedisServer
 
+from benchmarks.systems import time_ms
 from toril import App, KeepPolicy
 
 CLIENTS = 8
@@ -27,11 +28,6 @@ CLIENTS = 8
 CHUNK = 5000
 BODY = {"type": "USER_NOTIFICATION", "data": {"title": "T", "body": "B"}}
 QUEUE = "old"
-
-
-def at(times_s: list[float], share: float) -> float:
-    """Return the time that so many are below, in milliseconds."""
-    return sorted(times_s)[min(len(times_s) - 1, int(share * len(times_s)))] * 1000
 
 
 async def timed(many: int, clients: int, ask: Callable[[], Awaitable[None]]) -> str:
@@ -47,7 +43,9 @@ async def timed(many: int, clients: int, ask: Callable[[], Awaitable[None]]) -> 
     began_s = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     rate = len(times) / (time.perf_counter() - began_s)
-    return f"{rate:7,.0f}/s   p50 {at(times, 0.5):6.2f} ms   p99 {at(times, 0.99):6.2f} ms"
+    return (
+        f"{rate:7,.0f}/s   p50 {time_ms(times, 0.5):6.2f} ms   p99 {time_ms(times, 0.99):6.2f} ms"
+    )
 
 
 async def submissions(system: System, many: int) -> None:
@@ -115,10 +113,10 @@ async def cleaning(url: str, jobs: int) -> None:
         await beats
     print(
         f"  cleaned {removed:,} jobs in {took_s:.1f} s, 1,000 a call:"
-        f" median {at(calls, 0.5):.1f} ms, longest {max(calls) * 1000:.1f} ms"
+        f" median {time_ms(calls, 0.5):.1f} ms, longest {max(calls) * 1000:.1f} ms"
     )
     print(
-        f"  meanwhile {len(gaps):,} jobs, one after another: median {at(gaps, 0.5):.1f} ms,"
+        f"  meanwhile {len(gaps):,} jobs, one after another: median {time_ms(gaps, 0.5):.1f} ms,"
         f" longest {max(gaps) * 1000:.1f} ms from adding to its result"
     )
 

@@ -1,12 +1,15 @@
-"""Images a second beside a plain Pillow script; a video beside ffmpeg's own program.
+"""Uploads a second beside plain Pillow and Sharp, stored images, a video beside ffmpeg's program.
 
-Run: python -m benchmarks.media [--images 100] [--seconds 30]
+Run: python -m benchmarks.media [--uploads 48] [--images 100] [--seconds 30]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,6 +48,53 @@ for at in range(count):
     square.save(target / f"{at}-thumbnail.jpg", "JPEG", quality=75, optimize=True)
 """
 
+_PHOTOS = """
+import sys
+from pathlib import Path
+from PIL import Image
+from toril.library.images.samples import sample_folder
+
+target, count = Path(sys.argv[1]), int(sys.argv[2])
+kept = [path for path in sample_folder(target / "samples") if not path.name.startswith("bad-")]
+noise = Image.effect_noise((4000, 3000), 16)
+for at in range(count):
+    with Image.open(kept[at % len(kept)]) as opened:
+        large = opened.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+    grain = Image.merge("RGB", [noise.transpose(Image.Transpose(at % 4))] * 3)
+    Image.blend(large, grain, 0.06).save(target / f"{at}.jpg", "JPEG", quality=88)
+"""
+_PILLOW_UPLOADS = """
+import sys
+from multiprocessing import Pool
+from pathlib import Path
+from PIL import Image, ImageOps
+
+def variants(path):
+    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    for side in (1024, 320):
+        smaller = picture.copy()
+        smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
+        smaller.save(Path(sys.argv[2]) / f"{path.stem}-{side}.webp", "WEBP", quality=85)
+
+with Pool(int(sys.argv[3])) as pool:
+    pool.map(variants, sorted(Path(sys.argv[1]).glob("*.jpg")), chunksize=1)
+"""
+_SHARP_UPLOADS = """
+const [folder, target, many] = process.argv.slice(2);
+const sharp = require("sharp"), fs = require("fs"), path = require("path");
+sharp.concurrency(1);  // threads of one image; side by side it is faster
+const left = fs.readdirSync(folder).filter((name) => name.endsWith(".jpg"));
+async function work() {
+  for (let name = left.pop(); name; name = left.pop()) {
+    const source = sharp(path.join(folder, name)).rotate();
+    await Promise.all([1024, 320].map((side) => source.clone()
+      .resize(side, side, { fit: "inside", withoutEnlargement: true }).webp({ quality: 85 })
+      .toFile(path.join(target, `${path.parse(name).name}-${side}.webp`))));
+  }
+}
+Promise.all(Array.from({ length: +many }, work));
+"""
+
 
 class Peak:
     """Watches how much memory child processes hold, every 20 ms: the largest of them."""
@@ -73,9 +123,45 @@ async def measured(work: Awaitable[object]) -> tuple[float, int]:
     return took, peak.bytes
 
 
-async def command(*arguments: str) -> None:
-    running = await asyncio.create_subprocess_exec(*arguments, stdin=subprocess.DEVNULL)
+async def command(*arguments: str, output: int | None = None) -> None:
+    running = await asyncio.create_subprocess_exec(
+        *arguments, stdin=subprocess.DEVNULL, stdout=output
+    )
     assert await running.wait() == 0
+
+
+async def uploads(folder: Path, count: int) -> None:
+    """Photographs to two sizes: a whole queue with records beside scripts that only make files."""
+    photos, cores = folder / "photos", len(os.sched_getaffinity(0))
+    photos.mkdir()
+    await command(sys.executable, "-c", _PHOTOS, str(photos), str(count))
+    shutil.rmtree(photos / "samples")
+    sizes = [path.stat().st_size for path in photos.iterdir()]
+    print(f"{count} uploads of 4000 x 3000, {sum(sizes) / count / MIB:.1f} MiB each, to WebP")
+    print(f"within 1024 and 320 pixels, {cores} at once; peak memory of the largest process:")
+    made, demo = folder / "made", folder / "demo"
+    plain = [sys.executable, "-c", _PILLOW_UPLOADS, str(photos), str(made), str(cores)]
+    ways = [("Pillow, a plain script", made, plain)]
+    if shutil.which("npm"):
+        await command("npm", "install", "--silent", "--no-fund", "--prefix", str(folder), "sharp")
+        script = folder / "sharp.js"
+        script.write_text(_SHARP_UPLOADS)
+        node = ["node", str(script), str(photos), str(made), str(cores)]
+        ways.append(("Sharp on Node", made, node))
+    toril = [str(Path(sys.executable).with_name("toril")), "demo", str(photos)]
+    toril += ["--output", str(demo), "--stay", "0", "--json"]
+    ways.append(("Toril, with queue and records", demo / "public", toril))
+    for name, target, words in ways:
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir()
+        with (folder / "said.json").open("wb") as said:
+            took, peak = await measured(command(*words, output=said.fileno()))
+        if target != made:  # without the start of processes, which a worker pays once
+            took = json.loads((folder / "said.json").read_text())["duration_s"]
+        sizes = [path.stat().st_size for path in target.rglob("*.webp")]
+        assert len(sizes) == 2 * count, len(sizes)
+        per_s = f"{count / took:6.1f} uploads/s {peak // MIB:5} MiB"
+        print(f"  {name:40} {per_s} {sum(sizes) / count / 1024:6.1f} KiB made of each")
 
 
 async def images(folder: Path, count: int) -> None:
@@ -143,10 +229,12 @@ async def videos(folder: Path, seconds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uploads", type=int, default=48)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--seconds", type=int, default=30)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(uploads(Path(temporary), given.uploads))
         asyncio.run(images(Path(temporary), given.images))
         asyncio.run(videos(Path(temporary), given.seconds))
 
