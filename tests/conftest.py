@@ -108,7 +108,7 @@ def redis_url(redis_server: RedisServer, redis_prefix: str) -> str:
 def postgres_url() -> Iterator[str]:
     """The URL of a database on a PostgreSQL server. Starts, and is installed, with the first test
     that asks; a test leaves no table behind that another may have."""
-    with running_postgres(options=("-c", "fsync=off", "-c", "max_connections=20")) as url:
+    with running_postgres(options=("-c", "fsync=off")) as url:
         yield url
 
 

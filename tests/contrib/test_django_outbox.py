@@ -69,7 +69,7 @@ def shop(request: pytest.FixtureRequest, project: Project, tmp_path: Path) -> It
         project.ran("migrate", "--run-syncdb", "--verbosity=0")
         yield project
         return
-    with running_postgres(options=("-c", "fsync=off", "-c", "max_connections=20")) as url:
+    with running_postgres(options=("-c", "fsync=off")) as url:
         port = url.rpartition(":")[2].partition("/")[0]
         settings.write_text(settings.read_text() + SETTINGS + POSTGRES.format(port=port))
         project.ran("migrate", "--run-syncdb", "--verbosity=0")

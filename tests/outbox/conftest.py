@@ -54,7 +54,7 @@ class Database:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL server for all tests of outboxes: a database each."""
-    with running_postgres(options=("-c", "fsync=off", "-c", "max_connections=60")) as url:
+    with running_postgres(options=("-c", "fsync=off")) as url:
         yield url.replace("postgresql://", "postgresql+psycopg://")
 
 

@@ -28,7 +28,7 @@ _BINARIES = "/usr/lib/postgresql/*/bin"
 """Where Debian's packages have them: not on the path, as several versions may be there."""
 
 
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 300
 """Systems of several processes share a server, each with a pool, until the tests end."""
 
 
