@@ -60,7 +60,7 @@ noise = Image.effect_noise((4000, 3000), 16)
 for at in range(count):
     with Image.open(kept[at % len(kept)]) as opened:
         large = opened.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
-    grain = Image.merge("RGB", [noise.transpose(Image.Transpose(at % 4))] * 3)
+    grain = Image.merge("RGB", [noise.transpose(Image.Transpose((0, 1, 3)[at % 3]))] * 3)
     Image.blend(large, grain, 0.06).save(target / f"{at}.jpg", "JPEG", quality=88)
 """
 _PILLOW_UPLOADS = """
