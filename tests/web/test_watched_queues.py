@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, Context, Fail, Job
 from toril.core.errors import InvalidOptionError
-from toril.web.watched_queues import WatchedQueue, watching
+from toril.web.watched_queues import WatchedQueue, log_to_stdout, watching
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -167,3 +168,79 @@ async def test_handler_that_fails_stops_nobody(
 async def test_unknown_event_is_named(queue: WatchedQueue) -> None:
     with pytest.raises(InvalidOptionError, match="complete"):
         queue.on("complete")  # type: ignore[arg-type]
+
+
+async def test_what_this_process_does_is_told_without_events(
+    app: App, queue: WatchedQueue, heard: Heard
+) -> None:
+    @app.task(name="cut", queue="films")
+    async def cut() -> int:
+        return 3
+
+    other = WatchedQueue(app, "songs", "SongQueue", job_name="cut")
+    others = Heard(other)
+    await app.queue("films").set_events("none")
+    async with watching(app, [queue, other]):
+        added = await queue.add({})
+        await app.worker(queues=["films"]).run(until_idle=True)
+        assert await heard.until(1) == [("completed", added.id, 3)]
+    assert others.told == []
+
+    await queue.add({})
+    await app.worker(queues=["films"]).run(until_idle=True)
+    assert len(heard.told) == 1, "nothing is told after the block"
+
+
+async def test_lines_are_those_of_the_queue(
+    app: App, queue: WatchedQueue, heard: Heard, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With how long the last attempt took, here and elsewhere; on standard output as they are."""
+
+    @app.task(name="cut", queue="films")
+    async def cut(bad: bool = False) -> None:
+        if bad:
+            raise Fail("torn")
+
+    log_to_stdout()
+    try:
+        async with watching(app, [queue]), App(url) as other:
+            await follows(other, heard)
+            good, bad = await queue.add({}), await queue.add({"bad": True})
+            await app.worker(queues=["films"]).run(until_idle=True)
+            there = await queue.add({})
+            short: dict[str, Any] = {"lease": 0.3, "renews": False, "max_stalled": 9, "sweep": 0.1}
+            async with other.claims("films", **short) as claims:
+                await claims.claim(wait=20)
+                again = await claims.claim(wait=20)
+                assert again is not None
+                await again.complete()
+            await heard.until(4)
+    finally:
+        for name in ("toril.queues", "toril.fallback"):
+            log = logging.getLogger(name)
+            log.handlers.clear()
+            log.propagate = True
+            log.setLevel(logging.NOTSET)
+    kind = "Bull" if url.startswith("redis") else "InMemory"
+    lines = [line for line in capsys.readouterr().out.splitlines() if "FilmQueue" in line]
+    lines = [line for line in lines if f"job {good.id}" in line] + [
+        line for line in lines if f"job {bad.id}" in line or f"job {there.id}" in line
+    ]
+    head = re.escape(f"[FilmQueue:{kind}]")
+    assert re.fullmatch(rf"{head} completed job {good.id} in \d+ ms", lines[0])
+    assert lines[1] == f"[FilmQueue:{kind}] failed job {bad.id}: torn"
+    assert lines[2] == f"[FilmQueue:{kind}] stalled job {there.id}"
+    assert re.fullmatch(rf"{head} completed job {there.id} in \d+ ms", lines[3])
+
+
+async def test_figures_of_a_queue_that_is_not_there_are_zeros(
+    app: App, queue: WatchedQueue, url: str
+) -> None:
+    kind = "bull" if url.startswith("redis") else "in-memory"
+    zeros = dict.fromkeys(("waiting", "active", "completed", "failed"), 0)
+    assert await queue.get_stats() == {**zeros, "type": kind}
+
+    urgent = await queue.add({}, {"priority": 3})
+    await queue.add({})
+    assert await queue.get_stats() == {**zeros, "waiting": 2, "type": kind}
+    assert (await queue.get_job(urgent.id).info()).priority > 0

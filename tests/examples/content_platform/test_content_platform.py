@@ -443,6 +443,12 @@ async def test_paused_queue_waits(platform: Deployment, app: App) -> None:
 
 async def test_schedule_of_the_cleanup(platform: Deployment, app: App) -> None:
     """CP-49, CP-50: daily at three, UTC, once however many workers there are."""
-    found = [one for one in await app.schedules.list() if one.name == "cleanup.media"]
+    found: list[Any] = []
+
+    async def is_there() -> bool:  # a worker that has just started puts it
+        found[:] = [one for one in await app.schedules.list() if one.name == "cleanup.media"]
+        return bool(found)
+
+    await wait_until(is_there, what="the schedule")
     assert len(found) == 1
     assert found[0].cron == "0 3 * * *"
