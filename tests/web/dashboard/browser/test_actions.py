@@ -301,6 +301,35 @@ async def test_charts_are_drawn_and_read_as_tables(town: Scene, browser: Browser
         seen.silent()
 
 
+ALONE = """async (many) => {
+    const figure = document.querySelector("#chart-waits");
+    const width = JSON.parse(figure.dataset.labels).length;
+    const row = (at, value) => [at * 60, ...Array(width).fill(value)];
+    const points = [row(1, null), row(2, many ? 2 : null), row(3, null)];
+    figure.dataset.points = JSON.stringify(points);
+    document.dispatchEvent(new Event("htmx:after:swap"));
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)));
+    const canvas = figure.querySelector("canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let seen = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        const tones = [data[at], data[at + 1], data[at + 2]];
+        seen += data[at + 3] > 200 && Math.max(...tones) - Math.min(...tones) > 60;
+    }
+    return seen;
+}"""
+
+
+async def test_value_that_is_alone_is_a_point(town: Scene, browser: Browser) -> None:
+    """No line leads to the only minute that has any; without a point the chart was empty."""
+    async with looking(browser) as seen:
+        await seen.goto(f"{town.url}/queues/{MAIL}/metrics")
+        await expect(seen.page.locator("#chart-waits canvas")).to_be_visible()
+        assert await seen.page.evaluate(ALONE, 0) == 0
+        assert await seen.page.evaluate(ALONE, 1) > 10
+        seen.silent()
+
+
 async def test_single_actions_and_forms_work_without_scripts(town: Scene, browser: Browser) -> None:
     async with looking(browser, java_script_enabled=False) as seen:
         page = seen.page

@@ -73,7 +73,8 @@ function draw(figure) {
       { label: "", value: (_, at) => at === null || at === undefined ? "–" : new Intl.DateTimeFormat(document.documentElement.dataset.language, { dateStyle: "short", timeStyle: "short", timeZone: zone === undefined ? undefined : "UTC" }).format(new Date(at * 1000)) },
       ...labels.map((label, place) => {
         const tone = resolved(kinds[place] ?? "info");
-        return { label, stroke: tone, width: 1.5, fill: place === 0 && !log ? tone.replace("rgb(", "rgba(").replace(")", ", 0.12)") : undefined, points: { show: false }, spanGaps: true, value: (_, value) => shown(unit, value) };
+        const alone = values[place].filter((value) => typeof value === "number").length === 1;  // no line leads to it
+        return { label, stroke: tone, width: 1.5, fill: place === 0 && !log ? tone.replace("rgb(", "rgba(").replace(")", ", 0.12)") : undefined, points: { show: alone, size: 5, fill: tone }, spanGaps: true, value: (_, value) => shown(unit, value) };
       }),
     ],
   }, [times, ...values], plot);
