@@ -73,6 +73,8 @@ test-jobs: $(READY) ## the tasks of the marketplace, against memory and real ser
 worker-queue: $(DEMO) ## the worker of the example saas_api alone
 	@$(BIN)/toril worker examples.saas_api
 
+# Without compiled files each program that a test starts compiles all that it imports.
+test: export PYTHONDONTWRITEBYTECODE :=
 .PHONY: test
 test: $(READY) ## everything that has to hold before a change lands; T=tests/engine for a part
 	$(BIN)/python -m pytest -n $(N) --dist loadfile --no-loadscope-reorder $(T)
