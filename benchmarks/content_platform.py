@@ -37,7 +37,7 @@ from toril.library.images.files import publish
 from toril.services.media.port import Rendition
 from toril.services.media.records import MediaRecord
 from toril.services.media.sql_records import SqlMediaRecords
-from toril.services.notices.sql import SqlNotices
+from toril.services.notices.tables import TABLE as NOTICES
 from toril.services.objects.opening import open_objects
 from toril.services.records.records import Records
 from toril.services.rules.port import Rule
@@ -48,7 +48,9 @@ VARIANTS = 4
 AT_ONCE = 5
 """Jobs of `media-sync` that a worker runs at once, as shipped."""
 EVENTS_PER_S = 20
-DEADLINE_S = 3600.0
+_NOTICES = (
+    f"SELECT title, count(*) AS many FROM {NOTICES.name} WHERE user_id = :user GROUP BY title"
+)
 
 
 async def messages(platform: Deployment, many: int) -> None:
@@ -188,7 +190,8 @@ async def outages(platform: Deployment, redis: RedisServer, rounds: int) -> None
 
     telling = asyncio.create_task(tell())
     away, back = [], []
-    for _ in range(rounds):
+    for number in range(rounds):
+        print(f"  outage {number + 1} of {rounds}", end="\r", flush=True)
         await asyncio.sleep(1)
         began = time.perf_counter()
         await asyncio.to_thread(redis.kill)
@@ -206,9 +209,9 @@ async def outages(platform: Deployment, redis: RedisServer, rounds: int) -> None
     found: Counter[str] = Counter()
 
     async def all_there() -> bool:
-        notices = await SqlNotices(records).of_user("counted", limit=100_000)
+        rows = await records.rows(_NOTICES, {"user": "counted"})
         found.clear()
-        found.update(one.title for one in notices)
+        found.update({row["title"]: int(row["many"]) for row in rows})
         return len(found) >= len(taken)
 
     end_s = time.monotonic() + 180
