@@ -10,8 +10,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := $(VENV)/.demo-ready
 T      ?= tests
-# Test processes side by side. Five for two cores: tests often wait, for processes, disks and timers.
-N      ?= $(shell echo $$((5 * $$(getconf _NPROCESSORS_ONLN) / 2)))
+# Test processes side by side. Two a core: tests often wait, for processes, disks and timers.
+N      ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .DEFAULT_GOAL := help
 

@@ -408,7 +408,12 @@ async def test_kept_and_cleaned_jobs_are_as_the_figures_say(start: Start) -> Non
     async def is_gone() -> bool:
         return (await system.ask("GET", f"/api/queue/jobs/{once}")).status_code == 404
 
+    async def is_idle() -> bool:
+        found = await system.stats()
+        return bool(found["waiting"] == found["active"] == 0)
+
     await wait_until(is_gone, deadline_s=60, what="the job that is not kept to go")
+    await wait_until(is_idle, deadline_s=60, what="an earlier job that is slower")
     before = await system.stats()
     completed = await system.operate("/clean/completed", {"olderThan": 0, "limit": 4})
     rest = await system.operate("/clean/completed", {"gracePeriod": 0})
