@@ -143,7 +143,7 @@ class QueueInfo:
     completed: int
     failed: int
     completed_total: int
-    """Since the queue began, kept or not."""
+    """Since the queue began, kept or not; what workers of BullMQ ended counts while it is kept."""
     failed_total: int
     oldest_waiting_s: float | None
     """Age of the job that is next in line. None: no job waits."""

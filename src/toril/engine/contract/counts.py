@@ -19,7 +19,7 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[State, int]
     """Every state is present."""
     completed_total: int
-    """Since the queue began, kept or not."""
+    """Since the queue began, kept or not; what workers of BullMQ ended counts while it is kept."""
     failed_total: int
     oldest_waiting_ms: int | None
     """Age of the job that is next in line. None: no job waits."""
