@@ -9,7 +9,9 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from typing import TypeVar
 
 import httpx2
 import pytest
@@ -26,9 +28,28 @@ from toril.services.records.records import Records
 from toril.typed import BullQueue
 
 QUEUES = (PUSH, FILES, MAIL)
+T = TypeVar("T")
 
 
-async def settled(app: App) -> dict[str, dict[str, int]]:
+async def while_unchanged(
+    app: App, ask: Callable[[], Awaitable[T]]
+) -> tuple[T, dict[str, dict[str, int]]]:
+    """Return what was told of the queues and their counts, while these did not change.
+
+    Who signs up is sent a mail, and pushes are tried again: jobs go on beside a test.
+    """
+    found: list[tuple[T, dict[str, dict[str, int]]]] = []
+
+    async def is_unchanged() -> bool:
+        before = await counts_of(app)
+        found[:] = [(await ask(), before)]
+        return await counts_of(app) == before
+
+    await wait_until(is_unchanged, deadline_s=120, what="the counts to stay for a moment")
+    return found[0]
+
+
+async def counts_of(app: App) -> dict[str, dict[str, int]]:
     """Return the counts of each queue."""
     found = {}
     for name in QUEUES:
@@ -59,10 +80,14 @@ async def test_api_tells_the_counts_of_the_store(chat: Deployment, app: App) -> 
     """Step 15, CH-44, CH-46: counts, the failed ones, a job by id, and its retry."""
     failed = await some_jobs(chat, app)
     async with chat.http() as http:
-        expected = await settled(app)
+
+        async def ask() -> dict[str, dict[str, int]]:
+            answers = {name: await http.get(f"/api/toril/queues/{name}") for name in QUEUES}
+            return {name: answer.json()["queue"] for name, answer in answers.items()}
+
+        told, expected = await while_unchanged(app, ask)
         for name in QUEUES:
-            told = (await http.get(f"/api/toril/queues/{name}")).json()["queue"]
-            assert {key: told[key] for key in expected[name]} == expected[name]
+            assert {key: told[name][key] for key in expected[name]} == expected[name]
         page = (
             await http.get(f"/api/toril/queues/{FILES}/jobs", params={"state": "failed"})
         ).json()
@@ -81,8 +106,8 @@ async def test_counts_under_published_names(chat: Deployment, app: App) -> None:
     await some_jobs(chat, app)
     user = await chat.sign_up()
     async with chat.http() as http, chat.http(user) as theirs:
-        expected = await settled(app)
-        told = (await http.get("/api/queues/stats")).json()
+        answer, expected = await while_unchanged(app, lambda: http.get("/api/queues/stats"))
+        told = answer.json()
         refused = await theirs.get("/api/queues/stats")
 
     names = {"pushNotifications": PUSH, "fileProcessing": FILES, "email": MAIL}
@@ -154,9 +179,12 @@ async def test_bull_board_shows_the_same(chat: Deployment, app: App) -> None:
     failed = await some_jobs(chat, app)
     async with await Node.start(chat.store_url) as node:
         board = await Board.start(node, *QUEUES)
-        expected = await settled(app)
-        for name in QUEUES:
-            counts = (await board.queue(name))["counts"]
+
+        async def ask() -> dict[str, dict[str, int]]:
+            return {name: (await board.queue(name))["counts"] for name in QUEUES}
+
+        shown, expected = await while_unchanged(app, ask)
+        for name, counts in shown.items():
             for key in ("active", "completed", "failed", "delayed", "waiting", "prioritized"):
                 assert counts[key] == expected[name][key], (name, key)
         await mend(chat, str((await app.queue(FILES).job(failed).info()).data["fileId"]))
