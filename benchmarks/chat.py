@@ -7,7 +7,6 @@ API and worker are processes of their own, as deployed; each push takes 2 s at t
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import os
@@ -23,7 +22,7 @@ from tests.examples.chat.test_chat_limits import ended, fullest, sliding, starts
 from tests.support.postgres import running_postgres
 from tests.support.redis_server import RedisServer
 
-from benchmarks.systems import time_ms
+from benchmarks.systems import asked_for, time_ms
 from toril import App
 from toril.core.codec import Json
 
@@ -100,11 +99,8 @@ async def measure(chat: Deployment, many: int) -> None:
 
 def main() -> None:
     """Measure on one store, or on both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["sqlite", "redis"], action="append")
-    parser.add_argument("--messages", type=int, default=200)
-    given = parser.parse_args()
-    for store in given.store or ["sqlite", "redis"]:
+    given = asked_for(__doc__, messages=200)
+    for store in given.stores:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             urls = {}

@@ -31,7 +31,7 @@ from tests.examples.content_platform.deployment import (
 from tests.support.postgres import running_postgres
 from tests.support.redis_server import RedisServer
 
-from benchmarks.systems import time_ms, until
+from benchmarks.systems import asked_for, time_ms, until
 from toril import App
 from toril.library.images.files import publish
 from toril.services.media.port import Rendition
@@ -236,7 +236,7 @@ async def measure(
     platform: Deployment, redis: RedisServer | None, given: argparse.Namespace
 ) -> None:
     """Print the figures of one store."""
-    parts = given.only or PARTS
+    parts = given.only
     if "messages" in parts:
         await messages(platform, given.uploads)
     if "sync" in parts:
@@ -247,14 +247,8 @@ async def measure(
 
 def main() -> None:
     """Measure on one store, or on both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["sqlite", "redis"], action="append")
-    parser.add_argument("--only", choices=PARTS, nargs="+")
-    parser.add_argument("--uploads", type=int, default=200)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--outages", type=int, default=20)
-    given = parser.parse_args()
-    for store in given.store or ["sqlite", "redis"]:
+    given = asked_for(__doc__, PARTS, uploads=200, files=10_000, outages=20)
+    for store in given.stores:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             urls: dict[str, Any] = {}

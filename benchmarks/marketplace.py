@@ -28,7 +28,7 @@ from tests.support.payments import Fault, Stripe, provider_server
 from tests.support.redis_server import RedisServer
 from tests.support.smtp_server import receiving
 
-from benchmarks.systems import until
+from benchmarks.systems import asked_for, until
 from toril import App
 from toril.core.codec import Json
 from toril.engine.info import QueueInfo
@@ -259,7 +259,7 @@ PARTS = ("payments", "commissions", "mails", "events", "neighbours", "connection
 
 async def measure(store: str, given: argparse.Namespace) -> None:
     """Print the figures of one store."""
-    parts = given.only or PARTS
+    parts = given.only
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server: RedisServer | None = None
@@ -295,15 +295,8 @@ async def measure(store: str, given: argparse.Namespace) -> None:
 
 def main() -> None:
     """Measure on one store, or on both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["sqlite", "redis"], action="append")
-    parser.add_argument("--only", choices=PARTS, nargs="+")
-    parser.add_argument("--payments", type=int, default=1000)
-    parser.add_argument("--mails", type=int, default=10_000)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--adds", type=int, default=1000)
-    given = parser.parse_args()
-    for store in given.store or ["sqlite", "redis"]:
+    given = asked_for(__doc__, PARTS, payments=1000, mails=10_000, events=1_000_000, adds=1000)
+    for store in given.stores:
         print(f"{store}, load {os.getloadavg()[0]:.1f}:", flush=True)
         asyncio.run(measure(store, given))
 

@@ -7,7 +7,6 @@ Exports have a program of their own: `python -m benchmarks.exports`.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import tempfile
@@ -20,7 +19,7 @@ import aiohttp
 from tests.examples.saas_api.saas import ACME, System
 from tests.support.redis_server import RedisServer
 
-from benchmarks.systems import time_ms
+from benchmarks.systems import asked_for, time_ms
 from toril import App, KeepPolicy
 
 CLIENTS = 8
@@ -123,12 +122,8 @@ async def cleaning(url: str, jobs: int) -> None:
 
 def main() -> None:
     """Measure on one store, or on both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", choices=["sqlite", "redis"], action="append")
-    parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    given = parser.parse_args()
-    for store in given.store or ["sqlite", "redis"]:
+    given = asked_for(__doc__, requests=2000, jobs=1_000_000)
+    for store in given.stores:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             url = f"sqlite:///{folder}/jobs.db"
