@@ -146,7 +146,7 @@ def test_small_variant_looks_like_plain_reduction_of_original(name: str) -> None
 
     with Image.open(io.BytesIO(photo(name))) as original:
         reduced = original.convert("RGB").resize(picture.size, Image.Resampling.LANCZOS)
-    plain = decoded(encode(reduced, "WEBP", quality=85))
+    plain = decoded(encode(reduced, "WEBP", quality=85, method=2))  # as the engine encodes
 
     difference = ImageStat.Stat(ImageChops.difference(picture, plain)).mean
     assert max(difference) < 3

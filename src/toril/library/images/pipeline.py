@@ -16,7 +16,7 @@ from toril.library.images.quarantine import noted, put_away
 from toril.library.images.settings import MediaSettings
 from toril.services.disk.inside import InsideFile, inside_parts, open_inside
 from toril.services.disk.locks import held
-from toril.services.media.pillow import PillowEngine
+from toril.services.media.pillow import PillowEngine, keep_memory
 from toril.services.media.port import ImageEngine, Rendition
 from toril.services.media.records import (
     MediaPlace,
@@ -54,6 +54,7 @@ def process_upload(
         OSError: The disk; try again. No half-written file is visible.
         sqlalchemy.exc.SQLAlchemyError: The database; try again.
     """
+    keep_memory()
     records = SqlMediaRecords(settings.database_url, file_mode=settings.access.file_mode)
     try:
         record = make_media(

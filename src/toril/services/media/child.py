@@ -93,8 +93,10 @@ class Child:
             return Failed(f"{type(error).__name__}: {error}")
 
     def _image(self, order: RenderImage) -> ImageDone:
-        from toril.services.media.pillow import PillowEngine  # here: a child may never see an image
+        # Here: a child may never see an image.
+        from toril.services.media.pillow import PillowEngine, keep_memory
 
+        keep_memory()
         engine = PillowEngine(order.limits, quality=order.quality)
         content = order.source.read_bytes()
         formats = {spec.name: spec.format for spec in order.specs}

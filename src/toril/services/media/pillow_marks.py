@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 
 from toril.core.checks import require
-from toril.services.media.pillow import PillowEngine
+from toril.services.media.pillow import WEBP_METHOD, PillowEngine
 from toril.services.media.port import (
     MAX_SIDE_PX,
     Fit,
@@ -28,7 +28,6 @@ except ImportError as error:
 
 MARGIN = 0.02
 """What stays free between a mark and the image's edge, as a share of the shorter side."""
-_WEBP_METHOD = 4  # as the engine's own files
 _AS_IT_IS = VariantSpec(
     name="mark",
     width_px=MAX_SIDE_PX,
@@ -64,7 +63,7 @@ class PillowMarker:
         marked = Image.alpha_composite(image.convert("RGBA"), layer)
         picture = marked if image.mode == "RGBA" else marked.convert("RGB")
         out = io.BytesIO()
-        picture.save(out, "WEBP", quality=self._quality, method=_WEBP_METHOD, exif=b"", xmp=b"")
+        picture.save(out, "WEBP", quality=self._quality, method=WEBP_METHOD, exif=b"", xmp=b"")
         return out.getvalue()
 
     def _mark(self, stamp: Stamp, size: tuple[int, int]) -> Image.Image:
