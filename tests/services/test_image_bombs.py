@@ -27,8 +27,9 @@ from tests.services.bombs import (
 from tests.services.pictures import RED, decoded, encode, exif, near, quadrants
 
 from toril.core.process_memory import growth_limited
+from toril.services.media.admission import WALKERS
 from toril.services.media.orientation import orientation
-from toril.services.media.pillow import _WALKERS, PillowEngine
+from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
 from toril.services.unusable import UnusableInputError
 
@@ -80,7 +81,7 @@ def test_size_and_memory_are_told_by_the_structure(
 ) -> None:
     content = encode(quadrants(80, 60), kind, **options)
 
-    found = _WALKERS[ImageFormat(kind.lower())](content, LIMITS)
+    found = WALKERS[ImageFormat(kind.lower())](content, LIMITS)
 
     assert (found.width_px, found.height_px, found.frames) == (80, 60, 1)
     assert found.memory_bytes == 80 * 60 * bytes_per_pixel

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 
 from toril.core.checks import require
-from toril.services.media.pillow import WEBP_METHOD, PillowEngine
+from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import (
     MAX_SIDE_PX,
     Fit,
@@ -16,6 +16,7 @@ from toril.services.media.port import (
     Stamp,
     VariantSpec,
 )
+from toril.services.media.renditions import WEBP_METHOD
 from toril.services.unusable import UnusableInputError, named
 
 try:
