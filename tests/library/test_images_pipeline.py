@@ -37,12 +37,15 @@ from toril.core.codec import decode, encode_text
 from toril.library.images.naming import media_id_for
 from toril.library.images.presets import Presets
 from toril.library.images.settings import MediaSettings
+from toril.services.media.port import EngineKind
 from toril.services.media.records import MediaStatus
 from toril.services.media.sql_records import SqlMediaRecords
 from toril.services.unusable import UnusableInputError
 
 
-def test_upload_becomes_variants_and_record(settings: MediaSettings) -> None:
+@pytest.mark.parametrize("engine", list(EngineKind))
+def test_upload_becomes_variants_and_record(settings: MediaSettings, engine: EngineKind) -> None:
+    settings = replace(settings, engine=engine)
     content = photo("rocket.jpg")
     upload(settings, content)
 

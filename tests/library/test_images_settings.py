@@ -57,6 +57,7 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
             "MEDIA_MAX_PIXELS": "2000",
             "MEDIA_FORMATS": "JPEG, avif",
             "MEDIA_QUALITY": "70",
+            "MEDIA_ENGINE": "VIPS",
             "MEDIA_DATABASE_URL": "postgresql://app@db/app",
             "MEDIA_PRESETS": str(presets),
             "MEDIA_CLEANUP_CRON": "not ours",
@@ -66,6 +67,7 @@ def test_each_variable_is_read(tmp_path: Path) -> None:
     assert (settings.media_root, settings.temp_dir) == (Path("/srv/media"), Path("/srv/tmp"))
     assert settings.quarantine == Path("/srv/bad")
     assert (settings.max_bytes, settings.max_pixels, settings.quality) == (1000, 2000, 70)
+    assert settings.engine == "vips"
     assert settings.locks == Path("/srv/locks")
     assert (settings.owned_uploads, settings.shared_with_group) == (True, True)
     limits = settings.limits
@@ -100,6 +102,7 @@ def test_empty_variable_counts_as_unset(variable: str) -> None:
         ("MEDIA_MAX_BYTES", "0", "expected bytes, 1 or more"),
         ("MEDIA_MAX_PIXELS", "-5", "expected pixels, 1 or more"),
         ("MEDIA_QUALITY", "101", "expected 1 to 100"),
+        ("MEDIA_ENGINE", "sharp", "expected pillow or vips"),
         ("MEDIA_FORMATS", "jpeg,bmp", "expected some of jpeg, png, webp, gif, avif, tiff"),
         ("MEDIA_OWNED_UPLOADS", "perhaps", "expected yes or no"),
         ("MEDIA_MAX_SCANS", "0", "expected scans, 1 or more"),

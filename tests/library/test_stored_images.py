@@ -20,7 +20,7 @@ from toril.library.images.stored_settings import ImageSize, StoredImageSettings
 from toril.library.images.tasks import stored_images
 from toril.services.disk.scratch import scratch
 from toril.services.media.file_records import FileRecord, MemoryFileRecords
-from toril.services.media.port import ImageLimits
+from toril.services.media.port import EngineKind, ImageLimits
 from toril.services.media.work import MediaWork
 from toril.services.objects.folder import FolderObjects
 from toril.services.unusable import UnusableInputError
@@ -138,6 +138,20 @@ async def test_compress_makes_two_pictures_and_changes_the_record(place: Place) 
     }
     assert (await place.objects.head("f1-compressed.jpg")).content_type == "image/jpeg"
     assert len(place.checked) == 1
+
+
+async def test_libvips_makes_them_where_it_is_asked_for(tmp_path: Path) -> None:
+    place = Place(tmp_path, engine=EngineKind.VIPS)
+    await place.put("uploads/a.jpg", large())
+
+    await place.run("images.compress", {"fileId": "f1", "filePath": "/uploads/a.jpg"})
+    await place.put("uploads/a.jpg", large()[:50_000])
+    reason = await place.refused("images.compress", {"fileId": "f1", "filePath": "/uploads/a.jpg"})
+
+    compressed = identified(place.root / "f1-compressed.jpg")
+    assert (compressed["width"], compressed["height"]) == ("810", "1080")
+    assert "VipsJpeg" in reason
+    await place.close()
 
 
 async def test_compress_twice_leaves_the_same_files(place: Place) -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.services.engines import chosen
+
+from toril.services.media.port import EngineKind
+
+
+@pytest.fixture(params=list(EngineKind))
+def each_engine(request: pytest.FixtureRequest) -> Iterator[EngineKind]:
+    """Run a test of images once with every engine."""
+    with chosen(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

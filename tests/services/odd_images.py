@@ -2,7 +2,7 @@
 
 As a program it puts each of them through the engine and says, a line each, what came of it:
 
-    python -m tests.services.odd_images
+    python -m tests.services.odd_images pillow
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.services.bombs import BOMBS
 from tests.services.pictures import encode, exif, quadrants
 
 from toril.core.process_memory import growth_limited
-from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
+from toril.services.media.engines import open_engine
+from toril.services.media.port import EngineKind, Fit, ImageFormat, ImageLimits, VariantSpec
 from toril.services.unusable import UnusableInputError
 
 SECONDS_EACH = 20
@@ -142,7 +142,7 @@ def _lying(name: str, content: bytes, chance: random.Random) -> Iterator[tuple[s
 def main() -> None:
     """Put each through the engine."""
     warnings.simplefilter("ignore")  # Pillow's, over tags that make no sense
-    engine = PillowEngine(ImageLimits(formats=frozenset(ImageFormat)))
+    engine = open_engine(EngineKind(sys.argv[1]), ImageLimits(formats=frozenset(ImageFormat)))
     specs = [VariantSpec(name="v", width_px=16, height_px=16, fit=Fit.INSIDE)]
     for name, content in odd_images():
         print(json.dumps(name), end=" ", flush=True)  # before: it may be the last

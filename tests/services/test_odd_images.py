@@ -6,15 +6,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from tests.services.odd_images import odd_images
+
+from toril.services.media.port import EngineKind
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_odd_image_is_processed_or_refused_with_a_reason_but_never_crashes_or_hangs() -> None:
+@pytest.mark.parametrize("engine", list(EngineKind))
+def test_odd_image_is_processed_or_refused_with_a_reason_but_never_crashes_or_hangs(
+    engine: EngineKind,
+) -> None:
     """In a process of its own: a crash of a decoder shows which file it was, and ends no test."""
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-m", "tests.services.odd_images"],
+        [sys.executable, "-X", "faulthandler", "-m", "tests.services.odd_images", engine],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -16,7 +16,8 @@ from toril.library.images.quarantine import noted, put_away
 from toril.library.images.settings import MediaSettings
 from toril.services.disk.inside import InsideFile, inside_parts, open_inside
 from toril.services.disk.locks import held
-from toril.services.media.pillow import PillowEngine, keep_memory
+from toril.services.media.engines import open_engine
+from toril.services.media.pillow import keep_memory
 from toril.services.media.port import ImageEngine, Rendition
 from toril.services.media.records import (
     MediaPlace,
@@ -63,7 +64,7 @@ def process_upload(
             media_id=media_id,
             report=report,
             records=records,
-            engine=PillowEngine(settings.limits, quality=settings.quality),
+            engine=open_engine(settings.engine, settings.limits, quality=settings.quality),
         )
     finally:
         records.close()

@@ -8,7 +8,7 @@ from toril.library.images.naming import new_media_id
 from toril.library.images.payloads import MediaProcessingJobData
 from toril.library.images.pipeline import Report, make_media
 from toril.library.images.settings import MediaSettings
-from toril.services.media.pillow import PillowEngine
+from toril.services.media.engines import open_engine
 from toril.services.media.port import ImageEngine
 from toril.services.media.records import MediaRecord, MediaRecords
 from toril.services.media.sql_records import SqlMediaRecords
@@ -21,7 +21,7 @@ class MediaService:
         settings: Default: from the environment.
         records: Where records go. Default: `settings.database_url`. Closed with the service only
             if the service opened it.
-        engine: What makes the variants. Default: Pillow.
+        engine: What makes the variants. Default: `settings.engine`.
 
     Raises:
         InvalidOptionError: The settings make no sense.
@@ -40,7 +40,9 @@ class MediaService:
         self._records = records or SqlMediaRecords(
             self.settings.database_url, file_mode=self.settings.access.file_mode
         )
-        self._engine = engine or PillowEngine(self.settings.limits, quality=self.settings.quality)
+        self._engine = engine or open_engine(
+            self.settings.engine, self.settings.limits, quality=self.settings.quality
+        )
 
     def process_upload(
         self, data: MediaProcessingJobData, *, report: Report | None = None

@@ -21,6 +21,7 @@ from toril.services.media.port import (
     DEFAULT_MAX_PARTS,
     DEFAULT_MAX_PIXELS,
     DEFAULT_MAX_SCANS,
+    EngineKind,
     ImageFormat,
     ImageLimits,
 )
@@ -78,6 +79,9 @@ class MediaSettings:
     """Accepted formats. Default: JPEG, PNG, WebP, GIF; AVIF and TIFF can be added."""
     quality: int = 85
     """WebP quality, 1 to 100."""
+    engine: EngineKind = EngineKind.PILLOW
+    """What decodes and resizes: Pillow, or libvips with the extra `vips`. All workers that share a
+    media root must use the same: files are named after their bytes, which differ."""
     presets: Presets = field(default_factory=Presets.shipped)
     """Entity types and their variants."""
     database_url: str = field(default="sqlite:///media.db", repr=False)
@@ -165,6 +169,7 @@ class MediaSettings:
         (`yes` or `no`),
         `MEDIA_MAX_BYTES`, `MEDIA_MAX_PIXELS`, `MEDIA_MAX_MEMORY_BYTES`, `MEDIA_MAX_SCANS`,
         `MEDIA_MAX_FRAMES`, `MEDIA_MAX_PARTS`, `MEDIA_FORMATS` (`jpeg,png,…`), `MEDIA_QUALITY`,
+        `MEDIA_ENGINE` (`pillow` or `vips`),
         `MEDIA_DATABASE_URL` and `MEDIA_PRESETS` (a TOML file, laid over the shipped presets). Empty
         means unset.
 
@@ -211,6 +216,12 @@ def _formats(text: str) -> frozenset[ImageFormat]:
     return frozenset(found)
 
 
+def _engine(text: str) -> EngineKind:
+    known = list(EngineKind)
+    require(text.lower() in known, "engine", text, " or ".join(known))
+    return EngineKind(text.lower())
+
+
 def _yes_or_no(text: str) -> bool:
     word = text.lower()
     if word not in _WORDS:
@@ -253,6 +264,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "MEDIA_MAX_PARTS": ("max_parts", int),
     "MEDIA_FORMATS": ("formats", _formats),
     "MEDIA_QUALITY": ("quality", int),
+    "MEDIA_ENGINE": ("engine", _engine),
     "MEDIA_DATABASE_URL": ("database_url", _lasting),
     "MEDIA_PRESETS": ("presets", lambda path: Presets.shipped().extended(Presets.from_file(path))),
 }

@@ -199,6 +199,7 @@ class StoredImages:
             specs=specs,
             limits=self._settings.limits,
             quality=self._settings.compressed.quality,
+            engine=self._settings.engine,
             name=source.key,
         )
         return await self._work.children.render(

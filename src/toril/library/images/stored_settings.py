@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from toril.core.checks import require
-from toril.services.media.port import MAX_SIDE_PX, Fit, ImageLimits, OutputFormat, VariantSpec
+from toril.services.media.port import (
+    MAX_SIDE_PX,
+    EngineKind,
+    Fit,
+    ImageLimits,
+    OutputFormat,
+    VariantSpec,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,8 @@ class StoredImageSettings:
     """Where the files of jobs with a `fileId` go, from the storage's root. Default: the root."""
     limits: ImageLimits = field(default_factory=ImageLimits)
     """What is refused. Default: 20 MiB, 50 million pixels, 512 MiB of memory."""
+    engine: EngineKind = EngineKind.PILLOW
+    """What decodes and resizes: Pillow, or libvips with the extra `vips`."""
     timeout_s: float = 60.0
     """How long one image may take, in seconds; then its process is killed."""
 

@@ -94,10 +94,11 @@ class Child:
 
     def _image(self, order: RenderImage) -> ImageDone:
         # Here: a child may never see an image.
-        from toril.services.media.pillow import PillowEngine, keep_memory
+        from toril.services.media.engines import open_engine
+        from toril.services.media.pillow import keep_memory
 
         keep_memory()
-        engine = PillowEngine(order.limits, quality=order.quality)
+        engine = open_engine(order.engine, order.limits, quality=order.quality)
         content = order.source.read_bytes()
         formats = {spec.name: spec.format for spec in order.specs}
         made: dict[str, Made] = {}

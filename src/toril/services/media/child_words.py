@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from toril.services.media.port import ImageLimits, OutputFormat, VariantSpec
+from toril.services.media.port import EngineKind, ImageLimits, OutputFormat, VariantSpec
 from toril.services.media.video_port import MadeVideo, VideoLimits, VideoPlan
 
 _LIBRARIES_BYTES = 96 * 1024 * 1024
@@ -21,6 +21,7 @@ class RenderImage(msgspec.Struct, tag="image", frozen=True, kw_only=True):
     specs: list[VariantSpec]
     limits: ImageLimits
     quality: int
+    engine: EngineKind = EngineKind.PILLOW
     name: str
     """What to call the image in an error."""
 

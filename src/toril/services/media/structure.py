@@ -30,9 +30,9 @@ class Structure:
     decodable: bytes | None = None
     """What the decoder gets in place of the file. None: the file itself."""
     exif: bytes | None = None
-    """The EXIF block, where the decoder does not get to see it."""
+    """The EXIF block, where the decoder does not get to see it, or only behind the pixels."""
     xmp: bytes | None = None
-    """The XMP packet, likewise."""
+    """The XMP packet, where the decoder does not get to see it."""
 
 
 class Tally:

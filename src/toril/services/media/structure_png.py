@@ -28,6 +28,7 @@ def walk_png(content: bytes, limits: ImageLimits) -> Structure:
     width_px = height_px = declared = 0
     needed = [content[:8]]
     kept: set[bytes] = set()
+    exif: bytes | None = None
     at = 8
     while at + 8 <= len(content):
         size, kind = _HEAD.unpack_from(content, at)
@@ -44,6 +45,8 @@ def walk_png(content: bytes, limits: ImageLimits) -> Structure:
         if label is None or (label and label not in kept):
             needed.append(content[at : at + 12 + size])
             kept.add(label or b"")
+            if kind == b"eXIf":
+                exif = content[at + 8 : at + 8 + size]
         if kind == b"IEND":
             break
         at += 12 + size
@@ -55,6 +58,7 @@ def walk_png(content: bytes, limits: ImageLimits) -> Structure:
         frames=frames,
         decodable=b"".join(needed),
         memory_bytes=width_px * height_px * _BYTES_PER_PIXEL,
+        exif=exif,
     )
 
 

@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 from PIL import Image, ImageCms
+from tests.services.engines import image_engine
 from tests.services.pictures import (
     BLUE,
     GREEN,
@@ -17,11 +18,11 @@ from tests.services.pictures import (
     quadrants,
 )
 
-from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
 from toril.services.unusable import UnusableInputError
 
-ENGINE = PillowEngine(ImageLimits(formats=frozenset(ImageFormat)), quality=95)
+pytestmark = pytest.mark.usefixtures("each_engine")
+LIMITS = ImageLimits(formats=frozenset(ImageFormat))
 WHOLE = [VariantSpec(name="whole", width_px=1000, height_px=1000, fit=Fit.INSIDE)]
 
 # Columns relative to D50, as the profiles of these spaces have them (Bradford-adapted).
@@ -36,7 +37,7 @@ TO_SRGB = [
 
 
 def rendered(content: bytes) -> Image.Image:
-    [made] = ENGINE.render(content, WHOLE, name="test")
+    [made] = image_engine(LIMITS, quality=95).render(content, WHOLE, name="test")
     return decoded(made.content)
 
 
@@ -172,7 +173,7 @@ def test_transparent_pixels_do_not_bleed_into_their_neighbours() -> None:
     picture.paste((0, 0, 255, 255), (0, 0, 101, 200))
     specs = [VariantSpec(name="v", width_px=50, height_px=50, fit=Fit.INSIDE)]
 
-    [made] = ENGINE.render(encode(picture, "PNG"), specs, name="test")
+    [made] = image_engine(LIMITS, quality=95).render(encode(picture, "PNG"), specs, name="test")
 
     edge = decoded(made.content).getpixel((24, 25))
     assert near(edge, (0, 0, 255, 255), within=12)

@@ -6,20 +6,21 @@ import struct
 
 import pytest
 from PIL import Image
+from tests.services.engines import image_engine
 from tests.services.pictures import decoded, encode, photo, quadrants
 
 from toril.core.errors import InvalidOptionError, TorilError
 from toril.library.images.samples import png_bomb
-from toril.services.media.pillow import PillowEngine
 from toril.services.media.port import Fit, ImageFormat, ImageLimits, VariantSpec
 from toril.services.unusable import UnusableInputError
 
+pytestmark = pytest.mark.usefixtures("each_engine")
 ALL_FORMATS = frozenset(ImageFormat)
 SPECS = [VariantSpec(name="whole", width_px=100, height_px=100, fit=Fit.INSIDE)]
 
 
 def render(content: bytes, limits: ImageLimits | None = None, *, name: str = "a.jpg") -> bytes:
-    [made] = PillowEngine(limits).render(content, SPECS, name=name)
+    [made] = image_engine(limits).render(content, SPECS, name=name)
     return made.content
 
 
@@ -120,7 +121,7 @@ def test_huge_declared_size_is_refused_before_decoding(bomb: bytes) -> None:
 
 def test_limit_of_pillow_itself_does_not_apply() -> None:
     """A limit above Pillow's own is obeyed, without its warning or error."""
-    engine = PillowEngine(ImageLimits(max_pixels=400_000_000, max_memory_bytes=1 << 40))
+    engine = image_engine(ImageLimits(max_pixels=400_000_000, max_memory_bytes=1 << 40))
 
     facts = engine.probe(png_bomb(14_000), name="map.png")
 
@@ -153,7 +154,7 @@ def truncations(content: bytes, *, most: int = 400) -> list[int]:
 def test_truncated_file_never_gives_half_a_picture(kind: str, options: dict[str, object]) -> None:
     picture = Image.effect_noise((64, 48), 60).convert("RGB")
     content = encode(picture, kind, **options)
-    engine = PillowEngine(ImageLimits(formats=ALL_FORMATS))
+    engine = image_engine(ImageLimits(formats=ALL_FORMATS))
     specs = [VariantSpec(name="v", width_px=16, height_px=16, fit=Fit.INSIDE)]
     [whole] = engine.render(content, specs, name="a")
 
@@ -179,7 +180,7 @@ def test_truncated_photograph_is_refused_saying_so() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_file_is_refused_or_rendered_but_never_fails_otherwise(kind: ImageFormat) -> None:
     content = encode(quadrants(), kind.upper())
-    engine = PillowEngine(ImageLimits(formats=ALL_FORMATS))
+    engine = image_engine(ImageLimits(formats=ALL_FORMATS))
     chance = random.Random(3)
 
     for _ in range(150):
