@@ -151,8 +151,10 @@ async def uploads(folder: Path, count: int) -> None:
     toril = [str(Path(sys.executable).with_name("toril")), "demo", str(photos)]
     toril += ["--output", str(demo), "--stay", "0", "--json"]
     ways.append(("Toril, with queue and records", demo / "public", toril))
+    ways.append(("the same with libvips", demo / "public", [*toril, "--engine", "vips"]))
     for name, target, words in ways:
-        shutil.rmtree(made, ignore_errors=True)
+        for old in (made, demo):
+            shutil.rmtree(old, ignore_errors=True)
         made.mkdir()
         with (folder / "said.json").open("wb") as said:
             took, peak = await measured(command(*words, output=said.fileno()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 import shutil
 import signal
@@ -105,6 +106,19 @@ def test_own_photographs_are_copied_with_all_folders(terminal: Terminal) -> None
         assert path.parent.name == "deep-er-a-b"
 
 
+def test_libvips_makes_them_where_it_is_asked_for(terminal: Terminal) -> None:
+    cut = picture(terminal.folder / "mine" / "cut.jpg", side=900)
+    cut.write_bytes(cut.read_bytes()[:-900])
+    picture(terminal.folder / "mine" / "whole.jpg")
+
+    words = ["demo", "mine", "--engine", "vips", "--processes", "1", "--json"]
+    document = terminal.run(*words).json
+
+    reasons = {each["file"]: each["reason"] for each in document["files"]}
+    assert reasons["whole.jpg"] is None
+    assert "VipsJpeg" in reasons["cut.jpg"]
+
+
 def test_a_second_run_begins_afresh_and_spares_what_is_not_its_own(terminal: Terminal) -> None:
     picture(terminal.folder / "one" / "first.png")
     picture(terminal.folder / "two" / "second.png")
@@ -152,18 +166,26 @@ def test_what_makes_no_sense_is_said_and_changes_nothing(
     assert not (terminal.folder / "toril-demo").exists()
 
 
-def test_a_missing_extra_is_named(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
+@pytest.mark.parametrize(
+    ("library", "words", "extra"),
+    [("PIL", [], "media"), ("sqlalchemy", [], "media"), ("pyvips", ["--engine", "vips"], "vips")],
+)
+def test_a_missing_extra_is_named(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    words: list[str],
+    extra: str,
+) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "PIL" else there(name)
+        importlib.util, "find_spec", lambda name: None if name == library else there(name)
     )
 
-    result = terminal.here("demo")
+    result = terminal.here("demo", *words)
 
     assert result.code == ERROR
-    assert how_to_install("media") in result.err
+    assert how_to_install(extra) in result.err
 
 
 def test_ctrl_c_leaves_no_process_and_two_never_share_a_folder(terminal: Terminal) -> None:

@@ -64,6 +64,10 @@ COLUMNS = (
 @click.option(
     "--processes", type=click.IntRange(min=1), help="Photographs at once. Default: one per core."
 )
+@click.option(
+    "--engine", type=click.Choice(["pillow", "vips"]), default="pillow", show_default=True,
+    help="What decodes and resizes. vips is libvips, and faster.",
+)  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep what earlier runs left in the output folder.")
 @click.option(
     "--stay", type=duration, metavar="TIME", help="How long the dashboard stays. Default: until"
@@ -75,6 +79,7 @@ def demo(
     target: Path,
     entity_type: str,
     processes: int | None,
+    engine: str,
     keep: bool,
     stay: float | None,
     as_json: bool,
@@ -87,13 +92,13 @@ def demo(
     Then the dashboard shows them, beside the queues of a shop at work: orders, mails, films, and
     what goes wrong there. It prints a link that signs you in, and stays until Ctrl-C.
     """
-    _check_extra()
+    _check_extra(engine)
     from toril.cli.demo_folder import DemoFolder, find_photos, shipped
     from toril.cli.demo_run import DemoRun, cores
     from toril.cli.logs import set_up
 
     _check_entity_type(entity_type)
-    place = DemoFolder(target)
+    place = DemoFolder(target, engine=engine)
     found = None if folder is None else find_photos(folder, target)
     processes = processes or cores()
     output = Output(as_json=as_json)
@@ -122,12 +127,16 @@ def demo(
     return DONE if all(_as_expected(fate) for fate in run.fates) else ERROR
 
 
-def _check_extra() -> None:
-    missing = [name for name in ("PIL", "sqlalchemy") if importlib.util.find_spec(name) is None]
-    if missing:
-        from toril.core.extras import how_to_install
+def _check_extra(engine: str) -> None:
+    needed = [("PIL", "media"), ("sqlalchemy", "media")]
+    if engine == "vips":
+        needed.append(("pyvips", "vips"))
+    for library, extra in needed:
+        if importlib.util.find_spec(library) is None:
+            from toril.core.extras import how_to_install
 
-        raise RefusedError(f"the demo needs Pillow and SQLAlchemy: {how_to_install('media')}")
+            what = "Pillow and SQLAlchemy" if extra == "media" else "libvips for --engine vips"
+            raise RefusedError(f"the demo needs {what}: {how_to_install(extra)}")
 
 
 def _check_entity_type(entity_type: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from toril.cli.codes import USAGE, RefusedError
 from toril.library.images.samples import sample_folder
 from toril.library.images.settings import MediaSettings
+from toril.services.media.port import EngineKind
 
 MARK = ".toril-demo"
 """A file that tells a folder of ours from somebody else's."""
@@ -49,7 +50,8 @@ class Found:
 class DemoFolder:
     """Everything that a demo leaves behind."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, engine: str = EngineKind.PILLOW) -> None:
+        self._engine = EngineKind(engine)
         self.root = root
         self.public = root / "public"
         self.uploads = root / "uploads"
@@ -67,6 +69,7 @@ class DemoFolder:
             quarantine_dir=self.quarantine,
             lock_dir=self.locks,
             database_url=f"sqlite:///{self.root / 'media.db'}",
+            engine=self._engine,
         )
 
     @contextmanager
