@@ -197,4 +197,4 @@ build: $(READY) ## wheel and source archive
 
 .PHONY: clean
 clean: ## remove everything that a command here made
-	rm -rf .venv .venv-* $(VENV) build dist site toril-demo tests/interop/node_modules .python-bullmq .bench-peers .hypothesis .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv .venv-* $(VENV) build dist site toril-demo chat-demo content-data marketplace-data saas-data typed-queues-data tests/interop/node_modules .python-bullmq .bench-peers .hypothesis .mypy_cache .ruff_cache .coverage*

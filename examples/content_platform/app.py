@@ -16,6 +16,7 @@ from toril.web.dashboard import Dashboard
 from toril.web.media_api import MediaApi, serve_media
 from toril.web.own_routes import Answer, OwnCall, OwnRoutes
 from toril.web.owner_sockets import OwnerSockets
+from toril.web.running import port_of
 from toril.web.serving import HttpServer
 from toril.web.site import site
 from toril.web.watched_metrics import metrics_text
@@ -62,9 +63,9 @@ async def failed(job: Job[Any], error: Any) -> None:
 async def lifespan() -> AsyncIterator[None]:
     """Tell of the queues, and have the board on a port of its own."""
     await services.prepare()
-    host, port = ENV.get("HOST", "127.0.0.1"), int(ENV["BOARD_PORT"])
+    host, port = ENV.get("HOST", "127.0.0.1"), port_of(ENV, "BOARD_PORT", 3030)
     pages = Dashboard(q.app, access=access, labels=q.LABELS)
-    board = HttpServer(pages, host=host, port=port)
+    board = HttpServer(pages, host=host, port=port, settings="HOST or BOARD_PORT")
     async with watching(q.app, q.QUEUES):
         await board.start()
         print(f"Board on {board.url}, files in {settings.media_root}", flush=True)

@@ -27,7 +27,6 @@ ENV = {
     "FALLBACK_URL": f"sqlite:///{FOLDER}/spool.db",
     "PUSH_FOLDER": f"{FOLDER}/push",
     "MEDIA_CLEANUP_CRON": "0 3 * * *",
-    "BOARD_PORT": "3030",
     **{name: value for name, value in os.environ.items() if value},
 }
 for name in ("MEDIA_DATABASE_URL", "PUSH_DATABASE_URL"):

@@ -14,6 +14,7 @@ from toril.backends import open_backend
 from toril.cli.codes import DONE, STATE, USAGE
 from toril.cli.jobs import unseen
 from toril.engine.job import NewJob
+from toril.engine.options import MAX_COUNT
 
 
 @pytest.fixture
@@ -373,6 +374,7 @@ def test_add_reads_stdin_and_files(terminal: Terminal) -> None:
         (["@nowhere.json"], "nowhere.json: No such file"),
         (["--priority", "huge"], "urgent, high, normal, low"),
         (["--delay", "soon"], "5m"),
+        (["--attempts", "9" * 20], f"expected an integer from 1 to {MAX_COUNT}"),
         (["--id", "7"], "expected an id that is not an integer"),
         (["--for", "5m"], "give both"),
         (["--deduplicate", ""], "deduplication id='': expected 1 to 512"),
@@ -387,6 +389,27 @@ def test_add_refuses_what_makes_no_sense(
     assert result.code != DONE
     assert expected in result.err
     assert not list(terminal.folder.glob("toril.db"))
+
+
+def test_add_names_a_file_that_is_no_text(terminal: Terminal) -> None:
+    """It was an unexpected error, to be reported."""
+    (terminal.folder / "latin.json").write_bytes('{"to": "José"}'.encode("latin-1"))
+
+    result = terminal.here("jobs", "add", "mail", "send", "@latin.json")
+
+    assert result.code == USAGE
+    assert "latin.json: byte 11 is not UTF-8" in result.err
+
+
+def test_add_tells_of_quotes_only_where_a_shell_reads_them(terminal: Terminal) -> None:
+    (terminal.folder / "payload.json").write_text("{to: jo}")
+
+    typed = terminal.here("jobs", "add", "mail", "send", "{to: jo}")
+    stored = terminal.here("jobs", "add", "mail", "send", "@payload.json")
+
+    assert "Quote it for the shell" in typed.err
+    assert "payload.json: '{to: jo}' is not JSON" in stored.err
+    assert "Quote" not in stored.err
 
 
 def test_retry_puts_back_one_or_all(mail: Terminal) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,19 @@ def test_what_cannot_be_is_refused_in_a_sentence(
         assert "hunter2" not in result.err
         assert "Traceback" not in result.err
     assert "migrate" in terminal.here("records").out
+
+
+def test_installation_without_the_extra_is_told_how_to_get_it(tmp_path: Path) -> None:
+    """It was an unexpected error, to be reported."""
+    program = (
+        "import sys; sys.modules['sqlalchemy'] = None; from toril.cli.main import main; main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "records", "status", "--database", "sqlite:///records.db"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "records need SQLAlchemy: pip install" in done.stderr
+    assert "unexpected" not in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from toril import App
@@ -47,3 +49,20 @@ def test_app_does_not_show_its_password() -> None:
 )
 def test_sentence_is_shown_without_passwords(sentence: str, shown: str) -> None:
     assert without_passwords(sentence) == shown
+
+
+@pytest.mark.parametrize("word", ["x" * 20_000, "x" * 20_000 + ":@", "@" + "a:" * 10_000])
+def test_long_word_of_a_stranger_is_read_in_no_time(word: str) -> None:
+    """A name of 9,000 letters in a request's path held the server up for seconds."""
+    began = time.perf_counter()
+
+    without_passwords(f"no queue '{word}'")
+
+    assert time.perf_counter() - began < 2.0
+
+
+@pytest.mark.parametrize("user", ["jo", "j" * 200])
+def test_password_is_hidden_after_a_name_of_any_length(user: str) -> None:
+    text = f"away: redis://{user}:secret@host:6379/0, as of now"
+
+    assert without_passwords(text) == f"away: redis://{user}:***@host:6379/0, as of now"

@@ -25,10 +25,9 @@ from toril import App, InvalidOptionError, InvalidSettingError
 from toril.library.push import PushService, PushSettings
 from toril.services.push.memory_subscriptions import MemorySubscriptions
 from toril.services.push.vapid import VapidKeys
-from toril.web import running
 from toril.web.access.control import AccessControl
 from toril.web.push_routes import push_routes
-from toril.web.running import run_site
+from toril.web.running import port_of, run_site
 from toril.web.serving import HttpServer
 from toril.web.site import site
 
@@ -151,10 +150,8 @@ async def test_port_that_is_none_is_named(
         await run_site(site(app, []), app, port=3001)
 
 
-def test_highest_port_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PORT", " 65535 ")
-
-    assert running._port(3001) == 65_535
+def test_highest_port_is_one() -> None:
+    assert port_of({"PORT": " 65535 "}, "PORT", 3001) == 65_535
 
 
 async def test_program_shows_its_round_runs_its_jobs_and_ends(

@@ -87,17 +87,22 @@ def payload_of(text: str) -> Any:
     Raises:
         UsageError: It is no JSON.
     """
-    source = "JSON"
-    if text == "-":
-        source, text = "stdin", sys.stdin.read()
-    elif text.startswith("@"):
-        source, text = text[1:], Path(text[1:]).read_text("utf-8")
+    source, hint = "JSON", """ Quote it for the shell: '{"key": "value"}'."""
+    try:
+        if text == "-":
+            source, hint, text = "stdin", "", sys.stdin.read()
+        elif text.startswith("@"):
+            source, hint = text[1:], ""
+            text = Path(source).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"{source}: byte {error.start} is not UTF-8; a payload is JSON in UTF-8: convert it."
+        ) from None
     try:
         return decode(text)
     except ValueError as error:
         raise click.UsageError(
-            f"{source}: {printable(text[:60])!r} is not JSON: {error}."
-            """ Quote it for the shell: '{"key": "value"}'."""
+            f"{source}: {printable(text[:60])!r} is not JSON: {error}.{hint}"
         ) from None
 
 

@@ -60,7 +60,7 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         good = is_whole(self.max_attempts) and 1 <= self.max_attempts <= MAX_COUNT
-        require(good, "max_attempts", self.max_attempts, "an integer from 1")
+        require(good, "max_attempts", self.max_attempts, f"an integer from 1 to {MAX_COUNT}")
         require(
             self.backoff in ("fixed", "exponential"),
             "backoff",
@@ -156,7 +156,7 @@ class JobOptions:
             or (is_whole(self.max_attempts) and 1 <= self.max_attempts <= MAX_COUNT),
             "max_attempts",
             self.max_attempts,
-            "an integer from 1, or None",
+            f"an integer from 1 to {MAX_COUNT}, or None",
         )
         require(
             self.backoff in (None, "fixed", "exponential"),

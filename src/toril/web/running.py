@@ -98,11 +98,14 @@ async def run_site(
     Raises:
         InvalidSettingError: `PORT` is no port.
         PortTakenError: It cannot listen there.
+        TorilError: The application cannot start, such as without its store.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = HttpServer(application, host=os.environ.get("HOST") or "127.0.0.1", port=_port(port))
+    host = os.environ.get("HOST") or "127.0.0.1"
+    port = port_of(os.environ, "PORT", port)
+    server = HttpServer(application, host=host, port=port, settings="HOST or PORT")
     await server.start()
     try:
         key = None if access is None else await access.keys.first()
@@ -137,10 +140,20 @@ def write(line: str) -> None:
     sys.stdout.flush()
 
 
-def _port(default: int) -> int:
-    text = os.environ.get("PORT", "").strip()
+def port_of(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return the port that a variable names.
+
+    Parameters:
+        environment: Variables by name.
+        name: Of the variable.
+        default: Where it is not set, or empty.
+
+    Raises:
+        InvalidSettingError: Its value is no port.
+    """
+    text = environment.get(name, "").strip()
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
-        raise InvalidSettingError(f"PORT={text!r}: expected a number from 0 to 65535")
+        raise InvalidSettingError(f"{name}={text!r}: expected a number from 0 to 65535")
     return int(text)

@@ -9,7 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
+from toril.core.extras import missing_extra
+
+try:
+    from sqlalchemy.exc import SQLAlchemyError
+except ModuleNotFoundError as error:
+    raise missing_extra("records need SQLAlchemy", "records") from error
 
 from toril.services.records.families import TableFamily
 from toril.services.records.migrating import is_current, migrate, script, version_of
