@@ -13,6 +13,7 @@ from toril.backends import open_backend
 from toril.core.errors import BackendClosedError
 from toril.engine.contract import Backend, Repair
 from toril.engine.contract.dispatch import AttemptMessage
+from toril.engine.letters import letter_id
 from toril.engine.states import State
 from toril.testing.clock import ManualClock
 
@@ -137,6 +138,19 @@ async def test_check_warns_of_jobs_that_no_worker_serves(backend: Backend) -> No
     assert any(
         finding.grade == "warning" and "lonely" in finding.subject for finding in health.findings
     )
+
+
+@pytest.mark.parametrize("priority", [0, 5])
+async def test_check_says_nothing_of_letters_that_no_worker_serves(
+    backend: Backend, priority: int
+) -> None:
+    """It asked for workers of dead-letter queues, whose jobs nobody is meant to run."""
+    letter = letter_id("mail", "7", 1_700_000_000_000)
+    await add_one(backend, "mail.dead", job_id=letter, priority=priority)
+
+    health = await backend.lifecycle.check()
+
+    assert not [finding for finding in health.findings if "mail.dead" in finding.subject]
 
 
 async def test_check_says_nothing_of_a_paused_queue_that_no_worker_serves(

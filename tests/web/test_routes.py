@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from tests.support.waiting import wait_until
 from tests.web.support import Served
 from tests.web.walk import walk
@@ -51,6 +52,29 @@ async def test_jobs_are_listed_in_pages_with_only_the_fields_that_are_wanted(
 
     assert seen == [f'{{"n":{n}}}' for n in range(5)]
     assert page["next"] is None
+
+
+async def test_letters_of_another_application_need_no_worker(
+    app: App, url: str, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server over a store alone knows no tasks, and so no dead-letter queues by their names."""
+    monkeypatch.setattr("toril.web.attention.UNSERVED_S", 0.0)
+    async with App(url) as other:
+
+        @other.task(queue="mail", retry=RetryPolicy(max_attempts=1), dead_letter="mail.graves")
+        async def send(to: str) -> None:
+            raise ValueError(f"no such address: {to}")
+
+        await send.enqueue(to="nobody")
+        await other.worker().run(until_idle=True)
+    await app.queue("lonely").add("send")
+
+    found = await client.get_attention()
+
+    assert await app.queue("mail.graves").info() is not None
+    assert [(each.kind, each.queue) for each in found.items if each.queue] == [
+        ("no-worker", "lonely")
+    ]
 
 
 async def test_queues_are_sorted_filtered_and_paged(app: App, client: AsyncClient) -> None:

@@ -12,7 +12,7 @@ from toril.engine.info import QueueInfo, WorkerInfo
 from toril.fallback.info import StoreState
 from toril.rest.answers import Concern
 from toril.web.call import Call
-from toril.web.letter_queues import declared_letter_queues
+from toril.web.letter_queues import unworked_queues
 from toril.web.lines import SILENT_S
 
 OLD_S = 300.0
@@ -58,7 +58,7 @@ async def read_attention(call: Call) -> AttentionFacts:
         workers=workers,
         served=served,
         stuck=stuck,
-        letters=declared_letter_queues(call.app),
+        letters=await unworked_queues(call, queues, served),
         store=store,
     )
 

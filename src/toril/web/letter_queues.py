@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable
 
 from toril.app import App
 from toril.engine.dead_letters import DEAD_LETTER
+from toril.engine.info import QueueInfo
+from toril.engine.letters import is_letter
 from toril.rest.answers import LetterQueue
 from toril.web.call import Call
 
@@ -19,6 +22,38 @@ def declared_letter_queues(app: App) -> set[str]:
     Nobody is meant to work them, so that none of them lacks a worker.
     """
     return {DEAD_LETTER, *(task.dead_letter for task in app.tasks() if task.dead_letter)}
+
+
+async def unworked_queues(
+    call: Call, queues: Iterable[QueueInfo], served: Collection[str] | None
+) -> set[str]:
+    """Return the names of dead-letter queues, those that the application does not declare too.
+
+    Such a one has jobs in line that nobody works, and the next of them is a letter. Costs a call of
+    the store for each queue that has jobs in line and no worker.
+
+    Parameters:
+        call: Who asks.
+        queues: As they were just read.
+        served: Those that a worker serves; None: nobody can say.
+    """
+    declared = declared_letter_queues(call.app)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def holds_letters(name: str) -> bool:
+        async with gate:
+            page = await call.queue(name).jobs(("wait", "prioritized"), limit=1)
+        return any(is_letter(job.id) for job in page.jobs)
+
+    doubtful = [
+        info.name
+        for info in queues
+        if (info.waiting or info.prioritized)
+        and info.name not in declared
+        and (served is None or info.name not in served)
+    ]
+    found = await asyncio.gather(*map(holds_letters, doubtful))
+    return declared | {name for name, holds in zip(doubtful, found, strict=True) if holds}
 
 
 async def letter_queues(call: Call) -> list[LetterQueue]:

@@ -22,6 +22,7 @@ from toril.backends.redis.workers import RedisWorkers
 from toril.core.errors import StoreDeniedError
 from toril.engine.contract.counts import QueueRecord
 from toril.engine.contract.lifecycle import Finding, Health
+from toril.engine.letters import is_letter
 from toril.engine.states import READY
 
 CLOCK_MS = 1_000
@@ -164,14 +165,26 @@ class Doctor:
         found = await self._relatives.findings(queues, shown or [], served)
         prefix, db = self._keys.prefix, self._client.address.db
         theirs = {one.queue for one in shown or [] if (one.prefix, one.db) == (prefix, db)}
-        return found + self._unserved(queues, served.keys() | theirs)
+        return found + await self._unserved(queues, served.keys() | theirs)
 
-    def _unserved(self, queues: Sequence[QueueRecord], served: Collection[str]) -> list[Finding]:
+    async def _unserved(
+        self, queues: Sequence[QueueRecord], served: Collection[str]
+    ) -> list[Finding]:
         """Queues that have jobs in line, and no worker: neither ours nor Node's."""
         found = []
         for queue in queues:
             waiting = sum(queue.counts[state] for state in READY)
             if queue.paused or not waiting or queue.name in served:
                 continue
+            if await self._holds_letters(queue.name):  # nobody is meant to work them
+                continue
             found.append(findings.unserved(queue.name, waiting, served))
         return found
+
+    async def _holds_letters(self, queue: str) -> bool:
+        """Whether the next job in line is a letter."""
+        next_id: str | None = await self._client.call("LINDEX", self._keys.of(queue, "wait"), -1)
+        if next_id is None:
+            first = await self._client.call("ZRANGE", self._keys.of(queue, "prioritized"), 0, 0)
+            next_id = first[0] if first else None
+        return next_id is not None and is_letter(next_id)

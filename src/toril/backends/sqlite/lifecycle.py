@@ -23,6 +23,7 @@ from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.durations import in_words
 from toril.engine.contract.lifecycle import PLAN_AT_MOST, Finding, Health, Repair
+from toril.engine.letters import is_letter
 
 LOW_ROOM_BYTES = 1 << 30
 """Room on the disk below which there is a warning: 1 GiB."""
@@ -100,7 +101,8 @@ class SqliteLifecycle:
             *_misdated(view, self._clock),
             *(
                 unserved(queue, waiting, json.loads(served))
-                for queue, waiting, served in view.run("doctor_unserved")
+                for queue, waiting, next_id, served in view.run("doctor_unserved")
+                if next_id is None or not is_letter(next_id)
             ),
         ]
         return findings, _take_backs(lapsed)

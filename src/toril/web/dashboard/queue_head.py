@@ -8,7 +8,7 @@ from typing import Any
 from toril.web.dashboard.health import health
 from toril.web.dashboard.recent_operations import recent_operations
 from toril.web.dashboard.visit import Visit
-from toril.web.letter_queues import declared_letter_queues
+from toril.web.letter_queues import unworked_queues
 from toril.web.routes.queues import get_queue
 
 SHOWN_S = 120.0
@@ -30,6 +30,7 @@ async def queue_head(visit: Visit) -> dict[str, Any]:
         recent_operations(visit, 20),
     )
     info = facts.queue
+    served = {queue} if facts.served else ()
     lately = [
         one
         for one in operations
@@ -40,7 +41,7 @@ async def queue_head(visit: Visit) -> dict[str, Any]:
         "queue": queue,
         "facts": facts,
         "info": info,
-        "health": health(info, {queue} if facts.served else (), declared_letter_queues(visit.app)),
+        "health": health(info, served, await unworked_queues(visit, [info], served)),
         "serving": sum(queue in worker.queues for worker in workers),
         "lately": lately,
         "life": {

@@ -14,7 +14,7 @@ from toril.web.dashboard.histories import has_ended
 from toril.web.dashboard.page import N_, Nav, Page
 from toril.web.dashboard.trends import Trend, trends
 from toril.web.dashboard.visit import Visit
-from toril.web.letter_queues import declared_letter_queues
+from toril.web.letter_queues import unworked_queues
 from toril.web.routes.queues import list_queues
 
 PAGE = Page(
@@ -72,7 +72,7 @@ async def show(visit: Visit) -> dict[str, Any]:
     found = page.items
     wanted, only = visit.param("q").strip(), visit.choice("health", ORDER, "")
     sort = visit.choice("sort", _SORTS, "health")
-    letters = declared_letter_queues(visit.app)
+    letters = await unworked_queues(visit, found, served)
     lines = [line_of(info, workers, served, letters) for info in found]
     counted = {word: sum(line.health == word for line in lines) for word in ORDER}
     if wanted:
