@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from toril import App, InvalidSettingError
+from toril.core.errors import StoreReadOnlyError
 from toril.web.running import run_site
 from toril.web.serving import HttpServer, PortTakenError
 from toril.web.site import site
@@ -53,3 +54,11 @@ async def test_taken_port_is_told_with_the_variables_that_set_it(tmp_path: Path)
 
         with pytest.raises(PortTakenError, match=rf"port {port}: .*Give another HOST or PORT$"):
             await run_site(site(app, []), app, port=port)
+
+
+async def test_store_that_can_never_be_opened_is_told_at_the_start(tmp_path: Path) -> None:
+    """The site answered requests with errors, and said why in a traceback at its end."""
+    app = App(f"sqlite:///{tmp_path}/nowhere/toril.db")
+
+    with pytest.raises(StoreReadOnlyError, match=r"nowhere' does not exist\. Make it"):
+        await run_site(site(app, []), app, port=0)

@@ -62,6 +62,7 @@ def site(
     async def life(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(app)
+            app.backend()  # what can never be opened is told now; a server that is away may come
             for part in (pages, rest):
                 await stack.enter_async_context(part.router.lifespan_context(part))
             if lifespan is not None:
