@@ -63,7 +63,8 @@ def test_what_is_not_there_is_said(terminal: Terminal, verb: str) -> None:
     [
         (["--cron", "61 * * * *"], "toril: cron='61 * * * *': minutes are 0 to 59\n"),
         (["--cron", "0 0 * * *", "--timezone", "Mars"], "timezone='Mars': expected the name"),
-        ([], "cron=None: expected either cron or every"),
+        ([], "give --cron or --every"),
+        (["--cron", "@daily", "--every", "5m"], "give --cron or --every, not both"),
         (["--every", "soon"], "'soon' is not a duration"),
         (["--every", "5m", "--start", "tomorrow"], "--start='tomorrow': expected a moment"),
         (["--every", "5m", "--missed", "some"], "'some' is not one of 'skip', 'one', 'all'"),

@@ -90,9 +90,9 @@ async def test_template_is_checked_when_it_is_saved(app: MemoryApp) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "cron=None: expected either cron or every"),
+        ({}, "cron=None: expected one of cron= and every=, with every=None"),
         ({"cron": "61 * * * *"}, "cron='61 * * * *': minutes are 0 to 59"),
-        ({"cron": "0 0 * * *", "every": 5}, "either cron or every"),
+        ({"cron": "0 0 * * *", "every": 5}, "one of cron= and every=, with every=5"),
         ({"cron": "0 0 * * *", "timezone": "Mars/Base"}, "timezone='Mars/Base'"),
         ({"every": 0}, "every=0: expected a span from 0.01 s"),
         ({"every": 5, "timezone": "UTC"}, "timezone='UTC': expected none with every"),

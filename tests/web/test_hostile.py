@@ -126,6 +126,35 @@ async def test_query_that_makes_no_sense_gets_a_sentence(
     assert QUERIES[query] in answer.json()["detail"]
 
 
+NAMES = {
+    ("PUT", "/schedules/mail/s", b'{"name": "n", "every_s": 1e-9}'): ("every_s", "every_s=1e-09: "),
+    ("PUT", "/schedules/mail/s", b'{"name": "n"}'): ("cron", "one of cron= and every_s="),
+    ("PUT", "/schedules/mail/s", b'{"name": "n", "every_s": 5, "offset_s": 7}'): (
+        "offset_s", "offset_s=7.0: expected less than every_s=5.0",
+    ),
+    ("GET", "/jobs?q=state:failed&after=zzz", b""): ("after", "after='zzz': expected the `next`"),
+    ("PATCH", "/queues/mail", b'{"dead_letter_keep_s": -1}'): (
+        "dead_letter_keep_s", "dead_letter_keep_s",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", NAMES)
+async def test_errors_name_what_was_sent(
+    app: App, served: Served, asked: tuple[str, str, bytes]
+) -> None:
+    """They named options of Python, such as `every`, which nobody had sent."""
+    await app.queue("mail").add("send")
+    method, path, body = asked
+
+    answer = await served.ask(method, path, content=body, headers=JSON if body else {})
+
+    field, words = NAMES[asked]
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["field"] == field
+    assert words in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

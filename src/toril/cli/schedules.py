@@ -215,6 +215,8 @@ def put(
 
     The payload is read as `toril jobs add` reads it, and checked when a job runs.
     """
+    if (cron is None) == (every is None):
+        raise click.UsageError("give --cron or --every" + (", not both." if cron else "."))
     payload = payload_of(data)
     options = JobOptions(priority=rank, max_attempts=attempts)
     begins, ends = _moment(start, "--start"), _moment(end, "--end")

@@ -108,7 +108,7 @@ def check_values(value: Any, path: str = "") -> None:
             422,
             "number_too_large",
             f"{path or 'the body'} is a number of {len(str(value)):,} digits, which JSON readers"
-            " do not keep exactly: send it as text",
+            " do not keep exactly: send a smaller one, or text where text is taken",
             field=path or None,
         )
 

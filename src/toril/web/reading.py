@@ -31,11 +31,11 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
-def segments_of(scope: Scope) -> list[str] | None:
+def segments_of(scope: Scope, *, errors: str = "strict") -> list[str] | None:
     """Return the path below where the server is mounted, part by part, as the caller meant it.
 
     The path as it was sent is read, since the names of queues may hold a `/`, sent as `%2F`. None:
-    it is no text.
+    it is no text, unless `errors` is `replace`.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
@@ -47,7 +47,7 @@ def segments_of(scope: Scope) -> list[str] | None:
     mounted = root.count("/") if within else 0
     try:
         parts = raw.partition(b"?")[0].decode("ascii").split("/")[mounted + 1 :]
-        return [unquote(part, errors="strict") for part in parts]
+        return [unquote(part, errors=errors) for part in parts]
     except ValueError:
         return None
 

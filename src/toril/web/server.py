@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from toril.app import App
+from toril.core.errors import InvalidOptionError
 from toril.core.loggers import logger
 from toril.engine.operations import acting
 from toril.web.access.port import Access, Principal, Role
@@ -34,6 +35,7 @@ from toril.web.outage import StoreWatch
 from toril.web.problems import Problem, of_error
 from toril.web.reading import read_json, read_query, refuse_query, segments_of
 from toril.web.routes import ROUTES
+from toril.web.sent_names import as_sent
 
 log = logger("toril.web")
 
@@ -196,9 +198,15 @@ class Interface:
         Raises:
             Problem: It is not done in time.
             StoreUnreachableError: The store does not answer.
+            InvalidOptionError: An option makes no sense; it is named as it was sent.
         """
         timeout_s = route.timeout_s or self.options.request_timeout_s
-        return await self.within(timeout_s, route.function(call, **given))
+        try:
+            return await self.within(timeout_s, route.function(call, **given))
+        except InvalidOptionError as error:
+            if type(error) is not InvalidOptionError:  # others know what they are about
+                raise
+            raise as_sent(error, given.values()) from None
 
     async def within(self, timeout_s: float, work: Awaitable[T]) -> T:
         """Return what some work returns, if it does so in time and the store answers.

@@ -163,6 +163,17 @@ async def test_what_is_not_there_is_said_in_the_frame(pages: Site) -> None:
     assert slash.headers["location"] == "/queues"
 
 
+async def test_program_that_sends_no_text_as_a_path_is_answered_as_a_program(pages: Site) -> None:
+    """It got a page, which is nothing that a program can read."""
+    asked = await pages.http.post(f"{pages.url}/api/v1/queues/%ff/jobs", json={"name": "send"})
+    page = await pages.http.get(f"{pages.url}/queues/%ff")
+
+    assert (asked.status_code, page.status_code) == (400, 400)
+    assert asked.headers["content-type"] == "application/problem+json"
+    assert asked.json()["error"]["code"] == "path_unreadable"
+    assert page.headers["content-type"].startswith("text/html")
+
+
 async def test_preferences_are_kept_and_shown(pages: Site) -> None:
     assert (await pages.read("/")).all("html", **{"data-theme": "auto", "lang": "en"})
 

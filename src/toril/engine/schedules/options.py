@@ -52,7 +52,7 @@ class ScheduleOptions:
             (self.cron is None) != (self.every is None),
             "cron",
             self.cron,
-            f"either cron or every, and every={self.every!r}",
+            f"one of cron= and every=, with every={self.every!r}",
         )
         if self.cron is not None:
             crons.expanded(self.cron)

@@ -114,8 +114,10 @@ class Dashboard(Starlette):
             return
         segments = segments_of(scope)
         prefix = self.api_path.strip("/").split("/")
-        if segments is not None and (
-            segments[: len(prefix)] == prefix or segments in ([METRICS[1:]], ["openapi.json"])
+        # One that is no text in UTF-8 is read as far as it goes: programs are answered as programs.
+        known = segments_of(scope, errors="replace") if segments is None else segments
+        if known is not None and (
+            known[: len(prefix)] == prefix or known in ([METRICS[1:]], ["openapi.json"])
         ):
             await self.interface.from_outside(scope, receive, send)
             return
