@@ -61,3 +61,20 @@ async def test_reason_of_a_dead_letter_keeps_a_width_that_can_be_read(
             await seen.page.goto(f"{found.url}/dead", wait_until="load")
             width = await seen.page.wait_for_function(LEAST_WIDTH, arg=".data td.wide")
             assert await width.json_value() >= 150
+
+
+async def test_navigation_shows_where_somebody_is(tmp_path: Path, browser: Browser) -> None:
+    """It is one line on a phone, and began at its start on every page."""
+    async with (
+        App(f"sqlite:///{tmp_path}/toril.db?durability=normal") as app,
+        site(app) as found,
+        looking(browser) as seen,
+    ):
+        await seen.page.set_viewport_size({"width": WIDTH, "height": 800})
+        for path in ("/", "/flows", "/system"):
+            await seen.page.goto(f"{found.url}{path}", wait_until="load")
+            link = seen.page.locator(".side a[aria-current]")
+            box = await link.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0, path
+            assert box["x"] + box["width"] <= WIDTH, path

@@ -18,6 +18,16 @@ export function say(text) {
   spoken.textContent = text;
 }
 
+/** On a narrow screen the navigation is one line: let it show where somebody is. */
+function showPlace() {
+  const link = document.querySelector(".side a[aria-current]");
+  const bar = link?.closest(".side");
+  if (bar && bar.scrollWidth > bar.clientWidth) {
+    const from = link.getBoundingClientRect().left - bar.getBoundingClientRect().left;
+    bar.scrollLeft += from - (bar.clientWidth - link.offsetWidth) / 2;
+  }
+}
+
 /** Note the browser's time zone, in which the server writes moments if the reader wants that. */
 export function noteZone() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -72,5 +82,6 @@ document.addEventListener("click", async (event) => {
 
 reveal(document);
 noteZone();
+showPlace();
 awaitStore();
 setInterval(countAges, 5000);
