@@ -203,6 +203,11 @@ def test_same_input_gives_same_bytes() -> None:
     assert render(photo("chelsea.png")) == render(photo("chelsea.png"))
 
 
+@pytest.mark.parametrize("quality", [1, 100])
+def test_quality_up_to_its_ends_is_taken(quality: int) -> None:
+    assert render(photo("coffee.png"), engine=image_engine(quality=quality))
+
+
 def test_quality_out_of_range_is_refused() -> None:
     with pytest.raises(InvalidOptionError, match="quality=0: expected 1 to 100"):
         image_engine(quality=0)

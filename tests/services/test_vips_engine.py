@@ -64,6 +64,18 @@ def test_its_pictures_are_those_of_pillow(name: str) -> None:
         assert max(difference) < 3, each.name
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 4, 7, 8, 9, 20])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_image_is_decoded_smaller_where_less_is_needed(kind: str, times: int) -> None:
+    content = encode(quadrants(40 * times, 30 * times), kind, quality=95)
+
+    [made] = VIPS.render(content, [spec(40, 40)], name="a")
+
+    [expected] = PILLOW.render(content, [spec(40, 40)], name="a")
+    difference = ImageChops.difference(opened(made.content), opened(expected.content))
+    assert max(ImageStat.Stat(difference).mean) < 6
+
+
 def test_part_between_pixels_is_enlarged_from_where_it_is() -> None:
     """The middle square of a 3 x 2 image begins in the middle of a pixel."""
     picture = Image.new("RGB", (3, 2), "black")
