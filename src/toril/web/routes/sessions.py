@@ -30,7 +30,8 @@ async def end_my_sessions(call: Call, query: OthersQuery) -> Done:
     principal = call.principal
     keep = _current(call) if query.others else None
     count = await SessionList(call.app).end_all(principal.kind, principal.name, keep=keep)
-    call.live.ask_again()
+    if count:
+        call.live.ask_again()
     return Done(count=count or 0)
 
 
@@ -61,7 +62,8 @@ async def end_sessions(call: Call, query: WhoseQuery) -> Done:
             f"no {query.kind} {query.name!r}: GET /{query.kind}s lists those there are",
             field="name",
         )
-    call.live.ask_again()
+    if count:
+        call.live.ask_again()
     return Done(count=count)
 
 
