@@ -51,6 +51,7 @@ from toril.core.errors import StoreUnreachableError as StoreUnreachableError
 from toril.core.errors import TorilError as TorilError
 from toril.core.errors import UnknownTaskError as UnknownTaskError
 from toril.core.errors import UnknownTaskWarning as UnknownTaskWarning
+from toril.core.errors import UserConflictError as UserConflictError
 from toril.core.errors import WorkerStartError as WorkerStartError
 from toril.core.errors import WrongStateError as WrongStateError
 from toril.core.masking import Masker as Masker

@@ -6,10 +6,10 @@ import re
 
 import pytest
 from tests.cli.support import Terminal
+from tests.web.access.calling import PASSWORD, control, own
 
+from toril import App
 from toril.core.extras import how_to_install
-
-PASSWORD = "correct horse battery"
 
 
 def test_key_is_printed_once_and_alone_on_stdout(terminal: Terminal) -> None:
@@ -102,6 +102,130 @@ def test_password_is_changed_and_user_removed(terminal: Terminal) -> None:
     assert "There are no users." in terminal.run("users", "list").out
 
 
+def users_now(terminal: Terminal) -> list[tuple[object, ...]]:
+    found = terminal.run("users", "list", "--json").json
+    return [(one["name"], one["role"], one["queues"], one["payloads"]) for one in found]
+
+
+def test_rights_of_a_user_are_changed_and_what_is_not_named_stays(terminal: Terminal) -> None:
+    terminal.run("users", "add", "jo", "--role", "operator", "--queue", "mail",
+                 stdin=f"{PASSWORD}\n")  # fmt: skip
+
+    changed = terminal.run("users", "change", "jo", "--role", "viewer")
+    assert (changed.code, changed.err) == (0, "")
+    assert changed.out == "User 'jo' is changed: viewer, queues: mail, sees no payloads.\n"
+    assert users_now(terminal) == [("jo", "viewer", ["mail"], False)]
+    terminal.run("users", "change", "jo", "--queue", "shop-*", "--queue", "mail", "--payloads")
+    assert users_now(terminal) == [("jo", "viewer", ["shop-*", "mail"], True)]
+    terminal.run("users", "change", "jo", "--all-queues", "--no-payloads")
+    assert users_now(terminal) == [("jo", "viewer", None, False)]
+
+    document = terminal.run("users", "change", "jo", "--role", "admin", "--json").json
+    assert (document["name"], document["role"]) == ("jo", "admin")
+    audit = terminal.run("audit", "--verb", "users.change").out
+    assert "role: viewer -> admin" in audit
+    assert "name=jo" in audit
+    (last, *_) = terminal.run("audit", "--verb", "users.change", "--json").json["entries"]
+    assert last["before"] == {"role": "viewer", "queues": None, "payloads": False}
+    assert last["after"] == {"role": "admin", "queues": None, "payloads": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["jo"], 2, "Nothing to change"),
+        (["jo", "--role", "owner"], 2, "'owner' is not one of 'viewer'"),
+        (["jo", "--queue", "mail", "--all-queues"], 2, "not both"),
+        (["jo", "--queue", "a:b"], 2, "names of queues"),
+        (["ann", "--role", "viewer"], 4, "no user 'ann': see toril users list"),
+    ],
+)
+def test_change_of_a_user_that_makes_no_sense_is_refused(
+    terminal: Terminal, words: list[str], code: int, problem: str
+) -> None:
+    terminal.run("users", "add", "jo", "--role", "operator", stdin=f"{PASSWORD}\n")
+
+    refused = terminal.run("users", "change", *words)
+
+    assert (refused.code, refused.out) == (code, "")
+    assert problem in refused.err
+    assert users_now(terminal) == [("jo", "operator", None, False)]
+
+
+def test_last_administrator_stays_one(terminal: Terminal) -> None:
+    terminal.run("users", "add", "jo", "--role", "admin", stdin=f"{PASSWORD}\n")
+
+    for words in (["change", "jo", "--role", "viewer"], ["remove", "jo", "--yes"]):
+        refused = terminal.run("users", *words)
+        assert refused.code == 4
+        assert "'jo' is the last one who is an administrator for all queues" in refused.err
+        assert "make another user one first" in refused.err
+
+    assert users_now(terminal) == [("jo", "admin", None, False)]
+    assert terminal.run("users", "remove", "jo", "--last", "--yes").code == 0
+
+
+async def signed_in(app: App) -> None:
+    """Sign in: jo with two browsers, and somebody with a key."""
+    access = control(app)
+    key = await access.keys.add("board", role="viewer")
+    for agent in ("curl/8.14", "\x1b[2J Firefox/140.0 Linux"):
+        await access.sessions.sign_in(own(user_agent=agent), "jo", PASSWORD)
+    await access.sessions.sign_in_with_key(own(user_agent="curl/9"), key)
+
+
+def test_sessions_are_listed_and_ended(terminal: Terminal) -> None:
+    terminal.run("users", "add", "jo", "--role", "operator", stdin=f"{PASSWORD}\n")
+    assert terminal.run("sessions", "list").out == "Nobody is signed in.\n"
+    terminal.ask(signed_in)
+
+    listed = terminal.run("sessions", "list")
+    assert "\x1b" not in listed.out
+    assert re.search(r"user:jo +Firefox 140, Linux +192\.0\.2\.1 ", listed.out), listed.out
+    assert re.search(r"key:board +curl/9 ", listed.out)
+    found = terminal.run("sessions", "list", "--user", "jo", "--json").json
+    assert [one["name"] for one in found] == ["jo", "jo"]
+    assert [one["kind"] for one in terminal.run("sessions", "list", "--key", "board", "--json").json
+            ] == ["key"]  # fmt: skip
+
+    assert "give --yes" in terminal.run("sessions", "end", found[0]["id"]).err
+    ended = terminal.run("sessions", "end", found[0]["id"], "--yes")
+    assert (ended.code, ended.out) == (0, f"Session '{found[0]['id']}' has ended.\n")
+    again = terminal.run("sessions", "end", found[0]["id"], "--yes")
+    assert again.code == 4
+    assert "see toril sessions list" in again.err
+    rest = terminal.run("sessions", "end", "--user", "jo", "--yes")
+    assert rest.out == "1 session of user 'jo' ended.\n"
+    of_key = terminal.run("sessions", "end", "--key", "board", "--yes", "--json").json
+    assert of_key == {"kind": "key", "name": "board", "ended": 1}
+    assert terminal.run("sessions", "list", "--json").json == []
+    verbs = [one["verb"] for one in terminal.run("audit", "--json").json["entries"][:3]]
+    assert verbs == ["sessions.end_all", "sessions.end_all", "sessions.end"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["end", "--yes"], 2, "Give the ID of a session, or --user NAME, or --key NAME."),
+        (["end", "x", "--user", "jo", "--yes"], 2, "Give the ID of a session"),
+        (["end", "--user", "nobody", "--yes"], 4, "no user 'nobody': see toril users list"),
+        (["end", "--key", "nobody", "--yes"], 4, "no key 'nobody': see toril keys list"),
+        (["end", "0123", "--yes"], 4, "no session '0123': see toril sessions list"),
+        (["list", "--user", "jo", "--key", "jo"], 2, "Give one of --user, --key and --mine."),
+        (["list", "--mine"], 2, "--mine asks a server"),
+    ],
+)
+def test_sessions_that_are_none_are_named(
+    terminal: Terminal, words: list[str], code: int, problem: str
+) -> None:
+    terminal.add("mail", "send")
+
+    refused = terminal.run("sessions", *words)
+
+    assert (refused.code, refused.out) == (code, "")
+    assert problem in refused.err
+
+
 @pytest.mark.parametrize("typed", [None, "", "\n", "hunter2hunt\n"])
 def test_password_that_will_not_do_is_refused_and_not_repeated(
     terminal: Terminal, typed: str | None
@@ -165,7 +289,7 @@ def test_audit_log_that_is_off_stays_empty(terminal: Terminal) -> None:
 
 
 def test_hostile_names_in_the_audit_log_are_harmless(terminal: Terminal) -> None:
-    from toril import App, acting
+    from toril import acting
 
     async def act(app: App) -> None:
         with acting("user:jo", "\x1b[2Jgone"):

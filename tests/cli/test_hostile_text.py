@@ -77,6 +77,12 @@ LOOKS: list[list[str]] = [
     ["keys", "remove", f"no{HOSTILE}", "--yes"],
     ["users", "list"],
     ["users", "remove", f"no{HOSTILE}", "--yes"],
+    ["users", "change", f"no{HOSTILE}", "--role", "viewer"],
+    ["users", "change", f"jo{HOSTILE}", "--queue", f"no{HOSTILE}"],
+    ["sessions", "list"],
+    ["sessions", "list", "--user", f"no{HOSTILE}"],
+    ["sessions", "end", f"no{HOSTILE}", "--yes"],
+    ["sessions", "end", "--user", f"no{HOSTILE}", "--yes"],
     ["bulk", "retry", "name:*", "--dry-run"],
     ["search", "--explain", f"name~{HOSTILE}"],
     ["top", "--once"],
@@ -148,6 +154,8 @@ ACTS: list[list[str]] = [
     ["alerts", "list"],
     ["alerts", "unmute", "*", BAD_QUEUE],
     ["keys", "remove", f"script{HOSTILE}", "--yes"],
+    ["users", "change", f"jo{HOSTILE}", "--role", "viewer", "--all-queues"],
+    ["sessions", "end", "--user", f"jo{HOSTILE}", "--yes"],
     ["users", "remove", f"jo{HOSTILE}", "--yes"],
     ["pause", QUEUE],
     ["resume", QUEUE],
@@ -215,6 +223,10 @@ def store(terminal: Terminal) -> Terminal:
             " WHERE state = 'waiting-children'"
         )
         _spoil(database)
+        database.execute(
+            "INSERT INTO access_sessions VALUES ('d', 'user', ?, ?, 99999999999999, 1, 1, ?, ?)",
+            [f"jo{HOSTILE}", f"s{HOSTILE}", f"place{HOSTILE}", f"agent{HOSTILE}"],
+        )
     database.close()
     _fill_outbox(terminal.folder / "outbox.db")
     return terminal

@@ -12,7 +12,9 @@ import httpx2
 import pytest
 from tests.cli.support import PATIENCE_S, Running, Terminal
 from tests.support.waiting import wait_until_sync
+from tests.web.access.calling import PASSWORD, control, own
 
+from toril import App
 from toril.cli.codes import DONE, ERROR, STATE, STORE, USAGE
 from toril.client import ApiError, Client
 
@@ -335,6 +337,15 @@ def test_key_of_the_environment_is_neither_stored_nor_shown(terminal: Terminal) 
     assert key not in both.log
 
 
+async def signed_in(app: App) -> None:
+    """Add an administrator, and a user who signs in with two browsers."""
+    access = control(app)
+    await access.users.add("ann", PASSWORD, role="admin")
+    await access.users.add("jo", PASSWORD, role="viewer")
+    for agent in ("curl/8", "curl/9"):
+        await access.sessions.sign_in(own(user_agent=agent), "jo", PASSWORD)
+
+
 def test_search_operations_and_access_say_the_same_from_afar(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,4 +400,23 @@ def test_search_operations_and_access_say_the_same_from_afar(
     both("keys", "remove", "deploy", "--yes")
     both("users", "list")
     both("users", "remove", "jo", "--yes")
+    there("keys", "add", "board", "--role", "viewer")
+    terminal.ask(signed_in)
+    both("users", "list", "--json")
+    both("users", "change", "nobody", "--role", "viewer")
+    both("users", "change", "ann", "--role", "viewer")
+    both("users", "remove", "ann", "--yes")
+    changed = there("users", "change", "jo", "--role", "operator", "--queue", "mail")
+    assert (changed["role"], changed["queues"]) == ("operator", ["mail"])
+    free = there("users", "change", "jo", "--all-queues", "--payloads")
+    assert (free["role"], free["queues"], free["payloads"]) == ("operator", None, True)
+    both("sessions", "list", "--json")
+    both("sessions", "list", "--user", "jo")
+    assert there("sessions", "list", "--mine") == []
+    both("sessions", "end", "nothing", "--yes")
+    both("sessions", "end", "--user", "nobody", "--yes")
+    (one, _) = there("sessions", "list", "--user", "jo")
+    assert there("sessions", "end", one["id"], "--yes")["ended"] == 1
+    assert there("sessions", "end", "--user", "jo", "--yes")["ended"] == 1
+    assert there("users", "remove", "ann", "--last", "--yes")["removed"]
     both("audit", "--verb", "keys.add", "--json")

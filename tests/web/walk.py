@@ -296,7 +296,17 @@ async def _access(client: AsyncClient) -> None:
     await client.add_user("jo", "correct horse battery", "viewer", payloads=True)
     (user,) = (await client.list_users()).items
     assert (user.name, user.role, user.queues, user.payloads) == ("jo", "viewer", None, True)
+    changed = await client.change_user("jo", role="operator", version=user.version)
+    assert (changed.role, changed.queues, changed.payloads) == ("operator", None, True)
     assert (await client.set_password("jo", "another horse battery")).count == 1
+    assert (await client.list_sessions(name="jo")).items == []
+    assert (await client.end_sessions("jo")).count == 0
+    assert (await client.list_my_sessions()).items == []
+    assert (await client.end_my_sessions()).count == 0
+    for ending in (client.end_session("none"), client.end_my_session("none")):
+        with pytest.raises(ApiError) as not_found:
+            await ending
+        assert not_found.value.code == "session_not_found"
     assert (await client.remove_user("jo")).count == 1
 
     for without in (client.sign_in(name="jo", password="x"), client.sign_out()):

@@ -43,6 +43,8 @@ def code_of(error: BaseException) -> int | None:
             return STATE
         case errors.ScheduleNotFoundError() | errors.OperationNotFoundError():
             return STATE
+        case errors.UserConflictError():
+            return STATE
         case errors.BackendError():
             return STORE
         case errors.InvalidOptionError() | errors.InvalidPayloadError():

@@ -25,6 +25,8 @@ COLUMNS = (
     Column("EXPIRES"),
 )
 
+ONLY_QUEUE = "Only this queue; * stands for any characters. May be given several times."
+
 
 @click.group(cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
@@ -49,7 +51,7 @@ def grant_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "queues",
             multiple=True,
             metavar="NAME",
-            help="Only this queue; * stands for any characters. May be given several times.",
+            help=ONLY_QUEUE,
         ),
         click.option("--role", type=click.Choice(list(map(str, Role))), required=True),
     ):

@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
-from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteKeys, RemoteSearch, RemoteUsers
+from toril.cli.remote_access import RemoteKeys, RemoteSessions, RemoteUsers
+from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteSearch
 from toril.cli.remote_letters import RemoteLetters
 from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
 from toril.cli.remote_records import flow_tree, history_series, worker_of
@@ -82,6 +83,7 @@ class RemoteApp:
         self.audit = RemoteAudit(client)
         self.keys = RemoteKeys(client)
         self.users = RemoteUsers(client)
+        self.sessions = RemoteSessions(client)
         self.schedules = RemoteSchedules(client)
         self.flows = RemoteFlows(client)
 

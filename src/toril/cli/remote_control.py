@@ -1,22 +1,19 @@
-"""Searches, operations on many jobs, keys, users and the audit log, behind a server."""
+"""Searches, operations on many jobs, and the audit log, behind a server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from toril.cli.remote_records import job_of_line
-from toril.client import ApiError, AsyncClient
+from toril.client import AsyncClient
 from toril.engine.audit import AuditPage
 from toril.engine.bulk.exporting import write_lines
 from toril.engine.bulk.info import OperationInfo, OperationPreview, OperationUndone
 from toril.engine.bulk.wish import Action
 from toril.engine.search.found import SearchPage, SearchPlan
-from toril.rest.answers import Done
-from toril.web.access.keys import KeyInfo
-from toril.web.access.users import UserInfo
 
 LOOK_S = 0.5
 """Between two looks at an operation that the server drives."""
@@ -180,94 +177,3 @@ class RemoteAudit:
         """Return some entries, newest first."""
         found = await self._client.list_audit(**wanted)
         return AuditPage(found.items, found.next)
-
-
-class RemoteKeys:
-    """The keys behind a server."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def list(self) -> list[KeyInfo]:
-        """Return all keys, by name."""
-        return [
-            KeyInfo(
-                name=key.name,
-                role=key.role,
-                queues=None if key.queues is None else tuple(key.queues),
-                payloads=key.payloads,
-                created_at=key.created_at,
-                expires_at=key.expires_at,
-                expired=key.expired,
-            )
-            for key in (await self._client.list_keys()).items
-        ]
-
-    async def add(
-        self,
-        name: str,
-        *,
-        role: Any,
-        queues: Iterable[str] | None,
-        payloads: bool,
-        expires: float | None,
-    ) -> str:
-        """Make a key and return it."""
-        made = await self._client.add_key(
-            name,
-            role,
-            queues=None if queues is None else [*queues],
-            payloads=payloads,
-            expires_s=expires,
-        )
-        return made.key
-
-    async def remove(self, name: str) -> bool:
-        """Forget a key."""
-        return await _was_there(self._client.remove_key(name))
-
-
-class RemoteUsers:
-    """The users behind a server."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def list(self) -> list[UserInfo]:
-        """Return all users, by name."""
-        return [
-            UserInfo(
-                name=user.name,
-                role=user.role,
-                queues=None if user.queues is None else tuple(user.queues),
-                payloads=user.payloads,
-                created_at=user.created_at,
-            )
-            for user in (await self._client.list_users()).items
-        ]
-
-    async def add(
-        self, name: str, password: str, *, role: Any, queues: Iterable[str] | None, payloads: bool
-    ) -> None:
-        """Add a user."""
-        limited = None if queues is None else [*queues]
-        await self._client.add_user(name, password, role, queues=limited, payloads=payloads)
-
-    async def set_password(self, name: str, password: str) -> bool:
-        """Give a user another password."""
-        return await _was_there(self._client.set_password(name, password))
-
-    async def remove(self, name: str) -> bool:
-        """Forget a user."""
-        return await _was_there(self._client.remove_user(name))
-
-
-async def _was_there(answer: Awaitable[Done]) -> bool:
-    """Whether something was there to be changed."""
-    try:
-        await answer
-    except ApiError as error:
-        if error.status == 404:
-            return False
-        raise
-    return True

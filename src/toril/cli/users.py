@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 import click
+from msgspec import UNSET
 
 from toril.app import App
 from toril.cli.access import ask
 from toril.cli.codes import STATE, RefusedError
-from toril.cli.keys import grant_options, queues_text
+from toril.cli.keys import ONLY_QUEUE, grant_options, queues_text
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import confirm, store_options, yes_option
 from toril.cli.output import HEAD, WARN, Cell, Column, Output, as_data, moment_text, write
@@ -29,7 +30,7 @@ COLUMNS = (
 @click.group(cls=SuggestingGroup, invoke_without_command=True)
 @click.pass_context
 def users(ctx: click.Context) -> None:
-    """List, add and remove users, and give them other passwords.
+    """List, add, change and remove users, and give them other passwords.
 
     A password is typed in, or is the first line of stdin; it is never an argument, which others on
     the machine could read.
@@ -82,6 +83,58 @@ def add(
     Output(as_json=as_json).done({"name": name, "role": role}, f"User {name!r} was added: {role}.")
 
 
+@users.command("change")
+@click.argument("name")
+@click.option("--role", type=click.Choice(list(map(str, Role))))
+@click.option("--queue", "queues", multiple=True, metavar="NAME", help=ONLY_QUEUE)
+@click.option("--all-queues", is_flag=True, help="All queues.")
+@click.option(
+    "--payloads/--no-payloads",
+    default=None,
+    help="May see payloads, results, errors and log lines, or not.",
+)
+@store_options
+def change(
+    name: str,
+    role: str | None,
+    queues: tuple[str, ...],
+    all_queues: bool,
+    payloads: bool | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Give the user NAME other rights. What is not named stays.
+
+    Browsers of the user that are signed in have them with their next request. The last user who is
+    an administrator for all queues stays one.
+    """
+    if queues and all_queues:
+        raise click.UsageError("Give --queue or --all-queues, not both.")
+    if role is None and not queues and not all_queues and payloads is None:
+        raise click.UsageError(
+            "Nothing to change: give --role, --queue, --all-queues, --payloads or --no-payloads."
+        )
+    limited = None if all_queues else queues or UNSET
+    changed = ask(
+        url,
+        lambda app: users_of(app).change(
+            name,
+            role=UNSET if role is None else role,
+            queues=limited,
+            payloads=UNSET if payloads is None else payloads,
+        ),
+    )
+    if changed is None:
+        raise RefusedError(f"no user {name!r}: see toril users list", STATE)
+    output = Output(as_json=as_json)
+    if as_json:
+        output.document(as_data(changed))
+        return
+    sees = "sees payloads" if changed.payloads else "sees no payloads"
+    queues_now = queues_text(changed.queues)
+    output.say(f"User {name!r} is changed: {changed.role}, queues: {queues_now}, {sees}.")
+
+
 @users.command("password")
 @click.argument("name")
 @store_options
@@ -97,12 +150,13 @@ def password(name: str, url: str | None, as_json: bool) -> None:
 
 @users.command("remove")
 @click.argument("name")
+@click.option("--last", is_flag=True, help="Also the last one who is an administrator.")
 @yes_option
 @store_options
-def remove(name: str, yes: bool, url: str | None, as_json: bool) -> None:
+def remove(name: str, last: bool, yes: bool, url: str | None, as_json: bool) -> None:
     """Remove the user NAME. All sessions of it end."""
     confirm(f"Remove user {name!r}?", yes=yes)
-    if not ask(url, lambda app: users_of(app).remove(name)):
+    if not ask(url, lambda app: users_of(app).remove(name, last=last)):
         raise RefusedError(f"no user {name!r}: see toril users list", STATE)
     Output(as_json=as_json).done({"name": name, "removed": True}, f"User {name!r} was removed.")
 

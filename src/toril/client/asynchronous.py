@@ -62,6 +62,7 @@ from toril.rest.answers import (
     QueueFacts,
     Redriven,
     Restored,
+    SessionLine,
     StoreCheck,
     SystemFacts,
     UserLine,
@@ -1440,6 +1441,42 @@ class AsyncClient:
         )
         return found
 
+    async def change_user(
+        self,
+        name: str,
+        *,
+        reason: str | None = None,
+        role: Literal["viewer", "submitter", "operator", "admin"] | UnsetType = UNSET,
+        queues: Sequence[str] | UnsetType | None = UNSET,
+        payloads: bool | UnsetType = UNSET,
+        version: str | None = None,
+    ) -> UserLine:
+        """Give a user other rights. The user's sessions have them with the next request.
+
+        The last user who is an administrator for all queues stays one.
+
+        Parameters:
+            reason: Why, for the log of changes.
+            queues: Only these: names, or patterns with `*`. null: all.
+            payloads: The user may see what jobs carry.
+            version: Only if the rights are still those of this `version`, as the list of users
+                has it.
+        """
+        found: UserLine = await self._ask(
+            UserLine,
+            "PATCH",
+            "users",
+            name,
+            body={
+                "reason": reason,
+                "role": role,
+                "queues": queues,
+                "payloads": payloads,
+                "version": version,
+            },
+        )
+        return found
+
     async def set_password(self, name: str, password: str, *, reason: str | None = None) -> Done:
         """Give a user another password. All sessions of the user end.
 
@@ -1451,9 +1488,15 @@ class AsyncClient:
         )
         return found
 
-    async def remove_user(self, name: str) -> Done:
-        """Forget a user. All sessions of the user end."""
-        found: Done = await self._ask(Done, "DELETE", "users", name)
+    async def remove_user(self, name: str, *, last: bool = False) -> Done:
+        """Forget a user. All sessions of the user end.
+
+        The last user who is an administrator for all queues stays, unless `last` is given.
+
+        Parameters:
+            last: Also the last one who is an administrator for all queues.
+        """
+        found: Done = await self._ask(Done, "DELETE", "users", name, query={"last": last})
         return found
 
     async def sign_in(
@@ -1478,6 +1521,55 @@ class AsyncClient:
             reason: Why, for the log of changes.
         """
         found: Done = await self._ask(Done, "POST", "session", "end", body={"reason": reason})
+        return found
+
+    async def list_my_sessions(self) -> Page[SessionLine]:
+        """List the sessions of the one who asks, of all browsers."""
+        found: Page[SessionLine] = await self._ask(Page[SessionLine], "GET", "me", "sessions")
+        return found
+
+    async def end_my_sessions(self, *, others: bool = False) -> Done:
+        """End one's own sessions: all, or all but the one that asks.
+
+        Parameters:
+            others: Not the one that asks.
+        """
+        found: Done = await self._ask(Done, "DELETE", "me", "sessions", query={"others": others})
+        return found
+
+    async def end_my_session(self, session_id: str) -> Done:
+        """End one of one's own sessions. Its next request is refused."""
+        found: Done = await self._ask(Done, "DELETE", "me", "sessions", session_id)
+        return found
+
+    async def list_sessions(
+        self, *, kind: Literal["user", "key"] | None = None, name: str | None = None
+    ) -> Page[SessionLine]:
+        """List the sessions of everybody, or of one user or key: the one seen last first.
+
+        Parameters:
+            kind: Only those of users, or of keys with which somebody has signed in.
+            name: Only those of the user or the key of this name.
+        """
+        found: Page[SessionLine] = await self._ask(
+            Page[SessionLine], "GET", "sessions", query={"kind": kind, "name": name}
+        )
+        return found
+
+    async def end_sessions(self, name: str, *, kind: Literal["user", "key"] = "user") -> Done:
+        """End all sessions of a user, or of those who have signed in with a key.
+
+        Parameters:
+            name: Of the user or the key.
+        """
+        found: Done = await self._ask(
+            Done, "DELETE", "sessions", query={"name": name, "kind": kind}
+        )
+        return found
+
+    async def end_session(self, session_id: str) -> Done:
+        """End a session, whosever it is. Its next request is refused."""
+        found: Done = await self._ask(Done, "DELETE", "sessions", session_id)
         return found
 
     async def list_audit(

@@ -11,6 +11,7 @@ TorilError
 ├── UnknownTaskError            no task is bound to this queue and name
 ├── ScheduleNotFoundError       no such schedule
 ├── OperationNotFoundError      no such operation on many jobs
+├── UserConflictError           a user's rights stay as they are, because of what others have done
 ├── JobError                    about one job, which `job_id` and `queue` name
 │   ├── JobNotFoundError
 │   ├── WrongStateError         the job is not in a state that allows this
@@ -115,6 +116,18 @@ class ScheduleNotFoundError(TorilError, LookupError):
 
 class OperationNotFoundError(TorilError, LookupError):
     """No such operation on many jobs: a wrong id, or it was forgotten, which is after a week."""
+
+
+class UserConflictError(TorilError):
+    """A user's rights stay as they are. The message says why, and what to do.
+
+    `code` is `changed_meanwhile`: somebody else has changed them since they were read; or
+    `last_administrator`: no user could manage keys and users any more.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class JobError(TorilError):

@@ -607,6 +607,32 @@ class UserLine(msgspec.Struct, kw_only=True, frozen=True):
     payloads: bool
     """May see what jobs carry."""
     created_at: datetime
+    version: str
+    """Changes with the rights. Send it when you change them, and no other change is lost."""
+
+
+class SessionLine(msgspec.Struct, kw_only=True, frozen=True):
+    """A browser that is signed in."""
+
+    id: str
+    """By which it is ended. It lets nobody in."""
+    kind: str
+    """`user`, or `key`: somebody has signed in with a key."""
+    name: str
+    """Of the user or the key."""
+    begun_at: datetime | None
+    """None: an earlier version began it."""
+    seen_at: datetime | None
+    """When it was last used, to about a minute."""
+    expires_at: datetime
+    place: str
+    """From where it was last used: an address, in IPv6 the network of one. Empty: not known."""
+    browser: str
+    """Such as `Firefox 140, Linux`. Empty: not known."""
+    agent: str
+    """What the browser calls itself."""
+    current: bool
+    """It is the one that asks."""
 
 
 class AuditEntries(msgspec.Struct, kw_only=True, frozen=True):

@@ -392,6 +392,49 @@ class UserBody(Act, kw_only=True, frozen=True):
     """The user may see what jobs carry."""
 
 
+class RightsBody(Act, kw_only=True, frozen=True):
+    """Other rights of a user. What is left out stays as it is."""
+
+    role: Literal["viewer", "submitter", "operator", "admin"] | UnsetType = UNSET
+    queues: Annotated[list[Text], Meta(min_length=1, max_length=200)] | UnsetType | None = UNSET
+    """Only these: names, or patterns with `*`. null: all."""
+    payloads: bool | UnsetType = UNSET
+    """The user may see what jobs carry."""
+    version: Annotated[str, Meta(max_length=100)] | None = None
+    """Only if the rights are still those of this `version`, as the list of users has it."""
+
+
+class RemoveUserQuery(Query, kw_only=True, frozen=True):
+    """How to remove a user."""
+
+    last: bool = False
+    """Also the last one who is an administrator for all queues."""
+
+
+class SessionQuery(ListQuery, kw_only=True, frozen=True):
+    """Which sessions."""
+
+    kind: Literal["user", "key"] | None = None
+    """Only those of users, or of keys with which somebody has signed in."""
+    name: Text | None = None
+    """Only those of the user or the key of this name."""
+
+
+class WhoseQuery(Query, kw_only=True, frozen=True):
+    """Whose sessions."""
+
+    name: Text
+    """Of the user or the key."""
+    kind: Literal["user", "key"] = "user"
+
+
+class OthersQuery(Query, kw_only=True, frozen=True):
+    """Which of one's own sessions."""
+
+    others: bool = False
+    """Not the one that asks."""
+
+
 class PasswordBody(Act, kw_only=True, frozen=True):
     """Another password."""
 

@@ -35,6 +35,8 @@ MOST_MISSED = 5_000
 """Events that a caller which comes back is given at most."""
 KNOWN_FOR_S = 30.0
 """How often a stream asks whether its caller is still known: a key or a session may end."""
+ASK = "ask"
+"""A word among the messages of a stream, which is not passed on: ask now."""
 AGAIN_MS = 2_000
 """After how long a caller whose stream has ended should come back."""
 
@@ -114,6 +116,11 @@ class Live:
         """The queues that are followed, and by how many streams."""
         return self._queues
 
+    def ask_again(self) -> None:
+        """Have each stream ask at once whether its caller is who it was: rights were taken."""
+        for listener in self._listeners:
+            listener.tell(ASK, None)
+
     async def close(self) -> None:
         """End all streams, and begin no other."""
         self._closing = True
@@ -169,6 +176,9 @@ class Live:
                 if message is None:
                     return
                 word, subject = message
+                if word == ASK:
+                    checked_s = -KNOWN_FOR_S
+                    continue
                 for text in telling.messages(word, subject):
                     yield text
 

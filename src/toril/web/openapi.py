@@ -26,6 +26,7 @@ _PARTS = {
     "deduplication_id": "The de-duplication id.",
     "operation_id": "The id of the operation.",
     "name": "The name of the key or the user.",
+    "session_id": "The id of the session, as lists of sessions have it.",
 }
 _TEXTS = {
     "stream": "text/event-stream",

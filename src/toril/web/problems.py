@@ -123,6 +123,8 @@ def of_error(error: BaseException) -> Problem:
             return Problem(404, "schedule_not_found", text)
         case errors.OperationNotFoundError():
             return Problem(404, "operation_not_found", text)
+        case errors.UserConflictError():
+            return Problem(409, error.code, text)
         case errors.WrongStateError():
             return Problem(409, "wrong_state", text)
         case errors.BackendError():

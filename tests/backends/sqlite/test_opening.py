@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from tests.backends.sqlite.conftest import Opener
 from tests.support.contract import add, job
@@ -18,6 +19,7 @@ import toril.backends.sqlite as room
 from toril.backends import open_backend
 from toril.backends.sqlite.connection import APPLICATION_ID
 from toril.core.errors import InvalidOptionError, StoreForeignError, StoreReadOnlyError
+from toril.engine.contract import SessionRecord
 
 MIGRATIONS = sorted((Path(room.__file__).parent / "migrations").glob("*.sql"))
 
@@ -85,6 +87,28 @@ async def test_store_of_the_first_schema_is_brought_to_this_one(opener: Opener, 
     connection = apsw.Connection(str(path))
     assert connection.pragma("user_version") == len(MIGRATIONS)
     connection.close()
+
+
+async def test_session_of_an_earlier_schema_goes_on(opener: Opener, path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    for script in MIGRATIONS[:15]:
+        connection.execute(script.read_text("utf-8"))
+    connection.pragma("user_version", 15)
+    connection.pragma("application_id", APPLICATION_ID)
+    ends_ms = 99_999_999_999_999
+    connection.execute(
+        "INSERT INTO access_sessions VALUES ('digest', 'user', 'jo', 'stamp', ?)", (ends_ms,)
+    )
+    connection.close()
+
+    access = opener().access
+
+    old = SessionRecord("digest", "user", "jo", "stamp", ends_ms)
+    assert await access.find_session("digest") == old
+    assert await access.sessions([("user", "jo")]) == [old]
+    seen = msgspec.structs.replace(old, seen_ms=5, place="192.0.2.1", agent="Fox/1")
+    assert await access.see_session(seen)
+    assert await access.find_session("digest") == seen
 
 
 async def test_newer_store_is_refused_and_stays_as_it_is(opener: Opener, path: Path) -> None:

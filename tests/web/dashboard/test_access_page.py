@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from tests.web.dashboard.support import Reader, Site, site
 from tests.web.dashboard.test_frame import CHEAP, enter, guarded
 
@@ -98,6 +99,98 @@ async def test_user_is_added_gets_another_password_and_is_removed(app: App) -> N
             assert (await theirs.get("/queues")).status_code == 303
 
 
+async def test_rights_of_a_user_are_changed_while_it_is_signed_in(app: App) -> None:
+    access = await guarded(app)
+    async with site(app, access=access) as pages, site(app, access=access) as theirs:
+        await enter(pages, "admin")
+        await enter(theirs, "operator")
+        (link,) = [
+            each["href"] for each in (await pages.read("/access")).all("a")
+            if each.get("href", "").startswith("/access?user=operator")  # type: ignore[union-attr] # links have one
+        ]  # fmt: skip
+        form = await pages.read(str(link).partition("#")[0])
+        assert checked(form, "operator")
+        (version,) = [one["value"] for one in form.all("input", name="version")]
+        assert "Rights of operator" in form.text
+
+        given = {
+            "do": "rights", "name": "operator", "version": version, "role": "viewer",
+            "queues": "mail*\r\n video \n", "payloads": "false", "reason": "a new team",
+        }  # fmt: skip
+        answer = await pages.post("/access", given)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/access")
+        found = await pages.read("/access")
+        assert "User operator has these rights from now on." in found.text
+        assert "operator viewer mail* video no" in found.text
+        page = await theirs.act("pause_queue", queue="mail")
+        assert "may not do this" in page.text, page.text
+        (entry,) = (await app.audit.page(verb="users.change")).entries
+        assert (entry.actor, entry.reason) == ("user:admin", "a new team")
+
+        stale = await pages.post("/access", {**given, "role": "admin", "queues": ""})
+        assert stale.status_code == 200
+        shown = Reader(stale.text)
+        assert "somebody has changed these rights meanwhile" in shown.text
+        assert checked(shown, "admin"), "what was typed is there still"
+        (fresh,) = [one["value"] for one in shown.all("input", name="version")]
+        everything = {**given, "role": "admin", "queues": " \n", "version": fresh}
+        everything["payloads"] = "true"
+        assert (await pages.post("/access", everything)).status_code == 303
+        assert "operator admin all yes" in (await pages.read("/access")).text
+
+
+def checked(page: Reader, role: str) -> bool:
+    """Whether one form has chosen a role; those that add something begin with viewer."""
+    return ["checked" in one for one in page.all("input", name="role", value=role)].count(True) == 1
+
+
+async def test_last_administrator_is_told_so(app: App) -> None:
+    access = await guarded(app)
+    async with site(app, access=access) as pages:
+        await enter(pages, "admin")
+        given = {"do": "rights", "name": "admin", "role": "viewer", "queues": ""}
+        answer = await pages.post("/access", given)
+        assert "&#39;admin&#39; is the last one who is an administrator" in answer.text
+        page = await pages.act("remove_user", name="admin")
+        assert "is the last one who is an administrator" in page.text
+    (user,) = [one for one in await access.users.list() if one.name == "admin"]
+    assert user.role == "admin"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": HOSTILE}, "no user"),
+        ({"name": ""}, "no user"),
+        ({"role": "king"}, "role"),
+        ({"queues": "a:b"}, "names of queues"),
+        ({"payloads": "perhaps"}, "payloads"),
+    ],
+)
+async def test_rights_that_make_no_sense_are_refused_in_the_form(
+    app: App, changed: dict[str, str], said: str
+) -> None:
+    access = await guarded(app)
+    async with site(app, access=access) as pages:
+        await enter(pages, "admin")
+        before = await access.users.list()
+        given = {"do": "rights", "name": "viewer", "role": "operator", "queues": "mail"}
+        answer = await pages.post("/access", given | changed)
+
+        assert answer.status_code == 200
+        assert HOSTILE not in answer.text
+        (alert,) = Reader(answer.text).all("p", role="alert")
+        assert said in Reader(answer.text).text
+        assert alert["class"] == "error"
+        assert await access.users.list() == before
+
+
+async def test_form_of_somebody_who_is_not_there_is_not_shown(app: App, pages: Site) -> None:
+    found = await pages.read("/access?user=nobody")
+
+    assert not found.all("input", name="version")
+
+
 async def test_only_administrators_see_it(app: App) -> None:
     access = await guarded(app)
     await access.users.add("part", "part has a password", role="admin", queues=["mail"])
@@ -110,6 +203,8 @@ async def test_only_administrators_see_it(app: App) -> None:
             assert (await pages.post("/access", form)).status_code == 403
             page = await pages.act("remove_user", name="admin")
             assert "may not" in page.text or "not allowed" in page.text, page.text
+            form = {"do": "rights", "name": who, "role": "admin", "queues": ""}
+            assert (await pages.post("/access", form)).status_code == 403
         assert {one.name for one in await access.users.list()} >= {"admin", "viewer"}
         assert await access.keys.list() == []
         await enter(pages, "admin")

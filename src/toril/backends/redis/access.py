@@ -1,12 +1,13 @@
 """Keys, users and sessions, in keys of their own that no queue has.
 
-A session is a key that expires. All others are fields of hashes: a record as JSON, by its digest or
-its name.
+A session is a key that expires; sorted sets list those of each person. All others are fields of
+hashes: a record as JSON, by its digest or its name.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,7 +15,7 @@ from toril.backends.redis.client import Client
 from toril.backends.redis.keys import Keys
 from toril.backends.redis.scripts import script
 from toril.core.clock import Clock
-from toril.engine.contract.access import Grant, KeyRecord, SessionRecord, UserRecord
+from toril.engine.contract.access import Grant, KeyRecord, SessionRecord, UserAnswer, UserRecord
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -25,6 +26,9 @@ class _User(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T")
+
+AT_ONCE = 500
+"""How many sessions or people are asked for with one command."""
 
 _KEYS = msgspec.json.Decoder(KeyRecord)
 _SESSIONS = msgspec.json.Decoder(SessionRecord)
@@ -101,35 +105,107 @@ class RedisAccessRecords:
             expected or "",
         )
 
-    async def remove_user(self, name: str) -> bool:
-        return await self._change("access_user_remove", ["users", "passwords"], name)
+    async def change_user(
+        self, name: str, grant: Grant, *, expected: Grant, keep_one: str | None = None
+    ) -> UserAnswer:
+        text = await self._client.call("HGET", self._keys.access("users"), name)
+        now = _read(_USERS, text)
+        if now is None:
+            return "missing"
+        if now.grant != expected:
+            return "outdated"
+        # The script compares the text: what is written meanwhile makes it another one.
+        record = msgspec.json.encode(_User(grant, now.created_ms)).decode()
+        answer: UserAnswer = await self._run(
+            "access_user_change", ["users"], name, record, text, keep_one or ""
+        )
+        return answer
+
+    async def remove_user(self, name: str, *, keep_one: str | None = None) -> UserAnswer:
+        answer: UserAnswer = await self._run(
+            "access_user_remove", ["users", "passwords"], name, keep_one or ""
+        )
+        return answer
 
     async def find_session(self, digest: str) -> SessionRecord | None:
-        text = await self._client.call("GET", self._keys.access(f"session:{digest}"))
+        text = await self._client.call("GET", self._keys.access(_session(digest)))
         session = _read(_SESSIONS, text)
         if session is None or session.expires_ms <= self._clock.now_ms():
             return None
         return session
 
     async def add_session(self, session: SessionRecord) -> None:
-        await self._client.call(
-            "SET",
-            self._keys.access(f"session:{session.digest}"),
+        await self._run(
+            "access_session_add",
+            [_session(session.digest), _list(session.kind, session.name)],
+            session.digest,
             msgspec.json.encode(session).decode(),
-            "PXAT",
             session.expires_ms,
+            self._clock.now_ms(),
         )
 
     async def remove_session(self, digest: str) -> bool:
-        return bool(await self._client.call("DEL", self._keys.access(f"session:{digest}")))
+        return bool(await self._client.call("DEL", self._keys.access(_session(digest))))
+
+    async def see_session(self, session: SessionRecord) -> bool:
+        return await self._change(
+            "access_session_see",
+            [_session(session.digest), _list(session.kind, session.name)],
+            session.digest,
+            msgspec.json.encode(session).decode(),
+            session.expires_ms,
+        )
+
+    async def sessions(self, people: Sequence[tuple[str, str]]) -> list[SessionRecord]:
+        digests: list[str] = []
+        for some in _parts(people):
+            lists = [self._keys.access(_list(kind, name)) for kind, name in some]
+            for listed in await self._client.many([["ZRANGE", each, 0, -1] for each in lists]):
+                digests += listed
+        texts: list[str | None] = []
+        for part in _parts(digests):
+            texts += await self._client.call(
+                "MGET", *(self._keys.access(_session(digest)) for digest in part)
+            )
+        now_ms = self._clock.now_ms()
+        return [
+            one
+            for text in texts
+            if (one := _read(_SESSIONS, text)) is not None and one.expires_ms > now_ms
+        ]
+
+    async def remove_sessions(self, kind: str, name: str, *, keep: str | None = None) -> int:
+        listed = await self._client.call("ZRANGE", self._keys.access(_list(kind, name)), 0, -1)
+        ended = 0
+        for part in _parts([digest for digest in listed if digest != keep]):
+            keys = [_list(kind, name), *map(_session, part)]
+            ended += await self._run("access_sessions_remove", keys, *part)
+        return ended
 
     async def _texts(self, name: str) -> list[str]:
         flat: list[str] = await self._client.call("HGETALL", self._keys.access(name))
         return flat[1::2]
 
     async def _change(self, verb: str, names: list[str], *arguments: str | int) -> bool:
+        return bool(await self._run(verb, names, *arguments))
+
+    async def _run(self, verb: str, names: list[str], *arguments: str | int) -> Any:
         keys = [self._keys.access(name) for name in names]
-        return bool(await self._client.run(script(verb), keys, *arguments))
+        return await self._client.run(script(verb), keys, *arguments)
+
+
+def _session(digest: str) -> str:
+    return f"session:{digest}"
+
+
+def _list(kind: str, name: str) -> str:
+    return f"sessions:{kind}:{name}"
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield so many of some items as go into one call."""
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]
 
 
 def _password(password: str, stamp: str) -> str:

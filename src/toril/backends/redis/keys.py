@@ -16,6 +16,7 @@
 | `<prefix>::toril:{access}:users` | hash | name of a user to what it may do (JSON) |
 | `<prefix>::toril:{access}:passwords` | hash | name of a user to hash and stamp (JSON) |
 | `<prefix>::toril:{access}:session:<digest>` | string | a session of a browser (JSON); it expires |
+| `<prefix>::toril:{access}:sessions:<kind>:<name>` | zset | digests of somebody's, by their end |
 | `<prefix>::toril:{audit}` | stream | the audit log: `body` (JSON) |
 | `<prefix>::toril:{operations}` | sorted set | ids of operations on many jobs, by their begin |
 | `<prefix>::toril:{operations}:<id>` | hash | what one is to do, and who does it; for a week |

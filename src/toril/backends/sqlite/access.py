@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from toril.backends.sqlite.transaction import Transaction
 from toril.backends.sqlite.writer import Writer
 from toril.core.clock import Clock
 from toril.core.reading import read_list
-from toril.engine.contract.access import Grant, KeyRecord, SessionRecord, UserRecord
+from toril.engine.contract.access import Grant, KeyRecord, SessionRecord, UserAnswer, UserRecord
 
 
 class SqliteAccessRecords:
@@ -81,10 +82,34 @@ class SqliteAccessRecords:
             )
         )
 
-    async def remove_user(self, name: str) -> bool:
-        return await self._writer.run(
-            lambda transaction: transaction.changed("access_user_remove", name) > 0
-        )
+    async def change_user(
+        self, name: str, grant: Grant, *, expected: Grant, keep_one: str | None = None
+    ) -> UserAnswer:
+        def transition(transaction: Transaction) -> UserAnswer:
+            rows = transaction.run("access_user_get", name)
+            if not rows:
+                return "missing"
+            now = _user(rows[0]).grant
+            if now != expected:
+                return "outdated"
+            if not _has(grant, keep_one) and _is_last(transaction, name, now, keep_one):
+                return "last"
+            transaction.run("access_user_change", *_columns(grant), name)
+            return "done"
+
+        return await self._writer.run(transition)
+
+    async def remove_user(self, name: str, *, keep_one: str | None = None) -> UserAnswer:
+        def transition(transaction: Transaction) -> UserAnswer:
+            rows = transaction.run("access_user_get", name)
+            if not rows:
+                return "missing"
+            if _is_last(transaction, name, _user(rows[0]).grant, keep_one):
+                return "last"
+            transaction.run("access_user_remove", name)
+            return "done"
+
+        return await self._writer.run(transition)
 
     async def find_session(self, digest: str) -> SessionRecord | None:
         rows = await self._reader.ask(
@@ -103,6 +128,33 @@ class SqliteAccessRecords:
         return await self._writer.run(
             lambda transaction: transaction.changed("access_session_remove", digest) > 0
         )
+
+    async def see_session(self, session: SessionRecord) -> bool:
+        seen = session.seen_ms, session.place, session.agent, session.digest
+        return await self._writer.run(
+            lambda transaction: transaction.changed("access_session_see", *seen) > 0
+        )
+
+    async def sessions(self, people: Sequence[tuple[str, str]]) -> list[SessionRecord]:
+        asked = msgspec.json.encode(people).decode()
+        rows = await self._reader.ask(
+            lambda view: view.run("access_sessions", asked, self._clock.now_ms())
+        )
+        return [SessionRecord(*row) for row in rows]
+
+    async def remove_sessions(self, kind: str, name: str, *, keep: str | None = None) -> int:
+        return await self._writer.run(
+            lambda transaction: transaction.changed("access_sessions_remove", kind, name, keep)
+        )
+
+
+def _has(grant: Grant, role: str | None) -> bool:
+    return grant.role == role and grant.queues is None
+
+
+def _is_last(transaction: Transaction, name: str, grant: Grant, role: str | None) -> bool:
+    """Whether a user is the only one who has a role for all queues."""
+    return _has(grant, role) and transaction.value("access_user_others", role, name) == 0
 
 
 def _columns(grant: Grant) -> tuple[str, str | None, int]:

@@ -11,7 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toril.core.clock import Clock
-from toril.engine.contract.access import AccessRecords, Grant, KeyRecord, SessionRecord, UserRecord
+from toril.engine.contract.access import (
+    AccessRecords,
+    Grant,
+    KeyRecord,
+    SessionRecord,
+    UserAnswer,
+    UserRecord,
+)
 from toril.engine.contract.alerts import AlertRow, AlertStore
 from toril.engine.contract.audit import Audit, AuditLine
 from toril.engine.contract.bulk import Bulk
@@ -82,6 +89,7 @@ __all__ = [
     "Schedules",
     "Search",
     "SessionRecord",
+    "UserAnswer",
     "UserRecord",
     "Workers",
 ]

@@ -6,9 +6,14 @@ here; to a store it is a word.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
+
+UserAnswer = Literal["done", "missing", "outdated", "last"]
+"""How a change of a user went. `missing`: there is none. `outdated`: it may do something else by
+now. `last`: nobody would be left of the role that somebody has to have."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -58,6 +63,14 @@ class SessionRecord(msgspec.Struct, frozen=True):
     """The user's when the session began; of a key, its digest."""
     expires_ms: int
     """Epoch."""
+    begun_ms: int | None = None
+    """Epoch. None: an earlier version began it, which kept no moment."""
+    seen_ms: int | None = None
+    """When it was last used, to about a minute. Epoch."""
+    place: str = ""
+    """From where it was last used: an address, or the network of one. Empty: not known."""
+    agent: str = ""
+    """What the browser called itself then. Empty: not known."""
 
 
 class AccessRecords(Protocol):
@@ -110,8 +123,22 @@ class AccessRecords(Protocol):
         """
         ...
 
-    async def remove_user(self, name: str) -> bool:
-        """Forget a user; return whether it was there."""
+    async def change_user(
+        self, name: str, grant: Grant, *, expected: Grant, keep_one: str | None = None
+    ) -> UserAnswer:
+        """Give a user other rights. Password, stamp and sessions stay.
+
+        Parameters:
+            name: The user's.
+            grant: What it may do from now on.
+            expected: Only if this is what it may do still.
+            keep_one: A role that a user has to have for all queues: the last one keeps it. None:
+                nobody has to.
+        """
+        ...
+
+    async def remove_user(self, name: str, *, keep_one: str | None = None) -> UserAnswer:
+        """Forget a user; `keep_one` as in `change_user`."""
         ...
 
     async def find_session(self, digest: str) -> SessionRecord | None:
@@ -124,4 +151,29 @@ class AccessRecords(Protocol):
 
     async def remove_session(self, digest: str) -> bool:
         """End a session; return whether it was there."""
+        ...
+
+    async def see_session(self, session: SessionRecord) -> bool:
+        """Write down when and from where a session was last used; return whether it was there.
+
+        One that was ended meanwhile stays ended.
+        """
+        ...
+
+    async def sessions(self, people: Sequence[tuple[str, str]]) -> list[SessionRecord]:
+        """Return the sessions of some people that have not expired, in no order.
+
+        Parameters:
+            people: Kind and name of each, as in `SessionRecord`.
+        """
+        ...
+
+    async def remove_sessions(self, kind: str, name: str, *, keep: str | None = None) -> int:
+        """End all sessions of somebody; return how many they were.
+
+        Parameters:
+            kind: As in `SessionRecord`.
+            name: Likewise.
+            keep: The digest of one that goes on. None: none does.
+        """
         ...

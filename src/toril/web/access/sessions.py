@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import msgspec
 from starlette.requests import HTTPConnection
 
 from toril.app import App
+from toril.core.errors import BackendError
 from toril.core.loggers import logger
 from toril.engine.contract import SessionRecord, UserRecord
 from toril.engine.operations import acting
+from toril.web.access.browsers import kept_agent
 from toril.web.access.grants import MAX_NAME_CHARS
 from toril.web.access.keyring import KeyRing
 from toril.web.access.keys import digest_of, same
@@ -33,6 +37,10 @@ COOKIE = "toril"
 SECURE_COOKIE = "__Host-toril"
 """Over TLS. Of a cookie of this kind a browser knows that this very host has set it."""
 MAX_COOKIE_CHARS = 100
+SEEN_EVERY_MS = 60_000
+"""How often it is written down that a session is used."""
+NOTED = 2_000
+"""Of how many sessions a process remembers when it last wrote that down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,7 @@ class Sessions:
         self._by_name = Throttle(clock, burst=50, every_s=30)
         # The store keeps each session for hours: nobody may fill it.
         self._begun = Throttle(clock, burst=100, every_s=30)
+        self._noted_ms: OrderedDict[str, int] = OrderedDict()
 
     async def sign_in(self, connection: HTTPConnection, name: str, password: str) -> SignedIn:
         """Begin a session of a user.
@@ -144,7 +153,17 @@ class Sessions:
         session = await access.find_session(digest)
         if session is None or not same(session.digest, digest):
             return None
-        return await self.whose(session.kind, session.name, session.stamp)
+        found = await self.whose(session.kind, session.name, session.stamp)
+        if found is not None:
+            await self._note(connection, session)
+        return found
+
+    def current(self, connection: HTTPConnection) -> str | None:
+        """Return the digest of the session that a request comes from; None if it has a key."""
+        cookie = self.cookie(connection)
+        if not cookie or len(cookie) > MAX_COOKIE_CHARS or "authorization" in connection.headers:
+            return None
+        return digest_of(cookie)
 
     async def whose(self, kind: str, name: str, stamp: str) -> Principal | None:
         """Return who a session or a link is for; None if it is nobody, or nobody any more.
@@ -193,19 +212,42 @@ class Sessions:
         self._begun.charge(principal.actor)
         await self._end(connection)
         backend = self._app.backend()
+        now_ms = backend.clock.now_ms()
         token = secrets.token_urlsafe(32)
         session = SessionRecord(
             digest_of(token),
             principal.kind,
             principal.name,
             stamp,
-            backend.clock.now_ms() + round(self._lifetime_s * 1000),
+            now_ms + round(self._lifetime_s * 1000),
+            now_ms,
+            now_ms,
+            *_where(connection),
         )
         with acting(principal.actor):
             async with self._app.operating("sessions.begin", place=place_of(connection)):
                 await backend.access.add_session(session)
         cookie = self._cookie(connection, token, round(self._lifetime_s))
         return SignedIn(principal=principal, set_cookie=cookie)
+
+    async def _note(self, connection: HTTPConnection, session: SessionRecord) -> None:
+        """Write down that a session is used, and from where, unless that was done a moment ago."""
+        backend = self._app.backend()
+        now_ms = backend.clock.now_ms()
+        noted_ms = max(session.seen_ms or 0, self._noted_ms.get(session.digest, 0))
+        if now_ms - noted_ms < SEEN_EVERY_MS:
+            return
+        # Before it is written: a page asks for several things at once, and one write will do.
+        self._noted_ms[session.digest] = now_ms
+        self._noted_ms.move_to_end(session.digest)
+        if len(self._noted_ms) > NOTED:
+            self._noted_ms.popitem(last=False)
+        place, agent = _where(connection)
+        seen = msgspec.structs.replace(session, seen_ms=now_ms, place=place, agent=agent)
+        try:
+            await backend.access.see_session(seen)
+        except BackendError as error:  # a full disk is no reason to refuse who may only look
+            log.warning("that a session is used could not be written down: %s", error)
 
     async def _end(self, connection: HTTPConnection) -> None:
         cookie = self.cookie(connection)
@@ -234,3 +276,8 @@ class Sessions:
             f"{self._name(connection)}={value}; Path=/; Max-Age={max_age_s}; HttpOnly;"
             f" SameSite=Lax{secure}"
         )
+
+
+def _where(connection: HTTPConnection) -> tuple[str, str]:
+    """Return the address and the browser of a request, as they are kept."""
+    return place_of(connection), kept_agent(connection.headers.get("user-agent", ""))

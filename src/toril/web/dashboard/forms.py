@@ -97,7 +97,7 @@ def given_by(route: Route, form: Form) -> dict[str, Any]:
     """
     given: dict[str, Any] = {}
     if route.query is not None:
-        given["query"] = msgspec.convert(_values(route.query, form), route.query, strict=False)
+        given["query"] = _converted(route.query, form)
     if route.body is not None:
         given["body"] = read_body(route.body, form, without=route.parts)
     return given
@@ -113,6 +113,10 @@ def read_body(kind: type[Body], form: Form, without: Sequence[str] = ()) -> Any:
     Raises:
         Problem: A field makes no sense.
     """
+    return _converted(kind, form, without)
+
+
+def _converted(kind: Any, form: Form, without: Sequence[str] = ()) -> Any:
     try:
         return msgspec.convert(_values(kind, form, without), kind, strict=False)
     except msgspec.ValidationError as error:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from toril.rest.answers import Done, KeyLine, Me, NewKey, Page, UserLine
-from toril.rest.bodies import Act, KeyBody, ListQuery, PasswordBody, SignInBody, UserBody
+from toril.rest.bodies import (
+    Act,
+    KeyBody,
+    ListQuery,
+    PasswordBody,
+    RemoveUserQuery,
+    RightsBody,
+    SignInBody,
+    UserBody,
+)
 from toril.web.access.control import AccessControl
 from toril.web.access.keys import Keys
 from toril.web.access.port import Permission
-from toril.web.access.users import Users
+from toril.web.access.users import UserInfo, Users
 from toril.web.call import Call
 from toril.web.declaring import Routes
 from toril.web.encoding import encode
@@ -56,24 +65,14 @@ async def remove_key(call: Call, name: str) -> Done:
     """Forget a key. Its next request is refused."""
     if not await Keys(call.app).remove(name):
         raise Problem(404, "key_not_found", f"no key {name!r}: GET /keys lists those there are")
+    call.live.ask_again()
     return Done(count=1)
 
 
 @routes.get("/users", Permission.ADMIN)
 async def list_users(call: Call, query: ListQuery) -> Page[UserLine]:
     """List the users, without their passwords."""
-    return Page(
-        [
-            UserLine(
-                name=user.name,
-                role=user.role,
-                queues=None if user.queues is None else list(user.queues),
-                payloads=user.payloads,
-                created_at=user.created_at,
-            )
-            for user in await Users(call.app).list()
-        ]
-    )
+    return Page([_user_line(user) for user in await Users(call.app).list()])
 
 
 @routes.post("/users", Permission.ADMIN)
@@ -85,19 +84,39 @@ async def add_user(call: Call, body: UserBody) -> Done:
     return Done(count=1)
 
 
+@routes.patch("/users/{name}", Permission.ADMIN, errors=(409,))
+async def change_user(call: Call, name: str, body: RightsBody) -> UserLine:
+    """Give a user other rights. The user's sessions have them with the next request.
+
+    The last user who is an administrator for all queues stays one.
+    """
+    changed = await Users(call.app).change(
+        name, role=body.role, queues=body.queues, payloads=body.payloads, version=body.version
+    )
+    if changed is None:
+        raise _no_user(name)
+    call.live.ask_again()
+    return _user_line(changed)
+
+
 @routes.put("/users/{name}/password", Permission.ADMIN)
 async def set_password(call: Call, name: str, body: PasswordBody) -> Done:
     """Give a user another password. All sessions of the user end."""
     if not await Users(call.app).set_password(name, body.password):
         raise _no_user(name)
+    call.live.ask_again()
     return Done(count=1)
 
 
-@routes.delete("/users/{name}", Permission.ADMIN)
-async def remove_user(call: Call, name: str) -> Done:
-    """Forget a user. All sessions of the user end."""
-    if not await Users(call.app).remove(name):
+@routes.delete("/users/{name}", Permission.ADMIN, errors=(409,))
+async def remove_user(call: Call, name: str, query: RemoveUserQuery) -> Done:
+    """Forget a user. All sessions of the user end.
+
+    The last user who is an administrator for all queues stays, unless `last` is given.
+    """
+    if not await Users(call.app).remove(name, last=query.last):
         raise _no_user(name)
+    call.live.ask_again()
     return Done(count=1)
 
 
@@ -131,6 +150,17 @@ def _control(call: Call) -> AccessControl:
     if not isinstance(call.access, AccessControl):
         raise Problem(404, "no_sessions", "this server has no sessions: it asks nobody for a key")
     return call.access
+
+
+def _user_line(user: UserInfo) -> UserLine:
+    return UserLine(
+        name=user.name,
+        role=user.role,
+        queues=None if user.queues is None else list(user.queues),
+        payloads=user.payloads,
+        created_at=user.created_at,
+        version=user.version,
+    )
 
 
 def _no_user(name: str) -> Problem:

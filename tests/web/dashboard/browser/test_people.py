@@ -200,3 +200,43 @@ async def test_session_that_ends_changes_nothing_and_leads_back(
         await town.app.queue(BILLS).add("bill", {"no": 8})  # the page asks for what is new
         await expect(seen.page.locator("#live")).to_have_attribute("data-state", "ended")
         await expect(seen.page.locator("h1")).to_contain_text(BILLS)  # it stays to be read
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_other_browsers_are_signed_out_and_rights_are_changed(
+    town: Scene, browser: Browser, scripts: bool, theme: str
+) -> None:
+    how = {"java_script_enabled": scripts, "color_scheme": theme}
+    async with looking(browser, **how) as here, looking(browser) as there:
+        await enter(there.page, town, "admin", "/sessions")
+        await enter(here.page, town, "admin", "/sessions")
+        await expect(here.page.locator("#mine .chip")).to_have_text("this browser")
+        assert await here.overflow(320) == []
+        if scripts:
+            assert await here.axe() == []
+        await here.page.locator("summary", has_text="Sign out elsewhere").click()
+        await here.page.get_by_role("button", name="Sign them out").click()
+        await expect(here.page.locator("#flashes")).to_contain_text("Browsers that were signed out")
+        await expect(here.page.locator("#mine tbody tr")).to_have_count(1)
+        await there.page.goto(f"{town.url}/queues")
+        await there.page.wait_for_url(re.compile(r"/login"))
+
+        name = f"rights {theme} {scripts}"
+        await control(town).users.add(name, secret(name), role="operator")
+        await here.page.goto(f"{town.url}/access")
+        row = here.page.locator("#users tr", has_text=name)
+        await row.get_by_role("link", name="Rights …").click()
+        panel = here.page.locator("#rights")
+        await expect(panel.get_by_role("radio", name="operator")).to_be_checked()
+        assert await here.overflow(320) == []
+        if scripts:
+            assert await here.axe() == []
+        await panel.get_by_role("radio", name="viewer").check()
+        await panel.locator("textarea").fill("mail*\nshop")
+        await panel.get_by_role("button", name="Change the rights").click()
+        await expect(here.page.locator("#flashes")).to_contain_text("has these rights from now on")
+        await expect(row).to_contain_text("viewer")
+        here.silent()
+    (user,) = [one for one in await control(town).users.list() if one.name == name]
+    assert (user.role, user.queues, user.payloads) == ("viewer", ("mail*", "shop"), False)

@@ -6,9 +6,14 @@
 --   name        text
 --   stamp       text
 --   expires_ms  int    epoch milliseconds
+--   begun_ms    int    epoch milliseconds
+--   seen_ms     int    epoch milliseconds
+--   place       text
+--   agent       text
 -- RETURNS
 --   nothing
 -- COST
 --   one row
-INSERT OR REPLACE INTO access_sessions (digest, kind, name, stamp, expires_ms)
-VALUES (:digest, :kind, :name, :stamp, :expires_ms);
+INSERT OR REPLACE INTO access_sessions
+       (digest, kind, name, stamp, expires_ms, begun_ms, seen_ms, place, agent)
+VALUES (:digest, :kind, :name, :stamp, :expires_ms, :begun_ms, :seen_ms, :place, :agent);

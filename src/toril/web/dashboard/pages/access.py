@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
-from toril.rest.answers import NewKey
-from toril.rest.bodies import KeyBody, ListQuery, UserBody
+from toril.rest.answers import NewKey, UserLine
+from toril.rest.bodies import KeyBody, ListQuery, RightsBody, UserBody
 from toril.web.access.port import Permission, Role
 from toril.web.dashboard.forms import read_body
 from toril.web.dashboard.page import N_, Form, Nav, Page
 from toril.web.dashboard.visit import Visit
 from toril.web.problems import of_error
-from toril.web.routes.access import add_key, add_user, list_keys, list_users
+from toril.web.routes.access import add_key, add_user, change_user, list_keys, list_users
 from toril.web.routes.server import get_me
 
 PAGE = Page(
@@ -44,7 +45,7 @@ MOST = 200
 @PAGE.show
 async def show(visit: Visit) -> dict[str, Any]:
     """Read keys, users, and who asks."""
-    return await _facts(visit)
+    return await _facts(visit, chosen=visit.param("user"))
 
 
 @PAGE.act("key")
@@ -71,6 +72,23 @@ async def user(visit: Visit, form: Form) -> dict[str, Any] | Response:
     return visit.back(visit.url("/access"), text)
 
 
+@PAGE.act("rights")
+async def rights(visit: Visit, form: Form) -> dict[str, Any] | Response:
+    """Give a user other rights."""
+    name = (form.get("name") or [""])[-1]
+    given = {**_given(form), "version": form.get("version", [])}
+    given.setdefault("queues", [])
+    try:
+        body = read_body(RightsBody, {field: given[field] for field in given if given[field]})
+        if not given["queues"]:
+            body = msgspec.structs.replace(body, queues=None)
+        await visit.ask(change_user, name=name, body=body)
+    except Exception as error:
+        return await _again(visit, "rights", form, error)
+    text = visit.t("User %(name)s has these rights from now on.", name=name)
+    return visit.back(visit.url("/access"), text)
+
+
 def _given(form: Form) -> dict[str, list[str]]:
     """Return the fields that keys and users have in common; queues stand one a line."""
     given = {name: form[name] for name in ("name", "role", "payloads", "reason") if name in form}
@@ -85,7 +103,8 @@ async def _again(visit: Visit, which: str, form: Form, error: Exception) -> dict
     if problem.status in (401, 503):
         raise error
     typed = {name: values[-1] for name, values in form.items() if name != "password"}
-    return await _facts(visit, which=which, typed=typed, error=str(problem))
+    chosen = typed.get("name", "") if which == "rights" else ""
+    return await _facts(visit, which=which, typed=typed, error=str(problem), chosen=chosen)
 
 
 async def _facts(
@@ -95,12 +114,14 @@ async def _facts(
     which: str = "",
     typed: dict[str, str] | None = None,
     error: str = "",
+    chosen: str = "",
 ) -> dict[str, Any]:
     keys, users, me = await asyncio.gather(
         visit.ask(list_keys, query=ListQuery()),
         visit.ask(list_users, query=ListQuery()),
         visit.ask(get_me),
     )
+    to_change = next((user for user in users.items if user.name == chosen), None)
     return {
         "keys": keys.items[:MOST],
         "users": users.items[:MOST],
@@ -109,7 +130,20 @@ async def _facts(
         "made": made,
         "which": which,
         "typed": typed or {},
+        "to_change": to_change,
+        "rights": {} if to_change is None else _typed_of(to_change) | (typed or {}),
         "error": error,
         "roles": ROLES,
         "days": DAYS,
+    }
+
+
+def _typed_of(user: UserLine) -> dict[str, str]:
+    """Return the fields of the form of rights, as they are now."""
+    return {
+        "name": user.name,
+        "role": user.role,
+        "queues": "\n".join(user.queues or ()),
+        "payloads": "true" if user.payloads else "false",
+        "version": user.version,
     }
