@@ -95,6 +95,14 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """Two parts."""
+    made = tmp_path / "short"
+    made.write_bytes(b"x" * (PART_BYTES + 1))
+    return made
+
+
 async def test_part_is_known_by_the_etag_that_was_given_for_it(tmp_path: Path, path: Path) -> None:
     server = PartsServer()
     server.fails_at = 4
@@ -163,20 +171,20 @@ async def test_object_that_is_not_the_file_is_noticed(tmp_path: Path, path: Path
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
-async def test_who_may_not_read_may_write(tmp_path: Path, path: Path) -> None:
+async def test_who_may_not_read_may_write(tmp_path: Path, short: Path) -> None:
     server = PartsServer()
 
     def answer(request: Request) -> Answer:
         return Answer(403) if request.method == "HEAD" else server(request)
 
     async with serving(answer) as running:
-        stored = await store_at(running.port, tmp_path).put("k", path)
+        stored = await store_at(running.port, tmp_path).put("k", short)
 
-    assert stored.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert stored.sha256 == hashlib.sha256(short.read_bytes()).hexdigest()
 
 
 async def test_upload_that_is_lost_again_and_again_is_unavailable(
-    tmp_path: Path, path: Path
+    tmp_path: Path, short: Path
 ) -> None:
     server = PartsServer()
 
@@ -187,13 +195,13 @@ async def test_upload_that_is_lost_again_and_again_is_unavailable(
 
     async with serving(answer) as running:
         with pytest.raises(StorageUnavailableError, match=r"NoSuchUpload.* is gone again"):
-            await store_at(running.port, tmp_path).put("k", path)
+            await store_at(running.port, tmp_path).put("k", short)
     assert server.begun == 2
     assert list((tmp_path / "unfinished").iterdir()) == []
 
 
 async def test_upload_that_cannot_be_given_up_harms_nobody(
-    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, short: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = PartsServer()
     server.fails_at = 2
@@ -205,11 +213,11 @@ async def test_upload_that_cannot_be_given_up_harms_nobody(
 
     async with serving(answer) as running:
         with pytest.raises(StorageUnavailableError):
-            await store_at(running.port, tmp_path).put("k", path)
+            await store_at(running.port, tmp_path).put("k", short)
         server.fails_at, server.parts = None, {}
-        path.write_bytes(b"other" * PART_BYTES)
+        short.write_bytes(b"other" * PART_BYTES)
 
-        await store_at(running.port, tmp_path).put("k", path)
+        await store_at(running.port, tmp_path).put("k", short)
 
     assert server.completed is not None
     assert len(list((tmp_path / "unfinished").iterdir())) == 1  # a later upload tries it again
@@ -246,7 +254,7 @@ def refused(status: int, code: str = "", body: bytes | None = None) -> Answer:
 )
 @pytest.mark.parametrize("when", ["POST", "GET", "PUT"])
 async def test_refusal_of_the_server_is_told_in_our_words(
-    when: str, answer: Answer, kind: type[ObjectError], tmp_path: Path, path: Path
+    when: str, answer: Answer, kind: type[ObjectError], tmp_path: Path, short: Path
 ) -> None:
     server = PartsServer()
     if when == "PUT" and answer.status == 200 and not answer.drops:
@@ -257,46 +265,46 @@ async def test_refusal_of_the_server_is_told_in_our_words(
 
     async with serving(answered) as running:
         with pytest.raises(kind, match=r"^object 'k' on s3://bucket at http://127") as told:
-            await store_at(running.port, tmp_path).put("k", path)
+            await store_at(running.port, tmp_path).put("k", short)
     assert type(told.value) is kind
     assert SECRET not in str(told.value)
     assert "\n" not in str(told.value)
 
 
-async def test_server_that_is_not_there_is_unavailable(tmp_path: Path, path: Path) -> None:
+async def test_server_that_is_not_there_is_unavailable(tmp_path: Path, short: Path) -> None:
     port = reserve_port()
     try:
         with pytest.raises(StorageUnavailableError, match=f"object 'k' on .*:{port}: Could not"):
-            await store_at(port, tmp_path).put("k", path)
+            await store_at(port, tmp_path).put("k", short)
     finally:
         give_back_port(port)
 
 
-async def test_request_is_sent_as_often_as_the_place_says(tmp_path: Path, path: Path) -> None:
+async def test_request_is_sent_as_often_as_the_place_says(tmp_path: Path, short: Path) -> None:
     async with serving(lambda request: refused(503, "SlowDown")) as running:
         with pytest.raises(StorageUnavailableError):
-            await store_at(running.port, tmp_path, "&retries=2").put("k", path)
+            await store_at(running.port, tmp_path, "&retries=2").put("k", short)
         assert len(running.requests) == 3
 
         running.requests.clear()
         running.answer = lambda request: refused(403, "AccessDenied")
         with pytest.raises(StorageDeniedError):
-            await store_at(running.port, tmp_path, "&retries=2").put("k", path)
+            await store_at(running.port, tmp_path, "&retries=2").put("k", short)
         assert len(running.requests) == 1
 
 
-async def test_request_is_not_sent_again_when_its_time_is_up(tmp_path: Path, path: Path) -> None:
+async def test_request_is_not_sent_again_when_its_time_is_up(tmp_path: Path, short: Path) -> None:
     def slow(request: Request) -> Answer:
         return Answer(503, delay_s=0.6)
 
     async with serving(slow) as running:
         with pytest.raises(StorageUnavailableError):
-            await store_at(running.port, tmp_path, "&retries=50&timeout_s=1").put("k", path)
+            await store_at(running.port, tmp_path, "&retries=50&timeout_s=1").put("k", short)
         assert len(running.requests) in (1, 2)
 
 
 async def both_ways(
-    tmp_path: Path, path: Path, url: Callable[[int], str]
+    tmp_path: Path, short: Path, url: Callable[[int], str]
 ) -> tuple[list[Request], list[Request]]:
     """Store a file with and without a folder for notes; return what the server was sent."""
     seen: list[list[Request]] = []
@@ -305,7 +313,7 @@ async def both_ways(
             made = open_objects(url(running.port), resume_dir=resume_dir)
             assert isinstance(made, RemoteObjects)
             # An endpoint that only AWS's variables name has to be https otherwise.
-            await RemoteObjects(replace(made.place, plain_http=True)).put("a/k 1", path)
+            await RemoteObjects(replace(made.place, plain_http=True)).put("a/k 1", short)
             seen.append(running.requests)
     return seen[0], seen[1]
 
@@ -319,11 +327,11 @@ def scope_of(request: Request) -> str:
 
 @pytest.mark.parametrize("style", ["yes", "no"])
 async def test_requests_go_where_those_of_the_other_way_go(
-    style: str, tmp_path: Path, path: Path
+    style: str, tmp_path: Path, short: Path
 ) -> None:
     resumed, plain = await both_ways(
         tmp_path,
-        path,
+        short,
         lambda port: (
             f"s3://user:{SECRET}@bucket/in?endpoint=http://127.0.0.1:{port}&region=eu-x"
             f"&path_style={style}"
@@ -345,7 +353,7 @@ async def test_aws_variables_mean_what_they_mean_to_the_other_way(
     endpoint: str,
     region: str | None,
     tmp_path: Path,
-    path: Path,
+    short: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = {
@@ -367,7 +375,7 @@ async def test_aws_variables_mean_what_they_mean_to_the_other_way(
         monkeypatch.setenv(endpoint, f"http://127.0.0.1:{port}")
         return "s3://bucket"
 
-    resumed, plain = await both_ways(tmp_path, path, url)
+    resumed, plain = await both_ways(tmp_path, short, url)
 
     for request in (*resumed, *plain):
         assert scope_of(request) == f"ours {'us-east-1' if region is None else 'eu-y'} s3"
@@ -379,7 +387,7 @@ async def test_aws_variables_mean_what_they_mean_to_the_other_way(
 
 
 async def test_missing_credentials_are_told(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -391,26 +399,26 @@ async def test_missing_credentials_are_told(
         store = open_objects(url, resume_dir=tmp_path / "unfinished")
 
         with pytest.raises(StorageUnavailableError, match="Unable to locate credentials"):
-            await store.put("k", path)
+            await store.put("k", short)
         assert running.requests == []
 
 
-async def test_password_of_an_endpoint_is_not_shown(tmp_path: Path, path: Path) -> None:
+async def test_password_of_an_endpoint_is_not_shown(tmp_path: Path, short: Path) -> None:
     port = reserve_port()
     try:
         url = f"s3://a:b@bucket?endpoint=http://me:{SECRET}@127.0.0.1:{port}&region=x&retries=0"
         with pytest.raises(ObjectError) as told:
-            await open_objects(url, resume_dir=tmp_path / "unfinished").put("k", path)
+            await open_objects(url, resume_dir=tmp_path / "unfinished").put("k", short)
     finally:
         give_back_port(port)
     assert SECRET not in str(told.value)
 
 
 async def test_extra_that_goes_missing_is_named(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_objects("s3://a:b@bucket", resume_dir=tmp_path / "unfinished")
     monkeypatch.setitem(sys.modules, "botocore.session", None)
 
     with pytest.raises(MissingExtraError, match=r"resume_dir needs botocore: pip install.*s3"):
-        await store.put("k", path)
+        await store.put("k", short)

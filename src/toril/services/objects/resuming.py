@@ -119,9 +119,9 @@ class Resuming:
         try:
             return self._try(upload, name, stopped)
         except UploadGoneError:
-            self._notes.remove(name)
             # Perhaps it was completed, and the answer was lost.
             made = self._uploads.head(upload.key)
+            self._notes.remove(name)
             if made is not None and made.is_of(upload.description, upload.known):
                 return made.etag
         try:
