@@ -403,6 +403,20 @@ async def test_missing_credentials_are_told(
         assert running.requests == []
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://a:b@b%20d?endpoint=http://127.0.0.1:1", "Invalid bucket name"),
+        ("s3://a:b@bucket?endpoint=http://?", "Invalid endpoint"),
+    ],
+)
+async def test_place_that_no_request_can_reach_is_denied(
+    url: str, said: str, tmp_path: Path, short: Path
+) -> None:
+    with pytest.raises(StorageDeniedError, match=said):
+        await open_objects(url, resume_dir=tmp_path / "unfinished").put("k", short)
+
+
 async def test_password_of_an_endpoint_is_not_shown(tmp_path: Path, short: Path) -> None:
     port = reserve_port()
     try:

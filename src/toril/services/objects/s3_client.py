@@ -59,7 +59,7 @@ def s3_client(place: RemotePlace) -> Any:
             ),
         )
     except ValueError as error:
-        reason = without_secrets(first_line(error), place.secrets)
+        reason = without_secrets(one_line(error), place.secrets)
         raise StorageDeniedError(f"{place.shown}: {reason}") from None
     if virtual and endpoint is not None:
         client.meta.events.register("before-sign.s3", _without_bucket(place.bucket))
@@ -109,6 +109,6 @@ def encryption(environ: Mapping[str, str]) -> dict[str, Any]:
     return asked
 
 
-def first_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return what an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return " ".join(str(error).split()) or type(error).__name__

@@ -26,7 +26,7 @@ from toril.services.objects.errors import (
 )
 from toril.services.objects.remote_errors import by_status, without_secrets
 from toril.services.objects.remote_place import RemotePlace
-from toril.services.objects.s3_client import encryption, first_line, s3_client
+from toril.services.objects.s3_client import encryption, one_line, s3_client
 
 _LONGEST_PAUSE_S = 10.0
 _AGAIN = frozenset({"BadDigest", "InvalidPart", "RequestTimeout"})
@@ -263,7 +263,7 @@ class S3Uploads:
             return by_status(status, said, sentence)
         if not (type(error).__module__.startswith("botocore") or isinstance(error, OSError)):
             raise error
-        said = without_passwords(first_line(error))  # an endpoint may hold one
+        said = without_passwords(one_line(error))  # an endpoint may hold one
         sentence = f"{where}: {without_secrets(said, self.place.secrets)}"
         if type(error).__name__ in ("ParamValidationError", "UnknownEndpointError"):
             return StorageDeniedError(sentence)
