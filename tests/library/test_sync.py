@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from tests.services.pictures import photo
+from tests.support.proxy import Proxy
 from tests.support.s3_server import S3Server, running_s3
+from tests.support.waiting import wait_until
 
 from toril import App, InvalidPayloadError, JobFailedError
 from toril.core.errors import InvalidOptionError
@@ -23,10 +25,11 @@ from toril.library.sync.published import published_sync
 from toril.library.sync.service import MediaSyncService
 from toril.library.sync.syncing import MediaChangedError, MediaSync
 from toril.library.sync.tasks import sync, sync_object
-from toril.services.media.records import MediaPlace, MediaRecord
+from toril.services.media.records import MediaPlace, MediaRecord, StoredVariant
 from toril.services.objects.errors import WrongChecksumError
 from toril.services.objects.folder import FolderObjects
 from toril.services.objects.opening import open_objects
+from toril.services.objects.remote import PART_BYTES
 from toril.services.unusable import UnusableInputError
 
 
@@ -326,6 +329,52 @@ async def test_job_does_the_work(app: App, near: Place) -> None:
         "bytes": sum(each.size_bytes for each in record.variants),
     }
     assert near.remote() == near.local(record)
+
+
+async def test_job_that_is_tried_again_goes_on_within_a_file(
+    url: str, settings: MediaSettings, server: S3Server, tmp_path: Path
+) -> None:
+    path = "films/m-1/film.webp"
+    content = os.urandom(60 * 1024 * 1024)
+    (settings.media_root / path).parent.mkdir(parents=True)
+    (settings.media_root / path).write_bytes(content)
+    bucket = f"b{secrets.token_hex(6)}"
+    server.make_bucket(bucket)
+    with Proxy(server.port) as proxy:
+        through = s3_url(server, bucket).replace(str(server.port), str(proxy.url_port))
+        place = Place(settings, open_objects(through, resume_dir=tmp_path / "unfinished"))
+        film = StoredVariant(
+            name="film", path=path, width_px=1, height_px=1, size_bytes=len(content)
+        )
+        place.records.save(
+            MediaRecord(
+                media_id="m-1",
+                entity_type="films",
+                original_filename="film.mp4",
+                original_bytes=len(content),
+                source_path="film.mp4",
+                variants=(film,),
+            )
+        )
+        app = App(url)
+        app.include(sync)
+        app.provide(place.media)
+        job = await app.bound(sync_object).enqueue(media_id="m-1", operation="upload")
+        proxy.break_after(30 * 1024 * 1024)
+
+        async with app.worker():
+            await wait_until(lambda: proxy.is_broken and not proxy.connections)
+            proxy.mend()
+            assert (await job.result(timeout_s=120)).copied == 1
+
+        assert place.objects.read(f"media/{path}", len(content)) == content
+        # What was cut off in the middle of its way, three parts at most, is sent twice.
+        most = len(content) + 3 * PART_BYTES + 1024 * 1024
+        assert len(content) <= proxy.requested_bytes <= most, f"{proxy.requested_bytes:,}"
+        place.close()
+        await app.close()
+    assert server.unfinished_uploads(bucket) == 0
+    assert list((tmp_path / "unfinished").iterdir()) == []
 
 
 async def test_wrong_payload_is_refused_at_the_door(app: App) -> None:

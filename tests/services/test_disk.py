@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from toril.services.disk.folders import open_folder
 from toril.services.disk.inside import open_inside
-from toril.services.disk.locks import held
+from toril.services.disk.locks import held, held_if_free
 from toril.services.disk.writing import AsideFiles, make_folder, remove_asides
 from toril.services.unusable import UnusableInputError
 
@@ -240,6 +241,66 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
     os.close(ready)
     os.close(says_ready)
+
+
+def test_lock_that_is_held_is_not_waited_for(tmp_path: Path) -> None:
+    with held_if_free(tmp_path / "locks", "a") as first:
+        with held_if_free(tmp_path / "locks", "a") as second:
+            assert (first, second) == (True, False)
+        with held_if_free(tmp_path / "locks", "b") as other:
+            assert other
+        with held_if_free(tmp_path / "locks", "a") as still:
+            assert not still
+    with held_if_free(tmp_path / "locks", "a") as again:
+        assert again
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
+def test_lock_that_is_not_waited_for_ends_with_its_process(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with held_if_free(tmp_path, "a"):
+            os.write(writing, b"1")
+            threading.Event().wait()
+    os.read(reading, 1)
+    with held_if_free(tmp_path, "a") as free:
+        assert not free
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(reading)
+    os.close(writing)
+
+    with held_if_free(tmp_path, "a") as free:
+        assert free
+
+
+def test_lock_that_is_not_waited_for_is_one_threads_at_a_time(tmp_path: Path) -> None:
+    """Its file is removed and made again all the time."""
+    inside, most, entered = 0, 0, 0
+    counting = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most, entered
+        for _ in range(200):
+            with held_if_free(tmp_path, "a") as free:
+                if not free:
+                    continue
+                with counting:
+                    inside += 1
+                    entered += 1
+                    most = max(most, inside)
+                with counting:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert most == 1
+    assert entered > 0
 
 
 def test_private_file_that_cannot_be_given_its_name_leaves_nothing(tmp_path: Path) -> None:

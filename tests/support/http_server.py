@@ -60,7 +60,7 @@ async def serving(
         talking.add(task)
         made.connections += 1
         try:
-            while (request := await _read(reader)) is not None:
+            while (request := await _read(reader, writer)) is not None:
                 made.requests.append(request)
                 reply = made.answer(request)
                 if reply.hangs:
@@ -93,7 +93,7 @@ async def serving(
             await asyncio.wait(talking)
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     method, path, _ = first.split(" ", 2)
@@ -101,5 +101,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         name.lower(): value.strip()
         for name, _, value in (line.partition(":") for line in lines if line)
     }
+    if headers.get("expect", "").lower() == "100-continue":
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Request(method, path, headers, body)

@@ -25,6 +25,9 @@ class Proxy:
         self._closed = False
         self._cut_on: bytes | None = None
         self._hold_on: bytes | None = None
+        self._cut_at: int | None = None
+        self._freeze_at: int | None = None
+        self._requested = 0
         self._links: list[_Link] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -46,6 +49,39 @@ class Proxy:
         with self._gate:
             return len(self._links)
 
+    @property
+    def requested_bytes(self) -> int:
+        """Return how many bytes of requests have gone to the target."""
+        with self._gate:
+            return self._requested
+
+    def break_after(self, request_bytes: int) -> None:
+        """Cut all connections, new ones too, once so many more bytes of requests have passed."""
+        with self._gate:
+            self._cut_at = self._requested + request_bytes
+
+    def freeze_after(self, request_bytes: int) -> None:
+        """Freeze once so many more bytes of requests have passed."""
+        with self._gate:
+            self._freeze_at = self._requested + request_bytes
+
+    @property
+    def is_frozen(self) -> bool:
+        """Return whether nothing passes."""
+        with self._gate:
+            return self._frozen
+
+    def mend(self) -> None:
+        """Connections work again."""
+        with self._gate:
+            self._cut_at = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether `break_after` has come true."""
+        with self._gate:
+            return self._cut_at is not None and self._requested >= self._cut_at
+
     def freeze(self) -> None:
         """Forward nothing more, either way, but keep every connection open."""
         with self._gate:
@@ -55,6 +91,7 @@ class Proxy:
         """Forward again, what was held back first."""
         with self._gate:
             self._frozen = False
+            self._freeze_at = None
             self._gate.notify_all()
 
     def cut(self) -> None:
@@ -141,7 +178,13 @@ class Proxy:
         for chunk in _chunks(link.client):
             if not self._may_pass(link):
                 break
+            if self.is_broken:
+                self.cut()
+                break
             with self._gate:
+                self._requested += len(chunk)
+                if self._freeze_at is not None and self._requested >= self._freeze_at:
+                    self._frozen = True
                 if self._cut_on is not None and self._cut_on in chunk:
                     self._cut_on = None
                     link.mute = True

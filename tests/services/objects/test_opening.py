@@ -8,7 +8,7 @@ from toril.core.errors import InvalidOptionError, InvalidSettingError, MissingEx
 from toril.services.objects.folder import FolderObjects
 from toril.services.objects.keys import key_of
 from toril.services.objects.memory import MemoryObjects
-from toril.services.objects.opening import objects_from_environment, open_objects
+from toril.services.objects.opening import objects_from_environment, open_objects, s3_objects
 from toril.services.objects.remote import RemoteObjects
 from toril.services.unusable import UnusableInputError
 
@@ -138,6 +138,104 @@ def test_environment_that_makes_no_sense_is_refused(environ: dict[str, str], mes
         objects_from_environment(environ)
 
     assert "hunter2" not in str(refused.value)
+
+
+def test_folder_for_unfinished_uploads_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for store in (
+        open_objects("s3://a:b@bucket", resume_dir="unfinished"),
+        s3_objects("bucket", resume_dir=tmp_path / "unfinished"),
+        objects_from_environment({"STORAGE_URL": "s3://b", "STORAGE_RESUME_DIR": "unfinished"}),
+        objects_from_environment({"S3_BUCKET": "b", "STORAGE_RESUME_DIR": "unfinished"}),
+    ):
+        assert isinstance(store, RemoteObjects)
+        assert store.place.resume_dir == tmp_path / "unfinished"
+    assert not (tmp_path / "unfinished").exists()
+    for plain in (open_objects("s3://b"), objects_from_environment({"S3_BUCKET": "b"})):
+        assert isinstance(plain, RemoteObjects)
+        assert plain.place.resume_dir is None
+
+
+@pytest.mark.parametrize("url", ["file:///srv/uploads", "memory://", "gs://b", "az://c?account=me"])
+def test_folder_for_unfinished_uploads_is_refused_where_it_does_nothing(url: str) -> None:
+    scheme = url.partition("://")[0]
+    expected = f"uploads to {scheme}:// cannot go on where they stopped; those to s3:// can"
+
+    with pytest.raises(
+        InvalidOptionError, match=f"^resume_dir='here': expected none, as {expected}"
+    ):
+        open_objects(url, resume_dir="here")
+    environ = {"STORAGE_URL": url, "STORAGE_RESUME_DIR": "here"}
+    with pytest.raises(
+        InvalidSettingError, match=f"^STORAGE_RESUME_DIR='here': expected it unset, as {expected}"
+    ):
+        objects_from_environment(environ)
+
+
+def test_folder_for_unfinished_uploads_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    for wrong in (str(file), file, "", " ", "a\0b"):
+        with pytest.raises(InvalidOptionError, match=r"^resume_dir='.*': expected a folder"):
+            open_objects("s3://b", resume_dir=wrong)
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "none")
+    with pytest.raises(InvalidOptionError, match="something else has this name"):
+        s3_objects("b", resume_dir=dangling)
+    for more in ({"STORAGE_URL": "s3://b"}, {"S3_BUCKET": "b"}):
+        with pytest.raises(InvalidSettingError, match=r"^STORAGE_RESUME_DIR: resume_dir='.*file'"):
+            objects_from_environment({"STORAGE_RESUME_DIR": str(file), **more})
+    with pytest.raises(InvalidSettingError, match=r"^STORAGE_RESUME_DIR='x': expected it unset"):
+        objects_from_environment({"STORAGE_RESUME_DIR": "x"})
+    with pytest.raises(InvalidSettingError, match=r"^STORAGE_URL: url: unknown scheme 's4'"):
+        objects_from_environment({"STORAGE_RESUME_DIR": "x", "STORAGE_URL": "s4://b"})
+
+
+def test_missing_extra_for_unfinished_uploads_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    message = r"resume_dir needs botocore: pip install.*s3"
+
+    with pytest.raises(MissingExtraError, match=message):
+        open_objects("s3://b", resume_dir=tmp_path / "x")
+    with pytest.raises(MissingExtraError, match=message):
+        objects_from_environment({"S3_BUCKET": "b", "STORAGE_RESUME_DIR": str(tmp_path / "x")})
+    assert open_objects("s3://b") is not None
+
+
+def test_who_does_not_ask_for_it_loads_no_botocore(tmp_path: Path) -> None:
+    code = """
+import asyncio, os, sys
+from toril.services.objects.errors import StorageUnavailableError
+from toril.services.objects.opening import open_objects
+
+async def main():
+    for resume_dir in (None, sys.argv[1]):
+        url = "s3://a:b@b?endpoint=http://127.0.0.1:1&retries=0"
+        store = open_objects(url, resume_dir=resume_dir)
+        try:
+            await store.put("k", b"x" * 10_000_000)
+        except StorageUnavailableError:
+            print("botocore" in sys.modules, flush=True)
+
+asyncio.run(main())
+os._exit(0)  # obstore's threads may abort a process that is ending while they do
+"""
+    import subprocess
+    import sys
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "False\nFalse\n"
 
 
 async def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

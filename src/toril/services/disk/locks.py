@@ -6,10 +6,12 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from toril.services.disk.folders import PRIVATE, Access, open_folder
+from toril.services.disk.folders import PRIVATE, Access, Folder, open_folder
+
+_LOCKABLE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -36,3 +38,48 @@ def held(folder: Path, key: str, access: Access = PRIVATE) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def held_if_free(folder: Path, name: str, access: Access = PRIVATE) -> Iterator[bool]:
+    """Hold the lock of a file; give whether it was free. Does not wait.
+
+    The lock ends with the process, too. The file is removed when it is let go.
+
+    Parameters:
+        folder: Where the file is; made if it is not there.
+        name: Of the file, which is there for nothing else.
+        access: Who may use what is made here.
+    """
+    with open_folder(folder, access) as opened:
+        fd = _locked(opened, name, access)
+        try:
+            yield fd is not None
+        finally:
+            if fd is not None:
+                # Removed while it is locked: whoever opened it before sees that it is gone.
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=opened.fd)
+                os.close(fd)
+
+
+def _locked(folder: Folder, name: str, access: Access) -> int | None:
+    """Lock a file and return its descriptor; None if it is locked."""
+    while True:
+        fd = os.open(name, _LOCKABLE, access.file_mode, dir_fd=folder.fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(folder, name, fd):
+                return fd
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        os.close(fd)  # it was removed in the moment before it was locked
+
+
+def _is_named(folder: Folder, name: str, fd: int) -> bool:
+    try:
+        found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(fd))

@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote
 from toril.core.checks import require
 from toril.services.objects.port import DEFAULT_CONTENT_TYPE
 
+SHA256 = "torilsha256"
+"""Under which name a server keeps an object's SHA-256 in its metadata."""
 MAX_METADATA_BYTES = 1536
 """Most bytes of metadata, names and values together. S3 has 2 KiB, and ours need some of it."""
 _NAME = re.compile(r"[a-z][a-z0-9]{0,63}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from toril.core.checks import require, unknown
 from toril.core.errors import InvalidOptionError, InvalidSettingError
+from toril.core.extras import missing_extra
 from toril.core.redact import without_password
 from toril.services.objects.folder import FolderObjects
 from toril.services.objects.keys import check_prefix
@@ -31,7 +33,9 @@ _YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False,
 _S3 = ("S3_ENDPOINT", "S3_BUCKET", "S3_REGION", "S3_ACCESS_KEY", "S3_SECRET_KEY")
 
 
-def open_objects(url: str, *, links: Links | None = None) -> ObjectStore:
+def open_objects(
+    url: str, *, links: Links | None = None, resume_dir: Path | str | None = None
+) -> ObjectStore:
     """Return the storage of a URL. It connects when it is used.
 
     Parameters:
@@ -41,22 +45,26 @@ def open_objects(url: str, *, links: Links | None = None) -> ObjectStore:
             of the endpoint's name), and `KEY:SECRET@` in front of the bucket; without them AWS's
             own variables and services are asked. Of all servers: `timeout_s` and `retries`.
         links: What makes links of a folder or memory. Default: theirs.
+        resume_dir: Of `s3://` only: see `s3_objects`.
 
     Raises:
-        InvalidOptionError: The URL makes no sense.
+        InvalidOptionError: The URL makes no sense, or this storage takes no `resume_dir`.
+        MissingExtraError: `resume_dir` without the extra `s3`.
     """
     scheme, separator, rest = str(url).partition("://")
     if not separator:
         raise InvalidOptionError(f"url: expected {_EXAMPLE}")
     if scheme not in _SCHEMES:
         raise InvalidOptionError(f"url: {unknown('scheme', scheme, _SCHEMES)}")
+    none = f"none, as uploads to {scheme}:// cannot go on where they stopped; those to s3:// can"
+    require(resume_dir is None or scheme == "s3", "resume_dir", resume_dir, none)
     if scheme == "memory":
         return MemoryObjects(links=links)
     if scheme == "file":
         path = unquote(rest)
         require(path.strip("/") != "" and "?" not in rest, "url", url, "file:// and a folder")
         return FolderObjects(Path(path), links=links)
-    return RemoteObjects(_Remote(scheme, rest).place())
+    return RemoteObjects(_Remote(scheme, rest).place(resume_dir))
 
 
 def objects_from_environment(
@@ -67,7 +75,7 @@ def objects_from_environment(
     Reads `STORAGE_URL`; without it `S3_BUCKET`, `S3_ENDPOINT`, `S3_REGION`, `S3_ACCESS_KEY` and
     `S3_SECRET_KEY`. `STORAGE_LINK_URL` says where links of a folder or memory lead, and
     `STORAGE_LINK_SECRETS` signs them (at least 16 characters; `new,old` to change one). Empty means
-    unset.
+    unset. `STORAGE_RESUME_DIR` is the `resume_dir` of `s3_objects`.
 
     Parameters:
         environ: Where to read. Default: the process's own environment.
@@ -75,17 +83,20 @@ def objects_from_environment(
 
     Raises:
         InvalidSettingError: With the variable's name and what would do.
+        MissingExtraError: `STORAGE_RESUME_DIR` without the extra `s3`.
     """
     environ = os.environ if environ is None else environ
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     links = _links(given)
     url = given.get("STORAGE_URL")
     if url is not None:
+        resume_dir = _resuming(given, url.partition("://")[0])
         try:
-            return open_objects(url, links=links)
+            return open_objects(url, links=links, resume_dir=resume_dir)
         except InvalidOptionError as error:
             raise InvalidSettingError(f"STORAGE_URL: {error}") from None
     set_names = [name for name in _S3 if name in given]
+    resume_dir = _resuming(given, "s3" if set_names else "file")
     if not set_names:
         return FolderObjects(folder, links=links)
     bucket = given.get("S3_BUCKET")
@@ -99,6 +110,7 @@ def objects_from_environment(
         region=given.get("S3_REGION"),
         access_key=given.get("S3_ACCESS_KEY"),
         secret_key=given.get("S3_SECRET_KEY"),
+        resume_dir=resume_dir,
     )
 
 
@@ -113,6 +125,7 @@ def s3_objects(
     path_style: bool = True,
     timeout_s: float = 60.0,
     retries: int = 3,
+    resume_dir: Path | str | None = None,
 ) -> RemoteObjects:
     """Return a storage on S3 or a compatible server.
 
@@ -126,6 +139,14 @@ def s3_objects(
         path_style: Whether the bucket is a part of the path, in place of the endpoint's name.
         timeout_s: For each request, in seconds.
         retries: How often a request is sent again that had no answer.
+        resume_dir: A private folder for notes of unfinished uploads. A file over 8 MiB at a `Path`
+            whose upload was interrupted then goes on where it stopped, when it is put again under
+            the same key, with the same content and description. Processes may share the folder.
+            Default: none; such a file is sent from its beginning. Needs the extra `s3`.
+
+    Raises:
+        InvalidOptionError: An option makes no sense.
+        MissingExtraError: `resume_dir` without the extra `s3`.
     """
     config: dict[str, Any] = {"virtual_hosted_style_request": not path_style}
     given = {
@@ -151,6 +172,7 @@ def s3_objects(
             plain_http=endpoint is not None and endpoint.startswith("http://"),
             timeout_s=timeout_s,
             retries=retries,
+            resume_dir=_resume_dir(resume_dir),
         )
     )
 
@@ -182,7 +204,7 @@ class _Remote:
         except UnusableInputError as error:
             raise InvalidOptionError(f"url={self._shown!r}: {error}") from None
 
-    def place(self) -> RemotePlace:
+    def place(self, resume_dir: Path | str | None) -> RemotePlace:
         """Return what the parts say."""
         options = self._options
         timeout_s = self._number("timeout_s", 60.0)
@@ -200,6 +222,7 @@ class _Remote:
                 path_style=_YES_OR_NO[style],
                 timeout_s=timeout_s,
                 retries=retries,
+                resume_dir=resume_dir,
             ).place
         config: dict[str, Any] = {}
         if self._scheme == "az":
@@ -247,6 +270,33 @@ class _Remote:
 
     def _check(self, holds: bool, expected: str) -> None:
         require(holds, "url", self._shown, expected)
+
+
+def _resume_dir(given: Path | str | None) -> Path | None:
+    if given is None:
+        return None
+    good = isinstance(given, (str, Path)) and str(given).strip() != "" and "\0" not in str(given)
+    require(good, "resume_dir", given, "a folder for notes of unfinished uploads")
+    folder = Path(given).absolute()
+    is_free = not os.path.lexists(folder) or folder.is_dir()
+    require(is_free, "resume_dir", str(given), "a folder; something else has this name")
+    if importlib.util.find_spec("botocore") is None:
+        raise missing_extra("resume_dir needs botocore", "s3")
+    return folder
+
+
+def _resuming(given: Mapping[str, str], scheme: str) -> Path | None:
+    """Return the folder that `STORAGE_RESUME_DIR` names for a storage of this scheme."""
+    named = given.get("STORAGE_RESUME_DIR")
+    if named is not None and scheme in _SCHEMES and scheme != "s3":
+        raise InvalidSettingError(
+            f"STORAGE_RESUME_DIR={named!r}: expected it unset, as uploads to {scheme}:// cannot go"
+            " on where they stopped; those to s3:// can"
+        )
+    try:
+        return _resume_dir(named)
+    except InvalidOptionError as error:
+        raise InvalidSettingError(f"STORAGE_RESUME_DIR: {error}") from None
 
 
 def _links(given: Mapping[str, str]) -> Links | None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from toril.core.extras import missing_extra
@@ -20,6 +21,7 @@ from toril.services.objects.content import (
     in_thread,
 )
 from toril.services.objects.describing import (
+    SHA256,
     Description,
     check_sha256,
     described,
@@ -41,16 +43,15 @@ from toril.services.objects.ranges import check_page, check_range, within
 from toril.services.objects.remote_errors import told
 from toril.services.objects.remote_feed import Feed
 from toril.services.objects.remote_place import RemotePlace, opened
+from toril.services.objects.resuming import PARTS_AT_ONCE, Resuming, Upload
 from toril.services.objects.streams import CheckedStream
 from toril.services.unusable import UnusableInputError, named
 
 PART_BYTES = 8 * 1024 * 1024
 """Content over this is sent in parts of this size, or larger for more than 9,000 of them."""
 _MAX_PARTS = 9_000
-_PARTS_AT_ONCE = 3
 MAX_CONDITIONAL_BYTES = 64 * 1024 * 1024
 """Most bytes of an object stored under a condition: it goes in one request."""
-_SHA256 = "torilsha256"
 
 
 class RemoteObjects:
@@ -65,6 +66,8 @@ class RemoteObjects:
         self._lock = threading.Lock()
         self._store: Any = None
         self._pid = 0
+        folder = place.resume_dir
+        self._resuming = None if folder is None else Resuming(place, folder)
 
     def __repr__(self) -> str:
         return f"RemoteObjects({self.place.shown!r})"
@@ -101,6 +104,11 @@ class RemoteObjects:
             there = await self._equal(key, description, expected, known)
             if there is not None:
                 return there
+        plain = not if_absent and if_etag is None
+        if self._resuming is not None and isinstance(content, Path) and known is not None and plain:
+            sent = await self._resumed(self._resuming, key, content, known, description)
+            if sent is not None:
+                return sent
         source = blocks(content)
         try:
             mode: Any = "overwrite"
@@ -137,6 +145,28 @@ class RemoteObjects:
         size = None if known is None else known.size_bytes
         return there if same(there, description, sha256, size) else None
 
+    async def _resumed(
+        self,
+        resuming: Resuming,
+        key: str,
+        path: Path,
+        known: Digest,
+        description: Description,
+    ) -> ObjectInfo | None:
+        """Send a large file, or what is missing of it; None: send it by the usual way."""
+        if known.size_bytes <= PART_BYTES:
+            return None
+        etag = await resuming.send(
+            Upload(
+                key=key,
+                path=path,
+                known=known,
+                description=description,
+                part_bytes=_part_bytes(known.size_bytes),
+            )
+        )
+        return None if etag is None else _stored(key, etag, known, description)
+
     async def _send(
         self,
         key: str,
@@ -157,7 +187,7 @@ class RemoteObjects:
         if description.filename is not None:
             attributes["Content-Disposition"] = disposition(description.filename)
         if expected is not None:
-            attributes[_SHA256] = expected
+            attributes[SHA256] = expected
 
         size_bytes = 0 if known is None else known.size_bytes
         with self._telling(key, exists_as=mode == "create"):
@@ -174,20 +204,11 @@ class RemoteObjects:
                         blocks,
                         attributes=attributes,
                         use_multipart=True,
-                        chunk_size=max(PART_BYTES, -(-size_bytes // _MAX_PARTS)),
-                        max_concurrency=_PARTS_AT_ONCE,
+                        chunk_size=_part_bytes(size_bytes),
+                        max_concurrency=PARTS_AT_ONCE,
                     )
                 )
-        return ObjectInfo(
-            key=key,
-            size_bytes=digest.size_bytes,
-            etag=sent["e_tag"] or "",
-            modified_at=datetime.now(UTC),
-            content_type=description.content_type,
-            sha256=digest.sha256,
-            filename=description.filename,
-            metadata=description.metadata,
-        )
+        return _stored(key, sent["e_tag"] or "", digest, description)
 
     async def get(self, key: str, *, start: int = 0, length: int | None = None) -> CheckedStream:
         """Open an object for reading: see `ObjectStore.get`."""
@@ -297,6 +318,8 @@ class RemoteObjects:
         """Let go of connections."""
         with self._lock:
             self._store = None
+        if self._resuming is not None:
+            self._resuming.close()
 
     @property
     def _obstore(self) -> Any:
@@ -361,11 +384,29 @@ async def _nothing() -> AsyncIterator[bytes]:
         yield block
 
 
+def _part_bytes(size_bytes: int) -> int:
+    return max(PART_BYTES, -(-size_bytes // _MAX_PARTS))
+
+
+def _stored(key: str, etag: str, digest: Digest, description: Description) -> ObjectInfo:
+    """Return what is known about an object that was stored just now."""
+    return ObjectInfo(
+        key=key,
+        size_bytes=digest.size_bytes,
+        etag=etag,
+        modified_at=datetime.now(UTC),
+        content_type=description.content_type,
+        sha256=digest.sha256,
+        filename=description.filename,
+        metadata=description.metadata,
+    )
+
+
 def _info(key: str, found: Any) -> ObjectInfo:
     meta = found.meta
     attributes = {str(name): str(value) for name, value in found.attributes.items()}
     own = {name: value for name, value in attributes.items() if name.islower()}
-    sha256 = own.pop(_SHA256, None)
+    sha256 = own.pop(SHA256, None)
     return ObjectInfo(
         key=key,
         size_bytes=meta["size"],

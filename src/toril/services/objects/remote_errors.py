@@ -39,14 +39,30 @@ def told(error: Exception, *, key: str, place: str, secrets: tuple[str, ...]) ->
         return ObjectMissingError(f"{where} is not there")
     sentence = f"{where}: {_said(text, secrets)}"
     status = _STATUS.search(text)
-    code = int(status[1]) if status is not None else 0
-    if code == 507 or any(word in text for word in _FULL):
-        return StorageFullError(sentence)
     if kind in ("PermissionDeniedError", "UnauthenticatedError", "NotFoundError"):
+        return StorageFullError(sentence) if _is_full(text) else StorageDeniedError(sentence)
+    if kind == "FileNotFoundError":
         return StorageDeniedError(sentence)
-    if kind == "FileNotFoundError" or (400 <= code < 500 and code not in _BUSY):
+    return by_status(int(status[1]) if status is not None else 0, text, sentence)
+
+
+def by_status(status: int, text: str, sentence: str) -> ObjectError:
+    """Return the error that an answer's status means.
+
+    Parameters:
+        status: Of HTTP; 0 without an answer.
+        text: What the server said.
+        sentence: For people.
+    """
+    if status == 507 or _is_full(text):
+        return StorageFullError(sentence)
+    if 400 <= status < 500 and status not in _BUSY:
         return StorageDeniedError(sentence)
     return StorageUnavailableError(sentence)
+
+
+def _is_full(text: str) -> bool:
+    return any(word in text for word in _FULL)
 
 
 def _said(text: str, secrets: tuple[str, ...]) -> str:
@@ -57,8 +73,14 @@ def _said(text: str, secrets: tuple[str, ...]) -> str:
     else:
         first = text.splitlines()[0] if text else "no answer"
         # What stands before the dash tells how often and how long it was tried.
-        shown = _QUERY.sub(r"\1", first.rpartition(" - ")[2].strip())[:400]
+        shown = first.rpartition(" - ")[2].strip()
+    return without_secrets(shown, secrets)
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """Return what may be shown of a text: no secret, no query of a URL, 400 characters."""
+    shown = _QUERY.sub(r"\1", text)
     for secret in secrets:
         if len(secret) >= _SECRET_CHARS:
             shown = shown.replace(secret, "***")
-    return shown
+    return shown[:400]

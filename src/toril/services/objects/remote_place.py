@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["s3", "gs", "az"]
@@ -32,6 +33,8 @@ class RemotePlace:
     """For each request, in seconds: a part of an upload, the whole of a download's answer."""
     retries: int = 3
     """How often a request is sent again that had no answer."""
+    resume_dir: Path | None = None
+    """Where notes of unfinished uploads are, on S3. None: an upload is sent from its beginning."""
 
 
 def opened(place: RemotePlace) -> Any:
