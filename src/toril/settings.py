@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from toril.core import durations
-from toril.core.checks import unknown
+from toril.core.checks import nearest, unknown
 from toril.core.errors import InvalidOptionError, InvalidSettingError
 from toril.core.masking import Masker
 from toril.engine.profiles import Profile
@@ -141,8 +141,42 @@ VARIABLES = {
 }
 
 
+OTHER_VARIABLES = ("TORIL_CHILD", "TORIL_ENV", "TORIL_KEY", "TORIL_SERVER")
+"""Variables that Toril reads by itself and that are no settings."""
+_PREFIX = "TORIL_"
+_ALIKE = 0.75
+"""How alike two names are, without the prefix, where one is probably meant to be the other."""
+
+
+def misspelt(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a sentence for each variable that looks like a setting and is none.
+
+    Variables that are like no setting are somebody else's: Kubernetes has `TORIL_SERVICE_HOST`.
+
+    Parameters:
+        environment: Default: this process'.
+    """
+    environment = os.environ if environment is None else environment
+    known = {
+        name.removeprefix(_PREFIX) for name in (*VARIABLES, *OTHER_VARIABLES) if _PREFIX in name
+    }
+    found = []
+    for variable in sorted(environment):
+        word = variable.removeprefix(_PREFIX)
+        if word == variable or word in known:
+            continue
+        meant = nearest(word, known, least=_ALIKE)
+        if meant is not None:
+            found.append(f"{variable} is ignored: did you mean {_PREFIX}{meant}?")
+    return found
+
+
 def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if path.is_dir():  # Docker makes one where the file is missing that a container mounts
+        raise InvalidSettingError(f"{path} is a folder: expected a file of settings, or nothing")
+    if not path.exists():
+        if path.is_symlink():
+            raise InvalidSettingError(f"{path} is a link to nothing: expected a file of settings")
         return {}
     try:
         content = tomllib.loads(path.read_text("utf-8"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from tests.house.tree import ROOT
 
 from toril import App, BackendError, InvalidOptionError, InvalidSettingError, Profile, Settings
 from toril.engine.profiles import ProfileSettings
+from toril.settings import misspelt
 
 
 def load(tmp_path: Path, toml: str = "", **environment: str) -> Settings:
@@ -44,6 +47,45 @@ def test_the_url_is_not_shown_with_the_other_settings(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError) as refused:
         load(tmp_path, "url = ['redis://:hunter2@cache']")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("TORIL_CONCURENCY", "TORIL_CONCURRENCY"),
+        ("TORIL_SHUTDOWN_S", "TORIL_SHUTDOWN"),
+        ("TORIL_SEVER", "TORIL_SERVER"),
+        ("TORIL_LOGLEVEL", "TORIL_LOG_LEVEL"),
+    ],
+)
+def test_variable_that_looks_like_a_setting_is_named(variable: str, meant: str) -> None:
+    """It was ignored in silence, while a file with the same mistake was refused."""
+    assert misspelt({variable: "5"}) == [f"{variable} is ignored: did you mean {meant}?"]
+
+
+def test_variables_that_are_read_or_are_somebody_elses_are_not_named() -> None:
+    """Those of tests, of the Makefile, and of Kubernetes beside a service `toril`, among them."""
+    folders = [ROOT / name for name in ("src", "tests", "examples", "benchmarks", "docs")]
+    paths = [path for one in folders for path in one.rglob("*") if path.suffix in (".py", ".md")]
+    texts = [path.read_text("utf-8") for path in [*paths, ROOT / "Makefile"]]
+    used = {name for text in texts for name in re.findall(r"\bTORIL_[A-Z][A-Z_]*[A-Z]\b", text)}
+    used -= {"TORIL_CONCURENCY", "TORIL_SHUTDOWN_S", "TORIL_SEVER", "TORIL_LOGLEVEL"}  # above
+    theirs = {"TORIL_PORT", "TORIL_SERVICE_HOST", "TORIL_SERVICE_PORT", "TORIL_PORT_3030_TCP_ADDR"}
+
+    assert {"TORIL_FAULTS", "TORIL_TEST_SERVER", "TORIL_WEB_EXAMPLES", "TORIL_ENV"} <= used
+    assert misspelt(dict.fromkeys(used | theirs | {"CONCURENCY", "TORIL_"}, "1")) == []
+
+
+def test_a_file_of_settings_that_is_none_is_refused(tmp_path: Path) -> None:
+    """A folder was taken for no file: Docker makes one where what it mounts is missing."""
+    (tmp_path / "toril.toml").mkdir()
+
+    with pytest.raises(InvalidSettingError, match=r"toril\.toml is a folder: expected a file"):
+        load(tmp_path)
+    (tmp_path / "toril.toml").rmdir()
+    (tmp_path / "toril.toml").symlink_to(tmp_path / "gone.toml")
+    with pytest.raises(InvalidSettingError, match=r"toril\.toml is a link to nothing"):
+        load(tmp_path)
 
 
 def test_an_argument_wins_over_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

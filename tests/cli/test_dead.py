@@ -76,6 +76,21 @@ def test_redrive_brings_all_back_but_once(dead: Terminal) -> None:
     assert dead.here("dead", "redrive", "--all", "--json").json["redriven"] == 0
 
 
+def test_letter_that_is_not_there_keeps_no_other_from_its_turn(dead: Terminal) -> None:
+    """It stopped at the first, and did not say what was done before."""
+    one, two = ids(dead)
+
+    back = dead.here("dead", "redrive", "none", one, "--json")
+    gone = dead.here("dead", "remove", one, "none", two)
+
+    assert back.code == gone.code == STATE
+    assert back.json["redriven"] == 1
+    assert [each["id"] for each in back.json["failed"]] == ["none"]
+    assert gone.out == "2 letters removed.\n"
+    assert len(gone.err.splitlines()) == 1
+    assert "none" in gone.err
+
+
 def test_remove_removes_letters_and_leaves_their_jobs(dead: Terminal) -> None:
     first, second = ids(dead)
 

@@ -43,6 +43,16 @@ def test_doctor_warns_of_a_queue_that_nobody_serves(terminal: Terminal) -> None:
     assert result.out.endswith("0 errors, 1 warning.\n")
 
 
+def test_doctor_names_a_variable_that_looks_like_a_setting(terminal: Terminal) -> None:
+    terminal.add("mail", "send")
+
+    result = terminal.run("doctor", TORIL_CONCURENCY="5")
+
+    assert result.code == DONE
+    said = "! environment: TORIL_CONCURENCY is ignored: did you mean TORIL_CONCURRENCY?"
+    assert said in result.out
+
+
 def test_doctor_ends_with_1_when_something_is_wrong(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

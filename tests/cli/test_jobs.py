@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from tests.cli.support import Terminal
 
-from toril import App
+from toril import App, Context
 from toril.backends import open_backend
 from toril.cli.codes import DONE, STATE, USAGE
 from toril.cli.jobs import unseen
@@ -435,8 +435,65 @@ def test_what_was_done_before_an_error_is_said(mail: Terminal) -> None:
     result = mail.here("jobs", "retry", "mail", "2", "later", "1")
 
     assert result.code == STATE
-    assert result.out == "1 job of mail retried.\n"
+    assert result.out == "2 jobs of mail retried.\n"
     assert "later" in result.err
+
+
+def test_job_that_is_refused_keeps_no_other_from_its_turn(mail: Terminal) -> None:
+    """It stopped at the first, and did not say that the others were not tried."""
+    result = mail.here("jobs", "retry", "mail", "999", "2", "later", "2")
+
+    assert result.code == STATE
+    assert result.out == "1 job of mail retried.\n"
+    first, second = result.err.splitlines()
+    assert "999" in first
+    assert "later" in second
+    assert mail.state("mail", "2") == "wait"
+    facts = mail.here("jobs", "cancel", "mail", "998", "later", "--json")
+    assert facts.code == STATE
+    assert facts.json["ids"] == ["later"]
+    assert [one["id"] for one in facts.json["failed"]] == ["998"]
+    assert "998" in facts.json["failed"][0]["reason"]
+    none = mail.here("jobs", "retry", "mail", "998", "999")
+    assert (none.code, none.out, len(none.err.splitlines())) == (STATE, "", 2)
+
+
+def test_starts_of_a_parent_that_waited_are_not_called_lost(terminal: Terminal) -> None:
+    """They were: "1 start given back or lost"."""
+
+    async def run(app: App) -> str:
+        @app.task(queue="mail")
+        async def part() -> int:
+            return 1
+
+        @app.task(queue="mail")
+        async def whole(ctx: Context) -> int:
+            if not await ctx.children():
+                await ctx.add_children([part.node()])
+            await ctx.wait_for_children()
+            return 2
+
+        job = await whole.enqueue()
+        await app.worker().run(until_idle=True)
+        return job.id
+
+    job_id = terminal.ask(run)
+
+    told = terminal.here("jobs", "show", "mail", job_id).out
+
+    assert "and 1 start that counted as none: 1 waited for children\n" in told
+
+
+def test_delay_that_is_too_long_names_the_longest(terminal: Terminal) -> None:
+    """It was "not a duration"; so were times of other options."""
+    for words in (
+        ["jobs", "add", "mail", "send", "{}", "--delay", "9999999999999d"],
+        ["jobs", "list", "mail", "--since", "9999999999999d"],
+        ["limit", "mail", "--rate", "5/9999999999999d"],
+    ):
+        result = terminal.here(*words)
+        assert result.code == USAGE, words
+        assert "is longer than 100 years, the longest duration" in result.err, words
 
 
 def test_promote_makes_delayed_jobs_ready(mail: Terminal) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 from tests.cli.support import PATIENCE_S, Terminal, command
 
@@ -75,6 +77,12 @@ def test_help_imports_neither_rich_nor_the_commands() -> None:
             ["worker", "-A", "shop"],
             "No such option '-A'. The app comes without an option: toril worker MODULE:APP.",
         ),
+        (
+            ["--url", "sqlite:///a.db", "queues"],
+            "No such option '--url'. It goes after the command: toril queues --url … (see",
+        ),
+        (["--json", "jobs", "list"], "It goes after the command: toril jobs list --json …"),
+        (["jobs", "--server", "http://x", "list"], "the command: toril jobs list --server …"),
         (["worker", "shop:app", "-Q", "mail"], "No such option '-Q'. Did you mean -q, --queues?"),
     ],
 )
@@ -88,6 +96,30 @@ def test_unknown_words_are_answered_with_the_nearest(
     assert result.err.startswith("toril: ")
     assert expected in result.err
     assert result.err.count("\n") == 1
+
+
+NO_JSON = {"worker", "serve", "up", "alerts watch"}
+"""They go on until they are told to stop, and print nothing but log lines."""
+
+
+def commands_of(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
+    """Yield each command in words, and its options."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands_of(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), {one for each in command.params for one in each.opts}
+
+
+def test_every_command_that_prints_something_has_json(terminal: Terminal) -> None:
+    """`encryption-key` and `records sql` had none, although `toril --help` said so."""
+    without = {name for name, options in commands_of(toril) if "--json" not in options}
+
+    assert without == NO_JSON
+    assert list(terminal.here("encryption-key", "--json").json) == ["key"]
 
 
 LOOKING = [

@@ -8,12 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import compose_spec
 import pytest
 import yaml  # type: ignore[import-untyped]
+from tests.house.tree import ROOT
+from tests.support.environments import python_with
 from tests.support.ffmpeg import program
+
+from toril.cli.new_project import write_app
+from toril.core.extras import Source
 
 JOB = """
 import asyncio
@@ -111,6 +117,59 @@ def test_new_app_passes_its_own_tests_and_a_new_queue_runs_a_job(shop: Path) -> 
     assert contents(shop) == after
 
 
+def test_what_the_command_says_next_works_as_it_stands(tmp_path: Path) -> None:
+    """It named pytest, which nothing had installed, and Toril came from an index without it."""
+    python = python_with([str(ROOT)], tmp_path / "venv")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    outside["PATH"] = f"{python.parent}{os.pathsep}{outside['PATH']}"
+    made = subprocess.run(
+        [str(python.parent / "toril"), "new", "app", "shop"],
+        cwd=tmp_path, env=outside, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (made.returncode, made.stderr) == (0, "")
+    _, _, commands = made.stdout.partition("Go on with:\n")
+
+    done = subprocess.run(
+        ["sh", "-e"],
+        input=commands, cwd=tmp_path, env=outside, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "2 passed" in done.stdout
+    typed = [line.strip() for line in commands.splitlines()]
+    assert typed[0] == "cd shop"
+    assert typed[-1].endswith("python -m pytest")
+
+
+def test_readme_image_and_project_install_from_where_this_toril_came(shop: Path) -> None:
+    project = tomllib.loads((shop / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == [f"toril[redis,web] @ {ROOT.as_uri()}"]
+    assert project["optional-dependencies"] == {"dev": ["pytest>=8"]}
+    assert "pip install '.[dev]'\n" in (shop / "README.md").read_text()
+    image = (shop / "Dockerfile").read_text()
+    mount = f"--mount=type=bind,from=toril,target={ROOT},rw"
+    assert f"RUN {mount} pip install --no-cache-dir . && useradd" in image
+    built = yaml.safe_load((shop / "compose.yaml").read_text())["services"]["api"]["build"]
+    assert built == {"context": ".", "additional_contexts": {"toril": str(ROOT)}}
+
+
+def test_application_of_an_index_or_a_repository_installs_from_there(tmp_path: Path) -> None:
+    git = "git+https://example.com/toril.git@v2"
+
+    write_app(tmp_path, "by-index", Source(url=None))
+    write_app(tmp_path, "by-git", Source(url=git, needs_git=True))
+
+    wanted = {"by-index": "toril[redis,web]", "by-git": f"toril[redis,web] @ {git}"}
+    for name, requirement in wanted.items():
+        project = tomllib.loads((tmp_path / name / "pyproject.toml").read_text())["project"]
+        assert project["dependencies"] == [requirement]
+        image = (tmp_path / name / "Dockerfile").read_text()
+        assert "RUN pip install --no-cache-dir . && useradd" in image
+        assert ("install -y --no-install-recommends git" in image) is (name == "by-git")
+        composed = yaml.safe_load((tmp_path / name / "compose.yaml").read_text())
+        assert composed["services"]["api"]["build"] == "."
+
+
 def test_files_leave_no_placeholder_and_are_clean(shop: Path) -> None:
     for name, text in contents(shop).items():
         for word in (
@@ -121,6 +180,9 @@ def test_files_leave_no_placeholder_and_are_clean(shop: Path) -> None:
             "@module@",
             "@profile@",
             "@type@",
+            "@toril@",
+            "@install@",
+            "@build@",
         ):
             assert word not in text, name
     checked = run(shop, "-m", "ruff", "check", "--isolated", "--select", "E,F,B", "--line-length",

@@ -12,6 +12,7 @@ from tests.cli.support import Terminal
 
 from toril.cli.codes import DONE, ERROR, USAGE
 from toril.services.media import migrations
+from toril.services.records.known import KNOWN
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,32 @@ def test_tables_are_migrated_and_shown(terminal: Terminal, url: str) -> None:
     assert found.json == [{"family": "media", "version": newest, "newest": newest, "current": True}]
 
 
+def test_looking_makes_no_file(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`records status` without DATABASE_URL left an empty records.db behind."""
+    monkeypatch.chdir(tmp_path)
+
+    looked = terminal.here("records", "status")
+    facts = terminal.here("records", "status", "media", "--json").json
+
+    assert looked.code == DONE
+    assert looked.out.count("to migrate") == len(KNOWN)
+    assert looked.out.endswith("records.db is not there yet: toril records migrate makes it.\n")
+    assert [(one["family"], one["version"], one["current"]) for one in facts] == [
+        ("media", None, False)
+    ]
+    assert not (tmp_path / "records.db").exists()
+    assert terminal.here("records", "migrate", "media").code == DONE
+    assert "not there" not in terminal.here("records", "status", "media").out
+
+
+def test_help_names_every_family(terminal: Terminal) -> None:
+    told = terminal.here("records", "--help").out
+
+    assert ", ".join(KNOWN) in " ".join(told.split())
+
+
 def test_database_is_that_of_the_environment(
     terminal: Terminal, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +88,8 @@ def test_sql_is_printed(terminal: Terminal, url: str, tmp_path: Path) -> None:
     text = terminal.here("records", "sql", "media", "--database", url).out
 
     assert "CREATE TABLE IF NOT EXISTS toril_media" in text
+    (family,) = terminal.here("records", "sql", "media", "--database", url, "--json").json
+    assert family == {"family": "media", "sql": text}
     assert not (tmp_path / "own.db").exists()
     assert "BIGINT" in terminal.here("records", "sql", "--database", "postgresql://h/d").out
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.cli.support import PATIENCE_S, Running, Terminal
+from tests.cli.test_doctor import lose_a_worker
 from tests.support.waiting import wait_until_sync
 from tests.web.access.calling import PASSWORD, control, own
 
@@ -128,6 +129,10 @@ def test_server_of_a_store_needs_no_app(terminal: Terminal) -> None:
         (("serve", "shop:app", "--host", "256.1.1.1"), ERROR, "cannot listen on 256.1.1.1"),
         (("serve", "shop:app", "--behind-proxy", "ops"), USAGE, "10.0.0.0/8, not 'ops'"),
         (("serve", "shop:app", "--path", "api"), USAGE, "expected a path such as /api/v1"),
+        (("serve", "shop:app", "--path", "/a b"), USAGE, "--path='/a b': expected a path such as"),
+        (("serve", "shop:app", "--path", "/a/"), USAGE, "expected a path such as /api/v1"),
+        (("serve", "shop:app", "--path", "/a/../b"), USAGE, "expected a path such as /api/v1"),
+        (("serve", "shop:app", "--path", "/a?b"), USAGE, "expected a path such as /api/v1"),
         (("serve", "shop:app", "--path", "/"), USAGE, "give --no-dashboard, or another path"),
         (("serve", "shop:apps"), USAGE, "did you mean shop:app?"),
         (("up", "shop:app", "--queues", "none", "--port", "0"), USAGE, "none"),
@@ -263,6 +268,43 @@ def test_history_is_turned_off_and_on_from_afar(terminal: Terminal) -> None:
         assert found["written"] == (wish == "on")
 
 
+def test_doctor_looks_at_the_store_of_a_server(terminal: Terminal) -> None:
+    """--server was listed by its help, and always refused."""
+    lose_a_worker(terminal)
+    server = terminal.start("serve", "shop:app", "--open", "--port", "0", TORIL_CONCURENCY="5")
+    url = url_of(server)
+    server.says("TORIL_CONCURENCY is ignored: did you mean TORIL_CONCURRENCY?")
+
+    words = terminal.here("doctor", "--server", url)
+    facts = terminal.here("doctor", "--json", "--server", url).json
+    here = terminal.here("doctor", "--json", "--url", terminal.url).json
+
+    assert words.code == DONE, words.err
+    assert "✓ integrity: the file is whole" in words.out
+    assert facts["findings"][2:] == here["findings"][2:]
+    assert [one["subject"] for one in facts["findings"][:2]] == ["toril", "extras"]
+    assert [one["text"] for one in facts["repairs"]] == [one["text"] for one in here["repairs"]]
+    assert len(facts["repairs"]) == 1
+    mended = terminal.here("doctor", "--repair", "--yes", "--server", url)
+    assert (mended.code, mended.out) == (USAGE, "")
+    assert f"--repair needs the store itself, not {url}" in mended.err
+
+
+def test_address_that_is_no_api_is_said_without_its_page(terminal: Terminal) -> None:
+    """The page itself was printed, from its doctype on."""
+    server = terminal.start("serve", "shop:app", "--open", "--port", "0")
+    url = url_of(server)
+
+    wrong = terminal.here("queues", "--server", f"{url}/wrong")
+
+    assert wrong.code == USAGE
+    assert wrong.err == (
+        f"toril: {url}/wrong: the answer is no answer of Toril's API: 404 with a page for browsers."
+        " Expected the address of a toril serve, such as http://localhost:3030, or what it is"
+        " mounted in; if the address is right, a proxy before it has answered\n"
+    )
+
+
 def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -> None:
     terminal.add("mail", "send", {"to": "jo"})
     server = terminal.start("serve", "shop:app", "--open", "--port", "0")
@@ -275,9 +317,27 @@ def test_operating_from_afar_is_told_as_the_servers_caller(terminal: Terminal) -
     assert terminal.here("obliterate", "mail", "-y", "--server", url).code == DONE
     assert terminal.here("queue", "mail", "--server", url).code == STATE
     terminal.add("mail", "send", {"to": "al"})
-    for words in (("doctor",), ("doctor", "--repair")):
-        done = terminal.here(*words, "--server", url)
-        assert (done.code, f"{words[0]} needs the store itself" in done.err) == (USAGE, True), words
+    gone = terminal.here("clean", "mail", "--state", "wait", "-y", "--server", url)
+    assert (gone.out, gone.err) == ("1 wait job of mail removed.\n", "")
+
+
+def test_alerts_are_listed_and_muted_by_a_server(terminal: Terminal) -> None:
+    """Each of these commands had --server, and ended with an unexpected error."""
+    terminal.add("mail", "send", {"to": "jo"})
+    url = url_of(terminal.start("serve", "shop:app", "--open", "--port", "0"))
+
+    assert terminal.here("alerts", "list", "--server", url).out == "There are no alerts.\n"
+    muted = terminal.here(
+        "alerts", "mute", "worker_lost", "mail", "--for", "2h", "--reason", "why", "--server", url
+    )
+    assert (muted.code, muted.err) == (DONE, "")
+    listed = terminal.here("alerts", "list", "--server", url)
+    assert "host:anybody: worker_lost of queue mail: why" in listed.out
+    (mute,) = terminal.here("alerts", "list", "--json", "--server", url).json["mutes"]
+    assert mute == terminal.here("alerts", "list", "--json", "--url", terminal.url).json["mutes"][0]
+    assert terminal.here("alerts", "unmute", "worker_lost", "mail", "--server", url).code == DONE
+    again = terminal.here("alerts", "unmute", "worker_lost", "mail", "--server", url)
+    assert (again.code, "is not muted in these words" in again.err) == (STATE, True)
 
 
 def test_server_from_the_environment_gives_way_to_a_url(

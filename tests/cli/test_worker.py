@@ -27,6 +27,17 @@ def test_worker_says_what_it_works_on(terminal: Terminal) -> None:
     assert "stopped\n" in worker.log
 
 
+def test_worker_warns_once_of_a_variable_that_looks_like_a_setting(terminal: Terminal) -> None:
+    """TORIL_CONCURENCY was ignored in silence."""
+    worker = terminal.start("worker", "shop:app", "--processes", "2", TORIL_CONCURENCY="5")
+    worker.says("started: Toril", times=2)
+    worker.tell(signal.SIGTERM)
+
+    assert worker.ends() == DONE
+    said = "TORIL_CONCURENCY is ignored: did you mean TORIL_CONCURRENCY?"
+    assert worker.log.count(said) == 1
+
+
 def test_log_lines_as_json(terminal: Terminal) -> None:
     worker = terminal.start("worker", "shop:app", "--log-format", "json").says('"started"')
     job_id = terminal.add("mail", "broken", {"to": "jo"})

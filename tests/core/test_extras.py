@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from toril.core.errors import MissingExtraError
-from toril.core.extras import how_to_install, missing_extra
+from toril.core.extras import how_to_install, installed_from, missing_extra
 
 
 @pytest.fixture
@@ -55,11 +55,16 @@ def test_from_a_repository(installed: Any) -> None:
     assert how_to_install("redis") == command
 
 
+def test_from_an_archive_elsewhere(installed: Any) -> None:
+    installed({"url": "https://example.com/toril.whl", "archive_info": {}})
+
+    assert how_to_install("redis") == "pip install 'toril[redis] @ https://example.com/toril.whl'"
+
+
 @pytest.mark.parametrize(
     "noted",
     [
         {"url": "file:///nowhere/at/all", "dir_info": {}},
-        {"url": "https://example.com/toril.whl", "archive_info": {}},
         "not JSON",
     ],
 )
@@ -67,6 +72,31 @@ def test_from_something_that_is_gone(installed: Any, noted: dict[str, Any] | str
     installed(noted)
 
     assert how_to_install("redis") == "pip install '.[redis]' in a clone of Toril"
+
+
+def test_requirement_names_the_place_that_it_came_from(installed: Any, tmp_path: Path) -> None:
+    """A new application asked an index, which has no release, for what came from a clone."""
+    clone = tmp_path / "my clone"
+    clone.mkdir()
+
+    installed(None)
+    from_index = installed_from()
+    installed({"url": clone.as_uri(), "dir_info": {"editable": True}})
+    from_clone = installed_from()
+    installed({"url": "https://example.com/t.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}})
+    from_git = installed_from()
+    clone.rmdir()
+    installed({"url": clone.as_uri(), "dir_info": {}})
+
+    assert from_index is not None
+    assert from_index.requirement(["redis", "web"]) == "toril[redis,web]"
+    assert from_clone is not None
+    assert from_clone.path == clone
+    assert from_clone.requirement(["web"]) == f"toril[web] @ {tmp_path.as_uri()}/my%20clone"
+    assert from_git is not None
+    assert from_git.requirement(["web"]) == "toril[web] @ git+https://example.com/t.git@HEAD"
+    assert from_git.needs_git
+    assert installed_from() is None
 
 
 def test_error_names_feature_and_command() -> None:

@@ -156,13 +156,14 @@ def watch(target: str) -> int:
 
     Workers watch by themselves; but when none is left, only such a process can tell.
     """
-    from toril.cli.logs import set_up
+    from toril.cli.logs import set_up, warn_of_variables
     from toril.cli.target import load_app
     from toril.settings import Settings
 
     app = load_app(target)
 
     set_up("text", Settings.load().log_level, with_pid=False, quiet_jobs=True)
+    warn_of_variables()
 
     async def act(app: App) -> None:
         async with app:

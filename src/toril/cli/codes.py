@@ -30,6 +30,14 @@ class RefusedError(click.ClickException):
         self.code = code
 
 
+class SeveralRefusedError(RefusedError):
+    """Some of what was asked cannot be done; there is a sentence for each."""
+
+    def __init__(self, sentences: list[str], code: int) -> None:
+        super().__init__("; ".join(sentences), code)
+        self.sentences = sentences
+
+
 def code_of(error: BaseException) -> int | None:
     """Return the exit code of one of Toril's errors; None if it is not one that a user can cause.
 

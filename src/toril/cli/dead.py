@@ -8,6 +8,7 @@ import click
 
 from toril.app import App
 from toril.cli.access import ask, existing_queue
+from toril.cli.each import Tried
 from toril.cli.job_words import value_text
 from toril.cli.main import SuggestingGroup
 from toril.cli.options import confirm, duration, store_options, yes_option
@@ -194,12 +195,18 @@ def redrive(
     if not everything and (queue, task, error, limit, rate) != (None,) * 5:
         raise click.UsageError("--queue, --task, --error, --limit and --rate go with --all.")
     payload = None if data is None else _json(data)
-    output, counter = Output(as_json=as_json), Counter("redriven")
+    output, counter, tried = Output(as_json=as_json), Counter("redriven"), Tried()
+    jobs: list[str] = []
 
-    async def act(app: App) -> list[str] | int:
+    async def act(app: App) -> int:
         found = app.dead_letters(letters)
+
+        async def back(letter_id: str) -> None:
+            jobs.append((await found.redrive(letter_id, payload)).id)
+
         if not everything:
-            return [(await found.redrive(each, payload)).id for each in letter_ids]
+            await tried.each(letter_ids, back)
+            return len(jobs)
         try:
             return await found.redrive_all(
                 queue=queue,
@@ -212,12 +219,13 @@ def redrive(
         finally:
             counter.end()
 
-    done = ask(url, act)
-    count = done if isinstance(done, int) else len(done)
+    count = ask(url, act)
     facts: dict[str, Any] = {"letters": letters, "redriven": count}
-    if not isinstance(done, int):
-        facts["jobs"] = done
-    output.done(facts, f"{plural(count, 'job')} brought back from {letters}.")
+    if not everything:
+        facts |= {"jobs": jobs, **tried.facts}
+    if everything or jobs or as_json:
+        output.done(facts, f"{plural(count, 'job')} brought back from {letters}.")
+    tried.end()
 
 
 def _json(text: str) -> Any:
@@ -254,16 +262,15 @@ def remove(
     """Remove letters. Their jobs stay as they are."""
     if bool(letter_ids) == everything:
         raise click.UsageError("Give the ids of letters, or --all.")
-    output, counter = Output(as_json=as_json), Counter("removed")
+    output, counter, tried = Output(as_json=as_json), Counter("removed"), Tried()
     if everything:
         confirm(f"Remove letters of {letters}? What they hold is gone then.", yes=yes)
 
     async def act(app: App) -> int:
         found: DeadLetterQueue = app.dead_letters(letters)
         if not everything:
-            for each in letter_ids:
-                await found.remove(each)
-            return len(letter_ids)
+            await tried.each(letter_ids, found.remove)
+            return len(tried.done)
         try:
             return await found.remove_all(
                 queue=queue, task=task, error=error, redriven=redriven, progress=counter
@@ -272,7 +279,10 @@ def remove(
             counter.end()
 
     count = ask(url, act)
-    output.done({"letters": letters, "removed": count}, f"{plural(count, 'letter')} removed.")
+    if everything or tried.done or as_json:
+        facts = {"letters": letters, "removed": count, **tried.facts}
+        output.done(facts, f"{plural(count, 'letter')} removed.")
+    tried.end()
 
 
 @dead.command("set")

@@ -9,6 +9,8 @@ from contextlib import suppress
 from toril.cli.output import GOOD, Output
 
 PORT = 3030
+WORTH_A_LINK_S = 10.0
+"""A dashboard that is gone sooner needs no link: nobody can follow it in time."""
 
 
 def can_show() -> bool:
@@ -59,7 +61,8 @@ async def show(url: str, output: Output, *, stay_s: float | None) -> None:
             await listening.start()
         output.say()
         output.say(f"The dashboard, with a shop at work: {listening.url}", GOOD)
-        output.say(f"This link signs you in once: {listening.url}/login?link={secret}", GOOD)
+        if stay_s is None or stay_s >= WORTH_A_LINK_S:
+            output.say(f"This link signs you in once: {listening.url}/login?link={secret}", GOOD)
         if stay_s is None:
             output.say("Ctrl-C ends it.")
         else:

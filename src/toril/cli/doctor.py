@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import click
 
 from toril.app import App
-from toril.cli.access import ask
-from toril.cli.codes import DONE, ERROR
+from toril.cli.access import ask, server_of_command
+from toril.cli.codes import DONE, ERROR, USAGE, RefusedError
 from toril.cli.options import confirm, store_options, yes_option
 from toril.cli.output import BAD, GOOD, WARN, Cell, Output, as_data, plural, printable, write
 from toril.core.priority_scale import RAW_TEXT, is_raw
 from toril.engine.contract.lifecycle import Finding, Health, Repair
+from toril.settings import misspelt
 from toril.version import VERSION
 
 MARKS = {"ok": ("✓", GOOD), "warning": ("!", WARN), "error": ("✗", BAD)}
@@ -42,27 +43,36 @@ def doctor(repair: bool, yes: bool, url: str | None, as_json: bool) -> int:
     Without --repair nothing is changed. With it the acts are shown first; nothing is changed until
     the answer is yes, or --yes was given. Where nobody can be asked it ends there, with 2.
 
+    With --server it is the server's installation and store. --repair needs the store itself.
+
     Ends with 1 if something is an error, after a repair if something still is; warnings are not.
     """
     if yes and not repair:
         raise click.UsageError("--yes belongs to --repair.")
+    server = server_of_command(url)
+    if repair and server is not None:
+        raise RefusedError(
+            f"--repair needs the store itself, not {server}: run it where the store is, with --url",
+            USAGE,
+        )
     output = Output(as_json=as_json)
+    installation = [] if server is not None else _installation()
     health = ask(url, lambda app: app.check())
-    _tell(output, [*_installation(), *health.findings])
+    _tell(output, [*installation, *health.findings])
     plan, done = health.repairs, None
     if repair and plan:
         try:
             _ask_whether(plan, yes=yes, as_json=as_json)
         except (click.UsageError, click.Abort):
             if as_json:
-                output.document(_facts(health, plan, None))
+                output.document(_facts([*installation, *health.findings], plan, None))
             raise
         done, health = ask(url, lambda app: _mend(app, plan))
         _tell_done(output, plan, done, health)
     elif repair:
         output.say("There is nothing to repair.")
     if as_json:
-        output.document(_facts(health, plan, done))
+        output.document(_facts([*installation, *health.findings], plan, done))
     return DONE if health.ok else ERROR
 
 
@@ -70,8 +80,9 @@ async def _mend(app: App, plan: Sequence[Repair]) -> tuple[list[Repair], Health]
     return await app.repair(plan), await app.check()
 
 
-def _facts(health: Health, plan: list[Repair], done: list[Repair] | None) -> dict[str, object]:
-    found = [*_installation(), *health.findings]
+def _facts(
+    found: list[Finding], plan: list[Repair], done: list[Repair] | None
+) -> dict[str, object]:
     return {
         "ok": not _errors(found),
         "findings": as_data(found),
@@ -142,6 +153,7 @@ def _installation() -> list[Finding]:
         Finding("toril", "ok", f"{VERSION} on {python}, {platform.system()}"),
         Finding("extras", "ok", f"installed: {extras}"),
     ]
+    found += [Finding("environment", "warning", sentence) for sentence in misspelt()]
     if is_raw(os.environ):
         found.append(Finding("priorities", "warning", RAW_TEXT))
     return found

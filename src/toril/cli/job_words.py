@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from toril.cli.output import (
@@ -80,7 +81,7 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     tries = f"{info.attempts_made} of {allowed}"
     extra = info.attempts_started - info.attempts_made - (info.state is State.ACTIVE)
     if extra > 0:
-        tries += f", and {plural(extra, 'start')} given back or lost"
+        tries += f", and {plural(extra, 'start')} that {_why_no_attempts(info, extra)}"
     found = [
         ("added", f"{moment_text(info.created_at)} ({ago(info.created_at)} ago)"),
         ("attempts", tries),
@@ -114,6 +115,27 @@ def facts(info: JobInfo) -> list[tuple[str, str]]:
     if info.failed_reason:
         found.append(("reason", info.failed_reason))
     return found
+
+
+_NO_ATTEMPTS = {
+    "waiting_children": "waited for children",
+    "snoozed": "snoozed",
+    "released": "given back",
+    "stalled": "lost with the worker",
+}
+
+
+def _why_no_attempts(info: JobInfo, extra: int) -> str:
+    """Return why starts were no attempts since a job was last put in line by hand."""
+    counts: Counter[str] = Counter()
+    for position, attempt in enumerate(info.attempts, 1):
+        if attempt.outcome in _NO_ATTEMPTS:
+            counts[_NO_ATTEMPTS[attempt.outcome]] += 1
+        elif attempt.outcome in (State.COMPLETED, State.FAILED) and position < len(info.attempts):
+            counts.clear()  # somebody has put it back in line since
+    if counts.total() == extra:  # the oldest attempts may not be kept
+        return "counted as none: " + ", ".join(f"{many} {why}" for why, many in counts.items())
+    return f"counted as none ({', '.join(_NO_ATTEMPTS.values())})"
 
 
 def value_text(value: object) -> str:

@@ -11,6 +11,7 @@ import click
 from toril.app import App
 from toril.cli.access import ask, existing_queue, named_job, one_job
 from toril.cli.codes import DONE, STATE, RefusedError
+from toril.cli.each import Tried
 from toril.cli.job_words import STYLES, attempt_lines, facts
 from toril.cli.jobs_add import add, free_id
 from toril.cli.jobs_list import list_jobs
@@ -27,7 +28,6 @@ from toril.cli.output import (
     printable_lines,
     write,
 )
-from toril.core.errors import TorilError
 from toril.engine.explanation import Explanation
 from toril.engine.handle import Job
 from toril.engine.info import JobInfo
@@ -261,13 +261,13 @@ def _each_or_all(
     """Do something to each job named, or to all, and say to how many.
 
     Raises:
-        TorilError: The first that could not be done; those before it are done, and said.
+        SeveralRefusedError: To some of them it could not be done; to the others it is, and said.
     """
     if every is not None and bool(job_ids) == everything:
         raise click.UsageError("Give the queue and the ids of its jobs, or the queue and --all.")
     output = Output(as_json=as_json)
     counter = Counter(verb)
-    done: list[str] = []
+    tried = Tried()
 
     async def act(app: App) -> int:
         queue, _ = await existing_queue(app, name)
@@ -276,21 +276,13 @@ def _each_or_all(
                 return await every(queue, counter)
             finally:
                 counter.end()
-        for job_id in job_ids:
-            await each(queue.job(job_id))
-            done.append(job_id)
-        return len(done)
+        await tried.each(job_ids, lambda job_id: each(queue.job(job_id)))
+        return len(tried.done)
 
-    def report(count: int) -> None:
-        facts: dict[str, Any] = {"queue": name, verb: count}
-        if not everything:
-            facts["ids"] = done
+    count = ask(url, act)
+    facts: dict[str, Any] = {"queue": name, verb: count}
+    if not everything:
+        facts |= {"ids": tried.done, **tried.facts}
+    if everything or tried.done or as_json:
         output.done(facts, f"{plural(count, 'job')} of {name} {verb}.")
-
-    try:
-        count = ask(url, act)
-    except (TorilError, RefusedError):
-        if done:
-            report(len(done))
-        raise
-    report(count)
+    tried.end()

@@ -39,6 +39,14 @@ def set_up(kind: Format, level: str, *, with_pid: bool, quiet_jobs: bool = False
         root.setLevel(max(logging.INFO, ours.level))
 
 
+def warn_of_variables() -> None:
+    """Warn of variables that look like a setting and are none, such as TORIL_CONCURENCY."""
+    from toril.settings import misspelt
+
+    for sentence in misspelt():
+        logging.getLogger("toril.cli").warning("%s", sentence)
+
+
 class TextLines(logging.Formatter):
     """`12:03:59.142 info  message`."""
 

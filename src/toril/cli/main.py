@@ -16,7 +16,16 @@ from typing import Any, NoReturn
 
 import click
 
-from toril.cli.codes import DONE, ERROR, INTERRUPTED, MEANINGS, USAGE, RefusedError, code_of
+from toril.cli.codes import (
+    DONE,
+    ERROR,
+    INTERRUPTED,
+    MEANINGS,
+    USAGE,
+    RefusedError,
+    SeveralRefusedError,
+    code_of,
+)
 from toril.cli.harmless import printable, readable_streams, write
 from toril.cli.streams import open_closed_streams
 from toril.core.redact import without_passwords
@@ -184,9 +193,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = toril.main(arguments, prog_name="toril", standalone_mode=False)
     except click.NoSuchOption as error:
-        return _complain(f"{_sentence(error)}{_in_other_words(error)} {_way_to_help(error)}", USAGE)
+        words = sys.argv[1:] if arguments is None else arguments
+        hint = _in_other_words(error) or _behind_the_command(error, words)
+        return _complain(f"{_sentence(error)}{hint} {_way_to_help(error)}", USAGE)
     except click.UsageError as error:
         return _complain(f"{_sentence(error)} {_way_to_help(error)}", USAGE)
+    except SeveralRefusedError as error:
+        for sentence in error.sentences:
+            _complain(" ".join(sentence.split()), error.code)
+        return error.code
     except RefusedError as error:
         return _complain(_sentence(error), error.code)
     except click.ClickException as error:
@@ -245,6 +260,22 @@ def _in_other_words(error: click.NoSuchOption) -> str:
     for parameter in parameters:
         if len(other) == 2 and other in parameter.opts:
             return f" Did you mean {', '.join(parameter.opts)}?"
+    return ""
+
+
+def _behind_the_command(error: click.NoSuchOption, words: Sequence[str]) -> str:
+    """Return where an option goes that was given before the command that has it; else nothing."""
+    context = error.ctx
+    if context is None or not isinstance(context.command, click.Group):
+        return ""
+    command: click.Command = context.command
+    path = context.command_path
+    for word in words:
+        if isinstance(command, click.Group) and word in command.list_commands(context):
+            command = command.get_command(context, word) or command
+            path = path if path.endswith(f" {word}") else f"{path} {word}"
+        if any(error.option_name in parameter.opts for parameter in command.params):
+            return f" It goes after the command: {path} {error.option_name} …"
     return ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from toril.cli.main import SuggestingGroup
-from toril.cli.output import Output
+from toril.cli.output import WARN, Output
 
 
 @click.group(cls=SuggestingGroup)
@@ -21,14 +21,25 @@ def new() -> None:
 def new_app(name: str, as_json: bool) -> None:
     """Start an application in a new folder: queues, API, worker, tests, Dockerfile, units."""
     from toril.cli.new_project import write_app
+    from toril.core.extras import Source, installed_from
 
-    made = write_app(Path.cwd(), name)
+    source = installed_from()
+    made = write_app(Path.cwd(), name, source or Source(url=None))
     output = Output(as_json=as_json)
     if as_json:
         output.document({"folder": name, "written": made, "changed": []})
         return
-    output.say(f"{len(made)} files are in {name}. Go on with:")
-    output.say(f"  cd {name} && python -m pytest")
+    output.say(f"{len(made)} files are in {name}.")
+    if source is None:
+        output.say(
+            "The folder that Toril was installed from is gone: in dependencies of"
+            f" {name}/pyproject.toml, say where Toril is ('toril[redis,web] @ file:///…').",
+            WARN,
+        )
+    output.say("Go on with:")
+    output.say(f"  cd {name}")
+    output.say("  python3 -m venv .venv && .venv/bin/pip install '.[dev]'")
+    output.say("  .venv/bin/python -m pytest")
 
 
 @new.command("queue")

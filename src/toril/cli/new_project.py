@@ -6,6 +6,7 @@ Everything is checked before the first file is written, and no file is overwritt
 from __future__ import annotations
 
 import ast
+import json
 import keyword
 import re
 from importlib.resources import files
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from toril.cli.codes import STATE, USAGE, RefusedError
 from toril.core.errors import InvalidOptionError
+from toril.core.extras import Source
 from toril.core.ids import check_queue_name
 
 APP_FILES = {
@@ -20,6 +22,8 @@ APP_FILES = {
     "pyproject.toml": "pyproject",
     "Dockerfile": "dockerfile",
     "compose.yaml": "compose",
+    ".dockerignore": "ignored",
+    ".gitignore": "ignored",
     "deploy/@name@-api.service": "unit_api",
     "deploy/@name@-worker@.service": "unit",
     "api.py": "api",
@@ -49,8 +53,13 @@ SHARED, WORKER = Path("shared/queues/registry.py"), Path("worker/queues/registry
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-def write_app(folder: Path, name: str) -> list[str]:
+def write_app(folder: Path, name: str, source: Source) -> list[str]:
     """Write a new application with a queue `example`; return its files.
+
+    Parameters:
+        folder: Where its folder is made.
+        name: Its folder's.
+        source: Where it gets Toril from.
 
     Raises:
         RefusedError: The name will not do, or there is such a folder already.
@@ -59,16 +68,36 @@ def write_app(folder: Path, name: str) -> list[str]:
     root = folder / name
     if root.exists():
         raise RefusedError(f"{name}: there is one already; choose another name", STATE)
+    words = {"name": name, **_from(source)}
     for path, template in APP_FILES.items():
-        _write(root / path.replace("@name@", name), _text("app", template, {"name": name}))
+        _write(root / path.replace("@name@", name), _text("app", template, words))
     for kind, memory in MEMORY.items():
-        words = {"name": name, "type": kind, "memory": memory}
         path = f"deploy/{name}-worker@{kind}.service.d/memory.conf"
-        _write(root / path, _text("app", "memory", words))
+        _write(root / path, _text("app", "memory", {**words, "type": kind, "memory": memory}))
     for package, sign in PACKAGES.items():
         _write(root / package / "__init__.py", f'"""{sign}"""\n')
     write_queue(root, "example", "light")
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def _from(source: Source) -> dict[str, str]:
+    """Return the words of the templates that say how Toril is installed."""
+    install, build = "RUN pip install --no-cache-dir .", "."
+    if source.needs_git:
+        git = "apt-get update && apt-get install -y --no-install-recommends git"
+        install = f"RUN {git} && rm -rf /var/lib/apt/lists/*\n{install}"
+    if source.path is not None:
+        # An image has no folders of this machine: the build mounts this one where it is here.
+        folder = json.dumps(str(source.path if source.path.is_dir() else source.path.parent))
+        target = folder if " " in folder else json.loads(folder)
+        install = (
+            "# compose.yaml names the folder that has Toril. Without compose:"
+            f" docker build --build-context toril={target} .\n"
+            f"RUN --mount=type=bind,from=toril,target={target},rw pip install --no-cache-dir ."
+        )
+        build = f"{{ context: ., additional_contexts: {{ toril: {folder} }} }}"
+    requirement = source.requirement(["redis", "web"])
+    return {"toril": json.dumps(requirement), "install": install, "build": build}
 
 
 def write_queue(root: Path, name: str, profile: str) -> tuple[list[str], list[str]]:

@@ -31,15 +31,18 @@ def duration(value: str | float) -> float:
     Raises:
         BadParameter: It is none.
     """
-    from toril.core.durations import parse
-    from toril.core.errors import InvalidOptionError
+    from toril.core.durations import LONGEST_S, meaning
 
-    try:
-        return value if isinstance(value, float) else parse(value, "duration")
-    except InvalidOptionError:
-        raise click.BadParameter(
-            f"{value!r} is not a duration such as 90, 250ms, 5m, 12h or 7d."
-        ) from None
+    duration_s = value if isinstance(value, float) else meaning(value)
+    if duration_s is None:
+        raise click.BadParameter(f"{value!r} is not a duration such as 90, 250ms, 5m, 12h or 7d.")
+    if duration_s > LONGEST_S:
+        raise TooLongError(f"{value!r} is longer than 100 years, the longest duration.")
+    return duration_s
+
+
+class TooLongError(click.BadParameter):
+    """A duration is longer than there may be any."""
 
 
 def moment(value: str) -> datetime:
@@ -54,6 +57,8 @@ def moment(value: str) -> datetime:
         pass
     try:
         return datetime.now(UTC) - timedelta(seconds=duration(value))
+    except TooLongError:
+        raise
     except (click.BadParameter, OverflowError):
         raise click.BadParameter(
             f"{value!r} is not a moment such as 2026-12-01T08:00, nor a time such as 90, 5m or 2h."
@@ -75,6 +80,8 @@ def rate(value: str) -> tuple[int, float] | str:
         window_s = duration(match[2] if match[2][0].isdigit() else f"1{match[2]}")
         if window_s <= 0:
             raise click.BadParameter(value)
+    except TooLongError:
+        raise
     except click.BadParameter:
         raise click.BadParameter(
             f"{value!r} is not a rate such as 10/s, 100/m, 5/30s or none."

@@ -314,7 +314,10 @@ def clean(
     """Remove jobs of one state from QUEUE, oldest first."""
 
     async def act(found: Queue, progress: Progress) -> int:
-        return len(await found.clean(state, older_than=older_than, limit=most, progress=progress))
+        removed: list[str] | int = await found.clean(
+            state, older_than=older_than, limit=most, progress=progress
+        )
+        return removed if isinstance(removed, int) else len(removed)  # a server tells how many
 
     _remove(
         queue,

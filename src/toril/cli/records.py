@@ -25,8 +25,9 @@ COLUMNS = (Column("FAMILY"), Column("VERSION"), Column("NEWEST"), Column("STATE"
 def records(ctx: click.Context) -> None:
     """Look at and migrate the tables that tasks of the library keep in a database of yours.
 
-    The database is that of DATABASE_URL. Tables come in families, each with versions of its own:
-    media, and MODULE:ATTRIBUTE for a family of your app's.
+    The database is that of DATABASE_URL, else records.db in this folder. Tables come in families,
+    each with versions of its own: analytics, mail, media, notices, push, referrals, rules, totals,
+    and MODULE:ATTRIBUTE for a family of your app's.
     """
     if ctx.invoked_subcommand is None:
         write(ctx.get_help())
@@ -37,7 +38,7 @@ def _database(command: Callable[..., Any]) -> Callable[..., Any]:
         "--database",
         "url",
         metavar="URL",
-        help="sqlite:///FILE or postgresql://…; default: DATABASE_URL.",
+        help="sqlite:///FILE or postgresql://…; default: DATABASE_URL, else sqlite:///records.db.",
     )(command)
     return click.argument("names", metavar="[FAMILY]...", nargs=-1)(command)
 
@@ -65,6 +66,8 @@ def status(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
         for one in found
     ]
     output.table(COLUMNS, rows)
+    if database.is_missing:
+        output.say(f"{database.file} is not there yet: toril records migrate makes it.", WARN)
 
 
 @records.command("migrate")
@@ -88,11 +91,17 @@ def migrate(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
 
 @records.command("sql")
 @_database
-def sql(names: tuple[str, ...], url: str | None) -> None:
+@json_option
+def sql(names: tuple[str, ...], url: str | None, as_json: bool) -> None:
     """Print the migrations of each FAMILY as SQL: to read, or to run on an empty database."""
     from toril.services.records.operating import sql_of
 
-    write(sql_of(_opened(url), _families(names)), end="")
+    database, families = _opened(url), _families(names)
+    if as_json:
+        found = [{"family": one.name, "sql": sql_of(database, [one])} for one in families]
+        Output(as_json=True).document(found)
+        return
+    write(sql_of(database, families), end="")
 
 
 def _opened(url: str | None) -> Records:

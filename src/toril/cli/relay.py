@@ -86,11 +86,12 @@ def relay(
     """
     if ctx.invoked_subcommand is not None:
         return DONE
-    from toril.cli.logs import set_up
+    from toril.cli.logs import set_up, warn_of_variables
     from toril.cli.signals import ignore_handled
     from toril.settings import Settings
 
     set_up(log_format, log_level or Settings.load().log_level, with_pid=False)
+    warn_of_variables()
     app = _app(target, outbox, url)
     output = Output(as_json=as_json)
     try:

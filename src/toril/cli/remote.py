@@ -12,15 +12,20 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from toril.cli.codes import ERROR, STATE, STORE, USAGE, RefusedError
 from toril.cli.remote_access import RemoteKeys, RemoteSessions, RemoteUsers
+from toril.cli.remote_alerts import RemoteAlerts
 from toril.cli.remote_control import RemoteAudit, RemoteBulk, RemoteSearch
 from toril.cli.remote_letters import RemoteLetters
 from toril.cli.remote_queue import RemoteJob, RemoteQueue, event_record
 from toril.cli.remote_records import flow_tree, history_series, worker_of
 from toril.client import ApiError, AsyncClient
+from toril.client.failures import FOREIGN
+from toril.engine.contract.lifecycle import Finding
 from toril.engine.dead_letters import DEAD_LETTER
 from toril.engine.events import EventRecord
 from toril.engine.flow_stuck import StuckFlow
@@ -51,12 +56,12 @@ async def remote_app(url: str) -> AsyncIterator[RemoteApp]:
         async with AsyncClient(url, os.environ.get(KEY) or None) as client:
             yield RemoteApp(client, url)
     except ApiError as error:
-        raise refusal(error) from None
+        raise refusal(error, url) from None
     except BaseExceptionGroup as group:  # of tasks beside each other
         refused, others = group.split(ApiError)
         if refused is None or others is not None:
             raise
-        raise refusal(_first(refused)) from None
+        raise refusal(_first(refused), url) from None
 
 
 def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:
@@ -64,9 +69,17 @@ def _first(group: BaseExceptionGroup[ApiError]) -> ApiError:
     return _first(one) if isinstance(one, BaseExceptionGroup) else one
 
 
-def refusal(error: ApiError) -> RefusedError:
-    """Return what a command says of a refusal, with its exit code."""
+def refusal(error: ApiError, url: str | None = None) -> RefusedError:
+    """Return what a command says of a refusal, with its exit code.
+
+    Parameters:
+        error: The refusal.
+        url: What was asked, for answers of what is no server of Toril.
+    """
     text = str(error)
+    if error.code == FOREIGN:
+        text = text if url is None else f"{url}: {text}"
+        return RefusedError(text, STORE if error.status >= 500 else USAGE)
     if error.status == 401:
         text += f". Set {KEY} to a key of the server"
     codes = {0: STORE, 503: STORE, 404: STATE, 409: STATE, 422: USAGE, 400: USAGE, 413: USAGE}
@@ -79,6 +92,7 @@ class RemoteApp:
     def __init__(self, client: AsyncClient, url: str) -> None:
         self._client = client
         self._url = url
+        self.alerts = RemoteAlerts(client)
         self.bulk = RemoteBulk(client)
         self.audit = RemoteAudit(client)
         self.keys = RemoteKeys(client)
@@ -174,23 +188,34 @@ class RemoteApp:
         """Say what a search will cost."""
         return await RemoteSearch(self._client).plan(query)
 
-    async def check(self) -> Any:
-        """Refuse to look the store over from afar."""
-        raise _only_there("doctor")
+    async def check(self) -> ServerHealth:
+        """Look the server's installation and its store over."""
+        system = await self._client.get_system()
+        found = await self._client.check_store()
+        extras = ", ".join(system.extras) or "none"
+        return ServerHealth(
+            [
+                Finding("toril", "ok", f"{system.version} on {system.python}, {system.system}"),
+                Finding("extras", "ok", f"installed: {extras}"),
+                *(Finding(one.subject, cast("Any", one.grade), one.text) for one in found.findings),
+            ],
+            [PlannedRepair(text) for text in found.repairs],
+            found.ok,
+        )
 
-    async def repair(self, *_: Any, **__: Any) -> Any:
-        """Refuse to mend the store from afar."""
-        raise _only_there("doctor --repair")
 
-    async def migrate_to(self, *_: Any, **__: Any) -> Any:
-        """Refuse to move jobs from afar."""
-        raise _only_there("migrate")
+class PlannedRepair(msgspec.Struct, frozen=True):
+    """A repair that would be made where the store is."""
+
+    text: str
 
 
-def _only_there(command: str) -> RefusedError:
-    return RefusedError(
-        f"--server: {command} needs the store itself: run it where the store is, with --url", USAGE
-    )
+class ServerHealth(NamedTuple):
+    """What a look over a server's installation and store has found."""
+
+    findings: list[Finding]
+    repairs: list[PlannedRepair]
+    ok: bool
 
 
 class RemoteStore:

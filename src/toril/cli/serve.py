@@ -161,11 +161,12 @@ def up(
 
 def _app(target: str | None, url: str | None, log_format: Any, log_level: str | None) -> App:
     """Return the app, with log lines set up."""
-    from toril.cli.logs import set_up
+    from toril.cli.logs import set_up, warn_of_variables
     from toril.cli.target import load_app
     from toril.settings import Settings
 
     set_up(log_format, log_level or Settings.load().log_level, with_pid=False)
+    warn_of_variables()
     if target is None:
         from toril.app import App
 
@@ -201,6 +202,7 @@ async def _start(app: App, listening: Listening) -> HttpServer:
         from toril.web.access.control import AccessControl
         from toril.web.access.listening import check_listener
         from toril.web.loopback import LoopbackOnly
+        from toril.web.server import check_path
         from toril.web.serving import HttpServer
     except ImportError as error:
         from toril.core.extras import how_to_install
@@ -208,9 +210,7 @@ async def _start(app: App, listening: Listening) -> HttpServer:
         raise RefusedError(
             f"a server needs an extra ({error.name} is missing): {how_to_install('web')}", USAGE
         ) from None
-    path = listening.path
-    if not path.startswith("/") or (path != "/" and path.endswith("/")):
-        raise RefusedError(f"--path {path!r}: expected a path such as /api/v1", USAGE)
+    check_path(listening.path, "--path")
     _check_proxies(listening.proxies)
     if listening.is_open:
         check_listener(listening.host, None)

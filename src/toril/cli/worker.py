@@ -119,6 +119,10 @@ def worker(
         end_with_worker(lifeline_fd)
     kept = lifeline_fd is not None
     set_up_logs(arguments, with_pid=kept or processes > 1)
+    if not kept:  # else the process above has said so
+        from toril.cli.logs import warn_of_variables
+
+        warn_of_variables()
     if processes > 1:
         from toril.cli.supervisor import supervise
 

@@ -9,6 +9,9 @@ import msgspec
 from toril.core.errors import TorilError
 from toril.rest.answers import ProblemDetails
 
+FOREIGN = "foreign_answer"
+"""The code of an answer that Toril has not given."""
+
 
 class ApiError(TorilError):
     """The server has refused a request, or failed. The message says what would do."""
@@ -74,11 +77,12 @@ def refused(status: int, body: bytes, retry_after: str | None) -> ApiError:
     try:
         details = msgspec.json.decode(body, type=ProblemDetails)
     except msgspec.DecodeError:  # a proxy has answered, or another server
-        beginning = " ".join(body[:200].decode("utf-8", "replace").split())
         return ApiError(
-            f"the server answers {status} and not in Toril's words: {beginning or 'nothing'}",
+            f"the answer is no answer of Toril's API: {status} with {_beginning(body)}. Expected"
+            " the address of a toril serve, such as http://localhost:3030, or what it is mounted"
+            " in; if the address is right, a proxy before it has answered",
             status=status,
-            code="foreign_answer",
+            code=FOREIGN,
             retry_after_s=wait_s,
         )
     error = details.error
@@ -90,3 +94,11 @@ def refused(status: int, body: bytes, retry_after: str | None) -> ApiError:
         allowed=error.allowed,
         retry_after_s=wait_s,
     )
+
+
+def _beginning(body: bytes) -> str:
+    """Return in a few words what a body is that Toril has not written."""
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    if text.lower().startswith(("<!doctype html", "<html")):
+        return "a page for browsers"
+    return repr(text) if text else "nothing"

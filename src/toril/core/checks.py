@@ -48,9 +48,15 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` was probably meant to be, or None."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def nearest(word: str, known: Iterable[str], *, least: float = 0.6) -> str | None:
+    """Return the known word that `word` was probably meant to be, or None.
+
+    Parameters:
+        word: What was given.
+        known: What may be meant.
+        least: How alike both have to be: 0 is not at all, 1 is equal.
+    """
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=least)
     return found[0] if found else None
 
 

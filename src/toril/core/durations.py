@@ -52,10 +52,16 @@ def parse(text: str, name: str) -> float:
     Raises:
         InvalidOptionError: If it means nothing.
     """
+    number = meaning(text)
+    require(number is not None, name, text, "a duration such as 90, 250ms, 5m, 12h or 7d")
+    require_seconds(number, name, shown=text)
+    return float(number or 0)
+
+
+def meaning(text: str) -> float | None:
+    """Return the seconds that a text means, however many. None: it means no duration."""
     match = _TEXT.fullmatch(text)
-    require(match is not None, name, text, "a duration such as 90, 250ms, 5m, 12h or 7d")
-    assert match is not None  # noqa: S101 - for the type checker; `require` has refused
-    return seconds(float(match[1]) * _UNITS_S[match[2] or "s"], name)
+    return None if match is None else float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
 def in_words(duration_s: float) -> str:

@@ -122,6 +122,7 @@ async def run_site(
         if show is not None:
             await app.worker(concurrency=concurrency).run(until_idle=True)
             if not sys.stdin.isatty():
+                write("That was all. It ends here, as standard input is no terminal.")
                 return
             write(f"That was all. {server.url} stays open until you press Ctrl-C.")
         async with app.worker(concurrency=concurrency) as worker:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from toril.app import App
+from toril.core.checks import require
 from toril.core.errors import InvalidOptionError
 from toril.core.loggers import logger
 from toril.engine.operations import acting
@@ -49,6 +51,24 @@ NOBODY = Principal("nobody", "host", Role.VIEWER, (), False)
 """Who asks where nobody need say."""
 
 
+_PATH = re.compile(r"/|(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+"""Characters that mean the same in a URL and in a path."""
+
+
+def check_path(path: object, name: str = "path") -> None:
+    """Refuse what cannot be where an interface is.
+
+    Parameters:
+        path: Where it is to be.
+        name: The option, for the error.
+
+    Raises:
+        InvalidOptionError: It is no path, or would be written otherwise in a URL.
+    """
+    good = isinstance(path, str) and _PATH.fullmatch(path) is not None
+    require(good, name, path, "a path such as /api/v1, of letters, digits and -._~ between slashes")
+
+
 def api(
     app: App,
     *,
@@ -67,6 +87,9 @@ def api(
         access: Who may do what. None: only callers on this machine are answered, and those may do
             everything.
         options: What requests may cost.
+
+    Raises:
+        InvalidOptionError: `path` is none.
     """
     interface = Interface(app, ROUTES, access or LoopbackOnly(), options or ServerOptions(), path)
 
@@ -94,6 +117,7 @@ class Interface:
         options: ServerOptions,
         path: str,
     ) -> None:
+        check_path(path)
         self.app = app
         self.access = access
         self.options = options

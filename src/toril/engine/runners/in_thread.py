@@ -57,7 +57,7 @@ class ThreadRunner:
             else:
                 if call.abandon():
                     log.error(
-                        "%s does not end after %s; its thread is left behind",
+                        "%s was told to end (%s) and does not; its thread is left behind",
                         attempt.label,
                         attempt.stop_reason,
                     )

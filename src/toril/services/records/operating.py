@@ -35,11 +35,16 @@ class FamilyState:
 
 
 def states(records: Records, families: Sequence[TableFamily]) -> list[FamilyState]:
-    """Return how the tables are.
+    """Return how the tables are. A file that is not there has none, and is not made.
 
     Raises:
         RecordsUnavailableError: The database does not answer, or refuses.
     """
+    if records.is_missing:
+        return [
+            FamilyState(family=family.name, version=None, newest=family.head, current=False)
+            for family in families
+        ]
     with _telling(records), records.reading_plain() as connection:
         return [
             FamilyState(

@@ -118,6 +118,16 @@ class Records:
         return self._address.kind
 
     @property
+    def file(self) -> Path | None:
+        """The file of SQLite. None: it is a server, in memory, or named by a `file:` URI."""
+        return self._address.file
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a file that is not there yet: to connect to it makes it."""
+        return self.file is not None and not self.file.exists()
+
+    @property
     def engine(self) -> AsyncEngine:
         """SQLAlchemy's engine for asyncio, of the event loop that runs.
 
