@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 import sqlalchemy as sa
-from tests.support.children import remember_children
+from tests.support.children import remembered_children
 from tests.support.order import place
 from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
@@ -34,16 +34,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place(item.nodeid))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Let `own_children` name what one test has started, and nothing of those before it."""
-    remember_children()
-
-
 @pytest.fixture
 def clock() -> ManualClock:
     """Time that stands still until the test moves it."""
     return ManualClock()
+
+
+@pytest.fixture
+def children_before() -> Iterator[None]:
+    """Let `own_children` name what one test has started, and nothing of those before it.
+
+    To look at every process of the machine takes a millisecond or more: for tests that ask alone.
+    """
+    with remembered_children():
+        yield
 
 
 @pytest.fixture
