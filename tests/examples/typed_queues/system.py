@@ -77,7 +77,8 @@ class System(ExampleProcesses):
         """Make a request."""
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         more: dict[str, Any] = {"json": body} if body is not None else {"content": content}
-        async with httpx.AsyncClient(timeout=60) as http:
+        # Without `verify` each client reads all certificates first, for nothing.
+        async with httpx.AsyncClient(timeout=60, verify=False) as http:
             return await http.request(method, f"{self.url}{path}", headers=headers, **more)
 
     async def build(self, course: str, videos: list[str], documents: list[str]) -> None:
