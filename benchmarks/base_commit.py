@@ -88,7 +88,7 @@ def _install(what: str, tree: Path, environment: Path) -> str:
     if not (tree / "pyproject.toml").is_file():
         raise BaseError(f"{what} is too old: there is no package in it")
     python = environment / "bin" / "python"
-    # By the pip that is here: to put one into each environment takes longer than all else in it.
+    # By the pip that is here: to put one into each environment takes longer than all else.
     _run("no virtual environment", sys.executable, "-m", "venv", "--without-pip", str(environment))
     pins = [f"{name}=={version}" for name in BELOW if (version := version_of(name)) is not None]
     pip = (sys.executable, "-m", "pip", "--python", str(python))
