@@ -46,3 +46,9 @@ def test_the_face_does_not_bring_in_other_doors() -> None:
 def test_the_face_stays_light() -> None:
     """Counted, not timed: a busy machine is no failure."""
     assert len(imported("toril") - imported("sys")) < 330
+
+
+def test_records_bring_in_no_other_kind_of_database() -> None:
+    found = imported("toril.services.notices.sql, toril.services.totals.sql")
+
+    assert "sqlalchemy.dialects.postgresql" not in found
