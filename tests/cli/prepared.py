@@ -16,14 +16,17 @@ from tests.cli.support import Terminal
 from tests.support.lifelines import dies_with_us
 
 PROGRAM = """
-import fcntl, importlib, json, os, pty, struct, sys, termios
+import fcntl, gc, importlib, json, os, pty, struct, sys, termios
 
+import rich.console, rich.table
 import toril.app
 import toril.backends.sqlite.store
+import toril.outbox.engines
 from toril.cli.main import COMMANDS, main
 
 for place, _ in COMMANDS.values():
     importlib.import_module(f"toril.cli.{place.partition(':')[0]}")
+gc.freeze()  # what is there already is not copied by a child that looks for garbage
 size = struct.pack("HHHH", int(sys.argv[2]), int(sys.argv[1]), 0, 0)
 while line := sys.stdin.readline():
     pid, terminal = pty.fork()
