@@ -11,17 +11,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, Series
 from benchmarks.order import Peer, Store
 from benchmarks.peers import TITLES
 from benchmarks.sections import NAMES, PEERS, SECTIONS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 OURS = ("#d1495b", "D")
 STYLES = (
@@ -59,6 +58,8 @@ def draw(figures: Sequence[Figure], store: Store, path: Path) -> str | None:
     Returns:
         None if there is nothing to draw; an old picture is removed then.
     """
+    import matplotlib as mpl  # here: it takes a second, also in whoever draws nothing
+
     panels = panels_of(figures, store)
     if not panels:
         path.unlink(missing_ok=True)
@@ -122,6 +123,9 @@ def _alternative(store: Store, shown: Sequence[Peer]) -> str:
 
 
 def _canvas(panels: Sequence[Panel], shown: Sequence[Peer]) -> Canvas:
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.lines import Line2D
+
     line_in = max(LINE_IN, MARK_IN * len(shown))
     heights = [PANEL_IN + line_in * len(panel.lines) for panel in panels]
     height_in = HEAD_IN + sum(heights)

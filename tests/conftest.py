@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 import sqlalchemy as sa
-from tests.support.children import remember_children
-from tests.support.order import place
+from tests.support.children import remembered_children
+from tests.support.order import place, turned
 from tests.support.postgres import running_postgres
 from tests.support.redis_servers import COMMON, RedisServer, Software
 from tests.support.waiting import wait_until_sync
@@ -28,22 +28,35 @@ hypothesis.settings.load_profile("toril")
 connection.BUSY_S = 60.0
 
 
-@pytest.hookimpl(trylast=True)  # after whoever shuffles: what is alike stays shuffled
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Read files in another order in each process; `pytest_collection_modifyitems` mends it."""
+    if process := getattr(config, "workerinput", None):
+        number = int(process["workerid"].removeprefix("gw"))
+        config.args[:] = turned(config.args, number, process["workercount"])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around whoever shuffles: what is alike stays so
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Begin with the files that take long; in each process in the same order."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0])
+    yield
     items.sort(key=lambda item: place(item.nodeid))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Let `own_children` name what one test has started, and nothing of those before it."""
-    remember_children()
 
 
 @pytest.fixture
 def clock() -> ManualClock:
     """Time that stands still until the test moves it."""
     return ManualClock()
+
+
+@pytest.fixture
+def children_before() -> Iterator[None]:
+    """Let `own_children` name what one test has started, and nothing of those before it.
+
+    To look at every process of the machine takes a millisecond or more: for tests that ask alone.
+    """
+    with remembered_children():
+        yield
 
 
 @pytest.fixture

@@ -8,14 +8,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from toril.core.durations import seconds
-from toril.engine.claim_holder import ClaimSetup
-from toril.engine.claims import Claims
 from toril.engine.middleware import Middleware
 from toril.engine.options import RateLimit, RetryPolicy
 from toril.engine.profiles import Profile
 from toril.engine.runners.processes import ProcessOptions
 from toril.engine.tracing import Tracer
-from toril.engine.worker import Worker
 from toril.engine.worker_options import WorkerOptions
 from toril.store_fallback import StoreFallback
 from toril.tasks.any_task import task_of_any_name
@@ -25,7 +22,9 @@ from toril.worker_options import refuse_while_main_is_imported, worker_options
 
 if TYPE_CHECKING:
     from toril.alerts.setup import AlertSetup
+    from toril.engine.claims import Claims
     from toril.engine.life_cycle import LifeCycle
+    from toril.engine.worker import Worker
     from toril.fallback.local_work import LocalWork
     from toril.fallback.store import FallbackStore
 
@@ -81,6 +80,9 @@ class WorkerMaker(StoreFallback):
                 them is for a process and this program can have none.
             SealedFieldError: A task of them has sealed fields, and there is no key.
         """
+        # Here: commands and producers, which have no worker, start sooner without its parts.
+        from toril.engine.worker import Worker
+
         refuse_while_main_is_imported()
         self._discover()
         options = worker_options(
@@ -139,6 +141,8 @@ class WorkerMaker(StoreFallback):
         self, store: FallbackStore, options: WorkerOptions, *, life_cycle: LifeCycle | None
     ) -> Worker:
         """Return a worker of the spool."""
+        from toril.engine.worker import Worker
+
         return Worker(
             store.local,
             self._registry,
@@ -236,6 +240,9 @@ class WorkerMaker(StoreFallback):
         Raises:
             InvalidOptionError: An option makes no sense, or no queue is named.
         """
+        from toril.engine.claim_holder import ClaimSetup
+        from toril.engine.claims import Claims
+
         options = WorkerOptions(
             queues=list(dict.fromkeys(queues)),
             concurrency=concurrency,

@@ -26,7 +26,7 @@ from toril import (
 )
 from toril.testing import MemoryApp, in_memory
 
-pytestmark = pytest.mark.usefixtures("no_thread_left")
+pytestmark = pytest.mark.usefixtures("no_thread_left", "children_before")
 
 
 class Pool:

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 from toril import App, Call, Context, JobFailedError, State
 
-pytestmark = pytest.mark.usefixtures("no_thread_left")
+pytestmark = pytest.mark.usefixtures("no_thread_left", "children_before")
 
 
 @pytest.fixture

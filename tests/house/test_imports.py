@@ -46,3 +46,16 @@ def test_the_face_does_not_bring_in_other_doors() -> None:
 def test_the_face_stays_light() -> None:
     """Counted, not timed: a busy machine is no failure."""
     assert len(imported("toril") - imported("sys")) < 330
+
+
+def test_records_bring_in_no_other_kind_of_database() -> None:
+    found = imported("toril.services.notices.sql, toril.services.totals.sql")
+
+    assert "sqlalchemy.dialects.postgresql" not in found
+
+
+def test_an_app_brings_in_no_parts_of_a_worker() -> None:
+    """Commands that look at a store have none, and start sooner."""
+    parts = ("claims", "claim_holder", "executor", "fetcher", "leases", "worker")
+
+    assert imported("toril.app") & {f"toril.engine.{part}" for part in parts} == set()

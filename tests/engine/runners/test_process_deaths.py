@@ -27,6 +27,8 @@ from toril.core.errors import ProcessDiedError, TorilError
 from toril.engine.context import TaskMessage
 from toril.engine.runners.deaths import how, signal_name
 
+pytestmark = pytest.mark.usefixtures("children_before")
+
 ROOT = Path(__file__).parents[3]
 
 WORKER = """

@@ -33,6 +33,8 @@ from toril.engine.runners import frames
 from toril.engine.runners.errors import TaskRaisedError
 from toril.engine.runners.processes import ProcessOptions
 
+pytestmark = pytest.mark.usefixtures("children_before")
+
 MIB = 1024 * 1024
 
 

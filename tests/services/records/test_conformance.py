@@ -134,6 +134,20 @@ async def test_upsert_of_a_key_alone_changes_nothing(ready: Records) -> None:
     assert await rows(ready) == [("a", 1, None, 0)]
 
 
+@pytest.mark.parametrize("adding", ["upsert", "insert_missing"])
+async def test_sql_of_one_row_is_made_once(ready: Records, adding: str) -> None:
+    """It was made anew for each row, which took longer than all else but the commit."""
+    made: dict[object, object] = {}
+    for number in range(3):
+        row = {"name": f"a{number}", "value": number, "extra": None if number else {"b": 1}}
+        async with ready.begin() as connection:
+            kept = await connection.execution_options(compiled_cache=made)
+            await kept.execute(getattr(ready, adding)(COUNTERS, row))
+
+    assert len(made) == 1
+    assert [value for _, value, *_ in await rows(ready)] == [0, 1, 2]
+
+
 async def test_missing_rows_are_added(ready: Records) -> None:
     async with ready.begin() as connection:
         await connection.execute(sa.insert(COUNTERS).values(name="a", value=1))

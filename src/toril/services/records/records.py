@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from toril.core.checks import require
 from toril.core.errors import InvalidOptionError, InvalidSettingError
@@ -17,7 +17,6 @@ from toril.core.extras import missing_extra
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 except ImportError as error:
@@ -31,6 +30,9 @@ from toril.services.records.errors import RecordsOutdatedError, RecordsUnavailab
 from toril.services.records.families import TableFamily
 from toril.services.records.migrating import is_current, lock_tables, migrate
 from toril.services.records.statements import statements_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 Migrate = Literal["auto", "check"]
 DEFAULT_URL = "sqlite:///records.db"

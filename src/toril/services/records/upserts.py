@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from toril.core.checks import require
 from toril.services.records.addresses import DatabaseKind
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
 Row = Mapping[str, Any]
+
+
+def insert(
+    kind: DatabaseKind, table: sa.Table, rows: Sequence[dict[str, Any]]
+) -> sqlite.Insert | postgresql.Insert:
+    """Return a statement that adds rows; what becomes of those that are there is yet to be said.
+
+    Parameters:
+        kind: Of the database.
+        table: The table.
+        rows: At least one, all with the same columns.
+    """
+    # SQLAlchemy keeps the SQL that it made for a statement of one row, but not for one of a list.
+    values = rows[0] if len(rows) == 1 else rows
+    # Imported here, as each takes a while and a program has one kind of database.
+    if kind == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table).values(values)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table).values(values)
 
 
 def upsert(
@@ -35,7 +59,7 @@ def upsert(
         InvalidOptionError: A column is not in the table, or there are no rows.
     """
     values, key = _checked(table, rows, key, keep)
-    statement = (sqlite.insert if kind == "sqlite" else postgresql.insert)(table).values(values)
+    statement = insert(kind, table, values)
     changed = [name for name in values[0] if name not in {*key, *keep}]
     if not changed:
         return statement.on_conflict_do_nothing(index_elements=key)
@@ -52,7 +76,7 @@ def insert_missing(
     With `.returning(...)` it gives those that were added. Parameters are those of `upsert`.
     """
     values, key = _checked(table, rows, key, ())
-    statement = (sqlite.insert if kind == "sqlite" else postgresql.insert)(table).values(values)
+    statement = insert(kind, table, values)
     return statement.on_conflict_do_nothing(index_elements=key)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toril.core.clock import moment
 from toril.services.totals.adding import summed
@@ -16,13 +16,16 @@ from toril.services.totals.tables import COUNTS, RUNS, TOTALS
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy.dialects import postgresql, sqlite
 
     from toril.services.records.records import Records
+    from toril.services.records.upserts import insert
 except ImportError as error:
     from toril.core.extras import missing_extra
 
     raise missing_extra("totals in a database need SQLAlchemy", "records") from error
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 _KEY = ("queue", "type", "tenant_id")
 _SUMS = ("completed", "failed", "retried", "run_ms")
@@ -90,8 +93,7 @@ class SqlTotals:
     def _adding(
         self, table: sa.Table, rows: list[dict[str, Any]]
     ) -> sqlite.Insert | postgresql.Insert:
-        insert = sqlite.insert if self._records.kind == "sqlite" else postgresql.insert
-        statement = insert(table).values(rows)
+        statement = insert(self._records.kind, table, rows)
         new, old = statement.excluded, table.c
         if table is RUNS:
             return statement.on_conflict_do_update(
