@@ -182,9 +182,15 @@ class Doctor:
         return found
 
     async def _holds_letters(self, queue: str) -> bool:
-        """Whether the next job in line is a letter."""
-        next_id: str | None = await self._client.call("LINDEX", self._keys.of(queue, "wait"), -1)
-        if next_id is None:
-            first = await self._client.call("ZRANGE", self._keys.of(queue, "prioritized"), 0, 0)
-            next_id = first[0] if first else None
-        return next_id is not None and is_letter(next_id)
+        """Whether the next job in line is a letter. A key of another type is a finding of its own.
+
+        Its type is asked first: Redis refuses to look into what is of another one.
+        """
+        line, ranks = self._keys.of(queue, "wait"), self._keys.of(queue, "prioritized")
+        if await self._client.call("TYPE", line) == "list":
+            found: list[str] = await self._client.call("LRANGE", line, -1, -1)
+        elif await self._client.call("TYPE", ranks) == "zset":
+            found = await self._client.call("ZRANGE", ranks, 0, 0)
+        else:
+            return False
+        return any(map(is_letter, found))

@@ -101,11 +101,20 @@ class SqliteLifecycle:
             *_misdated(view, self._clock),
             *(
                 unserved(queue, waiting, json.loads(served))
-                for queue, waiting, next_id, served in view.run("doctor_unserved")
-                if next_id is None or not is_letter(next_id)
+                for queue_id, queue, waiting, served in view.run("doctor_unserved")
+                if not _holds_letters(view, queue_id)
             ),
         ]
         return findings, _take_backs(lapsed)
+
+
+def _holds_letters(view: View, queue_id: int) -> bool:
+    """Whether the next job in line is a letter: nobody is meant to work those."""
+    try:
+        rows = view.run("doctor_next", queue_id)
+    except apsw.CorruptError:  # which is a finding of its own
+        return False
+    return any(next_id is not None and is_letter(next_id) for (next_id,) in rows)
 
 
 def _library() -> Finding:
