@@ -474,7 +474,7 @@ def test_starts_of_a_parent_that_waited_are_not_called_lost(terminal: Terminal) 
             return 2
 
         job = await whole.enqueue()
-        await app.worker().run(until_idle=True)
+        await app.worker(concurrency=1).run(until_idle=True)  # so that the parent has to wait
         return job.id
 
     job_id = terminal.ask(run)
