@@ -11,6 +11,9 @@ locks as if another process held them. So a guard holds what matters once more:
 * A shared lock where each connection to the file has one: no process believes to be the last one.
 * The same on the log's index: no process believes it to be left over, and clears it.
 * During a transaction one of our own (`hold`): two never write at once, even if SQLite's was lost.
+* The same on the byte of the index that whoever rebuilds it has to lock (`pin`): another SQLite
+  library of this process may meet the index in the midst of a commit, takes it for damaged, and is
+  not held up by locks of its own process. It would write down again how the log was before.
 * During a checkpoint another one (`moving`): no log is begun anew while one is still being read.
 
 Without OFD locks, the store checks after each commit whether its log is still there.
@@ -33,6 +36,8 @@ SHARED, SHARED_BYTES = 0x4000_0002, 510
 """Where a connection to a file has its lock (sqlite.org/fileformat2.html, section 1.9)."""
 INDEX_IN_USE = 128
 """The byte of the index that all who use it have locked (sqlite.org/walformat.html, 2.3.1)."""
+INDEX_REBUILD = 122
+"""The byte of the index that whoever rebuilds it has locked for itself (the same section)."""
 WRITING = 0x4000_0400
 """Our own byte, held during a transaction. It is in the page that SQLite reserves for locks, behind
 SQLite's own."""
@@ -48,6 +53,8 @@ def _lock(kind: int, start: int, many: int) -> bytes:
 
 _SHARE = _lock(fcntl.F_RDLCK, SHARED, SHARED_BYTES)
 _SHARE_INDEX = _lock(fcntl.F_RDLCK, INDEX_IN_USE, 1)
+_PIN = _lock(fcntl.F_RDLCK, INDEX_REBUILD, 1)
+_UNPIN = _lock(fcntl.F_UNLCK, INDEX_REBUILD, 1)
 _WRITE = _lock(fcntl.F_WRLCK, WRITING, 1)
 _END = _lock(fcntl.F_UNLCK, WRITING, 1)
 _MOVE = _lock(fcntl.F_WRLCK, MOVING, 1)
@@ -66,6 +73,8 @@ class Guard:
         # Ready to be called: each transaction does.
         self._take: Callable[[], object] | None = None
         self._drop: Callable[[], object] | None = None
+        self._pin: Callable[[], object] | None = None
+        self._unpin: Callable[[], object] | None = None
         self.holds = False
         """Whether they are held. False: the system, or its file system, has no OFD locks."""
 
@@ -87,10 +96,12 @@ class Guard:
             self.holds = True
             self._take = partial(fcntl.fcntl, self._file, _SET, _WRITE)
             self._drop = partial(fcntl.fcntl, self._file, _SET, _END)
+            self._pin = partial(fcntl.fcntl, self._index, _SET, _PIN)
+            self._unpin = partial(fcntl.fcntl, self._index, _SET, _UNPIN)
 
     def unlock(self) -> None:
         """Drop the locks, so that SQLite's last connection may remove the log."""
-        self.holds, self._take, self._drop = False, None, None
+        self.holds, self._take, self._drop, self._pin, self._unpin = False, None, None, None, None
         for number in (self._file, self._index):
             if number is not None and _SET is not None:
                 with suppress(OSError):
@@ -118,8 +129,27 @@ class Guard:
                 break
         return True
 
+    def pin(self) -> bool:
+        """Keep everybody from rebuilding the index of the log, until `let`.
+
+        Only in a transaction that has begun: to begin one may need the index to be rebuilt, after
+        a process was killed in the midst of a commit.
+
+        Returns:
+            False: somebody rebuilds it right now, so that the transaction may have begun on what
+            is about to change.
+        """
+        if (pin := self._pin) is not None:
+            try:
+                pin()
+            except BlockingIOError:
+                return False
+        return True
+
     def let(self) -> None:
-        """Drop the lock of a transaction."""
+        """Drop the locks of a transaction."""
+        if (unpin := self._unpin) is not None:
+            unpin()
         if (drop := self._drop) is not None:
             drop()
 

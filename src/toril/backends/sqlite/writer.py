@@ -154,7 +154,8 @@ class Writer:
             note_calendar(connection, self._clock)
         elif guard.hold(self._patience):
             try:
-                note_calendar(connection, self._clock)
+                if guard.pin():  # it has read the file already, so its index is in order
+                    note_calendar(connection, self._clock)
             finally:
                 guard.let()
 
@@ -371,7 +372,15 @@ class Writer:
         guard = self.guard
         if guard is not None and not guard.hold(self._patience):
             raise apsw.BusyError("another process writes")
-        connection.execute("BEGIN IMMEDIATE")
+        tries = 0
+        while True:
+            connection.execute("BEGIN IMMEDIATE")
+            if guard is None or guard.pin():
+                return
+            connection.execute("ROLLBACK")
+            if not self._patience(tries):
+                raise apsw.BusyError("another program rebuilds the index of the log")
+            tries += 1
 
     def _commit(self, connection: apsw.Connection, *, measured: bool) -> None:
         begin_s = time.monotonic()
@@ -403,7 +412,7 @@ class Writer:
         if guard is None:
             return
         with guard.moving() as alone, suppress(apsw.Error):
-            if alone and guard.hold(self._patience):
+            if alone and guard.hold(self._patience) and guard.pin():
                 # No room for that either, or somebody reads from it: then it stays.
                 connection = self._turn.connection()
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
