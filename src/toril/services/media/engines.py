@@ -19,10 +19,11 @@ def open_engine(
         InvalidOptionError: `quality` is out of range.
         MissingExtraError: Its library is not installed.
     """
+    from toril.services.media.pillow import PillowEngine  # here: who only asks may have neither
+
+    pillow = PillowEngine(limits, quality=quality)
     if kind is EngineKind.VIPS:
         from toril.services.media.vips import VipsEngine  # here: the other needs no libvips
 
-        return VipsEngine(limits, quality=quality)
-    from toril.services.media.pillow import PillowEngine  # here: who only asks may have neither
-
-    return PillowEngine(limits, quality=quality)
+        return VipsEngine(pillow)
+    return pillow

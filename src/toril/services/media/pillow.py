@@ -57,19 +57,20 @@ class PillowEngine:
 
     def __init__(self, limits: ImageLimits | None = None, *, quality: int = 85) -> None:
         require(1 <= quality <= 100, "quality", quality, "1 to 100")
-        self._admission = Admission(limits if limits is not None else ImageLimits())
-        self._quality = quality
+        self.admission = Admission(limits if limits is not None else ImageLimits())
+        """What refuses images."""
+        self.quality = quality
 
     def probe(self, content: bytes, *, name: str) -> ImageFacts:
         """Return what the header says."""
-        return self._admission.admit(content, named("image", name)).facts
+        return self.admission.admit(content, named("image", name)).facts
 
     def render(
         self, content: bytes, specs: Sequence[VariantSpec], *, name: str
     ) -> Iterator[Rendition]:
         """Yield the renditions, the biggest first."""
         subject = named("image", name)
-        return self.render_admitted(self._admission.admit(content, subject), specs, subject)
+        return self.render_admitted(self.admission.admit(content, subject), specs, subject)
 
     def render_admitted(
         self, admitted: Admitted, specs: Sequence[VariantSpec], subject: str
@@ -83,7 +84,7 @@ class PillowEngine:
             whole, wanted = _decoded(admitted, specs)
         profile = colour_profile(admitted.picture)
         del admitted  # as large as `whole`
-        yield from renditions(whole, wanted, profile=profile, quality=self._quality)
+        yield from renditions(whole, wanted, profile=profile, quality=self.quality)
 
 
 @dataclass(frozen=True, slots=True)

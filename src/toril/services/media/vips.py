@@ -14,12 +14,11 @@ from typing import Any
 
 from PIL import Image
 
-from toril.core.checks import require
-from toril.services.media.admission import Admission, Admitted, blamed_on_content
+from toril.services.media.admission import Admitted, blamed_on_content
 from toril.services.media.geometry import Box, Cut, cut, needed_size_px
 from toril.services.media.headers import SIDEWAYS, colour_profile, held_as
 from toril.services.media.pillow import PillowEngine
-from toril.services.media.port import ImageFacts, ImageFormat, ImageLimits, Rendition, VariantSpec
+from toril.services.media.port import ImageFacts, ImageFormat, Rendition, VariantSpec
 from toril.services.media.renditions import renditions
 from toril.services.unusable import named
 
@@ -47,19 +46,11 @@ class VipsEngine:
     """Makes renditions with libvips.
 
     Parameters:
-        limits: What is refused before decoding.
-        quality: Of WebP and JPEG where a variant says none, 1 to 100. Default: 85.
-
-    Raises:
-        InvalidOptionError: If `quality` is out of range.
+        pillow: What admits images, makes those that are left to it, and says the quality.
     """
 
-    def __init__(self, limits: ImageLimits | None = None, *, quality: int = 85) -> None:
-        require(1 <= quality <= 100, "quality", quality, "1 to 100")
-        limits = limits if limits is not None else ImageLimits()
-        self._admission = Admission(limits)
-        self._pillow = PillowEngine(limits, quality=quality)
-        self._quality = quality
+    def __init__(self, pillow: PillowEngine) -> None:
+        self._pillow = pillow
 
     def probe(self, content: bytes, *, name: str) -> ImageFacts:
         """Return what the header says."""
@@ -70,13 +61,13 @@ class VipsEngine:
     ) -> Iterator[Rendition]:
         """Yield the renditions, the biggest first."""
         subject = named("image", name)
-        admitted = self._admission.admit(content, subject)
+        admitted = self._pillow.admission.admit(content, subject)
         if not _is_usual(admitted):
             return self._pillow.render_admitted(admitted, specs, subject)
         with blamed_on_content(subject), _in_plain_words():
             whole, wanted = _decoded(admitted, specs)
         profile = colour_profile(admitted.picture)
-        return renditions(whole, wanted, profile=profile, quality=self._quality)
+        return renditions(whole, wanted, profile=profile, quality=self._pillow.quality)
 
 
 def _is_usual(admitted: Admitted) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from toril.rest.answers import Done, Page, SessionLine
 from toril.rest.bodies import ListQuery, OthersQuery, SessionQuery, WhoseQuery
 from toril.web.access.control import AccessControl
@@ -84,23 +86,7 @@ def _current(call: Call) -> str | None:
 
 
 def _lines(found: Sequence[SessionInfo]) -> Page[SessionLine]:
-    return Page(
-        [
-            SessionLine(
-                id=one.id,
-                kind=one.kind,
-                name=one.name,
-                begun_at=one.begun_at,
-                seen_at=one.seen_at,
-                expires_at=one.expires_at,
-                place=one.place,
-                browser=one.browser,
-                agent=one.agent,
-                current=one.current,
-            )
-            for one in found
-        ]
-    )
+    return Page(msgspec.convert(found, list[SessionLine], from_attributes=True))
 
 
 def _no_session(session_id: str, where: str) -> Problem:
